@@ -1,0 +1,34 @@
+"""What the pipeline asks of an engine: named arrays in, named arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Tensor = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """One loaded network. Implementations are safe to call from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe, e.g. ``hand-detect``."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the engine file, 64 hex digits."""
+
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Input name to shape; ``None`` marks the free batch side."""
+
+    @property
+    def passport(self) -> Mapping[str, object]:
+        """The JSON sidecar: role, limb, input size, normalisation, classes, anchors, hashes."""
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run once. Raises `edge.errors.EngineError` when the device fails."""

@@ -1,0 +1,191 @@
+"""Every error of the package `edge`, with its reason code and the advice a person can act on.
+
+Reason codes are part of the MQTT contract: they are stable, and `REASONS` is the one table
+from which the documentation and the tests are made. This module imports only `model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.model import Status, StrEnum
+
+
+class Reason(StrEnum):
+    """Why a film, a limb or a joint's score was not given."""
+
+    # the file cannot be read: rejected
+    EMPTY_FILE = "empty_file"
+    NOT_AN_IMAGE = "not_an_image"
+    NOT_A_REGULAR_FILE = "not_a_regular_file"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
+    UNSUPPORTED_PIXELS = "unsupported_pixels"
+    MULTI_FRAME = "multi_frame"
+    NO_PIXELS = "no_pixels"
+    WORKER_DIED = "worker_died"
+    WORKER_TIMEOUT = "worker_timeout"
+    INTERNAL = "internal"
+    # no hand or foot on it: rejected
+    NOT_HAND_OR_FOOT = "not_hand_or_foot"
+    # a person must decide: held
+    SIDE_NOT_KNOWN = "side_not_known"
+    SIDE_CONFLICT = "side_conflict"
+    LIMB_CONFLICT = "limb_conflict"
+    TWO_LIMBS = "two_limbs"
+    OBLIQUE_VIEW = "oblique_view"
+    LATERAL_VIEW = "lateral_view"
+    JOINTS_NOT_FOUND = "joints_not_found"
+    SHAPE_IMPLAUSIBLE = "shape_implausible"
+    IMMATURE = "immature"
+    CAST = "cast"
+    DUPLICATE_CONFLICT = "duplicate_conflict"
+
+
+class NullReason(StrEnum):
+    """Why one joint's erosion or narrowing is null."""
+
+    ABSENT = "absent"
+    IMPLANT = "implant"
+    OUT_OF_FIELD = "out_of_field"
+    OCCLUDED = "occluded"
+    LOW_CONFIDENCE = "low_confidence"
+    LOW_RESOLUTION = "low_resolution"
+    IMMATURE = "immature"
+    NOT_IN_SVH = "not_in_svh"
+    HELD = "held"
+    NO_SCORER = "no_scorer"
+
+
+@dataclass(frozen=True)
+class ReasonText:
+    """What one reason code means and what to do about it."""
+
+    status: Status
+    meaning: str
+    advice: str
+
+
+_R, _H = Status.REJECTED, Status.HELD
+
+REASONS: dict[Reason, ReasonText] = {
+    Reason.EMPTY_FILE: ReasonText(_R, "the file holds no bytes", "export the film again"),
+    Reason.NOT_AN_IMAGE: ReasonText(
+        _R, "the bytes are no image that is known", "send JPEG, PNG, BMP, TIFF or DICOM"
+    ),
+    Reason.NOT_A_REGULAR_FILE: ReasonText(
+        _R, "a link, pipe, device or folder lies where a film was expected", "copy the file itself"
+    ),
+    Reason.TRUNCATED: ReasonText(_R, "the file ends early", "export the film again"),
+    Reason.CORRUPT: ReasonText(_R, "the image data are damaged", "export the film again"),
+    Reason.TOO_LARGE: ReasonText(
+        _R, "the film has more pixels than the limit", "raise max_megapixels or export it smaller"
+    ),
+    Reason.TOO_SMALL: ReasonText(
+        _R, "the film is under 64 pixels wide or high", "send the full film, not a preview"
+    ),
+    Reason.UNSUPPORTED_FORMAT: ReasonText(
+        _R, "an image, but of a kind that is not read", "send JPEG, PNG, BMP, TIFF or DICOM"
+    ),
+    Reason.UNSUPPORTED_TRANSFER_SYNTAX: ReasonText(
+        _R,
+        "the DICOM transfer syntax cannot be decoded here",
+        "have the sender use Explicit VR Little Endian or JPEG Lossless",
+    ),
+    Reason.UNSUPPORTED_PIXELS: ReasonText(
+        _R, "the pixel format is not read (float, signed colour, CMYK)", "send 8 or 16 bit grey"
+    ),
+    Reason.MULTI_FRAME: ReasonText(
+        _R, "the file holds several frames or pages", "send one film a file"
+    ),
+    Reason.NO_PIXELS: ReasonText(_R, "the DICOM object holds no image", "send the image object"),
+    Reason.WORKER_DIED: ReasonText(
+        _R, "the film ended the decoder's process twice", "keep the file and report it"
+    ),
+    Reason.WORKER_TIMEOUT: ReasonText(
+        _R, "the film took longer than its time limit twice", "keep the file and report it"
+    ),
+    Reason.INTERNAL: ReasonText(_R, "a fault in the software", "keep the file and report it"),
+    Reason.NOT_HAND_OR_FOOT: ReasonText(
+        _R, "no hand and no foot was found", "only hand and foot films belong in this folder"
+    ),
+    Reason.SIDE_NOT_KNOWN: ReasonText(
+        _H,
+        "neither tags nor file name say left or right",
+        "release the film with its side, or set accept_side_from_geometry",
+    ),
+    Reason.SIDE_CONFLICT: ReasonText(
+        _H, "two sources disagree about the side", "look at the film, release it with its side"
+    ),
+    Reason.LIMB_CONFLICT: ReasonText(
+        _H, "tags or name say hand, the film shows a foot, or the reverse", "release with its limb"
+    ),
+    Reason.TWO_LIMBS: ReasonText(
+        _H, "two limbs on one film could not be told apart", "send one limb a film"
+    ),
+    Reason.OBLIQUE_VIEW: ReasonText(
+        _H, "an oblique view, which SvH does not score", "send the PA (hand) or AP (foot) view"
+    ),
+    Reason.LATERAL_VIEW: ReasonText(
+        _H, "a lateral view, which SvH does not score", "send the PA (hand) or AP (foot) view"
+    ),
+    Reason.JOINTS_NOT_FOUND: ReasonText(
+        _H, "too few joints were found to score the limb", "check positioning, cast and exposure"
+    ),
+    Reason.SHAPE_IMPLAUSIBLE: ReasonText(
+        _H,
+        "the joints found do not lie like those of one hand or foot",
+        "check the view; release the film if it is a plain PA or AP view",
+    ),
+    Reason.IMMATURE: ReasonText(
+        _H, "the patient is under 18: growth plates", "SvH is defined for adults"
+    ),
+    Reason.CAST: ReasonText(_H, "a cast covers the limb", "take the film without the cast"),
+    Reason.DUPLICATE_CONFLICT: ReasonText(
+        _H,
+        "the same bytes came before under another patient, limb or side",
+        "find out which name is right, then release or dismiss the film",
+    ),
+}
+
+
+class EdgeError(Exception):
+    """Base of every error that `edge` raises on purpose."""
+
+
+class ConfigError(EdgeError):
+    """The configuration cannot be used; the message names file, line and key."""
+
+
+class EngineError(EdgeError):
+    """An engine is missing, refused or failed while running.
+
+    ``engine`` is its name; ``mend`` is the command that puts it right.
+    """
+
+    def __init__(self, message: str, *, engine: str, mend: str) -> None:
+        super().__init__(f"{message} (mend: {mend})")
+        self.engine = engine
+        self.mend = mend
+
+
+class FilmError(EdgeError):
+    """A film cannot be scored: carries the reason code and the detail for the log and message."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        text = REASONS[reason]
+        super().__init__(f"{text.meaning}{': ' + detail if detail else ''}; {text.advice}")
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def status(self) -> Status:
+        """Whether the film is held for a person or rejected."""
+        return REASONS[self.reason].status
+
+    def __reduce__(self) -> tuple[type[FilmError], tuple[Reason, str]]:
+        return (FilmError, (self.reason, self.detail))

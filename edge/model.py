@@ -1,0 +1,243 @@
+"""The vocabulary: every noun that crosses from one room of the house to the next.
+
+Array-carrying types are frozen dataclasses; what leaves the house (the lines of
+``sharpedge score --json``, the MQTT ``result``, the simulator's ``truth.jsonl``) is
+one frozen pydantic model, `LimbResult`. This module imports no other room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+DISCLAIMER = "research use only, not a medical device"
+PARTIAL_SVH_NAME = "partial SvH (no wrist), of 340"
+
+GreyImage = npt.NDArray[np.uint8]
+"""[height, width] uint8, bones bright."""
+Points = npt.NDArray[np.float64]
+"""[n, 2] float64, x then y, in pixels; the centre of the top-left pixel is (0, 0)."""
+Transform = npt.NDArray[np.float64]
+"""[3, 3] float64 acting on column vectors (x, y, 1)."""
+
+
+class StrEnum(str, Enum):
+    """A string enumeration that prints as its value (`enum.StrEnum` needs Python 3.11)."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Limb(StrEnum):
+    """Which extremity; decides joint names, detector and scorer."""
+
+    HAND = "hand"
+    FOOT = "foot"
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Joint names in the order of the shape template."""
+        return HAND_JOINTS if self is Limb.HAND else FOOT_JOINTS
+
+    @property
+    def erosion_maximum(self) -> int:
+        """Highest erosion grade of one joint: 5 (hand), 10 (foot, 0-5 on each side)."""
+        return 5 if self is Limb.HAND else 10
+
+
+HAND_JOINTS = (
+    "IP1", "PIP2", "PIP3", "PIP4", "PIP5", "MCP1", "MCP2", "MCP3", "MCP4", "MCP5",
+)  # fmt: skip
+FOOT_JOINTS = ("IP1", "MTP1", "MTP2", "MTP3", "MTP4", "MTP5")
+NARROWING_MAXIMUM = 4
+
+
+def has_narrowing(limb: Limb, joint: str) -> bool:
+    """Whether SvH gives this joint a narrowing grade: the thumb's IP has none."""
+    return not (limb is Limb.HAND and joint == "IP1")
+
+
+class Laterality(StrEnum):
+    """Side of the patient, in DICOM's letters."""
+
+    LEFT = "L"
+    RIGHT = "R"
+
+
+class LateralitySource(StrEnum):
+    """Where the side came from, strongest first."""
+
+    OPERATOR = "operator"
+    DICOM = "dicom"
+    FILENAME = "filename"
+    MARKER = "marker"
+    GEOMETRY = "geometry"
+
+
+class View(StrEnum):
+    """Projection of the film."""
+
+    PA = "pa"
+    AP = "ap"
+    OBLIQUE = "oblique"
+    LATERAL = "lateral"
+    UNKNOWN = "unknown"
+
+
+class Status(StrEnum):
+    """How one limb of one film ended."""
+
+    SCORED = "scored"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+class JointClass(StrEnum):
+    """What the detector tells apart: hand PIP (with the thumb's IP) and MCP; foot PIP and MTP."""
+
+    PIP = "PIP"
+    MCP = "MCP"
+    MTP = "MTP"
+
+
+def joint_class(joint: str) -> JointClass:
+    """Detector class of a joint name: ``IP1`` counts as PIP (paper, section 2.3)."""
+    return JointClass.PIP if joint.startswith(("IP", "PIP")) else JointClass(joint[:3])
+
+
+@dataclass(frozen=True)
+class StatedIdentity:
+    """What metadata, file name and operator say of a film, before anybody looked at it.
+
+    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``.
+    """
+
+    limb: Limb | None = None
+    limb_source: LateralitySource | None = None
+    laterality: Laterality | None = None
+    laterality_source: LateralitySource | None = None
+    view: View = View.UNKNOWN
+    age_years: float | None = None
+    conflict: str | None = None
+    study_key: str | None = None
+    patient_key: str | None = None
+    burned_in_annotation: bool = False
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One decoded film: 8-bit grey, bones bright, turned as its orientation tag says.
+
+    ``stored_to_upright`` maps pixels of the film as stored to pixels of ``pixels``.
+    ``stored_size`` is (width, height) of the film as stored.
+    """
+
+    pixels: GreyImage
+    stored_size: tuple[int, int]
+    stored_to_upright: Transform
+    stated: StatedIdentity
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One joint found by the detector, in pixels of the image it was given."""
+
+    joint_class: JointClass
+    confidence: float
+    box: tuple[float, float, float, float]
+    """x, y (top left), width, height."""
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre of the box, x and y in pixels."""
+        x, y, w, h = self.box
+        return x + w / 2, y + h / 2
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Foreground of the canvas: [height, width] bool, and why it was not used, if so."""
+
+    foreground: npt.NDArray[np.bool_]
+    flags: tuple[str, ...] = field(default=())
+
+
+class Record(BaseModel):
+    """Base of all that is written out: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Box = Annotated[tuple[float, float, float, float], Field(description="x, y, width, height in px")]
+Grade = Annotated[int, Field(ge=0, le=10)]
+
+
+class JointScore(Record):
+    """One joint of a limb, in pixels of the film as stored (EXIF ignored)."""
+
+    name: str | None = Field(default=None, description="set only when the identity is certain")
+    name_candidate: str | None = None
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    box: Box | None = None
+    centre: tuple[float, float] | None = None
+    erosion: Grade | None = None
+    erosion_expected: float | None = None
+    erosion_reason: str | None = Field(default=None, description="why erosion is null")
+    narrowing: Grade | None = None
+    narrowing_expected: float | None = None
+    narrowing_reason: str | None = Field(default=None, description="why narrowing is null")
+    flags: tuple[str, ...] = ()
+
+
+class Subtotal(Record):
+    """A sum over the joints that were scored; a missing joint is never a zero."""
+
+    score: int | None
+    n_scored: int
+    n_expected: int
+    maximum: int = Field(description="highest sum with every joint scored")
+    attainable: int = Field(description="highest sum of the joints that were scored")
+
+
+class Subtotals(Record):
+    """Erosion and narrowing of one limb or of one patient's hands or feet."""
+
+    erosion: Subtotal
+    narrowing: Subtotal
+
+
+class Versions(Record):
+    """What made a result; engines as role -> SHA-256 (first 16 hex digits)."""
+
+    software: str
+    engines: dict[str, str] = {}
+
+
+class LimbResult(Record):
+    """One limb of one film: a line of ``score --json``, the body of an MQTT ``result``."""
+
+    file: str
+    limb_index: int = Field(ge=0)
+    status: Status
+    reason: str | None = Field(default=None, description="reason code; null when scored")
+    advice: str | None = None
+    limb: Limb | None = None
+    laterality: Laterality | None = None
+    laterality_source: LateralitySource | None = None
+    view: View = View.UNKNOWN
+    transform: list[list[float]] | None = Field(
+        default=None, description="3 x 3, film as stored to canvas"
+    )
+    joints: tuple[JointScore, ...] = ()
+    subtotals: Subtotals | None = None
+    n_scored: int = 0
+    n_expected: int = 0
+    flags: tuple[str, ...] = ()
+    versions: Versions
+    notice: Literal["research use only, not a medical device"] = DISCLAIMER

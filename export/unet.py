@@ -27,8 +27,8 @@ Batch normalisation in training stands right after each convolution (before the 
 into weight and bias before the arrays are saved. ``head`` is 1 x 1 with bias, without
 normalisation.
 
-Arrays, float32, names as in torch's ``state_dict``; b is each of ``enc0 enc1 mid dec1 dec0``, k each
-of 1, 3, 5, 7:
+Arrays, float32, names as in torch's ``state_dict``; b is each of ``enc0 enc1 mid dec1 dec0``,
+k each of 1, 3, 5, 7:
 
 =====================  ====================  ======================================
 name                   shape                 meaning

@@ -1,0 +1,36 @@
+"""Every error of the package `export`. Room: export; imports nothing."""
+
+from __future__ import annotations
+
+
+class ExportError(Exception):
+    """A model cannot be exported.
+
+    ``where`` names the file, section and line, layer, or key; ``mend`` says what to do next.
+    """
+
+    def __init__(self, message: str, *, where: str, mend: str) -> None:
+        super().__init__(f"{where}: {message} (mend: {mend})")
+        self.message = message
+        self.where = where
+        self.mend = mend
+
+
+class CfgError(ExportError):
+    """A Darknet ``.cfg`` cannot be used."""
+
+
+class WeightsError(ExportError):
+    """A weights file, or one array of it, does not fit its network."""
+
+
+class LayerError(ExportError):
+    """A layer or operator is not known here, or has a setting that is not known."""
+
+
+class ContractError(ExportError):
+    """A graph does not have the inputs and outputs that its role asks for."""
+
+
+class RecipeError(ExportError):
+    """A recipe cannot be read, or names what does not exist."""

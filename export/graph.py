@@ -13,8 +13,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.errors import WeightsError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 OPSET = 13
 IR_VERSION = 8
@@ -170,3 +172,22 @@ def fold_batch_norm(
     folded = weight.astype(np.float64) * factor.reshape(-1, *([1] * (weight.ndim - 1)))
     shift = (start - mean.astype(np.float64)) * factor + beta.astype(np.float64)
     return folded.astype(np.float32), shift.astype(np.float32)
+
+
+def check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `WeightsError` unless ``arrays`` are exactly those of ``shapes``, all finite."""
+    for name in sorted(set(shapes) | set(arrays)):
+        found = arrays[name].shape if name in arrays else None
+        wanted = shapes.get(name)
+        if found != wanted:
+            raise WeightsError(
+                f"shape {found}, the network asks for {wanted}"
+                if found and wanted
+                else f"the array is {'not known' if found else 'missing'}",
+                where=name,
+                mend="export weights that were trained for this architecture",
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise WeightsError(
+                "a value is not finite", where=name, mend="take the last good checkpoint"
+            )

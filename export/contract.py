@@ -1,0 +1,91 @@
+"""What a role asks of a graph: names, sides, element types.
+
+Room: export. Pure functions over ONNX models.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+from edge.engine.passport import Role
+from export.errors import ContractError
+from export.vgg import NARROWING_OUTPUTS
+
+if TYPE_CHECKING:
+    from export.recipe import Recipe
+
+Shape = tuple[int | None, ...]
+
+BATCH = None
+"""The scorer's free side: 1 to 20 crops."""
+
+
+def shapes_of(values: list[onnx.ValueInfoProto]) -> dict[str, Shape]:
+    """Name to shape of graph inputs or outputs; ``None`` marks a side without a number."""
+    return {
+        value.name: tuple(
+            side.dim_value if side.HasField("dim_value") else None
+            for side in value.type.tensor_type.shape.dim
+        )
+        for value in values
+    }
+
+
+def wanted_input(recipe: Recipe) -> Shape:
+    """Shape of ``image`` that the recipe's role and input ask for."""
+    batch = BATCH if recipe.role is Role.SCORE else 1
+    return (batch, recipe.input.channels, recipe.input.height, recipe.input.width)
+
+
+def check_contract(model: onnx.ModelProto, recipe: Recipe) -> dict[str, Shape]:
+    """Return output name to shape. Raises `ContractError` naming tensor and axis."""
+    graph = model.graph
+    inputs, outputs = shapes_of(list(graph.input)), shapes_of(list(graph.output))
+    for value in [*graph.input, *graph.output]:
+        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            raise ContractError(
+                "is not float32",
+                where=f"{recipe.name}, tensor {value.name}",
+                mend="export the model with float32 inputs and outputs",
+            )
+    _check(recipe, inputs, {"image": wanted_input(recipe)})
+    if recipe.role is Role.DETECT:
+        rows = outputs.get("boxes", (1, 0, 0))[1]
+        if not rows:
+            raise ContractError(
+                f"outputs {list(outputs)}: no boxes with a fixed number of rows",
+                where=recipe.name,
+                mend="export the detector decoded, [1, N, 5 + classes]",
+            )
+        _check(recipe, outputs, {"boxes": (1, rows, 5 + len(recipe.classes))})
+    elif recipe.role is Role.MASK:
+        _check(recipe, outputs, {"mask": (1, 1, recipe.input.height, recipe.input.width)})
+    else:
+        _check(
+            recipe,
+            outputs,
+            {
+                "erosion": (BATCH, recipe.limb.erosion_maximum + 1),
+                "narrowing": (BATCH, NARROWING_OUTPUTS),
+            },
+        )
+    return outputs
+
+
+def _check(recipe: Recipe, found: dict[str, Shape], wanted: dict[str, Shape]) -> None:
+    for name in sorted(set(found) | set(wanted)):
+        if found.get(name) != wanted.get(name):
+            raise ContractError(
+                f"has shape {_text(found.get(name))}, a {recipe.role} engine needs "
+                f"{_text(wanted.get(name))}",
+                where=f"{recipe.name}, tensor {name}",
+                mend="correct input and source in the recipe, or export the model anew",
+            )
+
+
+def _text(shape: Shape | None) -> str:
+    if shape is None:
+        return "no such tensor"
+    return f"[{', '.join('n' if side is None else str(side) for side in shape)}]"

@@ -1,0 +1,276 @@
+"""From a recipe to a checked ONNX engine with its passport.
+
+Room: export. Reads the recipe's sources, writes two files into the folder it is given: the engine,
+then the passport that vouches for it. A build whose recipe, sources and exporter have not changed
+is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+import edge
+from edge.engine.inputs import scale_grey
+from edge.engine.passport import (
+    ClassSpec,
+    EngineFile,
+    InputSpec,
+    Passport,
+    Role,
+    SourceFile,
+    passport_path,
+    read_passport,
+)
+from edge.errors import EngineError
+from export.contract import check_contract
+from export.errors import ContractError, ExportError, RecipeError
+from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
+from export.sources import build_graph, source_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from export.graph import Array
+    from export.sources import Built
+
+_CHECK_SEED = 20240501
+_CHECK_CROPS = 2
+
+
+@dataclass(frozen=True)
+class ExportedEngine:
+    """One engine on disk; ``cached`` when an earlier build still held."""
+
+    name: str
+    engine: Path
+    passport: Path
+    sha256: str
+    cached: bool
+
+
+@dataclass(frozen=True)
+class ExportOutcome:
+    """What became of one recipe: the engine, or the error that says why there is none."""
+
+    recipe: Path
+    exported: ExportedEngine | None
+    error: ExportError | None
+
+
+def export_engine(recipe_path: Path, out_dir: Path) -> ExportedEngine:
+    """Build ``out_dir/NAME.onnx`` and ``NAME.json`` from a recipe.
+
+    The graph is checked by ONNX's checker, against its role's contract, and by a run in ONNX
+    Runtime against the arrays. Raises `ExportError` naming file, layer or key, and the mend.
+    """
+    recipe = read_recipe(recipe_path)
+    folder = recipe_path.resolve().parent
+    sources = _hash_sources(recipe, folder)
+    engine_path = out_dir / f"{recipe.name}.onnx"
+    key = _build_key(recipe, sources)
+    earlier = _still_good(engine_path, key)
+    if earlier is not None:
+        return ExportedEngine(
+            recipe.name, engine_path, passport_path(engine_path), earlier, cached=True
+        )
+    built = build_graph(recipe, folder)
+    outputs = check_contract(built.model, recipe)
+    data = built.model.SerializeToString(deterministic=True)
+    digest = hashlib.sha256(data).hexdigest()
+    out_dir.mkdir(parents=True, exist_ok=True)
+    passport = Passport(
+        name=recipe.name,
+        role=recipe.role,
+        limb=recipe.limb,
+        input=_input_spec(recipe),
+        outputs=outputs,
+        classes=tuple(
+            ClassSpec(index=i, name=c.name, meaning=c.meaning) for i, c in enumerate(recipe.classes)
+        ),
+        anchors=built.anchors,
+        engine=EngineFile(file=engine_path.name, sha256=digest, bytes=len(data)),
+        sources=sources,
+        build_key=key,
+        training=built.training,
+        settings=_settings(recipe),
+        agreement=_agreement(recipe, built, data),
+        notes=built.notes,
+        versions=_versions(),
+    )
+    _replace(engine_path, data)
+    _replace(passport_path(engine_path), (passport.model_dump_json(indent=1) + "\n").encode())
+    return ExportedEngine(
+        recipe.name, engine_path, passport_path(engine_path), digest, cached=False
+    )
+
+
+def export_all(
+    recipes_dir: Path, out_dir: Path, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[ExportOutcome, ...]:
+    """Export every ``*.toml`` of a folder; one recipe's failure does not stop the others.
+
+    ``progress`` is called before each with the recipe's name, its number from 0 and how many there
+    are. Raises `RecipeError` where the folder holds no recipe.
+    """
+    recipes = sorted(recipes_dir.glob("*.toml"))
+    if not recipes:
+        raise RecipeError("no recipe (*.toml)", where=str(recipes_dir), mend="name another folder")
+    outcomes: list[ExportOutcome] = []
+    for number, path in enumerate(recipes):
+        if progress is not None:
+            progress(path.stem, number, len(recipes))
+        try:
+            outcomes.append(ExportOutcome(path, export_engine(path, out_dir), None))
+        except ExportError as error:
+            outcomes.append(ExportOutcome(path, None, error))
+    return tuple(outcomes)
+
+
+def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
+    stated = recipe.source.sha256
+    files: list[SourceFile] = []
+    for name in source_files(recipe):
+        try:
+            data = (folder / name).read_bytes()
+        except OSError as error:
+            raise RecipeError(
+                f"{recipe.name}: the source {name} cannot be read: {error.strerror}",
+                where=str(folder / name),
+                mend="put the trained weights there, or correct source in the recipe",
+            ) from error
+        digest = hashlib.sha256(data).hexdigest()
+        if stated.get(name, digest) != digest:
+            raise RecipeError(
+                f"{recipe.name}: SHA-256 of {name} is {digest}, the recipe asks for {stated[name]}",
+                where=str(folder / name),
+                mend="copy the file again, or correct source.sha256 in the recipe",
+            )
+        files.append(SourceFile(file=name, sha256=digest, bytes=len(data)))
+    unknown = set(stated) - {file.file for file in files}
+    if unknown:
+        raise RecipeError(
+            f"source.sha256 names {', '.join(sorted(unknown))}, which is no source",
+            where=recipe.name,
+            mend="correct the name in the recipe",
+        )
+    return tuple(files)
+
+
+def _build_key(recipe: Recipe, sources: tuple[SourceFile, ...]) -> str:
+    parts: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "sources": [source.model_dump(mode="json") for source in sources],
+        "exporter": _exporter_hash(),
+        "versions": {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _exporter_hash() -> str:
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def _still_good(engine_path: Path, key: str) -> str | None:
+    try:
+        passport = read_passport(passport_path(engine_path))
+        data = engine_path.read_bytes()
+    except (EngineError, OSError):
+        return None
+    digest = hashlib.sha256(data).hexdigest()
+    return digest if passport.build_key == key and passport.engine.sha256 == digest else None
+
+
+def _input_spec(recipe: Recipe) -> InputSpec:
+    given = recipe.input
+    channels = given.channels
+    return InputSpec(
+        channels=channels,
+        height=given.height,
+        width=given.width,
+        scale=given.scale,
+        mean=given.mean if len(given.mean) == channels else given.mean * channels,
+        std=given.std if len(given.std) == channels else given.std * channels,
+    )
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    source = recipe.source
+    settings: dict[str, Any] = {
+        "source": source.kind,
+        "tolerance": recipe.tolerance.model_dump(mode="json"),
+    }
+    if isinstance(source, CompactSource | DarknetSource):
+        settings["bn_epsilon"] = source.bn_epsilon
+    return settings
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "sharpedge": edge.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _agreement(recipe: Recipe, built: Built, data: bytes) -> dict[str, float]:
+    """Run the graph on a fixed random image; compare with the arrays where a reference exists."""
+    spec = _input_spec(recipe)
+    count = _CHECK_CROPS if recipe.role is Role.SCORE else 1
+    random = np.random.default_rng(_CHECK_SEED)
+    grey = random.integers(0, 256, (count, spec.height, spec.width), dtype=np.uint8)
+    image = scale_grey(grey, spec.scale, spec.mean, spec.std)
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(names, {spec.name: image}), strict=True))
+    for name, array in found.items():
+        if not np.isfinite(array).all():
+            raise ContractError(
+                f"output {name} is not finite on a random image",
+                where=recipe.name,
+                mend="check scale, mean and std in the recipe, and the trained weights",
+            )
+    if built.reference is None:
+        return {}
+    return _differences(recipe, found, built.reference(image))
+
+
+def _differences(
+    recipe: Recipe, found: Mapping[str, Array], wanted: Mapping[str, Array]
+) -> dict[str, float]:
+    differences: dict[str, float] = {}
+    for name, array in wanted.items():
+        gap = np.abs(found[name] - array)
+        if recipe.role is Role.DETECT:
+            differences[f"{name}_px"] = float(gap[..., :4].max())
+            gap = gap[..., 4:]
+        differences[name] = float(gap.max())
+    for name, value in differences.items():
+        limit = recipe.tolerance.box_px if name.endswith("_px") else recipe.tolerance.probability
+        if value > limit:
+            raise ContractError(
+                f"{name} differs by {value:.3g} from the arrays, allowed is {limit:.3g}",
+                where=recipe.name,
+                mend="report this as a fault of the exporter, with recipe and weights",
+            )
+    return differences
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,128 @@
+"""A whole film of one limb, with its truth.
+
+Part of `phantom`; numpy and OpenCV only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.model import GreyImage, JointScore, Laterality, Limb, has_narrowing
+from edge.phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
+from edge.phantom.attenuation import render_affine
+from edge.phantom.geometry import LimbModel
+from edge.phantom.scene import (
+    Layout,
+    add_borders,
+    add_letters,
+    draw_layout,
+    draw_rings,
+    ring_attenuation,
+)
+from edge.phantom.style import STYLES, StyleName
+from edge.shape import joint_box_side_px, unit_joints
+
+_TISSUE_SEEN_MM = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomFilm:
+    """One film and what is true of it.
+
+    ``pixels`` uint8 [h, w], bones bright; ``mask`` bool [h, w], soft-tissue outline of the limb;
+    ``joints`` in film pixels with name, box, centre and grades; ``unit_px`` is MCP3-PIP3 (hand)
+    or MTP1-MTP5 (foot) in pixels.
+    """
+
+    pixels: GreyImage
+    mask: npt.NDArray[np.bool_]
+    joints: tuple[JointScore, ...]
+    limb: Limb
+    laterality: Laterality
+    unit_px: float
+    mm_per_px: float
+    turn_deg: int
+    mirrored: bool
+
+
+def render_film(
+    limb: LimbModel,
+    rng: np.random.Generator,
+    style: StyleName = "train",
+    *,
+    long_side_px: int | None = None,
+    mirrored: bool = False,
+) -> PhantomFilm:
+    """Expose one film of a limb that was built whole.
+
+    ``long_side_px``: size of the film's longer side; None draws a resolution as a hospital's
+    films have. ``mirrored`` turns the film over, as a wrong read-out does.
+    """
+    family = STYLES[style]
+    layout = draw_layout(rng, limb, family, long_side_px=long_side_px, mirrored=mirrored)
+    size = (layout.width_px, layout.height_px)
+    attenuation = render_affine(limb, layout.affine, size)
+    rings = ring_attenuation(draw_rings(rng, limb), layout)
+    total = attenuation.bone + attenuation.soft
+    if rings is not None:
+        total += rings
+    exposure = draw_exposure(rng, family)
+    signal = expose(total, layout.mm_per_px, exposure, rng)
+
+    joints, unit_px = _truth(limb, layout)
+    near_joints = np.zeros(total.shape, dtype=bool)
+    for joint in joints:
+        if joint.box is not None:
+            x, y, w, h = (round(v) for v in joint.box)
+            near_joints[max(y, 0) : y + h, max(x, 0) : x + w] = True
+    anchors = find_anchors(
+        signal[near_joints],
+        attenuation.bone[near_joints],
+        attenuation.tissue_mm[near_joints],
+        fallback_air=float(np.median(signal[:: max(1, size[1] // 16), :: max(1, size[0] // 16)])),
+    )
+    grey = display(signal, exposure, anchors)
+    mask = attenuation.tissue_mm > _TISSUE_SEEN_MM
+    grey = add_borders(rng, grey, near_joints)
+    reach = max(3, round(0.01 * max(size)))
+    free = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) == 0
+    letter = limb.laterality.value
+    add_letters(rng, grey, limb.limb, letter, free)
+    return PhantomFilm(
+        pixels=to_grey(grey),
+        mask=mask,
+        joints=joints,
+        limb=limb.limb,
+        laterality=limb.laterality,
+        unit_px=unit_px,
+        mm_per_px=layout.mm_per_px,
+        turn_deg=layout.turn_deg,
+        mirrored=mirrored,
+    )
+
+
+def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], float]:
+    centres = {joint.name: layout.to_film(*joint.centre) for joint in limb.joints}
+    first, second = unit_joints(limb.limb)
+    unit_px = float(np.hypot(*np.subtract(centres[first], centres[second])))
+    scores = []
+    for joint in limb.joints:
+        x, y = centres[joint.name]
+        side = joint_box_side_px(limb.limb, joint.name, unit_px)
+        scored = has_narrowing(limb.limb, joint.name)
+        scores.append(
+            JointScore(
+                name=joint.name,
+                name_candidate=joint.name,
+                box=(x - side / 2, y - side / 2, side, side),
+                centre=(x, y),
+                erosion=joint.grade.erosion,
+                narrowing=joint.grade.narrowing if scored else None,
+                narrowing_reason=None if scored else "not_in_svh",
+            )
+        )
+    return tuple(scores), unit_px

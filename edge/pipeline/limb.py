@@ -1,0 +1,315 @@
+"""One limb of one film, from its first sighting to its result.
+
+Room: pipeline; arrays and engines only. `analyse` runs stages 1b to 12 and returns everything that
+later stages draw or send.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.engine.passport import Role
+from edge.errors import REASONS, NullReason, Reason
+from edge.model import (
+    Detection,
+    GreyImage,
+    JointScore,
+    Laterality,
+    LateralitySource,
+    Limb,
+    LimbResult,
+    Mask,
+    Radiograph,
+    Status,
+    Transform,
+    Versions,
+    View,
+    has_narrowing,
+)
+from edge.pipeline import contrast, mask
+from edge.pipeline.frame import Frame, frame, warp
+from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
+from edge.pipeline.look import Sighting, second_look
+from edge.pipeline.score import JointGrades, score_joints
+from edge.pipeline.shape import apply, fit, inverse, unit_px
+from edge.pipeline.totals import limb_subtotals
+from edge.shape import joint_box_side_px, shape_template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.engine.loader import EngineSet
+    from edge.pipeline.settings import PipelineSettings
+
+HALLUX_OR_THUMB_RIGHT = Laterality.LEFT
+"""Side of an upright PA hand or AP foot whose first ray lies at the right of the image."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Which side a limb is, who says so, and whether somebody else disagrees."""
+
+    laterality: Laterality | None
+    source: LateralitySource | None
+    problem: Reason | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LimbAnalysis:
+    """A finished limb: its result, and the pictures behind it."""
+
+    result: LimbResult
+    canvas: GreyImage
+    mask: Mask
+    to_canvas: Transform
+    """Pixels of the upright film to pixels of the canvas."""
+
+
+class StageClock:
+    """Adds up milliseconds by stage and tells a listener which stage begins."""
+
+    def __init__(self, on_stage: Callable[[str], None] | None = None) -> None:
+        self.stage_ms: dict[str, float] = {}
+        self._on_stage = on_stage
+        self._name: str | None = None
+        self._begun = 0.0
+
+    def start(self, name: str) -> None:
+        """End the stage that runs and begin another."""
+        self.stop()
+        self._name, self._begun = name, time.perf_counter()
+        if self._on_stage is not None:
+            self._on_stage(name)
+
+    def stop(self) -> None:
+        """End the stage that runs."""
+        if self._name is not None:
+            spent = (time.perf_counter() - self._begun) * 1000
+            self.stage_ms[self._name] = self.stage_ms.get(self._name, 0.0) + spent
+            self._name = None
+
+
+def decide_side(film: Radiograph, *, mirrored: bool, settings: PipelineSettings) -> Side:
+    """Side of a limb from metadata and geometry; see the order of trust in `StatedIdentity`.
+
+    The operator's word is final. A side known from geometry alone is a problem unless the site
+    accepts it; a stated side that geometry contradicts always is.
+    """
+    seen = Laterality.RIGHT if mirrored else HALLUX_OR_THUMB_RIGHT
+    stated = film.stated
+    if stated.view is View.AP and stated.limb is Limb.HAND:
+        seen = Laterality.LEFT if seen is Laterality.RIGHT else Laterality.RIGHT
+    if stated.laterality is None:
+        problem = None if settings.accept_side_from_geometry else Reason.SIDE_NOT_KNOWN
+        return Side(seen, LateralitySource.GEOMETRY, problem)
+    if stated.laterality is seen:
+        return Side(stated.laterality, stated.laterality_source)
+    if stated.laterality_source is LateralitySource.OPERATOR:
+        return Side(
+            stated.laterality, stated.laterality_source, None, ("operator_against_geometry",)
+        )
+    return Side(stated.laterality, stated.laterality_source, Reason.SIDE_CONFLICT)
+
+
+def analyse(
+    film: Radiograph,
+    first: Sighting,
+    engines: EngineSet,
+    settings: PipelineSettings,
+    clock: StageClock,
+    *,
+    file_name: str,
+    limb_index: int,
+    versions: Versions,
+    verdict: Reason | None = None,
+) -> LimbAnalysis:
+    """Run stages 1b to 12 for one sighting; ``verdict`` holds the limb whatever is found."""
+    limb, numbers = first.limb, settings.limb(first.limb)
+    clock.start("frame")
+    size = (film.pixels.shape[1], film.pixels.shape[0])
+    laid = frame(size, first.identity, first.points(), numbers, settings)
+    canvas_size = (settings.canvas_width_px, settings.canvas_height_px)
+    canvas = contrast.equalise(
+        warp(film.pixels, laid.to_canvas, canvas_size),
+        settings.clahe_clip_limit,
+        settings.clahe_grid,
+    )
+    clock.start("mask")
+    masked = _mask(first, laid, canvas, engines, settings)
+    clock.start("detect")
+    prior = Prior(0.0, mirrored=None) if not laid.untouched else Prior(0.0, 15.0)
+    second = second_look(
+        engines.require(Role.DETECT, limb), limb, mask.apply_mask(canvas, masked), prior, settings
+    )
+    clock.start("score")
+    if second is None or second.merit < first.merit - 0.15:
+        second = _carried_over(first, laid)
+        flags = [*film.flags, *masked.flags, "second_look_weaker"]
+    else:
+        flags = [*film.flags, *masked.flags]
+    if laid.untouched:
+        flags.append("already_framed")
+    side = decide_side(film, mirrored=second.identity.shape.mirrored, settings=settings)
+    flags += side.flags
+    reason = verdict or _shape_verdict(second, numbers.least_joints) or side.problem
+    if reason is None and film.stated.age_years is not None:
+        reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
+    to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
+    joints = _joints(second, canvas, engines, settings, to_stored, reason, film)
+    held = reason is not None
+    scored = [joint for joint in joints if joint.erosion is not None]
+    result = LimbResult(
+        file=file_name,
+        limb_index=limb_index,
+        status=REASONS[reason].status if reason else Status.SCORED,
+        reason=str(reason) if reason else None,
+        advice=REASONS[reason].advice if reason else None,
+        limb=limb,
+        laterality=side.laterality,
+        laterality_source=side.source,
+        view=film.stated.view,
+        transform=(laid.to_canvas @ film.stored_to_upright).tolist(),
+        joints=tuple(joints),
+        subtotals=None if held else limb_subtotals(limb, joints),
+        n_scored=len(scored),
+        n_expected=len(limb.joints),
+        flags=tuple(flags),
+        versions=versions,
+    )
+    clock.stop()
+    return LimbAnalysis(result, canvas, masked, laid.to_canvas)
+
+
+def _mask(
+    first: Sighting, laid: Frame, canvas: GreyImage, engines: EngineSet, settings: PipelineSettings
+) -> Mask:
+    engine = engines.get(Role.MASK, first.limb)
+    foreground = mask.classical_mask(canvas) if engine is None else mask.unet_mask(engine, canvas)
+    points = apply(laid.to_canvas, first.points())
+    unit = unit_px(first.limb, [name for name, _ in first.named()], points)
+    judged = mask.judge(foreground, points, unit * 0.4, settings.mask_area_range)
+    return (
+        judged if engine is not None else replace(judged, flags=(*judged.flags, "classical_mask"))
+    )
+
+
+def _carried_over(first: Sighting, laid: Frame) -> Sighting:
+    """The first look's detections laid on the canvas, named again there."""
+    zoom = float(np.hypot(laid.to_canvas[0, 0], laid.to_canvas[1, 0]))
+    moved = []
+    for detection in first.detections:
+        x, y = apply(laid.to_canvas, np.array([detection.centre]))[0]
+        w, h = detection.box[2] * zoom, detection.box[3] * zoom
+        moved.append(replace(detection, box=(float(x - w / 2), float(y - h / 2), w, h)))
+    points = apply(laid.to_canvas, first.points())
+    rows = tuple(row for row in sorted(first.identity.rows) if row >= 0)
+    shape = fit(first.limb, rows, points, mirrored=first.identity.shape.mirrored)
+    return Sighting(first.limb, tuple(moved), replace(first.identity, shape=shape))
+
+
+def _shape_verdict(sighting: Sighting, least_joints: int) -> Reason | None:
+    if len(sighting.named()) < least_joints:
+        return Reason.JOINTS_NOT_FOUND
+    if sighting.identity.shape.mean_square > RESIDUAL_LIMIT[sighting.limb]:
+        return Reason.SHAPE_IMPLAUSIBLE
+    return None
+
+
+def _joints(
+    sighting: Sighting,
+    canvas: GreyImage,
+    engines: EngineSet,
+    settings: PipelineSettings,
+    to_stored: Transform,
+    reason: Reason | None,
+    film: Radiograph,
+) -> list[JointScore]:
+    """Score the named joints and list the missing ones, in template order."""
+    limb, numbers = sighting.limb, settings.limb(sighting.limb)
+    named = sighting.named()
+    names = [name for name, _ in named]
+    centres = [detection.centre for _, detection in named]
+    unit = unit_px(limb, names, np.array(centres))
+    stored_zoom = float(np.sqrt(abs(np.linalg.det(to_stored[:2, :2]))))
+    unit_stored_px = unit * stored_zoom
+    null: NullReason | None = NullReason.HELD if reason is not None else None
+    if null is None and unit_stored_px < numbers.unit_unscored_px:
+        null = NullReason.LOW_RESOLUTION
+    scorer = engines.get(Role.SCORE, limb)
+    if null is None and scorer is None:
+        null = NullReason.NO_SCORER
+    flags = ("low_resolution",) if unit_stored_px < numbers.unit_flagged_px else ()
+    sides = [joint_box_side_px(limb, name, unit) * settings.crop_scale for name in names]
+    grades: list[JointGrades | None] = [None] * len(named)
+    if null is None and scorer is not None:
+        grades = list(score_joints(scorer, canvas, centres, sides))
+    certain = sighting.identity.certain
+    joints = [
+        _joint(limb, name, detection, grade, null, to_stored, flags, certain=certain)
+        for (name, detection), grade in zip(named, grades, strict=True)
+    ]
+    places = apply(to_stored @ sighting.identity.shape.to_image, shape_template(limb).mean)
+    width, height = film.stored_size
+    for row, name in enumerate(limb.joints):
+        if name in names:
+            continue
+        x, y = places[row]
+        outside = not (0 <= x < width and 0 <= y < height)
+        why = NullReason.OUT_OF_FIELD if outside else NullReason.ABSENT
+        joints.append(
+            JointScore(
+                name=name if certain else None,
+                name_candidate=None if certain else name,
+                erosion_reason=str(why),
+                narrowing_reason=str(why if has_narrowing(limb, name) else NullReason.NOT_IN_SVH),
+            )
+        )
+    order = {name: i for i, name in enumerate(limb.joints)}
+    joints.sort(key=lambda joint: order[joint.name or joint.name_candidate or ""])
+    return joints
+
+
+def _joint(
+    limb: Limb,
+    name: str,
+    detection: Detection,
+    grades: JointGrades | None,
+    null: NullReason | None,
+    to_stored: Transform,
+    flags: tuple[str, ...],
+    *,
+    certain: bool,
+) -> JointScore:
+    x, y, w, h = detection.box
+    corners = apply(to_stored, np.array([(x, y), (x + w, y), (x, y + h), (x + w, y + h)]))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    centre = apply(to_stored, np.array([detection.centre]))[0]
+    # An upright square turned by the film's own tilt has a wider bounding box: keep its area.
+    side = np.sqrt(abs(np.linalg.det(to_stored[:2, :2])) * w * h)
+    size = np.minimum(high - low, side)
+    corner = centre - size / 2
+    narrows = has_narrowing(limb, name)
+    uncertain = grades is not None and (
+        grades.erosion.head_uncertain or grades.narrowing.head_uncertain
+    )
+    return JointScore(
+        name=name if certain else None,
+        name_candidate=None if certain else name,
+        confidence=round(min(detection.confidence, 1.0), 4),
+        box=tuple(round(float(v), 1) for v in (*corner, *size)),  # type: ignore[arg-type]
+        centre=(round(float(centre[0]), 1), round(float(centre[1]), 1)),
+        erosion=grades.erosion.grade if grades else None,
+        erosion_expected=round(grades.erosion.expected, 3) if grades else None,
+        erosion_reason=None if grades else str(null),
+        narrowing=grades.narrowing.grade if grades and narrows else None,
+        narrowing_expected=round(grades.narrowing.expected, 3) if grades and narrows else None,
+        narrowing_reason=(
+            str(NullReason.NOT_IN_SVH) if not narrows else None if grades else str(null)
+        ),
+        flags=(*flags, "head_uncertain") if uncertain else flags,
+    )

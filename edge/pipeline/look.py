@@ -1,0 +1,142 @@
+"""Stage 1b and 7-9 together: look at a picture for limbs, and name what was found.
+
+Room: pipeline. The first look sees the whole film in unknown turn; the second look sees the framed
+canvas. Both return `Sighting`s in the pixels of the picture they were given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge.pipeline.detect import detect
+from edge.pipeline.identify import Identity, Prior, identify
+from edge.pipeline.shape import apply
+from edge.shape import shape_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.engine.protocol import Engine
+    from edge.model import Detection, GreyImage, Limb, Points
+    from edge.pipeline.settings import PipelineSettings
+
+CROWDED = 1.4
+"""More detections than this multiple of a limb's joints: there may be two limbs."""
+WEAK_REACH = 0.3
+"""A weak detection counts within this distance of its expected place, in template units."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One limb seen in a picture: its detections, named as well as they can be."""
+
+    limb: Limb
+    detections: tuple[Detection, ...]
+    identity: Identity
+
+    @property
+    def merit(self) -> float:
+        """How convincing the sighting is, about 0 to 1: joints found, confidence, shape."""
+        named = [
+            d.confidence
+            for d, row in zip(self.detections, self.identity.rows, strict=True)
+            if row >= 0
+        ]
+        spread = min(self.identity.shape.mean_square, 20.0)
+        return sum(named) / len(self.limb.joints) - 0.03 * spread
+
+    def named(self) -> list[tuple[str, Detection]]:
+        """Joint name and detection of each named one, in template order."""
+        joints = self.limb.joints
+        found = {
+            row: d for d, row in zip(self.detections, self.identity.rows, strict=True) if row >= 0
+        }
+        return [(joints[row], found[row]) for row in sorted(found)]
+
+    def points(self) -> Points:
+        """Centres of the named detections [n, 2], in template order."""
+        return np.array([detection.centre for _, detection in self.named()])
+
+
+def centres(detections: Sequence[Detection]) -> Points:
+    """Centres of detections, [n, 2]."""
+    return np.array([d.centre for d in detections], dtype=np.float64).reshape(-1, 2)
+
+
+def name_detections(
+    limb: Limb, detections: Sequence[Detection], prior: Prior | None = None
+) -> Sighting | None:
+    """Name the detections of one limb, or ``None`` when there are too few."""
+    identity = identify(
+        limb, centres(detections), [d.joint_class for d in detections], prior or Prior()
+    )
+    return None if identity is None else Sighting(limb, tuple(detections), identity)
+
+
+def first_look(
+    engine: Engine, limb: Limb, film: GreyImage, settings: PipelineSettings
+) -> tuple[Sighting, ...]:
+    """Look for one kind of limb on a whole film; two sightings when two limbs lie on it."""
+    found = detect(engine, limb, film, settings.first_look_confidence, settings.overlap_limit)
+    expected = len(limb.joints)
+    if len(found) > CROWDED * expected:
+        halves = [name_detections(limb, half[:expected]) for half in _two_groups(found)]
+        if all(half is not None and half.identity.certain for half in halves):
+            return tuple(half for half in halves if half is not None)
+    sighting = name_detections(limb, found[: expected + 2])
+    return () if sighting is None else (sighting,)
+
+
+def _two_groups(detections: Sequence[Detection]) -> tuple[list[Detection], list[Detection]]:
+    """Split detections by place into two groups, each best first."""
+    points = centres(detections).astype(np.float32)
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 40, 0.1)
+    cv2.setRNGSeed(1)
+    _, labels, _ = cv2.kmeans(
+        points, 2, np.zeros((len(points), 1), np.int32), criteria, 5, cv2.KMEANS_PP_CENTERS
+    )
+    sides = labels.ravel() == 0
+    return (
+        [d for d, side in zip(detections, sides, strict=True) if side],
+        [d for d, side in zip(detections, sides, strict=True) if not side],
+    )
+
+
+def second_look(
+    engine: Engine, limb: Limb, canvas: GreyImage, prior: Prior, settings: PipelineSettings
+) -> Sighting | None:
+    """Look at the framed canvas: the paper's detection, then weak joints where expected."""
+    every = detect(engine, limb, canvas, settings.weak_confidence, settings.overlap_limit)
+    strong = [d for d in every if d.confidence >= settings.confidence][: len(limb.joints)]
+    sighting = name_detections(limb, strong, prior)
+    if sighting is None or len(sighting.named()) == len(limb.joints):
+        return sighting
+    weak = [d for d in every if d not in strong]
+    added = _expected_only(sighting, weak)
+    if not added:
+        return sighting
+    fuller = name_detections(limb, [*strong, *added], prior)
+    better = fuller is not None and fuller.identity.n_named > sighting.identity.n_named
+    return fuller if better else sighting
+
+
+def _expected_only(sighting: Sighting, weak: Sequence[Detection]) -> list[Detection]:
+    """Weak detections near the place of a joint that is still missing, the best for each."""
+    missing = [i for i in range(len(sighting.limb.joints)) if i not in sighting.identity.rows]
+    shape = sighting.identity.shape
+    places = apply(shape.to_image, shape_template(sighting.limb).mean)
+    chosen: list[Detection] = []
+    for row in missing:
+        near = [
+            d
+            for d in weak
+            if d not in chosen
+            and np.hypot(*(np.array(d.centre) - places[row])) < WEAK_REACH * shape.scale
+        ]
+        if near:
+            chosen.append(max(near, key=lambda d: d.confidence))
+    return chosen

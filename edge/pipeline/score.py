@@ -1,0 +1,45 @@
+"""Stage 11: run a limb's scorer over its joint crops.
+
+Room: pipeline; arrays and an `Engine` with the outputs ``erosion`` and ``narrowing``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.engine.inputs import input_size, to_inputs
+from edge.pipeline.crop import crop_joints
+from edge.pipeline.ordinal import GradeEstimate, decode_ordinal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.engine.protocol import Engine
+    from edge.model import GreyImage
+
+
+@dataclass(frozen=True)
+class JointGrades:
+    """Both estimates of one joint."""
+
+    erosion: GradeEstimate
+    narrowing: GradeEstimate
+
+
+def score_joints(
+    engine: Engine,
+    canvas: GreyImage,
+    centres: Sequence[tuple[float, float]],
+    sides_px: Sequence[float],
+) -> list[JointGrades]:
+    """Crop and grade joints of one limb in one batch.
+
+    ``canvas`` is the equalised canvas [h, w] uint8, ``sides_px`` the crop's side of each joint.
+    """
+    crops = crop_joints(canvas, centres, sides_px, input_size(engine)[0])
+    outputs = engine.run(to_inputs(engine, crops))
+    return [
+        JointGrades(decode_ordinal(erosion), decode_ordinal(narrowing))
+        for erosion, narrowing in zip(outputs["erosion"], outputs["narrowing"], strict=True)
+    ]

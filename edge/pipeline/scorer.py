@@ -1,0 +1,217 @@
+"""The whole method: bytes of one film in, one outcome a limb out.
+
+Room: pipeline; the door through which the daemon, the worker and the command line come. Never
+raises for a bad film: that gives a rejected result with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge import __version__
+from edge.engine.passport import Role
+from edge.errors import REASONS, FilmError, Reason
+from edge.imaging.decode import decode_film
+from edge.imaging.overlay import draw_overlay
+from edge.model import (
+    Laterality,
+    LateralitySource,
+    Limb,
+    LimbResult,
+    Radiograph,
+    Versions,
+    View,
+)
+from edge.pipeline.frame import warp
+from edge.pipeline.limb import LimbAnalysis, StageClock, analyse
+from edge.pipeline.look import Sighting, first_look
+from edge.pipeline.shape import inverse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.engine.loader import EngineSet
+    from edge.pipeline.settings import PipelineSettings
+
+LEAST_NAMED = 5
+"""With fewer joints named at the first look there is no limb on the film."""
+LEAST_MERIT = {Limb.HAND: 0.30, Limb.FOOT: 0.40}
+FIRST_LOOK_SIDE_PX = 1024
+"""The first look works on a copy of the film no larger than this."""
+
+
+@dataclass(frozen=True)
+class OperatorWord:
+    """What an operator said of a film that was held."""
+
+    limb: Limb | None = None
+    laterality: Laterality | None = None
+
+
+@dataclass(frozen=True)
+class LimbOutcome:
+    """One limb's result with its labelled picture (JPEG) and mask in film pixels (PNG)."""
+
+    result: LimbResult
+    overlay_jpeg: bytes | None = None
+    mask_png: bytes | None = None
+
+
+@dataclass(frozen=True)
+class FilmOutcome:
+    """Every limb of one film; never empty. ``stage_ms`` adds up over the limbs."""
+
+    limbs: tuple[LimbOutcome, ...]
+    stage_ms: dict[str, float]
+    study_key: str | None = None
+    patient_key: str | None = None
+    burned_in_annotation: bool = False
+
+
+class FilmScorer:
+    """Scores films with one set of engines. Not thread-safe: one film at a time."""
+
+    def __init__(
+        self, engines: EngineSet, settings: PipelineSettings, *, want_masks: bool = False
+    ) -> None:
+        self._engines, self._settings, self._want_masks = engines, settings, want_masks
+        self.versions = Versions(software=__version__, engines=engines.versions)
+
+    def score(
+        self,
+        data: bytes,
+        file_name: str,
+        operator: OperatorWord | None = None,
+        on_stage: Callable[[str], None] | None = None,
+    ) -> FilmOutcome:
+        """Score one film.
+
+        Parameters
+        ----------
+        data : bytes
+            The file as it lies on disk; its kind is read from the bytes, never from the name.
+        file_name : str
+            Its name, which may state limb and side.
+        operator : OperatorWord, optional
+            Limb and side as a person stated them; final.
+        on_stage : callable, optional
+            Told the name of each stage as it begins.
+        """
+        clock = StageClock(on_stage)
+        try:
+            clock.start("decode")
+            film = decode_film(data, file_name, self._settings.max_megapixels)
+            if operator is not None:
+                film = _with_operator(film, operator)
+            clock.start("find")
+            sightings, verdict = self._find(film)
+        except FilmError as error:
+            clock.stop()
+            return FilmOutcome((self._rejected(error, file_name),), clock.stage_ms)
+        limbs = []
+        for index, sighting in enumerate(sightings):
+            analysis = analyse(
+                film,
+                sighting,
+                self._engines,
+                self._settings,
+                clock,
+                file_name=file_name,
+                limb_index=index,
+                versions=self.versions,
+                verdict=verdict,
+            )
+            clock.start("label")
+            limbs.append(self._outcome(film, analysis))
+        clock.stop()
+        stated = film.stated
+        return FilmOutcome(
+            tuple(limbs),
+            clock.stage_ms,
+            stated.study_key,
+            stated.patient_key,
+            stated.burned_in_annotation,
+        )
+
+    def _find(self, film: Radiograph) -> tuple[tuple[Sighting, ...], Reason | None]:
+        """First look with both detectors; the more convincing limb, or the stated one."""
+        zoom = min(1.0, FIRST_LOOK_SIDE_PX / max(film.pixels.shape))
+        size = (round(film.pixels.shape[1] * zoom), round(film.pixels.shape[0] * zoom))
+        grow = np.diag([film.pixels.shape[1] / size[0], film.pixels.shape[0] / size[1], 1.0])
+        small = warp(film.pixels, inverse(grow), size) if zoom < 1 else film.pixels
+        looks = {
+            limb: tuple(
+                _scaled(s, 1 / zoom)
+                for s in first_look(
+                    self._engines.require(Role.DETECT, limb), limb, small, self._settings
+                )
+            )
+            for limb in self._engines.limbs
+        }
+        merits = {limb: max((s.merit for s in found), default=0.0) for limb, found in looks.items()}
+        stated = film.stated
+        best = max(merits, key=lambda limb: merits[limb])
+        if stated.limb_source is LateralitySource.OPERATOR and stated.limb in looks:
+            best = stated.limb
+        found = looks[best]
+        if not found or found[0].identity.n_named < LEAST_NAMED or merits[best] < LEAST_MERIT[best]:
+            raise FilmError(Reason.NOT_HAND_OR_FOOT)
+        verdict = None
+        if stated.conflict is not None:
+            verdict = Reason.SIDE_CONFLICT
+        elif stated.limb is not None and stated.limb is not best:
+            verdict = Reason.LIMB_CONFLICT
+        elif stated.view is View.OBLIQUE:
+            verdict = Reason.OBLIQUE_VIEW
+        elif stated.view is View.LATERAL:
+            verdict = Reason.LATERAL_VIEW
+        return found, verdict
+
+    def _rejected(self, error: FilmError, file_name: str) -> LimbOutcome:
+        return LimbOutcome(
+            LimbResult(
+                file=file_name,
+                limb_index=0,
+                status=error.status,
+                reason=str(error.reason),
+                advice=REASONS[error.reason].advice,
+                flags=(error.detail,) if error.detail else (),
+                versions=self.versions,
+            )
+        )
+
+    def _outcome(self, film: Radiograph, analysis: LimbAnalysis) -> LimbOutcome:
+        overlay = draw_overlay(analysis, film)
+        ok, jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        mask = None
+        if self._want_masks:
+            back = inverse(analysis.to_canvas @ film.stored_to_upright)
+            picture = analysis.mask.foreground.astype(np.uint8) * 255
+            ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
+            mask = png.tobytes() if ok_mask else None
+        return LimbOutcome(analysis.result, jpeg.tobytes() if ok else None, mask)
+
+
+def _scaled(sighting: Sighting, factor: float) -> Sighting:
+    """A sighting in pixels of a film ``factor`` times as large."""
+    detections = tuple(
+        replace(d, box=(d.box[0] * factor, d.box[1] * factor, d.box[2] * factor, d.box[3] * factor))
+        for d in sighting.detections
+    )
+    return replace(sighting, detections=detections)
+
+
+def _with_operator(film: Radiograph, word: OperatorWord) -> Radiograph:
+    """A film whose stated identity is what the operator says, as far as it goes."""
+    stated = replace(film.stated, conflict=None)
+    if word.limb is not None:
+        stated = replace(stated, limb=word.limb, limb_source=LateralitySource.OPERATOR)
+    if word.laterality is not None:
+        stated = replace(
+            stated, laterality=word.laterality, laterality_source=LateralitySource.OPERATOR
+        )
+    return replace(film, stated=stated)

@@ -1,0 +1,58 @@
+"""Stage 12: sums over the joints that were scored; a missing joint is never a zero.
+
+Room: pipeline; pure functions over the vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.model import (
+    NARROWING_MAXIMUM,
+    JointScore,
+    Limb,
+    Subtotal,
+    Subtotals,
+    has_narrowing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _subtotal(grades: list[int], n_expected: int, joint_maximum: int) -> Subtotal:
+    return Subtotal(
+        score=sum(grades) if grades else None,
+        n_scored=len(grades),
+        n_expected=n_expected,
+        maximum=n_expected * joint_maximum,
+        attainable=len(grades) * joint_maximum,
+    )
+
+
+def limb_subtotals(limb: Limb, joints: Iterable[JointScore]) -> Subtotals:
+    """Erosion and narrowing of one limb. The thumb's IP never enters the narrowing sum."""
+    named = [joint for joint in joints if joint.name is not None or joint.name_candidate is None]
+    erosion = [joint.erosion for joint in named if joint.erosion is not None]
+    narrowing = [
+        joint.narrowing
+        for joint in named
+        if joint.narrowing is not None and (joint.name is None or has_narrowing(limb, joint.name))
+    ]
+    n_narrowing = sum(has_narrowing(limb, name) for name in limb.joints)
+    return Subtotals(
+        erosion=_subtotal(erosion, len(limb.joints), limb.erosion_maximum),
+        narrowing=_subtotal(narrowing, n_narrowing, NARROWING_MAXIMUM),
+    )
+
+
+def add(first: Subtotal, second: Subtotal) -> Subtotal:
+    """Sum of two subtotals, e.g. of the left and the right hand."""
+    scores = [s.score for s in (first, second) if s.score is not None]
+    return Subtotal(
+        score=sum(scores) if scores else None,
+        n_scored=first.n_scored + second.n_scored,
+        n_expected=first.n_expected + second.n_expected,
+        maximum=first.maximum + second.maximum,
+        attainable=first.attainable + second.attainable,
+    )

@@ -1,0 +1,5 @@
+"""Optional (needs torch): trains the detector, the mask and the scorers, and measures them.
+
+Nothing that serves imports this package. Figures on simulated films are always called phantom
+figures. Research use only, not a medical device.
+"""

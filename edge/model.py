@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-DISCLAIMER = "research use only, not a medical device"
+DISCLAIMER: Final = "research use only, not a medical device"
 PARTIAL_SVH_NAME = "partial SvH (no wrist), of 340"
 
 GreyImage = npt.NDArray[np.uint8]

@@ -1,0 +1,200 @@
+"""One validated configuration, from a TOML file and the environment.
+
+``SHARPEDGE_<SECTION>_<KEY>`` sets or replaces one key; its value is read as TOML and, where that
+fails, as plain text. This module reads files and the environment and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from edge.delivery.identity import DeviceName, is_topic_word
+from edge.delivery.settings import BrokerSettings, DeliverySettings
+from edge.errors import ConfigError
+from edge.paths import data_root
+from edge.pipeline.settings import PipelineSettings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge.intake.settings import FolderSettings
+
+PREFIX = "SHARPEDGE_"
+OTHER_VARIABLES = frozenset({"SHARPEDGE_HOME", "SHARPEDGE_CONFIG"})
+"""Variables with our prefix that are no keys of the configuration."""
+
+
+class SiteSettings(BaseModel):
+    """The section ``[site]``: words of every topic."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "site"
+    room: str = "room"
+    device: str = "device"
+
+    @field_validator("name", "room", "device")
+    @classmethod
+    def _word(cls, value: str) -> str:
+        if not is_topic_word(value):
+            message = (
+                "must be 1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit: "
+                "it becomes part of MQTT topics"
+            )
+            raise ValueError(message)
+        return value
+
+
+class LimitSettings(BaseModel):
+    """The section ``[limits]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage_s: float = Field(default=15.0, gt=0, description="one stage of one film, then a restart")
+    film_s: float = Field(default=60.0, gt=0, description="one film, then a restart")
+    worker_start_s: float = Field(default=180.0, gt=0, description="loading the engines")
+    stop_s: float = Field(default=10.0, gt=0, description="the film in hand at SIGTERM")
+    max_file_mib: int = Field(default=256, ge=1, description="longer files are not read")
+
+
+class WorkerSettings(BaseModel):
+    """The section ``[worker]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factory: str = Field(
+        default="edge.worker:film_scorer",
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="module:function that makes the scorer from this configuration",
+    )
+
+
+class Config(BaseModel):
+    """Everything that a site may set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    site: SiteSettings = Field(default_factory=SiteSettings)
+    folders: FolderSettings
+    broker: BrokerSettings = Field(default_factory=BrokerSettings)
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+
+    @property
+    def device(self) -> DeviceName:
+        """The words of our topics."""
+        return DeviceName(self.site.name, self.site.room, self.site.device)
+
+    @property
+    def state_folder(self) -> Path:
+        """Folder of journal, key, pictures, quarantine and archive."""
+        return self.folders.state or data_root()
+
+
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+    """Read and check the configuration.
+
+    Parameters
+    ----------
+    path
+        TOML file; None takes the environment alone.
+    environment
+        Variables; ``os.environ`` by default.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, line and key, or the variable, and what is wrong with it.
+    """
+    text, values = "", {}
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+            values = tomllib.loads(text)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: {error}") from error
+    variables = _from_environment(os.environ if environment is None else environment)
+    for (section, key), (_, value) in variables.items():
+        values.setdefault(section, {})[key] = value
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(path, text, variables, it) for it in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+_Variables = dict[tuple[str, str], tuple[str, Any]]
+
+
+def _from_environment(environment: Mapping[str, str]) -> _Variables:
+    found: _Variables = {}
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in OTHER_VARIABLES:
+            continue
+        section, _, key = name[len(PREFIX) :].lower().partition("_")
+        if section not in Config.model_fields or not key:
+            raise ConfigError(
+                f"environment: {name}: no such section; "
+                f"names are {PREFIX}<SECTION>_<KEY>, sections {', '.join(Config.model_fields)}"
+            )
+        found[section, key] = (name, _value(environment[name]))
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(path: Path | None, text: str, variables: _Variables, error: Any) -> str:
+    """Put one fault into a line: where it stands, which key, what is wrong."""
+    place = tuple(str(part) for part in error["loc"])
+    key = ".".join(place)
+    wrong = "unknown key" if error["type"] == "extra_forbidden" else error["msg"]
+    if place[:2] in variables:
+        return f"environment: {variables[place[:2]][0]}: {wrong}"  # type: ignore[index]
+    if path is None:
+        return f"configuration: {key}: {wrong}"
+    line = _line_of(text, place)
+    return f"{path}:{line}: {key}: {wrong}" if line else f"{path}: {key}: {wrong}"
+
+
+def _line_of(text: str, place: tuple[str, ...]) -> int | None:
+    """Line (from 1) where a key stands in TOML text; the nearest enclosing table if it does not."""
+    table: tuple[str, ...] = ()
+    best, depth = None, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
+        entry = re.match(r"\s*([\w.\"'-]+)\s*=", line)
+        if header:
+            table = here = _dotted(header.group(1))
+        elif entry:
+            here = (*table, *_dotted(entry.group(1)))
+        else:
+            continue
+        if place[: len(here)] == here and len(here) > depth:
+            best, depth = number, len(here)
+    return best
+
+
+def _dotted(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in text.split("."))

@@ -1,0 +1,51 @@
+"""Delivery: one film's times on the monotonic clock, laid onto one reading of the wall clock."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from functools import cache
+from pathlib import Path
+
+from edge.model import Record
+
+_TIME_ERROR = 5
+
+
+@cache
+def boot_id() -> str:
+    """Identity of this boot of the machine: monotonic times compare only inside one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def wall_clock_is_set() -> bool:
+    """Whether the kernel knows its wall clock to be synchronised."""
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+    except (OSError, AttributeError):
+        return False
+    return 0 <= int(state) < _TIME_ERROR
+
+
+class Anchor(Record):
+    """Ties a monotonic reading to the wall: both in seconds, of one moment in one boot."""
+
+    boot: str
+    monotonic_s: float
+    unix_s: float
+
+    @classmethod
+    def at(cls, monotonic_s: float, unix_s: float) -> Anchor:
+        """Anchor a moment of this boot."""
+        return cls(boot=boot_id(), monotonic_s=monotonic_s, unix_s=unix_s)
+
+    def unix_of(self, monotonic_s: float) -> float:
+        """Wall seconds of another moment of the same boot."""
+        return self.unix_s + (monotonic_s - self.monotonic_s)
+
+    def now_unix_s(self) -> float:
+        """Wall seconds of now, exact against this anchor within one boot."""
+        return self.unix_of(time.monotonic()) if self.boot == boot_id() else time.time()

@@ -1,0 +1,291 @@
+"""Delivery: the MQTT contract. Every payload is one model here, and nothing else is sent.
+
+JSON Schemas and the AsyncAPI 3 document are generated from these models by `write_contract`,
+so that they cannot say anything else than the code.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path  # noqa: TC003 - a public annotation
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from edge.model import (
+    DISCLAIMER,
+    PARTIAL_SVH_NAME,
+    LimbResult,
+    Record,
+    Status,
+    StrEnum,
+    Subtotal,
+    Subtotals,
+    Versions,
+)
+
+SCHEMA_VERSION = 1
+Notice = Literal["research use only, not a medical device"]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Pseudonym = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+ResultId = Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+UnixSeconds = Annotated[float, Field(description="seconds since 1970, UTC")]
+
+
+class DeliveryMode(StrEnum):
+    """When a result counts as delivered."""
+
+    RECEIPT = "receipt"
+    """A dashboard has answered that it stored the result."""
+    PUBACK = "puback"
+    """The broker has acknowledged it: weaker, a broker can lose what it acknowledged."""
+
+
+class ClosedSource(StrEnum):
+    """Where the ledger's ``closed`` comes from."""
+
+    CLOSE_EVENT = "close_event"
+    MTIME = "mtime"
+
+
+class Ledger(Record):
+    """When a film passed each step.
+
+    Differences are exact, because all stamps but a ``closed`` of source ``mtime`` are taken
+    from the monotonic clock and laid onto one wall-clock reading.
+    """
+
+    closed: UnixSeconds
+    closed_source: ClosedSource
+    picked_up: UnixSeconds
+    decoded: UnixSeconds | None = None
+    inferred: UnixSeconds | None = None
+    queued: UnixSeconds
+    sent: UnixSeconds | None = Field(default=None, description="this sending, not the first")
+    stage_ms: dict[str, float] = Field(default_factory=dict)
+    clock_synchronised: bool = Field(
+        description="whether the wall clock was known to be set; if not, only differences hold"
+    )
+
+
+class Envelope(Record):
+    """What delivery adds to a limb's result."""
+
+    schema_version: Literal[1] = 1
+    id: ResultId
+    sequence: int = Field(ge=1, description="ascends per device; order by this")
+    site: str
+    room: str
+    device: str
+    job: int = Field(ge=1, description="number in this device's journal and log")
+    film_sha256: Hash
+    study: Pseudonym
+    patient: Pseudonym | None = None
+    supersedes: ResultId | None = Field(default=None, description="earlier result to be replaced")
+    historical: bool = Field(description="older than the site's limit when sent")
+    sending: int = Field(ge=1, description="1 for the first sending, counts repeats")
+    ledger: Ledger
+
+
+class ResultMessage(LimbResult, Envelope):
+    """Topic ``result``: one limb that was scored."""
+
+    status: Literal[Status.SCORED]
+
+
+class RejectMessage(LimbResult, Envelope):
+    """Topic ``reject``: one limb that was held or rejected, with reason and advice."""
+
+    status: Literal[Status.HELD, Status.REJECTED]
+    reason: str
+
+
+class Presence(StrEnum):
+    """What the appliance says of itself."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    DEGRADED = "degraded"
+    UNFIT = "unfit"
+
+
+class Alert(Record):
+    """Something that a person must see to; repeated until it has passed."""
+
+    code: str
+    detail: str
+
+
+class StateMessage(Record):
+    """Topic ``state``, retained: birth, will and every change of the appliance's condition."""
+
+    schema_version: Literal[1] = 1
+    state: Presence
+    session: int = Field(ge=1, description="counts the appliance's starts")
+    site: str
+    room: str
+    device: str
+    since: UnixSeconds
+    protocol: Literal["5", "3.1.1"]
+    delivery: DeliveryMode
+    versions: Versions | None = Field(default=None, description="null until the engines are loaded")
+    alerts: tuple[Alert, ...] = ()
+    journal_row: int = Field(default=0, ge=0)
+    journal_head: str = ""
+    notice: Notice = DISCLAIMER
+
+
+class Latency(Record):
+    """Milliseconds from file closed to message sent, over the latest results."""
+
+    count: int
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class HealthMessage(Record):
+    """Topic ``health``, retained: figures for a dashboard, sent at an even pace."""
+
+    schema_version: Literal[1] = 1
+    session: int
+    at: UnixSeconds
+    uptime_s: float
+    folder_waiting: int
+    folder_native: bool
+    folder_fault: str | None = None
+    outbox_depth: int
+    outbox_oldest_s: float
+    jobs: dict[str, int] = Field(description="number of files in each state")
+    disk_free_mib: int
+    temperature_c: float | None = None
+    worker_restarts: int
+    broker_reconnects: int
+    latency: Latency
+    journal_row: int
+    journal_head: str
+    notice: Notice = DISCLAIMER
+
+
+class StudyLimb(Record):
+    """One limb of a study: the result that counts now."""
+
+    id: ResultId
+    subtotals: Subtotals
+    n_scored: int
+    n_expected: int
+
+
+class StudyStatus(StrEnum):
+    """How far a study has come."""
+
+    FILLING = "filling"
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+
+
+class StudyMessage(Record):
+    """Topic ``study/<pseudonym>``, retained: a patient's set (LH RH LF RF) as it fills."""
+
+    schema_version: Literal[1] = 1
+    study: Pseudonym
+    patient: Pseudonym | None = None
+    status: StudyStatus
+    limbs: dict[Literal["LH", "RH", "LF", "RF"], StudyLimb]
+    missing: tuple[Literal["LH", "RH", "LF", "RF"], ...]
+    hands: Subtotals
+    feet: Subtotals
+    partial_svh: Subtotal
+    partial_svh_name: str = PARTIAL_SVH_NAME
+    changed: UnixSeconds
+    notice: Notice = DISCLAIMER
+
+
+class ReceiptMessage(Record):
+    """Topic ``receipt``, from a dashboard: a result with this id is stored for good."""
+
+    id: ResultId
+    receiver: str = Field(min_length=1, max_length=128)
+
+
+class Channel(NamedTuple):
+    """One topic of the contract."""
+
+    topic: str
+    model: type[Record] | None
+    content_type: str
+    qos: int
+    retained: bool
+    sent_by_device: bool
+    what: str
+
+
+CHANNELS = (
+    Channel("state", StateMessage, "application/json", 1, True, True, "birth, will and condition"),
+    Channel("result", ResultMessage, "application/json", 1, False, True, "one scored limb"),
+    Channel("reject", RejectMessage, "application/json", 1, False, True, "one limb not scored"),
+    Channel("image", None, "image/jpeg", 1, False, True, "labelled picture of a result"),
+    Channel("study/{study}", StudyMessage, "application/json", 1, True, True, "a patient's set"),
+    Channel("health", HealthMessage, "application/json", 0, True, True, "figures of the device"),
+    Channel("receipt", ReceiptMessage, "application/json", 1, False, False, "a result is stored"),
+)
+
+
+def schema_of(model: type[Record]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a payload as it is sent."""
+    schema = model.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def asyncapi() -> dict[str, Any]:
+    """Build the AsyncAPI 3.0 document of the appliance."""
+    words = ("site", "room", "device")
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
+    for channel in CHANNELS:
+        name = channel.topic.split("/")[0]
+        parameters = [*words, "study"] if "{study}" in channel.topic else [*words]
+        message: dict[str, Any] = {"name": name, "contentType": channel.content_type}
+        if channel.model is not None:
+            message["payload"] = {
+                "schemaFormat": "application/schema+json;version=draft-2020-12",
+                "schema": schema_of(channel.model),
+            }
+        channels[name] = {
+            "address": f"sharpedge/{{site}}/{{room}}/{{device}}/{channel.topic}",
+            "description": channel.what,
+            "parameters": {word: {} for word in parameters},
+            "messages": {name: message},
+        }
+        operations[name] = {
+            "action": "send" if channel.sent_by_device else "receive",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "bindings": {"mqtt": {"qos": channel.qos, "retain": channel.retained}},
+        }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "sharpedge",
+            "version": f"{SCHEMA_VERSION}.0.0",
+            "description": f"Results of the sharpedge appliance: {DISCLAIMER}.",
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+    }
+
+
+def write_contract(out_dir: Path) -> list[Path]:
+    """Write one JSON Schema a payload and ``asyncapi.json``; returns the files, in order."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    documents = {
+        f"{channel.topic.split('/')[0]}.schema.json": schema_of(channel.model)
+        for channel in CHANNELS
+        if channel.model is not None
+    }
+    documents["asyncapi.json"] = asyncapi()
+    written = []
+    for name, document in documents.items():
+        path = out_dir / name
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        written.append(path)
+    return written

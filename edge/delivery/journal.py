@@ -1,0 +1,378 @@
+"""Delivery: the journal of files: one state each, written before the work is done.
+
+States of a file. Waiting: `State.SEEN` and `State.STABLE` (in the folder, no row here yet),
+claimed, scored, queued, sent, held. Ends: receipted (acked in the weaker mode), duplicate,
+quarantined, set_aside, dismissed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edge.delivery.contract import DeliveryMode, StudyStatus
+from edge.intake.settle import Signature
+from edge.model import StrEnum
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Collection
+
+    from edge.delivery.identity import ResultKey
+    from edge.delivery.store import Store
+
+_INTERRUPTIONS = 50
+"""Tries that ended with the appliance itself (not with its worker) before a film is given up."""
+
+
+class State(StrEnum):
+    """Where a file stands."""
+
+    SEEN = "seen"
+    STABLE = "stable"
+    CLAIMED = "claimed"
+    SCORED = "scored"
+    QUEUED = "queued"
+    SENT = "sent"
+    HELD = "held"
+    RECEIPTED = "receipted"
+    ACKED = "acked"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    SET_ASIDE = "set_aside"
+    DISMISSED = "dismissed"
+
+
+HAS_RESULT = (State.QUEUED, State.SENT, State.RECEIPTED, State.ACKED)
+ENDS = (
+    State.RECEIPTED,
+    State.ACKED,
+    State.DUPLICATE,
+    State.QUARANTINED,
+    State.SET_ASIDE,
+    State.DISMISSED,
+)
+
+
+class Kind(StrEnum):
+    """What a row of the outbox is."""
+
+    RESULT = "result"
+    REJECT = "reject"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is to be done with a film that was taken.
+
+    ``job`` is None where the file is known and unchanged in its bytes. ``work`` tells whether it
+    must be scored; where not, it has reached ``state``. ``deaths`` counts the workers that it
+    has ended. ``supersedes_job`` is an earlier job of the same path whose reject is replaced.
+    """
+
+    job: int | None
+    work: bool
+    state: State | None = None
+    deaths: int = 0
+    supersedes_job: int | None = None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Id of a limb's message; ``known`` when the very outcome is in the outbox already."""
+
+    result_id: str
+    supersedes: str | None
+    known: bool
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """One row for the outbox. ``payload`` is JSON, or the picture's file name."""
+
+    kind: Kind
+    result_id: str
+    limb_index: int
+    outcome: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class StudyChange:
+    """New body of a study, as `edge.delivery.study` made it."""
+
+    study: str
+    body: str
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How a film ended: its state and everything that goes out for it."""
+
+    state: State
+    reason: str | None = None
+    parcels: tuple[Parcel, ...] = ()
+    study: StudyChange | None = None
+    stage_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Journal:
+    """States of files, over one connection. Only the daemon's main thread writes through it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._db = store.db
+
+    def start_session(self) -> int:
+        """Count a start of the appliance; returns its number."""
+        with self.store.transaction():
+            session = self.store.counter("session")
+            self.store.log("session", session=session)
+        return session
+
+    def known(self) -> dict[bytes, Signature]:
+        """Latest signature of every path whose job needs no further work on the file."""
+        rows = self._db.execute(
+            "SELECT path, device, inode, size, mtime_ns, MAX(number) AS number FROM job "
+            "GROUP BY path HAVING state != ?",
+            (State.CLAIMED,),
+        )
+        return {
+            r["path"]: Signature(r["device"], r["inode"], r["size"], r["mtime_ns"]) for r in rows
+        }
+
+    def unfinished(self) -> dict[bytes, int]:
+        """Path to job of the films that were claimed and not finished, e.g. in a crash."""
+        rows = self._db.execute(
+            "SELECT path, number FROM job WHERE state = ? ORDER BY number", (State.CLAIMED,)
+        )
+        return {r["path"]: r["number"] for r in rows}
+
+    def counts(self) -> dict[str, int]:
+        """Count the files in each state."""
+        rows = self._db.execute("SELECT state, COUNT(*) AS n FROM job GROUP BY state")
+        return {r["state"]: r["n"] for r in rows}
+
+    def claim(self, path: bytes, sha256: str, signature: Signature) -> Claim:
+        """Take a film into the journal before any work on it, or tell why there is none."""
+        with self.store.transaction():
+            latest = self._db.execute(
+                "SELECT * FROM job WHERE path = ? ORDER BY number DESC LIMIT 1", (path,)
+            ).fetchone()
+            if latest is not None and latest["sha256"] == sha256:
+                resumed = self._same_bytes(latest, signature)
+                if resumed is not None:
+                    return resumed
+            return self._new_job(path, sha256, signature, latest)
+
+    def _same_bytes(self, latest: sqlite3.Row, signature: Signature) -> Claim | None:
+        """Handle the bytes that this path had before: resume, pass over, or None for a new job."""
+        state, number = State(latest["state"]), int(latest["number"])
+        again = state in {State.HELD, State.QUARANTINED, State.DISMISSED, State.SET_ASIDE}
+        if again and latest["inode"] != signature.inode:
+            return None
+        self._db.execute(
+            "UPDATE job SET device = ?, inode = ?, size = ?, mtime_ns = ? WHERE number = ?",
+            (*signature, number),
+        )
+        if state is not State.CLAIMED:
+            return Claim(None, work=False, state=state)
+        return Claim(
+            number, work=True, deaths=latest["deaths"], supersedes_job=latest["previous_job"]
+        )
+
+    def _new_job(
+        self, path: bytes, sha256: str, signature: Signature, latest: sqlite3.Row | None
+    ) -> Claim:
+        if latest is not None and latest["state"] == State.CLAIMED:
+            self._move(latest["number"], State.SET_ASIDE, why="contents_replaced")
+        provisional = latest is not None and latest["reason"] in {"truncated", "empty_file"}
+        previous = int(latest["number"]) if latest is not None and provisional else None
+        first = self._db.execute(
+            "SELECT number, state FROM job WHERE sha256 = ? AND state != ? "
+            "ORDER BY number DESC LIMIT 1",
+            (sha256, State.DUPLICATE),
+        ).fetchone()
+        duplicate = first is not None and first["state"] in HAS_RESULT
+        state = State.DUPLICATE if duplicate else State.CLAIMED
+        number = self._db.execute(
+            "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, first_job,"
+            " previous_job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (path, sha256, *signature, state, time.time(), first["number"] if duplicate else None,
+             previous),
+        ).lastrowid  # fmt: skip
+        assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
+        self.store.log(state, number, sha256=sha256)
+        if duplicate:
+            return Claim(number, work=False, state=state)
+        if first is not None and first["state"] == State.HELD:
+            self._move(first["number"], State.SET_ASIDE, why="same_bytes_again", by=number)
+        return Claim(number, work=True, supersedes_job=previous)
+
+    def begin_try(self, job: int) -> bool:
+        """Count a try before it is made; False when the film has had too many.
+
+        A worker's death is counted by `note_death`; here only tries that ended with the whole
+        appliance, which a power cut or a kill explains better than the film.
+        """
+        with self.store.transaction():
+            self._db.execute("UPDATE job SET tries = tries + 1 WHERE number = ?", (job,))
+            tries = self._one("SELECT tries FROM job WHERE number = ?", job)
+            self.store.log("try", job, tries=tries)
+        return tries <= _INTERRUPTIONS
+
+    def note_death(self, job: int, reason: str) -> int:
+        """Count a worker that this film ended; returns how many there were."""
+        with self.store.transaction():
+            self._db.execute("UPDATE job SET deaths = deaths + 1 WHERE number = ?", (job,))
+            deaths = self._one("SELECT deaths FROM job WHERE number = ?", job)
+            self.store.log("death", job, reason=reason, deaths=deaths)
+        return deaths
+
+    def give_back(self, job: int) -> None:
+        """Leave a film in hand for the next start: its try does not count."""
+        with self.store.transaction():
+            self._db.execute("UPDATE job SET tries = tries - 1 WHERE number = ?", (job,))
+            self.store.log("given_back", job)
+
+    def set_aside_vanished(self, present: Collection[bytes]) -> list[int]:
+        """End the unfinished jobs whose file is no longer in the folder; returns them."""
+        gone = [job for path, job in self.unfinished().items() if path not in present]
+        with self.store.transaction():
+            for job in gone:
+                self._move(job, State.SET_ASIDE, why="file_vanished")
+        return gone
+
+    def resolve(self, make: Callable[[int], ResultKey], outcome: str) -> Resolved:
+        """Find the id for a limb's outcome.
+
+        Parameters
+        ----------
+        make
+            Gives the key for a revision; 0 is tried first.
+        outcome
+            Status and reason; another outcome under the same key takes the next revision and
+            supersedes the one before.
+        """
+        before = None
+        for revision in range(1000):
+            result_id = make(revision).result_id()
+            found = self._db.execute(
+                "SELECT outcome FROM outbox WHERE id = ? AND kind != ?", (result_id, Kind.IMAGE)
+            ).fetchone()
+            if found is None:
+                return Resolved(result_id, before, known=False)
+            if found["outcome"] == outcome:
+                return Resolved(result_id, before, known=True)
+            before = result_id
+        raise AssertionError
+
+    def result_id_of(self, job: int, limb_index: int) -> str | None:
+        """Id under which a job's limb went out."""
+        found = self._db.execute(
+            "SELECT id FROM outbox WHERE job = ? AND limb_index = ? AND kind != ?",
+            (job, limb_index, Kind.IMAGE),
+        ).fetchone()
+        return None if found is None else str(found["id"])
+
+    def study_body(self, study: str) -> str | None:
+        """Body of a study as last written."""
+        found = self._db.execute("SELECT body FROM study WHERE study = ?", (study,)).fetchone()
+        return None if found is None else str(found["body"])
+
+    def finish(self, job: int, end: Finish) -> State:
+        """Write a film's outcome and everything that goes out for it, in one transaction.
+
+        Returns the state reached: ``duplicate`` where the very results are in the outbox already
+        under another job (two copies of one film were claimed before either was scored).
+        """
+        now = time.time()
+        with self.store.transaction():
+            state = end.state
+            owners = [self._deposit(job, parcel, now) for parcel in end.parcels]
+            others = {o for o in owners if o != job}
+            if others and state is State.QUEUED and job not in owners:
+                state = State.DUPLICATE
+                self._db.execute(
+                    "UPDATE job SET first_job = ? WHERE number = ?", (min(others), job)
+                )
+            if state is State.QUEUED:
+                self.store.log(State.SCORED, job, stage_ms=end.stage_ms)
+            if end.study is not None and state is not State.DUPLICATE:
+                self._write_study(end.study, now)
+            self._db.execute("UPDATE job SET reason = ? WHERE number = ?", (end.reason, job))
+            ids = sorted({parcel.result_id for parcel in end.parcels})
+            self._move(job, state, reason=end.reason, ids=ids)
+        return state
+
+    def _deposit(self, job: int, parcel: Parcel, now: float) -> int:
+        """Put one row into the outbox, once; returns the job that owns it."""
+        found = self._db.execute(
+            "SELECT row, job, state FROM outbox WHERE id = ? AND kind = ?",
+            (parcel.result_id, parcel.kind),
+        ).fetchone()
+        if found is None:
+            sequence = None if parcel.kind is Kind.IMAGE else self.store.counter("sequence")
+            self._db.execute(
+                "INSERT INTO outbox (id, kind, job, limb_index, outcome, sequence, payload, "
+                "created, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')",
+                (parcel.result_id, parcel.kind, job, parcel.limb_index, parcel.outcome, sequence,
+                 parcel.payload, now),
+            )  # fmt: skip
+            return job
+        if found["state"] == "set_aside":
+            self._db.execute(
+                "UPDATE outbox SET state = 'queued', refusals = 0, job = ? WHERE row = ?",
+                (job, found["row"]),
+            )
+            return job
+        return int(found["job"])
+
+    def _write_study(self, change: StudyChange, now: float) -> None:
+        status = StudyStatus.COMPLETE if change.complete else StudyStatus.FILLING
+        self._db.execute(
+            "INSERT INTO study VALUES (?, ?, ?, ?, ?, 1, 0, 0) ON CONFLICT (study) DO UPDATE SET "
+            "body = excluded.body, changed = excluded.changed, version = version + 1, cleared = 0, "
+            "status = CASE WHEN excluded.status = ? THEN excluded.status ELSE status END",
+            (change.study, change.body, status, now, now, StudyStatus.COMPLETE),
+        )
+
+    def ended_originals(self, limit: int = 100) -> list[tuple[int, bytes, Signature]]:
+        """Files that reached their end and whose original still lies where the scanner left it."""
+        marks = ",".join("?" * len(ENDS))
+        rows = self._db.execute(
+            f"SELECT * FROM job WHERE state IN ({marks}) AND original = 'there' LIMIT ?",  # noqa: S608
+            (*ENDS, limit),
+        )
+        return [
+            (r["number"], r["path"], Signature(r["device"], r["inode"], r["size"], r["mtime_ns"]))
+            for r in rows
+        ]
+
+    def note_original(self, job: int, became: str) -> None:
+        """Remember what became of the scanner's file."""
+        with self.store.transaction():
+            self._db.execute("UPDATE job SET original = ? WHERE number = ?", (became, job))
+            self.store.log("original", job, became=became)
+
+    def _one(self, query: str, job: int) -> int:
+        return int(self._db.execute(query, (job,)).fetchone()[0])
+
+    def _move(self, job: int, state: State, **detail: object) -> None:
+        move(self.store, job, state, **detail)
+
+
+def move(store: Store, job: int, state: State, **detail: object) -> None:
+    """Bring a file into a state, in the table and in the chain; inside a transaction."""
+    store.db.execute(
+        "UPDATE job SET state = ?, since = ? WHERE number = ?", (state, time.time(), job)
+    )
+    store.log(state, job, **{k: v for k, v in detail.items() if v is not None})
+
+
+def end_of_delivery(mode: DeliveryMode) -> State:
+    """State of a file whose results are all delivered."""
+    return State.ACKED if mode is DeliveryMode.PUBACK else State.RECEIPTED

@@ -1,0 +1,283 @@
+"""Delivery: one connection to the broker, from CONNECT to its end, over paho-mqtt.
+
+paho's own reconnecting is not used: a new connection is a new client, so that nothing but the
+outbox decides what is sent again. paho's callbacks run on its thread and only enqueue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge.delivery.contract import SCHEMA_VERSION
+from edge.delivery.settings import BrokerSettings, Protocol
+from edge.model import StrEnum
+
+if TYPE_CHECKING:
+    import queue
+
+    from paho.mqtt.reasoncodes import ReasonCode
+
+WILL_DELAY_S = 3
+_SESSION_S = 120
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The broker took us; its limits."""
+
+    packet_limit: int | None
+    window: int
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The connection ended; ``taken_over`` when another client came with our id."""
+
+    why: str
+    taken_over: bool = False
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The broker answered a publish; ``refusal`` is empty when it took it."""
+
+    mid: int
+    refusal: str
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message to us."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(frozen=True)
+class Wake:
+    """There is something new to be sent, or it is time to stop."""
+
+
+Event = Connected | Disconnected | Answered | Arrived | Wake
+
+
+class Failure(StrEnum):
+    """Why there is no connection."""
+
+    UNREACHABLE = "unreachable"
+    PROTOCOL = "protocol"
+    """The broker ended the connection before CONNACK, or said that it does not know MQTT 5."""
+    REFUSED = "refused"
+    SILENT = "silent"
+
+
+class LinkError(Exception):
+    """No connection came about."""
+
+    def __init__(self, failure: Failure, detail: str) -> None:
+        super().__init__(f"{failure}: {detail}")
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What MQTT 5 says beside a payload; left out on 3.1.1."""
+
+    content_type: str = "application/json"
+    expiry_s: int | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+    def properties(self) -> Properties:
+        """Build paho's form."""
+        made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        made.ContentType = self.content_type
+        if self.expiry_s is not None:
+            made.MessageExpiryInterval = self.expiry_s
+        if self.response_topic is not None:
+            made.ResponseTopic = self.response_topic
+        if self.correlation is not None:
+            made.CorrelationData = self.correlation
+        made.UserProperty = [("schema_version", str(SCHEMA_VERSION))]
+        return made
+
+
+class Link:
+    """One connection.
+
+    Parameters
+    ----------
+    settings, client_id, protocol
+        Where, as whom, and with which MQTT (never ``auto``).
+    will_topic, will
+        Retained message that the broker publishes when we vanish.
+    subscriptions
+        Topics that are asked for at once.
+    events
+        Receives everything that happens, from paho's thread.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        client_id: str,
+        protocol: Protocol,
+        *,
+        will_topic: str,
+        will: bytes,
+        subscriptions: tuple[str, ...],
+        events: queue.SimpleQueue[Event],
+    ) -> None:
+        self._settings = settings
+        self._events = events
+        self._subscriptions = subscriptions
+        self.v5 = protocol is Protocol.V5
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=mqtt.MQTTv5 if self.v5 else mqtt.MQTTv311,
+            clean_session=None if self.v5 else True,
+            reconnect_on_failure=False,
+        )
+        self._client.max_inflight_messages_set(0)
+        self._client.connect_timeout = settings.connect_s
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+        self._client.on_socket_open = self._on_socket_open
+        self._secure()
+        self._client.will_set(
+            will_topic, will, qos=1, retain=True, properties=self._will_properties()
+        )
+        self._answers: list[Connected | LinkError | Disconnected] = []
+
+    @property
+    def protocol(self) -> Literal["5", "3.1.1"]:
+        """Which MQTT this connection speaks."""
+        return "5" if self.v5 else "3.1.1"
+
+    def _secure(self) -> None:
+        it = self._settings
+        if it.username is not None:
+            password = None
+            if it.password_file is not None:
+                lines = it.password_file.read_text(encoding="utf-8").splitlines()
+                password = lines[0] if lines else ""
+            self._client.username_pw_set(it.username, password)
+        if it.ca_file is not None:
+            self._client.tls_set(
+                ca_certs=str(it.ca_file),
+                certfile=None if it.certificate_file is None else str(it.certificate_file),
+                keyfile=None if it.key_file is None else str(it.key_file),
+            )
+
+    def _will_properties(self) -> Properties | None:
+        if not self.v5:
+            return None
+        made = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+        made.WillDelayInterval = WILL_DELAY_S
+        made.ContentType = "application/json"
+        return made
+
+    def open(self) -> Connected:
+        """Connect and wait for CONNACK. Raises `LinkError`."""
+        answers = self._answers
+        try:
+            if self.v5:
+                asked = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+                # The session outlives the connection, so that the will's delay can run and
+                # receipts that come meanwhile are kept.
+                asked.SessionExpiryInterval = _SESSION_S
+                self._client.connect(
+                    self._settings.host, self._settings.port, self._settings.keepalive_s,
+                    clean_start=False, properties=asked,
+                )  # fmt: skip
+            else:
+                self._client.connect(
+                    self._settings.host, self._settings.port, self._settings.keepalive_s
+                )
+        except OSError as error:
+            raise LinkError(Failure.UNREACHABLE, str(error)) from error
+        self._client.loop_start()
+        deadline_s = time.monotonic() + self._settings.connect_s
+        while not answers and time.monotonic() < deadline_s:
+            time.sleep(0.002)
+        answer = answers[0] if answers else LinkError(Failure.SILENT, "no CONNACK in time")
+        if isinstance(answer, Connected):
+            return answer
+        self.abandon()
+        if isinstance(answer, Disconnected):
+            raise LinkError(Failure.PROTOCOL, f"ended before CONNACK ({answer.why})")
+        raise answer
+
+    def publish(self, topic: str, payload: bytes, extras: Extras, *, qos: int, retain: bool) -> int:
+        """Hand a message to paho; returns the number under which `Answered` tells of it.
+
+        Raises `LinkError` when the connection is gone.
+        """
+        properties = extras.properties() if self.v5 else None
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LinkError(Failure.UNREACHABLE, mqtt.error_string(info.rc))
+        return info.mid
+
+    def close(self) -> None:
+        """Say goodbye: the broker then publishes no will."""
+        with contextlib.suppress(OSError, ValueError):
+            self._client.disconnect()
+        self._client.loop_stop()
+
+    def abandon(self) -> None:
+        """Cut the connection without goodbye."""
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        self._client.loop_stop()
+
+    # paho's callbacks: an exception here would end its thread in silence.
+
+    def _on_socket_open(self, _client: mqtt.Client, _data: Any, sock: Any) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, properties: Any
+    ) -> None:
+        if code.is_failure:
+            name = str(code)
+            unknown = "protocol version" in name.lower()
+            failure = Failure.PROTOCOL if unknown else Failure.REFUSED
+            self._answers.append(LinkError(failure, name))
+            return
+        for topic in self._subscriptions:
+            client.subscribe(topic, qos=1)
+        limit = getattr(properties, "MaximumPacketSize", None)
+        window = getattr(properties, "ReceiveMaximum", None) or 65535
+        self._answers.append(Connected(limit, window))
+
+    def _on_disconnect(
+        self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
+    ) -> None:
+        gone = Disconnected(str(code), taken_over="taken over" in str(code).lower())
+        self._answers.append(gone)
+        self._events.put(gone)
+
+    def _on_publish(
+        self, _client: mqtt.Client, _data: Any, mid: int, code: ReasonCode, _props: Any
+    ) -> None:
+        self._events.put(Answered(mid, str(code) if code.is_failure else ""))
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        self._events.put(Arrived(message.topic, bytes(message.payload), message.retain))

@@ -1,0 +1,261 @@
+"""Delivery: what waits to be delivered, over one connection of the sender's thread.
+
+States of a row: ``queued`` (to be sent), ``waiting`` (the broker has it, a dashboard has not
+answered), ``closed``, ``set_aside``. What is in flight is not written down: after a crash or a
+lost connection everything that is not closed is sent again under the same id.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.delivery.contract import DeliveryMode, StudyStatus
+from edge.delivery.journal import Kind, State, end_of_delivery, move
+from edge.delivery.study import StudyBody, message_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterable
+
+    from edge.delivery.contract import StudyMessage
+    from edge.delivery.store import Store
+
+REFUSALS = 3
+"""Sendings that a broker may refuse before a row is set aside."""
+RESENDS_A_PASS = 32
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message to be sent."""
+
+    row: int
+    kind: Kind
+    result_id: str
+    job: int
+    sequence: int | None
+    payload: bytes
+    sendings: int
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study whose latest body is not with the broker yet; ``message`` None clears its topic."""
+
+    study: str
+    version: int
+    message: StudyMessage | None
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How much waits."""
+
+    rows: int
+    oldest_s: float
+    set_aside: int
+
+
+def _row(found: sqlite3.Row) -> Row:
+    return Row(
+        row=found["row"],
+        kind=Kind(found["kind"]),
+        result_id=found["id"],
+        job=found["job"],
+        sequence=found["sequence"],
+        payload=found["payload"],
+        sendings=found["sendings"],
+    )
+
+
+class Outbox:
+    """Rows and their ends.
+
+    Parameters
+    ----------
+    store
+        The sender thread's own connection.
+    mode
+        When a row counts as delivered.
+    receivers
+        Dashboards that must all answer; empty: any one.
+    resend_s
+        Seconds until the first repeat of what no dashboard answered; doubles up to 32 times it.
+    """
+
+    def __init__(
+        self, store: Store, mode: DeliveryMode, receivers: Collection[str], resend_s: float
+    ) -> None:
+        self.store = store
+        self._db = store.db
+        self._mode = mode
+        self._receivers = frozenset(receivers)
+        self._resend_s = resend_s
+
+    def reopen(self) -> None:
+        """After a new connection: what nobody answered goes out again, before what is new."""
+        with self.store.transaction():
+            self._db.execute("UPDATE outbox SET state = 'queued' WHERE state = 'waiting'")
+            self._db.execute("UPDATE study SET published = 0 WHERE cleared = 0 AND published > 0")
+
+    def next_rows(self, limit: int, in_flight: Collection[int]) -> list[Row]:
+        """Oldest rows to be sent that are not in flight."""
+        found = self._db.execute(
+            "SELECT * FROM outbox WHERE state = 'queued' ORDER BY row LIMIT ?",
+            (limit + len(in_flight),),
+        )
+        return [_row(r) for r in found if r["row"] not in in_flight][:limit]
+
+    def note_sent(self, rows: Iterable[Row]) -> None:
+        """Count sendings; a file whose result went out for the first time becomes ``sent``."""
+        now = time.time()
+        with self.store.transaction():
+            for it in rows:
+                self._db.execute(
+                    "UPDATE outbox SET sendings = sendings + 1, last_sent = ? WHERE row = ?",
+                    (now, it.row),
+                )
+                if it.kind is Kind.RESULT and self._job_state(it.job) is State.QUEUED:
+                    move(self.store, it.job, State.SENT, id=it.result_id, sequence=it.sequence)
+
+    def acknowledged(self, rows: Collection[int]) -> None:
+        """Note that the broker has these rows."""
+        with self.store.transaction():
+            for number in rows:
+                kind = self._db.execute(
+                    "SELECT kind FROM outbox WHERE row = ?", (number,)
+                ).fetchone()["kind"]
+                if kind == Kind.IMAGE or self._mode is DeliveryMode.PUBACK:
+                    self._close(number, "closed", None)
+                else:
+                    self._db.execute(
+                        "UPDATE outbox SET state = 'waiting' WHERE row = ? AND state = 'queued'",
+                        (number,),
+                    )
+
+    def receipt(self, result_id: str, receiver: str) -> bool:
+        """Note a dashboard's receipt; False when the id is not known here."""
+        with self.store.transaction():
+            found = self._db.execute(
+                "SELECT row, state FROM outbox WHERE id = ? AND kind != ?", (result_id, Kind.IMAGE)
+            ).fetchone()
+            if found is None:
+                return False
+            self._db.execute(
+                "INSERT OR IGNORE INTO receipt VALUES (?, ?, ?)",
+                (result_id, receiver, time.time()),
+            )
+            if found["state"] in {"queued", "waiting"} and self._answered(result_id):
+                self._close(found["row"], "closed", None)
+        return True
+
+    def _answered(self, result_id: str) -> bool:
+        found = self._db.execute("SELECT receiver FROM receipt WHERE id = ?", (result_id,))
+        return self._receivers <= {r["receiver"] for r in found}
+
+    def refused(self, number: int, why: str) -> bool:
+        """Count a refusal by the broker; True when the row is now set aside."""
+        with self.store.transaction():
+            self._db.execute("UPDATE outbox SET refusals = refusals + 1 WHERE row = ?", (number,))
+            refusals = self._db.execute(
+                "SELECT refusals FROM outbox WHERE row = ?", (number,)
+            ).fetchone()["refusals"]
+            if refusals >= REFUSALS:
+                self._close(number, "set_aside", why)
+        return bool(refusals >= REFUSALS)
+
+    def set_aside(self, number: int, why: str) -> None:
+        """Give a row up, so that the next ones flow."""
+        with self.store.transaction():
+            self._close(number, "set_aside", why)
+
+    def resend_overdue(self) -> int:
+        """Queue again what no dashboard answered in time, oldest first; returns how many."""
+        with self.store.transaction():
+            return self._db.execute(
+                "UPDATE outbox SET state = 'queued' WHERE row IN (SELECT row FROM outbox WHERE "
+                "state = 'waiting' AND last_sent + ? * (1 << MIN(5, sendings - 1)) < ? "
+                "ORDER BY row LIMIT ?)",
+                (self._resend_s, time.time(), RESENDS_A_PASS),
+            ).rowcount
+
+    def depth(self) -> Depth:
+        """How much waits, and for how long the oldest has."""
+        found = self._db.execute(
+            "SELECT COUNT(*) AS n, MIN(created) AS oldest FROM outbox "
+            "WHERE state IN ('queued', 'waiting')"
+        ).fetchone()
+        aside = self._db.execute("SELECT COUNT(*) AS n FROM outbox WHERE state = 'set_aside'")
+        oldest_s = 0.0 if found["oldest"] is None else max(0.0, time.time() - found["oldest"])
+        return Depth(found["n"], oldest_s, aside.fetchone()["n"])
+
+    def expire_studies(self, wait_s: float) -> None:
+        """Mark the studies that did not fill within ``wait_s`` as incomplete."""
+        with self.store.transaction():
+            self._db.execute(
+                "UPDATE study SET status = ?, version = version + 1 WHERE status = ? "
+                "AND opened < ?",
+                (StudyStatus.INCOMPLETE, StudyStatus.FILLING, time.time() - wait_s),
+            )
+
+    def next_study(self, ttl_s: float) -> StudyRow | None:
+        """Choose a study to publish: changed, or to be cleared after ``ttl_s``."""
+        now = time.time()
+        found = self._db.execute(
+            "SELECT * FROM study WHERE (version > published AND cleared = 0) OR "
+            "(cleared = 0 AND changed < ?) LIMIT 1",
+            (now - ttl_s,),
+        ).fetchone()
+        if found is None:
+            return None
+        if found["changed"] < now - ttl_s:
+            return StudyRow(found["study"], found["version"], None)
+        body = StudyBody.model_validate_json(found["body"])
+        status = StudyStatus(found["status"])
+        message = message_of(found["study"], body, status, found["changed"])
+        return StudyRow(found["study"], found["version"], message)
+
+    def study_published(self, it: StudyRow) -> None:
+        """Note that the broker has this version of a study."""
+        with self.store.transaction():
+            self._db.execute(
+                "UPDATE study SET published = MAX(published, ?), cleared = ? WHERE study = ? "
+                "AND (? = 0 OR version = ?)",
+                (it.version, it.message is None, it.study, it.message is None, it.version),
+            )
+
+    def _job_state(self, job: int) -> State:
+        return State(
+            self._db.execute("SELECT state FROM job WHERE number = ?", (job,)).fetchone()["state"]
+        )
+
+    def _close(self, number: int, state: str, why: str | None) -> None:
+        found = self._db.execute(
+            "UPDATE outbox SET state = ?, why = ? WHERE row = ? AND state IN ('queued', 'waiting') "
+            "RETURNING id, kind, job",
+            (state, why, number),
+        ).fetchone()
+        if found is None:
+            return
+        if state == "set_aside" or found["kind"] != Kind.IMAGE:
+            self.store.log(f"message_{state}", found["job"], id=found["id"], kind=found["kind"],
+                           why=why)  # fmt: skip
+        if found["kind"] == Kind.RESULT:
+            self._end_job(found["job"])
+
+    def _end_job(self, job: int) -> None:
+        """Bring a file to its end when nothing of its results is open any more."""
+        if self._job_state(job) not in {State.QUEUED, State.SENT}:
+            return
+        states = {
+            r["state"]
+            for r in self._db.execute(
+                "SELECT state FROM outbox WHERE job = ? AND kind = ?", (job, Kind.RESULT)
+            )
+        }
+        if states & {"queued", "waiting"}:
+            return
+        aside = "set_aside" in states
+        move(self.store, job, State.SET_ASIDE if aside else end_of_delivery(self._mode))

@@ -1,0 +1,505 @@
+"""Delivery: the thread that empties the outbox into the broker.
+
+It opens its own connection to the journal, keeps one `Link` at a time and decides alone what is
+sent and what is closed. The daemon talks to it by `wake`, `announce`, `report` and `stop`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import random
+import sqlite3
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from edge.delivery.contract import (
+    Alert,
+    Envelope,
+    HealthMessage,
+    Latency,
+    Ledger,
+    Presence,
+    ReceiptMessage,
+    RejectMessage,
+    ResultMessage,
+    StateMessage,
+)
+from edge.delivery.journal import Kind
+from edge.delivery.link import (
+    Answered,
+    Arrived,
+    Connected,
+    Disconnected,
+    Event,
+    Extras,
+    Failure,
+    Link,
+    LinkError,
+    Wake,
+)
+from edge.delivery.outbox import Outbox, Row, StudyRow
+from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
+from edge.delivery.store import Store
+from edge.model import LimbResult, Record, Versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.delivery.clock import Anchor
+    from edge.delivery.identity import DeviceName
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 32
+_PACKET_OVERHEAD = 1024
+"""Bytes kept free for topic and properties when a payload is held against the broker's limit."""
+_TAKEN_OVER_PAUSE_S = 30.0
+
+
+class StoredMessage(Record):
+    """What the outbox keeps of a result or reject; the rest is known only when it is sent."""
+
+    topic: str
+    anchor: Anchor
+    body: LimbResult
+    job: int
+    film_sha256: str
+    study: str
+    patient: str | None
+    supersedes: str | None
+    ledger: Ledger
+
+
+def compose(
+    stored: StoredMessage, row: Row, device: DeviceName, historical_s: float
+) -> ResultMessage | RejectMessage:
+    """Build the payload of one sending.
+
+    Raises `pydantic.ValidationError` when the outbox row does not satisfy the contract.
+    """
+    sent = stored.anchor.now_unix_s()
+    envelope = Envelope.model_construct(
+        id=row.result_id,
+        sequence=row.sequence,
+        site=device.site,
+        room=device.room,
+        device=device.device,
+        job=stored.job,
+        film_sha256=stored.film_sha256,
+        study=stored.study,
+        patient=stored.patient,
+        supersedes=stored.supersedes,
+        historical=sent - stored.ledger.closed > historical_s,
+        sending=row.sendings + 1,
+        ledger=stored.ledger.model_copy(update={"sent": sent}),
+    )
+    model = ResultMessage if row.kind is Kind.RESULT else RejectMessage
+    return model.model_validate({**dict(envelope), **dict(stored.body)})
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What the daemon says of itself; the sender adds the rest of `StateMessage`."""
+
+    presence: Presence = Presence.ONLINE
+    versions: Versions | None = None
+    alerts: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How delivery stands, for health and for the watchdog."""
+
+    connected: bool
+    reconnects: int
+    latency: Latency
+    alerts: tuple[Alert, ...]
+    turned_s: float
+
+
+class Sender:
+    """See the module. Everything public may be called from the daemon's main thread.
+
+    Parameters
+    ----------
+    journal, key, pictures
+        The SQLite file, its chain key, and the folder of labelled pictures.
+    device, session
+        Who we are, and which start this is.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Path,
+        key: bytes,
+        pictures: Path,
+        broker: BrokerSettings,
+        delivery: DeliverySettings,
+        device: DeviceName,
+        session: int,
+    ) -> None:
+        self._journal = journal
+        self._key = key
+        self._pictures = pictures
+        self._broker = broker
+        self._delivery = delivery
+        self._device = device
+        self._session = session
+        self._client_id = (
+            broker.client_id or f"sharpedge-{device.site}-{device.room}-{device.device}"
+        )
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._announcement = Announcement()
+        self._announced: Announcement | None = None
+        self._health: Callable[[], HealthMessage] | None = None
+        self._link: Link | None = None
+        self._limits = Connected(None, IN_FLIGHT)
+        self._rows: dict[int, Row] = {}
+        self._studies: dict[int, StudyRow] = {}
+        self._states: set[int] = set()
+        self._alerts: dict[str, Alert] = {}
+        self._latencies_ms: deque[float] = deque(maxlen=1000)
+        self._reconnects = 0
+        self._since = time.time()
+        self._turned_s = time.monotonic()
+        self._stop_by_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect and to send."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._events.put(Wake())
+
+    def announce(self, announcement: Announcement) -> None:
+        """Say anew how the appliance is; published when it differs from what was said."""
+        self._announcement = announcement
+        self.wake()
+
+    def report(self, health: Callable[[], HealthMessage]) -> None:
+        """Set where the sender gets the figures that it publishes; called on its thread."""
+        self._health = health
+
+    def standing(self) -> Standing:
+        """How delivery stands."""
+        values = sorted(self._latencies_ms.copy())
+        latency = Latency(
+            count=len(values), p50_ms=_quantile(values, 0.5), p99_ms=_quantile(values, 0.99)
+        )
+        return Standing(
+            connected=self._link is not None,
+            reconnects=self._reconnects,
+            latency=latency,
+            alerts=tuple(self._alerts.values()),
+            turned_s=self._turned_s,
+        )
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def stop(self, within_s: float) -> None:
+        """Send what can be sent, say ``offline``, end; returns within the time given."""
+        self._stop_by_s = time.monotonic() + within_s
+        self.wake()
+        self._thread.join(within_s + 0.5)
+
+    def _run(self) -> None:
+        store = Store(self._journal, self._key)
+        it = self._delivery
+        self._outbox = Outbox(store, it.mode, it.receivers, it.resend_s)
+        pause_s = 0.0
+        use_v311 = self._broker.protocol is Protocol.V311
+        while not self._stopping():
+            self._turned_s = time.monotonic()
+            try:
+                self._connect(Protocol.V311 if use_v311 else Protocol.V5)
+                pause_s = 0.0
+                self._serve()
+            except LinkError as error:
+                # An old broker ends the connection, answers in a way that MQTT 5 cannot read,
+                # or stays silent: only trying 3.1.1 tells.
+                if self._broker.protocol is Protocol.AUTO:
+                    unsure = error.failure in {Failure.PROTOCOL, Failure.SILENT}
+                    use_v311 = unsure and not use_v311
+                    if use_v311:
+                        continue
+                pause_s = min(15.0, max(0.25, pause_s * 2))
+                self._alert("broker", str(error))
+                self._rest(pause_s * random.uniform(0.8, 1.2))
+            except (sqlite3.Error, OSError) as error:
+                log.warning("delivery: %s: tried again", error)
+                self._alert("outbox", str(error))
+                self._drop()
+                self._rest(2.0)
+            else:
+                use_v311 = self._broker.protocol is Protocol.V311
+        store.close()
+
+    def _stopping(self) -> bool:
+        return self._stop_by_s is not None
+
+    def _rest(self, pause_s: float) -> None:
+        until_s = time.monotonic() + pause_s
+        while not self._stopping() and (left_s := until_s - time.monotonic()) > 0:
+            self._turned_s = time.monotonic()
+            time.sleep(min(left_s, 0.1))
+
+    def _connect(self, protocol: Protocol) -> None:
+        # A queue for each connection: what an old one still says must not reach the new one.
+        self._events = queue.SimpleQueue()
+        link = Link(
+            self._broker,
+            self._client_id,
+            protocol,
+            will_topic=self._device.topic("state"),
+            will=self._state_payload(
+                "5" if protocol is Protocol.V5 else "3.1.1", Announcement(Presence.OFFLINE)
+            ),
+            subscriptions=(self._device.topic("receipt"), self._device.topic("state")),
+            events=self._events,
+        )
+        self._limits = link.open()
+        self._link = link
+        self._rows, self._studies, self._states = {}, {}, set()
+        self._announced = None
+        self._alerts.pop("broker", None)
+        self._alerts.pop("outbox", None)
+        self._reconnects += 1
+        log.info("broker: connected, MQTT %s", link.protocol)
+        self._outbox.reopen()
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.abandon()
+        self._link = None
+
+    def _serve(self) -> None:
+        """Send and listen until the connection ends or the appliance stops."""
+        health_at_s = due_at_s = 0.0
+        try:
+            while True:
+                self._turned_s = now_s = time.monotonic()
+                self._say_state()
+                self._send_rows()
+                if now_s >= due_at_s:
+                    due_at_s = now_s + 1.0
+                    self._chores()
+                self._send_study()
+                if now_s >= health_at_s and self._health is not None:
+                    health_at_s = now_s + self._delivery.health_s
+                    self._publish_plain("health", self._health(), qos=0)
+                if self._stopping() and self._farewell():
+                    return
+                self._listen(0.05 if self._stopping() else 0.5)
+        except (LinkError, sqlite3.Error, OSError):
+            self._drop()
+            raise
+        finally:
+            self._link = None
+
+    def _farewell(self) -> bool:
+        """Whether it is time to go; says goodbye if so."""
+        assert self._link is not None  # noqa: S101 - called while serving
+        assert self._stop_by_s is not None  # noqa: S101 - called while stopping
+        # A second is kept for the last message.
+        left_s = self._stop_by_s - time.monotonic() - 1.0
+        if left_s > 0 and (self._rows or self._outbox.next_rows(1, ())):
+            return False
+        offline = Announcement(Presence.OFFLINE, self._announcement.versions)
+        self._states.clear()
+        self._say(offline)
+        until_s = time.monotonic() + 1.0
+        while self._states and time.monotonic() < until_s:
+            self._listen(0.05)
+        self._link.close()
+        return True
+
+    def _listen(self, timeout_s: float) -> None:
+        """Take in all that happened; waits for the first event."""
+        events: list[Event] = []
+        try:
+            events.append(self._events.get(timeout=timeout_s))
+            while True:
+                events.append(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        acknowledged = []
+        ended: Disconnected | None = None
+        for event in events:
+            if isinstance(event, Answered):
+                acknowledged += self._answered(event)
+            elif isinstance(event, Arrived):
+                self._arrived(event)
+            elif isinstance(event, Disconnected):
+                ended = event
+        if acknowledged:
+            self._outbox.acknowledged(acknowledged)
+        if ended is not None:
+            log.warning("broker: connection lost (%s)", ended.why)
+            if ended.taken_over:
+                self._alert("client_id", "another client uses this appliance's client id")
+                self._rest(_TAKEN_OVER_PAUSE_S)
+            raise LinkError(Failure.UNREACHABLE, ended.why)
+
+    def _answered(self, event: Answered) -> list[int]:
+        row = self._rows.pop(event.mid, None)
+        study = self._studies.pop(event.mid, None)
+        self._states.discard(event.mid)
+        if row is not None:
+            if not event.refusal:
+                return [row.row]
+            if self._outbox.refused(row.row, event.refusal):
+                self._set_aside_alert(row, event.refusal)
+        if study is not None and not event.refusal:
+            self._outbox.study_published(study)
+        return []
+
+    def _arrived(self, event: Arrived) -> None:
+        if event.topic == self._device.topic("receipt"):
+            try:
+                receipt = ReceiptMessage.model_validate_json(event.payload)
+            except ValidationError:
+                log.warning("a receipt that does not satisfy the contract was dropped")
+                return
+            if not event.retained:
+                self._outbox.receipt(receipt.id, receipt.receiver)
+            return
+        try:
+            state = StateMessage.model_validate_json(event.payload)
+        except ValidationError:
+            return
+        # A late will of an earlier connection may overwrite what we said.
+        if state.session < self._session or (
+            state.state is Presence.OFFLINE and not self._stopping()
+        ):
+            self._announced = None
+
+    def _say_state(self) -> None:
+        alerts = (*self._announcement.alerts, *self._alerts.values())
+        wanted = replace(self._announcement, alerts=alerts)
+        if wanted != self._announced and not self._stopping():
+            self._say(wanted)
+            self._announced = wanted
+
+    def _say(self, announcement: Announcement) -> None:
+        assert self._link is not None  # noqa: S101 - called while serving
+        payload = self._state_payload(self._link.protocol, announcement)
+        topic = self._device.topic("state")
+        self._states.add(self._link.publish(topic, payload, Extras(), qos=1, retain=True))
+
+    def _state_payload(self, protocol: str, announcement: Announcement) -> bytes:
+        head = self._outbox.store.head()
+        message = StateMessage.model_validate(
+            {
+                "state": announcement.presence,
+                "session": self._session,
+                "site": self._device.site,
+                "room": self._device.room,
+                "device": self._device.device,
+                "since": self._since,
+                "protocol": protocol,
+                "delivery": self._delivery.mode,
+                "versions": announcement.versions,
+                "alerts": announcement.alerts,
+                "journal_row": head.row,
+                "journal_head": head.mac,
+            }
+        )
+        return message.model_dump_json().encode()
+
+    def _send_rows(self) -> None:
+        free = min(IN_FLIGHT, self._limits.window - 8) - len(self._rows) - len(self._studies)
+        if free <= 0:
+            return
+        flying = {row.row for row in self._rows.values()}
+        sent = [row for row in self._outbox.next_rows(free, flying) if self._send(row)]
+        if sent:
+            self._outbox.note_sent(sent)
+
+    def _send(self, row: Row) -> bool:
+        """Send one row, or set it aside; whether it was sent."""
+        assert self._link is not None  # noqa: S101 - called while serving
+        extras = Extras(
+            correlation=row.result_id.encode(),
+            response_topic=self._device.topic("receipt"),
+        )
+        try:
+            if row.kind is Kind.IMAGE:
+                topic = self._device.topic("image")
+                payload = (self._pictures / row.payload.decode()).read_bytes()
+                extras = Extras(content_type="image/jpeg", correlation=row.result_id.encode())
+            else:
+                stored = StoredMessage.model_validate_json(row.payload)
+                message = compose(stored, row, self._device, self._delivery.historical_s)
+                topic = self._device.topic(stored.topic)
+                payload = message.model_dump_json().encode()
+                if row.sendings == 0 and message.ledger.sent is not None:
+                    self._latencies_ms.append((message.ledger.sent - message.ledger.closed) * 1e3)
+        except (OSError, ValidationError) as error:
+            log.warning("job %d: message cannot be made: %s", row.job, error)
+            self._set_aside(row, "unreadable")
+            return False
+        limit = self._limits.packet_limit
+        if limit is not None and len(payload) + _PACKET_OVERHEAD > limit:
+            self._set_aside(row, "larger_than_broker_limit")
+            return False
+        mid = self._link.publish(topic, payload, extras, qos=1, retain=False)
+        self._rows[mid] = row
+        log.info("job %d: %s sent", row.job, row.kind)
+        return True
+
+    def _set_aside(self, row: Row, why: str) -> None:
+        self._outbox.set_aside(row.row, why)
+        self._set_aside_alert(row, why)
+
+    def _set_aside_alert(self, row: Row, why: str) -> None:
+        log.error("job %d: %s set aside: %s", row.job, row.kind, why)
+        self._alert("message_set_aside", f"job {row.job}: {row.kind}: {why}")
+
+    def _send_study(self) -> None:
+        assert self._link is not None  # noqa: S101 - called while serving
+        if self._studies or self._stopping():
+            return
+        found = self._outbox.next_study(self._delivery.study_ttl_s)
+        if found is None:
+            return
+        payload = b"" if found.message is None else found.message.model_dump_json().encode()
+        extras = Extras(expiry_s=int(self._delivery.study_ttl_s))
+        topic = self._device.topic("study", found.study)
+        self._studies[self._link.publish(topic, payload, extras, qos=1, retain=True)] = found
+
+    def _chores(self) -> None:
+        self._outbox.resend_overdue()
+        self._outbox.expire_studies(self._delivery.study_wait_s)
+        depth = self._outbox.depth()
+        if depth.rows and depth.oldest_s > self._delivery.alert_s:
+            self._alert("undelivered", "results wait in the outbox longer than alert_s")
+        else:
+            self._alerts.pop("undelivered", None)
+
+    def _publish_plain(self, topic: str, message: Record, *, qos: int) -> None:
+        assert self._link is not None  # noqa: S101 - called while serving
+        payload = message.model_dump_json().encode()
+        self._link.publish(self._device.topic(topic), payload, Extras(), qos=qos, retain=True)
+
+    def _alert(self, code: str, detail: str) -> None:
+        if code not in self._alerts:
+            log.warning("alert %s: %s", code, detail)
+        self._alerts[code] = Alert(code=code, detail=detail)
+
+
+def _quantile(values: list[float], share: float) -> float | None:
+    """Nearest-rank quantile of sorted values."""
+    return values[max(0, math.ceil(share * len(values)) - 1)] if values else None

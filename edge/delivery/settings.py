@@ -1,0 +1,75 @@
+"""Delivery: what a site may set, the sections ``[broker]`` and ``[delivery]``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge.delivery.contract import DeliveryMode
+from edge.model import StrEnum
+
+
+class Protocol(StrEnum):
+    """Which MQTT is spoken."""
+
+    AUTO = "auto"
+    """5, and 3.1.1 where the broker does not know it."""
+    V5 = "5"
+    V311 = "3.1.1"
+
+
+class BrokerSettings(BaseModel):
+    """The section ``[broker]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=1883, ge=1, le=65535)
+    protocol: Protocol = Protocol.AUTO
+    client_id: str | None = Field(
+        default=None,
+        max_length=128,
+        description="default: sharpedge-<site>-<room>-<device>; a changed one leaves an old will",
+    )
+    username: str | None = None
+    password_file: Path | None = Field(default=None, description="its first line is the password")
+    ca_file: Path | None = Field(default=None, description="turns TLS on")
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: int = Field(default=30, ge=5, le=3600)
+    connect_s: float = Field(default=5.0, gt=0, description="limit for TCP, TLS and CONNACK each")
+
+    @model_validator(mode="after")
+    def _pairs(self) -> BrokerSettings:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together")
+        if self.certificate_file is not None and self.ca_file is None:
+            raise ValueError("certificate_file needs ca_file")
+        return self
+
+
+class DeliverySettings(BaseModel):
+    """The section ``[delivery]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: DeliveryMode = Field(
+        default=DeliveryMode.PUBACK,
+        description="receipt: a result is delivered when a dashboard answers on the topic receipt; "
+        "puback: when the broker has it, which is weaker and declared in the topic state",
+    )
+    receivers: tuple[str, ...] = Field(
+        default=(), description="dashboards that must all answer; empty: any one"
+    )
+    resend_s: float = Field(default=30.0, gt=0, description="first repeat of what has no receipt")
+    alert_s: float = Field(default=300.0, gt=0, description="an outbox row older than this alerts")
+    historical_s: float = Field(default=300.0, gt=0, description="older results are so marked")
+    health_s: float = Field(default=30.0, gt=0)
+    study_wait_s: float = Field(default=1800.0, gt=0, description="then a study is incomplete")
+    study_ttl_s: float = Field(default=7 * 86400.0, gt=0, description="life of a study's topic")
+    images: bool = Field(default=True, description="send the labelled picture of each result")
+    file_names: bool = Field(
+        default=False,
+        description="send the scanner's file name, which often names the patient, in `file`",
+    )

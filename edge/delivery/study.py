@@ -1,0 +1,79 @@
+"""Delivery: a patient's set of four limbs as it fills. Pure functions over the contract."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Literal
+
+from pydantic import Field
+
+from edge.delivery.contract import Pseudonym, StudyLimb, StudyMessage, StudyStatus
+from edge.model import Limb, LimbResult, Record, Subtotal, Subtotals
+from edge.pipeline.totals import add, limb_subtotals
+
+Place = Literal["LH", "RH", "LF", "RF"]
+PLACES: tuple[Place, ...] = ("LH", "RH", "LF", "RF")
+
+
+class StudyBody(Record):
+    """What the journal keeps of a study: the latest result of each limb."""
+
+    patient: Pseudonym | None = None
+    limbs: dict[Place, StudyLimb] = Field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all four limbs are there."""
+        return len(self.limbs) == len(PLACES)
+
+
+def place_of(result: LimbResult) -> Place | None:
+    """Which of the four a result is; None while limb or side is not known."""
+    if result.limb is None or result.laterality is None:
+        return None
+    wanted = f"{result.laterality}{'H' if result.limb is Limb.HAND else 'F'}"
+    return next((place for place in PLACES if place == wanted), None)
+
+
+def with_limb(body: StudyBody, place: Place, result: LimbResult, result_id: str) -> StudyBody:
+    """Add a scored limb; a repeat replaces the one before."""
+    assert result.limb is not None  # noqa: S101 - place_of gave a place
+    limb = StudyLimb(
+        id=result_id,
+        subtotals=result.subtotals or limb_subtotals(result.limb, result.joints),
+        n_scored=result.n_scored,
+        n_expected=result.n_expected,
+    )
+    return body.model_copy(update={"limbs": {**body.limbs, place: limb}})
+
+
+def message_of(
+    study: str, body: StudyBody, status: StudyStatus, changed_unix_s: float
+) -> StudyMessage:
+    """Build the payload: subtotals of hands and feet with the maxima of all four limbs."""
+    hands = _sum(body, Limb.HAND, ("LH", "RH"))
+    feet = _sum(body, Limb.FOOT, ("LF", "RF"))
+    return StudyMessage(
+        study=study,
+        patient=body.patient,
+        status=status,
+        limbs=body.limbs,
+        missing=tuple(place for place in PLACES if place not in body.limbs),
+        hands=hands,
+        feet=feet,
+        partial_svh=_total((hands.erosion, hands.narrowing, feet.erosion, feet.narrowing)),
+        changed=changed_unix_s,
+    )
+
+
+def _sum(body: StudyBody, limb: Limb, places: tuple[Place, Place]) -> Subtotals:
+    absent = limb_subtotals(limb, ())
+    sides = [body.limbs[p].subtotals if p in body.limbs else absent for p in places]
+    return Subtotals(
+        erosion=_total(tuple(s.erosion for s in sides)),
+        narrowing=_total(tuple(s.narrowing for s in sides)),
+    )
+
+
+def _total(parts: tuple[Subtotal, ...]) -> Subtotal:
+    return reduce(add, parts)

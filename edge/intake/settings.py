@@ -1,0 +1,43 @@
+"""Intake: what a site may set, the section ``[folders]``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.intake.quarantine import After
+from edge.intake.watch import WatchMode
+
+IGNORED = (
+    ".*", "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart", "*.crdownload",
+    "Thumbs.db", "desktop.ini",
+)  # fmt: skip
+
+
+class FolderSettings(BaseModel):
+    """The section ``[folders]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    watch: Path = Field(description="the drop folder, with the folders inside it")
+    state: Path | None = Field(
+        default=None,
+        description="journal, key, pictures, quarantine and archive; a local disk; "
+        "default: the data folder of this user or service",
+    )
+    mode: WatchMode = Field(
+        default=WatchMode.AUTO, description="auto: events on local disks, listing on shares"
+    )
+    rescan_s: float = Field(default=30.0, gt=0, description="listing, the net under the events")
+    ignore: tuple[str, ...] = Field(
+        default=IGNORED, description="names that copying programs use while they write"
+    )
+    after: After = Field(
+        default=After.LEAVE, description="the scanner's own file once it has reached its end"
+    )
+    closed_s: float = Field(
+        default=1.0, gt=0, description="closed file without a recognised end: taken after"
+    )
+    unwatched_s: float = Field(default=30.0, gt=0, description="the same without events")
+    abandoned_s: float = Field(default=600.0, gt=0, description="the same, never seen closed")

@@ -1,0 +1,173 @@
+"""Intake: when a file in the watched folder may be taken, as a pure state machine.
+
+The rules (times in `Patience`):
+
+- closed after writing or renamed in, and its structure is whole: at once;
+- closed, but its end cannot be told or its last block is all zeros: `closed_s` after its last
+  change, when two looks agree;
+- never an event (start-up, a share, a folder made a moment ago), structure whole: two looks
+  `look_s` apart agree in size, times and tail;
+- a writer was seen and has not closed: not before it closes, or `abandoned_s` after its last
+  change;
+- never an event and no end: `abandoned_s` after its last change, or `unwatched_s` where no
+  events come.
+
+This module touches no file and no clock: events, looks and times are handed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from edge.intake.complete import Structure
+from edge.model import StrEnum
+
+
+class Change(StrEnum):
+    """What the file system said of a file."""
+
+    SEEN = "seen"
+    """It exists; nothing is known of a writer."""
+    WRITTEN = "written"
+    CLOSED = "closed"
+    """Closed after writing, or renamed in."""
+
+
+class Signature(NamedTuple):
+    """Identity of a file's contents as far as `os.stat` tells it; times in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a file: its signature, structure and a digest of its tail."""
+
+    signature: Signature
+    structure: Structure
+    tail: bytes
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long each rule waits, in seconds."""
+
+    look_s: float = 0.2
+    closed_s: float = 1.0
+    unwatched_s: float = 30.0
+    abandoned_s: float = 600.0
+
+
+class Closing(NamedTuple):
+    """When the file was closed: monotonic and wall seconds, None where only the mtime tells."""
+
+    monotonic_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A file that may be taken, as it was when last looked at."""
+
+    path: bytes
+    signature: Signature
+    closing: Closing | None
+
+
+@dataclass
+class _Candidate:
+    changed_s: float
+    due_s: float
+    last: Change = Change.SEEN
+    closing: Closing | None = None
+    look: Look | None = None
+
+
+class Settling:
+    """Files that were noticed and not yet taken.
+
+    ``watched`` tells whether the folder's file system reports events.
+    """
+
+    def __init__(self, patience: Patience = Patience(), *, watched: bool) -> None:
+        self._patience = patience
+        self.watched = watched
+        self._files: dict[bytes, _Candidate] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __contains__(self, path: bytes) -> bool:
+        return path in self._files
+
+    def note(self, path: bytes, change: Change, now: Closing) -> None:
+        """Take in an event; ``now`` is when it happened. `Change.SEEN` never weakens another."""
+        known = self._files.get(path)
+        if known is None:
+            known = self._files[path] = _Candidate(now.monotonic_s, now.monotonic_s)
+        elif change is Change.SEEN:
+            return
+        known.last = change
+        known.changed_s = now.monotonic_s
+        known.due_s = now.monotonic_s
+        known.closing = now if change is Change.CLOSED else None
+        if change is Change.WRITTEN:
+            known.due_s = now.monotonic_s + self._patience.abandoned_s
+
+    def forget(self, path: bytes) -> None:
+        """Drop a file that is gone, or taken."""
+        self._files.pop(path, None)
+
+    def due(self, now_s: float) -> list[bytes]:
+        """Paths whose next look is due, longest unchanged first."""
+        paths = [p for p, c in self._files.items() if c.due_s <= now_s]
+        return sorted(paths, key=lambda p: self._files[p].changed_s)
+
+    def is_due(self, path: bytes, now_s: float) -> bool:
+        """Whether a file still waits and its look is due."""
+        known = self._files.get(path)
+        return known is not None and known.due_s <= now_s
+
+    def next_due_s(self) -> float | None:
+        """Monotonic time of the next look, None when nothing waits."""
+        return min((c.due_s for c in self._files.values()), default=None)
+
+    def retry(self, path: bytes, now_s: float) -> None:
+        """Look again later: it failed for a reason that passes (busy, stale, denied)."""
+        waited = now_s - self._files[path].changed_s
+        self._files[path].due_s = now_s + min(30.0, max(self._patience.look_s, waited / 2))
+
+    def look(self, path: bytes, look: Look, now_s: float) -> Ready | None:
+        """Judge a look; returns the file when it may be taken (and forgets it), else None."""
+        it = self._files[path]
+        steady = it.look is not None and it.look == look
+        if it.look is not None and it.look.signature != look.signature:
+            it.changed_s = now_s
+        it.look = look
+        unchanged_s = now_s - it.changed_s
+        whole = look.structure is Structure.COMPLETE
+        if it.last is Change.CLOSED:
+            ready = whole or (steady and unchanged_s >= self._patience.closed_s)
+        elif it.last is Change.WRITTEN and self.watched:
+            ready = steady and unchanged_s >= self._patience.abandoned_s
+        elif whole:
+            ready = steady
+        else:
+            ready = steady and unchanged_s >= self._limit_s
+        if ready:
+            del self._files[path]
+            return Ready(path, look.signature, it.closing)
+        it.due_s = now_s + self._pause_s(unchanged_s)
+        return None
+
+    @property
+    def _limit_s(self) -> float:
+        return self._patience.abandoned_s if self.watched else self._patience.unwatched_s
+
+    def _pause_s(self, unchanged_s: float) -> float:
+        """Look often at what moves, seldom at what has lain long."""
+        return min(5.0, max(self._patience.look_s, unchanged_s / 4))

@@ -1,0 +1,78 @@
+"""Intake: one look at a file, and taking its bytes, safe against what is not a plain file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from edge.intake.complete import Structure, structure_of, tail_of
+from edge.intake.settle import Look, Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class NotRegularError(Exception):
+    """A link, pipe, socket, device or folder lies where a film was expected."""
+
+
+class ChangedError(Exception):
+    """The file is no longer the one that was looked at: it must settle again."""
+
+
+class TooLargeError(Exception):
+    """The file has more bytes than the limit; it was not read."""
+
+
+def signature_of(found: os.stat_result) -> Signature:
+    """Identity of a file's contents as `os.stat` tells it."""
+    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@contextmanager
+def _opened(path: bytes) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """Open without following a link and without waiting for a pipe's other end."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise NotRegularError
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise NotRegularError
+        yield file, found
+
+
+def look_at(path: bytes) -> Look:
+    """Signature, structure and tail digest of a file.
+
+    Raises `NotRegularError`, or `OSError` (gone, denied, busy, stale).
+    """
+    with _opened(path) as (file, found):
+        structure = structure_of(file, found.st_size) if found.st_size else Structure.INCOMPLETE
+        tail = hashlib.blake2b(tail_of(file, found.st_size), digest_size=16).digest()
+        return Look(signature_of(found), structure, tail)
+
+
+def take(path: bytes, signature: Signature, limit_bytes: int) -> bytes:
+    """Read a whole film that has settled.
+
+    Raises
+    ------
+    ChangedError
+        The file's signature differs from ``signature`` before or after reading.
+    TooLargeError, NotRegularError, OSError
+        As their names say.
+    """
+    with _opened(path) as (file, found):
+        if signature_of(found) != signature:
+            raise ChangedError
+        if found.st_size > limit_bytes:
+            raise TooLargeError
+        data = file.read(found.st_size + 1)
+        after = os.fstat(file.fileno())
+    if signature_of(after) != signature or len(data) != signature.size:
+        raise ChangedError
+    return data

@@ -1,0 +1,279 @@
+"""Intake: what happens in the watched folder, told by watchdog where it can and by listing.
+
+watchdog's handlers run on its threads and die with any exception, so they only put a line into
+`Inbox`. Listing is the net under the events: it also notices that the folder itself went away,
+came back as another one, or was never there, which watchdog does not tell.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+
+from edge.intake.settle import Change, Closing
+from edge.model import StrEnum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from watchdog.observers.api import BaseObserver
+
+log = logging.getLogger(__name__)
+
+NETWORK_TYPES = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"}
+)
+
+
+class WatchMode(StrEnum):
+    """How the folder is followed."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    POLL = "poll"
+
+
+class Noticed(NamedTuple):
+    """One event, with the time at which the handler got it."""
+
+    path: bytes
+    change: Change
+    at: Closing
+
+
+@dataclass
+class Inbox:
+    """Events between watchdog's threads and the intake: one line a file, so a flood is bounded.
+
+    ``listing`` asks for a listing of the folder: something happened that no file event tells.
+    """
+
+    _files: dict[bytes, Noticed] = field(default_factory=dict)
+    _listing: bool = False
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def put(self, path: bytes, change: Change) -> None:
+        """Note an event; a later one of the same file replaces it, except a mere sighting."""
+        at = Closing(time.monotonic(), time.time())
+        with self._changed:
+            if change is Change.SEEN and path in self._files:
+                return
+            self._files[path] = Noticed(path, change, at)
+            self._changed.notify()
+
+    def ask_listing(self) -> None:
+        """Ask for a listing of the folder."""
+        with self._changed:
+            self._listing = True
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """End a wait early."""
+        with self._changed:
+            self._changed.notify()
+
+    def take(self, timeout_s: float) -> tuple[list[Noticed], bool]:
+        """All that came, in order, and whether a listing was asked for; waits for the first."""
+        with self._changed:
+            if not self._files and not self._listing:
+                self._changed.wait(timeout_s)
+            files, listing = list(self._files.values()), self._listing
+            self._files, self._listing = {}, False
+        return files, listing
+
+
+class _Handler(FileSystemEventHandler):
+    """Only enqueues."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.is_directory:
+            if event.event_type in {"created", "moved", "deleted"}:
+                self._inbox.ask_listing()
+            return
+        if event.event_type == "created":
+            self._inbox.put(os.fsencode(event.src_path), Change.SEEN)
+        elif event.event_type == "modified":
+            self._inbox.put(os.fsencode(event.src_path), Change.WRITTEN)
+        elif event.event_type == "closed":
+            self._inbox.put(os.fsencode(event.src_path), Change.CLOSED)
+        elif event.event_type == "moved" and event.dest_path:
+            self._inbox.put(os.fsencode(event.dest_path), Change.CLOSED)
+
+
+class Entry(NamedTuple):
+    """One name in the folder.
+
+    ``regular`` is False for links, pipes, devices and folders named like images.
+    """
+
+    path: bytes
+    regular: bool
+
+
+IMAGE_SUFFIXES = (b".jpg", b".jpeg", b".png", b".tif", b".tiff", b".bmp", b".dcm", b".dicom")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The watched folder: which names in it count.
+
+    Parameters
+    ----------
+    path
+        The drop folder.
+    ignore
+        Shell patterns of names that are never films (temporary names of copying programs).
+    apart
+        Folders of our own that may lie inside; never listed.
+    """
+
+    path: Path
+    ignore: tuple[str, ...]
+    apart: tuple[Path, ...] = ()
+
+    def counts(self, path: bytes) -> bool:
+        """Whether a file of this path is a film to be taken, by its name and place alone."""
+        root = os.fsencode(self.path)
+        if not path.startswith(root + b"/"):
+            return False
+        if any(path.startswith(os.fsencode(p) + b"/") for p in self.apart):
+            return False
+        parts = path[len(root) + 1 :].split(b"/")
+        return not any(self._ignored(part) for part in parts)
+
+    def _ignored(self, name: bytes) -> bool:
+        text = os.fsdecode(name)
+        return any(fnmatch.fnmatch(text, pattern) for pattern in self.ignore)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every name that counts, below the folder, in no order; links are not followed.
+
+        Raises `OSError` when the folder itself cannot be listed; folders inside that cannot be
+        are passed over (the next listing meets them again).
+        """
+        apart = {os.fsencode(p) for p in self.apart}
+        pending = [os.fsencode(self.path)]
+        first = True
+        while pending:
+            where = pending.pop()
+            try:
+                with os.scandir(where) as listing:
+                    names = list(listing)
+            except OSError:
+                if first:
+                    raise
+                continue
+            first = False
+            for name in names:
+                if self._ignored(name.name) or name.path in apart:
+                    continue
+                if name.is_dir(follow_symlinks=False):
+                    if name.name.lower().endswith(IMAGE_SUFFIXES):
+                        yield Entry(name.path, regular=False)
+                    else:
+                        pending.append(name.path)
+                else:
+                    yield Entry(name.path, regular=name.is_file(follow_symlinks=False))
+
+
+def mount_type(path: Path) -> str:
+    """File system type of the mount that holds a path (``ext4``, ``nfs4``), empty if unknown."""
+    best, kind = "", ""
+    wanted = os.path.realpath(path)
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    for line in lines.splitlines():
+        left, _, right = line.partition(" - ")
+        point = left.split(" ")[4].replace("\\040", " ")
+        inside = wanted == point or wanted.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split(" ")[0]
+    return kind
+
+
+class Watch:
+    """Keeps a native watch on the folder for as long as the folder is the same one.
+
+    `check` must be called at every listing: it makes the watch anew when the folder's identity
+    changed, and says whether the folder is there at all.
+    """
+
+    def __init__(self, folder: Path, inbox: Inbox, mode: WatchMode) -> None:
+        self._folder = folder
+        self._inbox = inbox
+        self._wanted = mode
+        self._observer: BaseObserver | None = None
+        self._identity: tuple[int, int] | None = None
+        self._told = False
+        self.fault: str | None = None
+
+    @property
+    def native(self) -> bool:
+        """Whether events are coming."""
+        return self._observer is not None
+
+    def check(self) -> bool:
+        """Whether the folder can be listed; renews the watch where that is needed."""
+        try:
+            found = self._folder.stat()
+        except OSError as error:
+            self.fault = f"the drop folder cannot be reached ({error.strerror})"
+            self._drop()
+            return False
+        self.fault = None
+        identity = (found.st_dev, found.st_ino)
+        if identity != self._identity or not self._alive():
+            self._drop()
+            self._identity = identity
+            if self._native_wanted():
+                self._start()
+        return True
+
+    def _native_wanted(self) -> bool:
+        if self._wanted is WatchMode.AUTO:
+            return mount_type(self._folder) not in NETWORK_TYPES
+        return self._wanted is WatchMode.NATIVE
+
+    def _alive(self) -> bool:
+        if self._observer is None:
+            return not self._native_wanted()
+        return self._observer.is_alive() and all(e.is_alive() for e in self._observer.emitters)
+
+    def _start(self) -> None:
+        # Imported here: the module does not import where the C library has no inotify.
+        from watchdog.observers.inotify import InotifyObserver  # noqa: PLC0415
+
+        try:
+            observer = InotifyObserver(generate_full_events=True)
+            observer.schedule(_Handler(self._inbox), str(self._folder), recursive=True)
+            observer.start()
+        except OSError as error:
+            if not self._told:
+                log.warning("no inotify watch (%s): the folder is listed instead", error.strerror)
+            self._told = True
+            return
+        self._told = False
+        self._observer = observer
+
+    def _drop(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(5)
+        self._observer = None
+
+    def close(self) -> None:
+        """End watchdog's threads."""
+        self._drop()

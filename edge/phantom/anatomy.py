@@ -115,13 +115,13 @@ class BlockShape:
 
 
 CARPUS: tuple[BlockShape, ...] = (
-    BlockShape((0.52, 2.03), 7.5, 8.0, -20, 7.0),
-    BlockShape((0.29, 1.93), 7.5, 6.2, 0, 7.0),
-    BlockShape((0.03, 2.05), 11.5, 7.6, 4, 8.5),
-    BlockShape((-0.28, 2.00), 9.5, 8.6, 12, 8.5),
-    BlockShape((0.38, 2.34), 11.0, 6.6, -35, 7.0),
-    BlockShape((0.04, 2.46), 7.2, 8.2, 0, 8.0),
-    BlockShape((-0.29, 2.34), 7.6, 7.6, 20, 7.5),
+    BlockShape((0.52, 2.04), 8.5, 8.8, -25, 7.0),
+    BlockShape((0.28, 1.95), 8.2, 6.8, 0, 7.0),
+    BlockShape((0.03, 2.05), 13.0, 8.2, 4, 8.0),
+    BlockShape((-0.27, 2.00), 10.8, 9.4, 14, 8.0),
+    BlockShape((0.36, 2.36), 12.5, 7.0, -38, 7.0),
+    BlockShape((0.04, 2.47), 8.0, 9.4, 0, 7.5),
+    BlockShape((-0.27, 2.36), 7.6, 8.6, 25, 7.0),
     BlockShape((-0.34, 2.29), 5.6, 5.0, 0, 4.5),
 )
 TARSUS: tuple[BlockShape, ...] = (
@@ -135,8 +135,8 @@ TARSUS: tuple[BlockShape, ...] = (
 )
 
 LEG_HAND: tuple[tuple[tuple[float, float], Tube], ...] = (
-    ((0.20, 2.72), Tube(30.0, 14.0, 27.0, 2.8)),
-    ((-0.42, 2.80), Tube(17.0, 12.0, 13.5, 2.6)),
+    ((0.18, 2.70), Tube(30.0, 14.0, 27.0, 2.8)),
+    ((-0.36, 2.74), Tube(17.0, 12.0, 13.5, 2.6)),
 )
 """Radius and ulna: template point of the distal end, full widths."""
 LEG_FOOT: tuple[tuple[tuple[float, float], Tube], ...] = (

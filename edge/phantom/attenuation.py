@@ -32,7 +32,7 @@ Affine = npt.NDArray[np.float64]
 """[2, 3] float64: pixel (x, y, 1) to limb millimetres of a left limb."""
 
 _LIP_PER_MM = 0.050
-_CYST_RIM_PER_MM = 0.02
+_CYST_RIM_PER_MM = 0.010
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,14 @@ def _disc_cover(along: Float, across: Float, discs: Float) -> Float:
 
 @dataclass(frozen=True)
 class _End:
-    """What one surface leaves of its bone: outer and inner share, lip, bites, rims of cysts."""
+    """What one surface leaves of its bone: outer and inner share, lip, bites, cysts and rims."""
 
     outer: Float
     inner: Float
     lip: Float | None
     kept: Float | None
     rim: Float | None
+    hollow: Float | None
 
 
 def _end(surface: Surface, patch: _Patch) -> _End:
@@ -187,15 +188,17 @@ def _end(surface: Surface, patch: _Patch) -> _End:
             np.maximum(lip, 0, out=lip)
     kept: Float | None = None
     rim: Float | None = None
+    hollow: Float | None = None
     if len(surface.bites):
         kept = 1 - _disc_cover(along, across, surface.bites)
     for a, t, radius, share, soft in surface.cysts.tolist():
         distance = np.sqrt(np.square(along - np.float32(a)) + np.square(across - np.float32(t)))
         hole = np.clip((np.float32(radius) - distance) * np.float32(1 / soft) + 0.5, 0, 1)
-        inner = inner * (1 - np.float32(share) * hole)
-        ring = np.exp(-np.square((distance - np.float32(radius + 0.3)) * np.float32(1 / 0.35)))
+        left = 1 - np.float32(share) * hole
+        hollow = left if hollow is None else hollow * left
+        ring = np.exp(-np.square((distance - np.float32(radius + 0.25)) * np.float32(1 / 0.28)))
         rim = ring if rim is None else rim + ring
-    return _End(outer, inner, lip, kept, rim)
+    return _End(outer, inner, lip, kept, rim, hollow)
 
 
 def _add_bone(image: Float, bone: Bone, affine: Affine, px_mm: float) -> None:
@@ -221,6 +224,7 @@ def _add_bone(image: Float, bone: Bone, affine: Affine, px_mm: float) -> None:
     lip: Float | None = None
     kept: Float | None = None
     rim: Float | None = None
+    hollow: Float | None = None
     for surface in (bone.proximal, bone.distal):
         if surface is None:
             continue
@@ -233,11 +237,15 @@ def _add_bone(image: Float, bone: Bone, affine: Affine, px_mm: float) -> None:
             kept = end.kept if kept is None else kept * end.kept
         if end.rim is not None:
             rim = end.rim if rim is None else rim + end.rim
+        if end.hollow is not None:
+            hollow = end.hollow if hollow is None else hollow * end.hollow
     grain = trabeculae(bone.texture_seed, bone.texture_offset_mm, across, along, px_mm)
     grain *= np.float32(bone.texture_amplitude)
     grain += 1
     np.maximum(grain, 0.2, out=grain)
     core = np.take(bone.cancellous, index) * inner * grain
+    if hollow is not None:
+        core *= hollow
     total = np.maximum(outer - inner, 0) * np.float32(bone.cortical) + core
     if rim is not None:
         total = total + rim * inner * np.float32(_CYST_RIM_PER_MM)

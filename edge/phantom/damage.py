@@ -182,10 +182,10 @@ def cysts(
 ) -> Float:
     """A round hole with a sclerotic rim inside the bone, far from every cortex: grade 0."""
     inward = 1 if bone_is_proximal else -1
-    tau = float(rng.uniform(-0.4, 0.4))
-    along = _edge_at(edge_mm, tau) - inward * float(rng.uniform(0.55, 0.9)) * half
-    radius = float(rng.uniform(0.13, 0.2)) * half
-    return np.array([[along, tau * half, radius, rng.uniform(0.3, 0.55), 0.4]], dtype=np.float32)
+    tau = float(rng.uniform(-0.36, 0.36))
+    along = _edge_at(edge_mm, tau) - inward * float(rng.uniform(0.6, 0.95)) * half
+    radius = float(rng.uniform(0.17, 0.26)) * half
+    return np.array([[along, tau * half, radius, rng.uniform(0.4, 0.7), 0.4]], dtype=np.float32)
 
 
 def surface_wobble(rng: np.random.Generator, half_width_mm: float) -> Float:

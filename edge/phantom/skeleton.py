@@ -66,6 +66,7 @@ class _Joint:
     centre: Vector
     axis: Vector
     head_mm: float
+    base_mm: float
 
 
 def sample_limb(
@@ -224,7 +225,9 @@ class _Builder:
             axis = unit_vector(before[0] + after[0], before[1] + after[1])
             tube = ray.tubes[max(i - 1, 0)]
             width = (tube.head if i > 0 else tube.base) * size
-            joints.append(_Joint(names[i], self._shape(names[i], i, len(points)), point, axis, width / 2))
+            beyond = ray.tubes[min(i, len(ray.tubes) - 1)].base * size
+            shape = self._shape(names[i], i, len(points))
+            joints.append(_Joint(names[i], shape, point, axis, width / 2, beyond / 2))
         heads: list[Surface | None] = [None] * len(points)
         bases: list[Surface | None] = [None] * len(points)
         for i, joint in enumerate(joints):
@@ -239,7 +242,8 @@ class _Builder:
                 base.origin, head.origin, tube.base / 2
             ):
                 self._add_tube(tube, base, head)
-        self._add_ray_tissue(points)
+        starts = [p if base is None else base.origin for p, base in zip(points, bases)]
+        self._add_ray_tissue(points, starts)
 
     def _shape(self, name: str, index: int, count: int) -> EndShape:
         if index == 0:
@@ -283,7 +287,9 @@ class _Builder:
         head_edge = curve((k2 * self.look.roundness, k4, k8), shape.groove) + wobble - gap / 2
         b2, b4, b8 = shape.base
         base_edge = curve((b2 * self.look.roundness, b4, b8), shape.groove) + wobble + gap / 2
-        open_by = head_edge + gap / 2 - (base_edge - gap / 2)
+        # The base's corners are round: without this its rim would run out into spikes.
+        corner = np.abs(TAUS) * (half / joint.base_mm)
+        base_edge = base_edge + half * (0.16 * corner**8 + 0.5 * np.maximum(corner - 1, 0))
         overlaps = bool(joint.name) and not space.fused and rng.random() < self.look.overlap_rate
         lip = float(rng.uniform(*shape.lip)) * half + norm if overlaps else 0.0
         base_origin = to_limb(
@@ -306,14 +312,13 @@ class _Builder:
             edge_mm=base_edge.astype(np.float32),
             bone_is_proximal=False,
             round_mm=shape.base_round_mm * self.look.size,
-            plate_mm=0.6,
+            plate_mm=0.75,
             lip_mm=lip,
             lip_share=float(rng.uniform(0.32, 0.5)) if overlaps else 0.0,
             **common,
         )
         if joint.name:
             head, base = self._record(joint, grade, margin, head, base, norm, promised, gap, space)
-        del open_by
         return head, base
 
     def _record(
@@ -392,6 +397,8 @@ class _Builder:
         cortex = tube.cortex * look.cortex * look.size * np.exp(-(middle**4)) + 0.42
         ends = 1 - np.exp(-((np.clip(along / length, 0, 1) - 0.52) / 0.30) ** 4)
         bow = rng.normal(0, 0.012) * length
+        # Large bones hold more marrow, and the beam is harder behind them.
+        spongy = min(1.0, (9.0 / wide) ** 0.9)
         self.bones.append(
             Bone(
                 origin=base.origin,
@@ -401,9 +408,9 @@ class _Builder:
                 half_width=half_width.astype(np.float32),
                 half_depth=(half_width * (0.80 + 0.12 * ends)).astype(np.float32),
                 cortex=cortex.astype(np.float32),
-                cancellous=(look.density * (0.012 + 0.024 * ends)).astype(np.float32),
+                cancellous=(look.density * spongy * (0.012 + 0.024 * ends)).astype(np.float32),
                 centre=(bow * np.sin(np.pi * np.clip(along / length, 0, 1))).astype(np.float32),
-                cortical=0.078 * look.density,
+                cortical=0.078 * look.density * spongy**0.3,
                 texture_seed=look.texture_seed,
                 texture_offset_mm=float(rng.uniform(0, 50)),
                 texture_amplitude=look.texture_amplitude,
@@ -423,7 +430,7 @@ class _Builder:
             if self._far(root, end, half):
                 continue
             axis = unit_vector(end[0] - root[0], end[1] - root[1])
-            joint = _Joint("", anatomy.CARPAL, end, axis, half)
+            joint = _Joint("", anatomy.CARPAL, end, axis, half, half)
             head, _ = self._add_joint(joint)
             base = replace(head, origin=root, bone_is_proximal=False, half_width_mm=half)
             self._add_tube(tube, base, head)
@@ -441,8 +448,9 @@ class _Builder:
                 at,
                 turn,
                 (shape.half_length_mm, shape.half_width_mm, shape.half_depth_mm),
-                wave=0.07,
-                density=0.026,
+                wave=0.10,
+                density=0.020 if self.limb is Limb.HAND else 0.012,
+                corner=float(rng.uniform(2.4, 3.2)),
             )
         for joint in self.joints:
             self._add_sesamoids(joint)
@@ -483,13 +491,15 @@ class _Builder:
         half_mm: tuple[float, float, float],
         wave: float,
         density: float,
+        corner: float = 2.0,
     ) -> None:
         rng, look = self.rng, self.look
         length, width, depth = half_mm
         if self._far(at, (at[0] + 1e-3, at[1]), max(length, width)):
             return
         angles = np.linspace(0, 2 * math.pi, 64, endpoint=False)
-        outline = np.ones(64)
+        power = 1 / corner
+        outline = (np.abs(np.cos(angles)) ** corner + np.abs(np.sin(angles)) ** corner) ** -power
         for k in (2, 3, 4):
             outline += rng.normal(0, wave / k) * np.cos(k * angles + rng.uniform(0, 6.28))
         scale = look.size if max(length, width) > 6 else 1.0
@@ -503,7 +513,7 @@ class _Builder:
                 outline=outline.astype(np.float32),
                 cancellous=density * look.density,
                 cortical=0.06 * look.density,
-                cortex_mm=min(0.8, 0.2 * width),
+                cortex_mm=min(1.1, 0.2 * width),
                 texture_seed=look.texture_seed,
                 texture_offset_mm=float(rng.uniform(0, 50)),
                 texture_amplitude=look.texture_amplitude,
@@ -521,7 +531,7 @@ class _Builder:
         row = (*a, *b, *(w * size for w in half_width), *(h * size for h in half_depth))
         self.tissue.append(row)
 
-    def _add_ray_tissue(self, points: list[Vector]) -> None:
+    def _add_ray_tissue(self, points: list[Vector], starts: list[Vector]) -> None:
         hand = self.limb is Limb.HAND
         first = len(points) == (4 if hand else 4) and points[1][0] > 20
         plump = float(self.rng.uniform(0.94, 1.10))
@@ -535,14 +545,13 @@ class _Builder:
             depths = (11.0, 8.0, 7.0, 5.6) if not first else (14.0, 10.5, 8.0)
         self._capsule(points[0], points[1], palm_w, palm_h)
         for i in range(1, len(points) - 1):
-            start, end = points[i], points[i + 1]
             k = i - 1
-            self._capsule(
-                start,
-                end,
-                (widths[k] * plump, widths[k + 1] * plump),
-                (depths[k] * plump, depths[k + 1] * plump),
-            )
+            width = (widths[k] * plump, widths[k + 1] * plump)
+            depth = (depths[k] * plump, depths[k + 1] * plump)
+            self._capsule(starts[i], points[i + 1], width, depth)
+            if math.hypot(starts[i][0] - points[i][0], starts[i][1] - points[i][1]) > 2.0:
+                # Skin spans a displaced joint.
+                self._capsule(points[i], starts[i], (width[0], width[0]), (depth[0], depth[0]))
 
     def add_carpus_tissue(self, place: _Placer) -> None:
         """Palm or sole towards the body, and the forearm or lower leg."""
@@ -551,6 +560,6 @@ class _Builder:
             self._capsule(place((-0.02, 2.3)), place((-0.05, 9.5)), (29.0, 46.0), (19.0, 36.0))
             self._capsule(place((0.55, 1.75)), place((0.75, 1.05)), (16.0, 12.0), (15.0, 11.0))
         else:
-            self._capsule(place((-0.05, 2.3)), place((-0.05, 3.4)), (34.0, 34.0), (24.0, 34.0))
-            self._capsule(place((0.0, 3.2)), place((0.0, 4.5)), (36.0, 34.0), (34.0, 38.0))
-            self._capsule(place((0.0, 4.2)), place((0.0, 14.0)), (34.0, 56.0), (36.0, 50.0))
+            self._capsule(place((-0.05, 2.3)), place((-0.05, 3.4)), (34.0, 34.0), (22.0, 28.0))
+            self._capsule(place((0.0, 3.2)), place((0.0, 4.5)), (36.0, 34.0), (28.0, 31.0))
+            self._capsule(place((0.0, 4.2)), place((0.0, 14.0)), (34.0, 56.0), (30.0, 46.0))

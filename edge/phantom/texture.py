@@ -25,9 +25,9 @@ def _tile(seed: int, half_octave: int) -> Float:
     fy = np.fft.fftfreq(_TILE_PX, _TILE_MM_PER_PX)[:, None]
     fx = np.fft.rfftfreq(_TILE_PX, _TILE_MM_PER_PX)[None, :]
     # Elongation: along the shaft (y) the same structure is longer, so its frequencies are lower.
-    stretch = rng.uniform(1.7, 2.6)
+    stretch = rng.uniform(2.2, 3.6)
     f = np.hypot(fx, stretch * fy) + 1e-6
-    centre = rng.uniform(0.75, 1.05)
+    centre = rng.uniform(0.8, 1.25)
     band = np.exp(-((np.log(f / centre) / 0.62) ** 2)) / f**0.35
     cloud = 0.30 * np.exp(-((np.hypot(fx, fy) / 0.18) ** 2)) / 0.05
     white = np.fft.rfft2(rng.standard_normal((_TILE_PX, _TILE_PX)))
@@ -38,7 +38,7 @@ def _tile(seed: int, half_octave: int) -> Float:
     blur = np.fft.irfft2(
         np.fft.rfft2(rng.standard_normal((_TILE_PX, _TILE_PX))) * cloud, s=(_TILE_PX, _TILE_PX)
     )
-    both = (net - net.mean()) / net.std() + 0.5 * (blur - blur.mean()) / blur.std()
+    both = (net - net.mean()) / net.std() + 0.35 * (blur - blur.mean()) / blur.std()
     both /= both.std()
     sigma_mm = 0.35 * _TILE_MM_PER_PX * 2 ** (half_octave / 2)
     low = np.exp(-2 * (math.pi * sigma_mm) ** 2 * (fx**2 + fy**2))

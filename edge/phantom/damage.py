@@ -164,16 +164,18 @@ def _layout(
             rows.append(disc(start, below + rng.uniform(0.28, 0.45), 0.24))
         return np.array(rows, dtype=np.float32)
     # Past the midline: a row of scallops along the surface, from the margin on.
-    last = {3: 0.0, 4: rng.uniform(0.05, 0.3), 5: rng.uniform(0.40, 0.52)}[grade]
-    size = {3: 0.27, 4: 0.36, 5: 0.52}[grade]
+    # A third of the surface stays: it is what shows the joint space of an eroded joint.
+    last = {3: 0.05, 4: rng.uniform(0.05, 0.15), 5: rng.uniform(0.18, 0.28)}[grade]
+    size = {3: 0.27, 4: 0.38, 5: 0.55}[grade]
     count = {3: 4, 4: 4, 5: 5}[grade]
-    stops = np.linspace(1.0, -last, count)
+    deep = {3: 0.0, 4: 0.1, 5: 0.25}[grade]
+    stops = np.linspace(1.0, -last + 0.5 * size - 0.13, count)
     rows = [
-        disc(margin * float(stop), rng.uniform(0.0, 0.1) + 0.25 * (size - 0.27), size * rng.uniform(0.9, 1.1))
+        disc(margin * float(stop), rng.uniform(0.0, 0.1) + deep, size * rng.uniform(0.9, 1.1))
         for stop in stops
     ]
-    if grade == 4 and last < 0.2:
-        rows.append(disc(-margin * rng.uniform(0.92, 1.0), rng.uniform(0.15, 0.3), 0.26))
+    if grade == 4 and rng.random() < 0.4:
+        rows.append(disc(-margin * rng.uniform(0.92, 1.0), rng.uniform(0.7, 0.9), 0.24))
     return np.array(rows, dtype=np.float32)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edge.model import GreyImage, JointScore, Laterality, Limb, has_narrowing
 from edge.phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
 from edge.phantom.attenuation import render_affine
-from edge.phantom.geometry import LimbModel
+from edge.phantom.geometry import Float, LimbModel
 from edge.phantom.scene import (
     Layout,
     add_borders,
@@ -27,18 +27,21 @@ from edge.phantom.style import STYLES, StyleName
 from edge.shape import joint_box_side_px, unit_joints
 
 _TISSUE_SEEN_MM = 1.5
+_LOW_RESOLUTION_PX = {Limb.HAND: 150.0, Limb.FOOT: 230.0}
 
 
 @dataclass(frozen=True, eq=False)
 class PhantomFilm:
     """One film and what is true of it.
 
-    ``pixels`` uint8 [h, w], bones bright; ``mask`` bool [h, w], soft-tissue outline of the limb;
+    ``pixels`` uint8 [h, w], bones bright; ``grey`` the same before rounding, float32 0..255;
+    ``mask`` bool [h, w], soft-tissue outline of the limb;
     ``joints`` in film pixels with name, box, centre and grades; ``unit_px`` is MCP3-PIP3 (hand)
     or MTP1-MTP5 (foot) in pixels.
     """
 
     pixels: GreyImage
+    grey: Float
     mask: npt.NDArray[np.bool_]
     joints: tuple[JointScore, ...]
     limb: Limb
@@ -94,6 +97,7 @@ def render_film(
     add_letters(rng, grey, limb.limb, letter, free)
     return PhantomFilm(
         pixels=to_grey(grey),
+        grey=grey,
         mask=mask,
         joints=joints,
         limb=limb.limb,
@@ -118,11 +122,12 @@ def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], flo
             JointScore(
                 name=joint.name,
                 name_candidate=joint.name,
-                box=(x - side / 2, y - side / 2, side, side),
-                centre=(x, y),
+                box=(round(x - side / 2, 2), round(y - side / 2, 2), round(side, 2), round(side, 2)),
+                centre=(round(x, 2), round(y, 2)),
                 erosion=joint.grade.erosion,
                 narrowing=joint.grade.narrowing if scored else None,
                 narrowing_reason=None if scored else "not_in_svh",
+                flags=("low_resolution",) if unit_px < _LOW_RESOLUTION_PX[limb.limb] else (),
             )
         )
     return tuple(scores), unit_px

@@ -230,12 +230,21 @@ class _Builder:
             joints.append(_Joint(names[i], shape, point, axis, width / 2, beyond / 2))
         heads: list[Surface | None] = [None] * len(points)
         bases: list[Surface | None] = [None] * len(points)
+        shift = (0.0, 0.0)
         for i, joint in enumerate(joints):
+            if not joint.name and i > 0:
+                # What lies beyond a displaced joint moves with it, unless the template placed it.
+                moved = (joint.centre[0] + shift[0], joint.centre[1] + shift[1])
+                joint = joints[i] = replace(joint, centre=moved)
+                points[i] = moved
             ends = [joints[j].centre for j in (max(i - 1, 0), min(i + 1, len(joints) - 1))]
             if not self._far(ends[0], joint.centre, joint.head_mm) or not self._far(
                 joint.centre, ends[1], joint.head_mm
             ):
-                heads[i], bases[i] = self._add_joint(joint)
+                head, base = self._add_joint(joint)
+                heads[i], bases[i] = head, base
+                if joint.name:
+                    shift = (base.origin[0] - head.origin[0], base.origin[1] - head.origin[1])
         for i, tube in enumerate(ray.tubes):
             base, head = bases[i], heads[i + 1]
             if base is not None and head is not None and not self._far(

@@ -1,0 +1,160 @@
+"""What ``sharpedge phantom`` does: write patients, check the looks, print the ceiling.
+
+Part of `phantom`; plain functions over paths and numbers, no terminal. Everything follows
+from the seed: patient ``n`` of one seed is the same whatever the number of patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.model import DISCLAIMER, Laterality, LateralitySource, Limb, LimbResult, Status
+from edge.phantom.files import (
+    SUFFIX,
+    ImageFormat,
+    draw_dicom_look,
+    write_dicom,
+    write_jpeg,
+    write_png,
+)
+from edge.phantom.film import PhantomFilm, render_film
+from edge.phantom.skeleton import sample_limb
+from edge.phantom.statistics import GradeSetting, Patient, sample_patient
+from edge.phantom.style import StyleName
+from edge.phantom.truth import film_truth
+
+Progress = Callable[[int, int], None]
+"""Called with films done and films in all."""
+
+TRUTH_NAME = "truth.jsonl"
+LIMBS = tuple((limb, side) for limb in Limb for side in Laterality)
+_MIRRORED_SHARE = 0.02
+_MIRRORED_LIMIT = 0.03
+
+
+@dataclass(frozen=True)
+class PhantomSummary:
+    """What was written: files, films by fate, joints that carry a grade."""
+
+    out_dir: Path
+    truth: Path
+    films: int
+    held: int
+    graded_joints: int
+    notice: str = DISCLAIMER
+
+
+@dataclass(frozen=True, eq=False)
+class PatientFilm:
+    """One film of one patient with the name it goes by and the generator that drew it."""
+
+    stem: str
+    patient_id: str
+    film: PhantomFilm
+    rng: np.random.Generator
+
+
+def patient_grades(seed: int, number: int, grades: GradeSetting) -> Patient:
+    """Grades of patient ``number`` (from 1) of a seed."""
+    return sample_patient(np.random.default_rng((seed, number)), grades)
+
+
+def patient_film(
+    patient: Patient,
+    seed: int,
+    number: int,
+    index: int,
+    style: StyleName,
+    *,
+    mirrored: bool = False,
+    borderline: bool = False,
+) -> PatientFilm:
+    """Draw film ``index`` (into `LIMBS`: LH RH LF RF) of a patient."""
+    limb, side = LIMBS[index]
+    rng = np.random.default_rng((seed, number, index + 1))
+    model = sample_limb(
+        rng, limb, side, patient.grades[limb, side], style, borderline=borderline
+    )
+    film = render_film(model, rng, style, mirrored=mirrored)
+    patient_id = f"P{number:04d}"
+    stem = f"{patient_id}-{side.value}{'H' if limb is Limb.HAND else 'F'}"
+    return PatientFilm(stem, patient_id, film, rng)
+
+
+def write_patients(
+    out_dir: Path,
+    patients: int,
+    seed: int,
+    image_format: ImageFormat = "jpeg",
+    grades: GradeSetting = "real",
+    style: StyleName = "eval",
+    *,
+    borderline: bool = False,
+    progress: Progress | None = None,
+) -> PhantomSummary:
+    """Write four films a patient, their masks and ``truth.jsonl`` into ``out_dir``.
+
+    Files: ``P0001-LH.jpg`` (or .png, .dcm) and ``P0001-LH_mask.png``. Existing files of the
+    same names are replaced. At most 3 % of the films are mirrored. Raises ValueError when
+    ``patients`` is under 1, OSError when the folder cannot be written.
+    """
+    if patients < 1:
+        raise ValueError(f"patients is {patients}: ask for at least 1")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    source = LateralitySource.DICOM if image_format == "dicom" else LateralitySource.FILENAME
+    mirrored = _mirrored_films(seed, patients)
+    total = patients * len(LIMBS)
+    lines: list[LimbResult] = []
+    for number in range(1, patients + 1):
+        patient = patient_grades(seed, number, grades)
+        for index in range(len(LIMBS)):
+            one = patient_film(
+                patient,
+                seed,
+                number,
+                index,
+                style,
+                mirrored=(number, index) in mirrored,
+                borderline=borderline,
+            )
+            path = out_dir / (one.stem + SUFFIX[image_format])
+            _write_film(path, one, image_format, seed)
+            mask = one.film.mask.astype(np.uint8) * 255
+            write_png(out_dir / f"{one.stem}_mask.png", mask)
+            lines.append(film_truth(one.film, path.name, source))
+            if progress is not None:
+                progress(len(lines), total)
+    truth = out_dir / TRUTH_NAME
+    truth.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")
+    return PhantomSummary(
+        out_dir=out_dir,
+        truth=truth,
+        films=total,
+        held=sum(line.status is Status.HELD for line in lines),
+        graded_joints=sum(line.n_scored for line in lines),
+    )
+
+
+def _write_film(path: Path, one: PatientFilm, image_format: ImageFormat, seed: int) -> None:
+    if image_format == "png":
+        write_png(path, one.film.pixels)
+    elif image_format == "jpeg":
+        write_jpeg(path, one.film.pixels, int(one.rng.integers(60, 96)))
+    else:
+        # One unit takes all of a patient's films.
+        look = draw_dicom_look(np.random.default_rng((seed, int(one.patient_id[1:]), 77)))
+        write_dicom(path, one.film, look, one.patient_id, seed)
+
+
+def _mirrored_films(seed: int, patients: int) -> frozenset[tuple[int, int]]:
+    """Which films are mirrored: each by its own draw, never over the limit."""
+    drawn: list[tuple[int, int]] = []
+    for number in range(1, patients + 1):
+        chance = np.random.default_rng((seed, number, 99)).random(len(LIMBS))
+        drawn += [(number, int(i)) for i in np.flatnonzero(chance < _MIRRORED_SHARE)]
+    limit = int(_MIRRORED_LIMIT * patients * len(LIMBS))
+    return frozenset(drawn[:limit])

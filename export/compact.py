@@ -115,6 +115,15 @@ def load_compact(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             where=str(path),
             mend=_MEND,
         )
+    try:
+        return _read_members(data)
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"the file is no compact weights: {error}", where=str(path), mend=_MEND
+        ) from error
+
+
+def _read_members(data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
     arrays: dict[str, Array] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = set(archive.namelist())
@@ -122,11 +131,11 @@ def load_compact(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         for name in sorted(names - {_META}):
             if name.endswith(".int8.npy"):
                 base = name.removesuffix(".int8.npy")
-                levels = _from_npy(archive.read(name)).astype(np.int8)
-                scale = _from_npy(archive.read(f"{base}.scale.npy")).astype(np.float32)
+                levels = _from_npy(archive, name).astype(np.int8)
+                scale = _from_npy(archive, f"{base}.scale.npy").astype(np.float32)
                 arrays[base] = dequantise(levels, scale)
             elif f"{name.removesuffix('.scale.npy')}.int8.npy" not in names:
-                exact = _from_npy(archive.read(name)).astype(np.float32)
+                exact = _from_npy(archive, name).astype(np.float32)
                 arrays[name.removesuffix(".npy")] = exact
     return arrays, meta
 
@@ -143,8 +152,12 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _from_npy(data: bytes) -> npt.NDArray[Any]:
-    return cast("npt.NDArray[Any]", np.load(io.BytesIO(data), allow_pickle=False))
+def _from_npy(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    try:
+        loaded = np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return cast("npt.NDArray[Any]", loaded)
 
 
 def _add_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

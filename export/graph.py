@@ -6,7 +6,7 @@ engine builder that is served (TensorRT 8.5) reads.
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -157,6 +157,7 @@ class GraphBuilder:
 def fold_batch_norm(
     weight: Array,
     bias: Array | None,
+    *,
     gamma: Array,
     beta: Array,
     mean: Array,

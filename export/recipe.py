@@ -145,9 +145,7 @@ def read_recipe(path: Path) -> Recipe:
             f"cannot be read: {error.strerror}", where=str(path), mend="give the right path"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"no TOML: {error}", where=str(path), mend="correct that line"
-        ) from error
+        raise RecipeError(f"no TOML: {error}", where=str(path), mend="correct that line") from error
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:

@@ -86,7 +86,8 @@ def max_pool(
         for dy in range(size)
         for dx in range(size)
     ]
-    return np.maximum.reduce(windows)
+    pooled: Array = np.maximum.reduce(windows)
+    return pooled
 
 
 def enlarge(x: Array, factor: int) -> Array:
@@ -120,7 +121,8 @@ def normalise(x: Array, parts: Mapping[str, Array], prefix: str, epsilon: float)
     gamma, beta, mean, variance = (
         parts[f"{prefix}.{part}"].reshape(side) for part in ("gamma", "beta", "mean", "var")
     )
-    return gamma * (x - mean) / np.sqrt(variance + np.float32(epsilon)) + beta
+    scaled: Array = gamma * (x - mean) / np.sqrt(variance + np.float32(epsilon)) + beta
+    return scaled
 
 
 def darknet_forward(
@@ -167,10 +169,7 @@ def darknet_forward(
 def decode_heads(network: Network, outputs: list[Array]) -> Array:
     """Rows [1, N, 5 + classes] of all heads, one box at a time as Darknet writes them."""
     return np.concatenate(
-        [
-            _decode(head, outputs[head.section.index][0], network.input[1:])
-            for head in network.heads
-        ]
+        [_decode(head, outputs[head.section.index][0], network.input[1:]) for head in network.heads]
     )[None]
 
 
@@ -187,8 +186,7 @@ def unet_forward(arrays: Mapping[str, Array], image: Array) -> Array:
         )
 
     def halved(x: Array) -> Array:
-        n, c, h, w = x.shape
-        return x.reshape(n, c, h // 2, 2, w // 2, 2).max(axis=(3, 5))
+        return max_pool(x, 2, (2, 2), 0, (x.shape[2] // 2, x.shape[3] // 2))
 
     e0 = block(image, "enc0")
     e1 = block(halved(e0), "enc1")
@@ -206,9 +204,7 @@ def vgg_forward(arrays: Mapping[str, Array], image: Array, limb: Limb) -> dict[s
         x = conv2d(x, arrays[f"{name}.weight"], pad=1) + arrays[f"{name}.bias"][:, None, None]
         x = np.maximum(x, 0)
         if i in POOL_AFTER:
-            x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
-            n, c, h, w = x.shape
-            x = x.reshape(n, c, h // 2, 2, w // 2, 2).max(axis=(3, 5))
+            x = max_pool(x, 2, (2, 2), 0, (x.shape[2] // 2, x.shape[3] // 2))
     features = x.mean(axis=(2, 3))
     results: dict[str, Array] = {}
     for task, output, _ in tasks(limb):

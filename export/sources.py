@@ -9,7 +9,6 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-
 from export.compact import load_compact
 from export.darknet import (
     Network,
@@ -90,8 +89,7 @@ def _from_compact(recipe: Recipe, source: CompactSource, folder: Path) -> Built:
         return _of_channels(recipe, 1, _mask(arrays, size, training))
     if source.architecture == "vgg16":
         return _of_channels(recipe, 3, _scorer(arrays, recipe.limb, size[0], training))
-    assert source.cfg is not None
-    cfg = folder / source.cfg
+    cfg = folder / (source.cfg or "")
     trained_with = training.get("cfg_sha256")
     if trained_with not in (None, hashlib.sha256(cfg.read_bytes()).hexdigest()):
         raise WeightsError(

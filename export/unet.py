@@ -50,6 +50,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from export.errors import WeightsError
 from export.graph import Array, GraphBuilder, check_shapes
 
@@ -130,23 +132,31 @@ def check_arrays(arrays: Mapping[str, Array]) -> None:
 
 
 def _block(graph: GraphBuilder, x: str, name: str, arrays: Mapping[str, Array]) -> str:
-    branches = []
-    for k in KERNELS:
-        branch = f"{name}.conv{k}"
-        pad = k // 2
-        branches.append(
+    # Kernels set into the middle of the larger one of their pair give the same sums; two wide
+    # convolutions take a fifth less time on a CPU than four narrow ones.
+    pairs = []
+    for pair in zip(KERNELS[::2], KERNELS[1::2], strict=True):
+        pad = pair[-1] // 2
+        weights = [_widened(arrays[f"{name}.conv{k}.weight"], pair[-1]) for k in pair]
+        biases = [arrays[f"{name}.conv{k}.bias"] for k in pair]
+        pairs.append(
             graph.conv(
                 x,
-                branch,
-                arrays[f"{branch}.weight"],
-                arrays[f"{branch}.bias"],
+                f"{name}.conv{pair[0]}{pair[1]}",
+                np.concatenate(weights),
+                np.concatenate(biases),
                 pads=(pad, pad, pad, pad),
             )
         )
-    x = graph.node("Concat", branches, f"{name}.branches", axis=1)
+    x = graph.node("Concat", pairs, f"{name}.branches", axis=1)
     x = graph.node("Relu", (x,), f"{name}.branches.relu")
     x = graph.conv(x, f"{name}.fuse", arrays[f"{name}.fuse.weight"], arrays[f"{name}.fuse.bias"])
     return graph.node("Relu", (x,), f"{name}.fuse.relu")
+
+
+def _widened(weight: Array, side: int) -> Array:
+    edge = (side - weight.shape[-1]) // 2
+    return np.pad(weight, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
 
 
 def _halved(graph: GraphBuilder, x: str, name: str) -> str:

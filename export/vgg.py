@@ -122,8 +122,8 @@ def _head(graph: GraphBuilder, x: str, task: str, arrays: Mapping[str, Array]) -
             arrays[f"{task}.bn{j}.{part}"] for part in ("gamma", "beta", "mean", "var")
         )
         weight, bias = fold_batch_norm(
-            arrays[f"{name}.weight"], arrays[f"{name}.bias"], gamma, beta, mean, variance,
-            BN_EPSILON,
+            arrays[f"{name}.weight"], arrays[f"{name}.bias"],
+            gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=BN_EPSILON,
         )  # fmt: skip
         x = graph.gemm(x, name, weight, bias)
         x = graph.node("Relu" if j < 2 else "Sigmoid", (x,), f"{name}.out")

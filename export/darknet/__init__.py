@@ -5,6 +5,7 @@ Room: export.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 from export.darknet.cfg import Network, parse_cfg
 from export.darknet.graph import Output, darknet_to_onnx
@@ -15,7 +16,6 @@ from export.darknet.weights import (
     read_weights,
     write_darknet_weights,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import onnx

@@ -5,7 +5,7 @@ Room: export. Pure functions. NCHW, float32, batch normalisation folded, static 
 
 from __future__ import annotations
 
-from typing import Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,8 +24,9 @@ from export.errors import CfgError
 from export.graph import Array, GraphBuilder, fold_batch_norm
 
 if TYPE_CHECKING:
-    import onnx
     from collections.abc import Mapping
+
+    import onnx
 
 Output = Literal["decoded", "raw"]
 
@@ -51,7 +52,7 @@ def darknet_to_onnx(
     tensors: list[str] = []
     x = graph.input("image", (1, *network.input))
     for layer in network.layers:
-        x = _layer(graph, network, layer, x, tensors, full, bn_epsilon)
+        x = _layer(graph, network, layer, x, tensors=tensors, arrays=full, bn_epsilon=bn_epsilon)
         tensors.append(x)
     heads = network.heads
     if not heads:
@@ -69,6 +70,7 @@ def _layer(
     network: Network,
     layer: Layer,
     x: str,
+    *,
     tensors: list[str],
     arrays: Mapping[str, Array],
     bn_epsilon: float,
@@ -194,7 +196,9 @@ def _folded(
     gamma, beta, mean, variance = (
         arrays[f"{prefix}.bn.{part}"] for part in ("gamma", "beta", "mean", "var")
     )
-    return fold_batch_norm(weight, None, gamma, beta, mean, variance, bn_epsilon)
+    return fold_batch_norm(
+        weight, None, gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=bn_epsilon
+    )
 
 
 def _channels(graph: GraphBuilder, x: str, name: str, depth: int, route: Route) -> str:

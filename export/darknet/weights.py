@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from export.errors import WeightsError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from export.graph import Array
-    from export.darknet.cfg import Convolution, Network
     from collections.abc import Mapping
+
+    from export.darknet.cfg import Convolution, Network
+    from export.graph import Array
 
 BN_EPSILON = 1e-6
 """Added to the variance inside the root, as OpenCV does; forks use 1e-5."""
@@ -44,6 +45,11 @@ class DarknetWeights:
 def float_count(network: Network) -> int:
     """How many float32 values the network's weights file holds after its header."""
     return sum(_floats(layer) for layer in network.convolutions)
+
+
+def array_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Array name to shape, in the order of the file, batch normalisation not folded."""
+    return {key: shape for layer in network.convolutions for key, shape in _order(layer)}
 
 
 def read_weights(network: Network, data: bytes) -> DarknetWeights:

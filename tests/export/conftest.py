@@ -1,0 +1,70 @@
+"""Random networks and arrays, and where the shared data lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import export
+from export.darknet import parse_cfg
+from export.darknet.weights import array_shapes
+
+REPOSITORY = Path(export.__file__).resolve().parents[1]
+SHARED_DARKNET = REPOSITORY.parent / "shared" / "data" / "darknet"
+
+
+def random_arrays(shapes, seed=0):
+    """Arrays that keep activations near 1; variances and gammas are positive."""
+    random = np.random.default_rng(seed)
+    arrays = {}
+    for name, shape in shapes.items():
+        fan_in = int(np.prod(shape[1:])) or 1
+        values = random.standard_normal(shape) * (np.sqrt(2 / fan_in) if len(shape) > 1 else 0.2)
+        if name.endswith((".var", ".gamma")):
+            values = np.abs(values) + 0.6
+        arrays[name] = values.astype(np.float32)
+    return arrays
+
+
+def random_darknet(text, seed=0, **options):
+    """(network, arrays) of a cfg text."""
+    network = parse_cfg(text, **options)
+    return network, random_arrays(array_shapes(network), seed)
+
+
+def run_onnx(model, image):
+    """Output name to array."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"image": image}), strict=True))
+
+
+@pytest.fixture(scope="session")
+def engines_dir():
+    return REPOSITORY / "engines"
+
+
+@pytest.fixture(scope="session")
+def darknet_data():
+    if not SHARED_DARKNET.is_dir():
+        pytest.skip(f"the trained Darknet pairs are not at {SHARED_DARKNET}")
+    return SHARED_DARKNET
+
+
+@pytest.fixture(scope="session")
+def tools():
+    """The helpers above, for tests in this folder."""
+
+    class Tools:
+        arrays = staticmethod(random_arrays)
+        darknet = staticmethod(random_darknet)
+        run = staticmethod(run_onnx)
+
+    return Tools

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from edge.delivery.identity import DeviceName, is_topic_word
 from edge.delivery.settings import BrokerSettings, DeliverySettings
 from edge.errors import ConfigError
+from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.paths import data_root
 from edge.pipeline.settings import PipelineSettings
 
@@ -26,9 +28,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
-
-    from edge.intake.settings import FolderSettings
 
 PREFIX = "SHARPEDGE_"
 OTHER_VARIABLES = frozenset({"SHARPEDGE_HOME", "SHARPEDGE_CONFIG"})
@@ -78,6 +77,10 @@ class WorkerSettings(BaseModel):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="module:function that makes the scorer from this configuration",
     )
+    engines: Path | None = Field(
+        default=None, description="folder of built engines; default: where `export` puts them"
+    )
+    threads: int = Field(default=0, ge=0, description="inside one inference; 0: all cores")
 
 
 class Config(BaseModel):

@@ -6,15 +6,10 @@ never change: a dashboard tells a retry from a new result by them.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 RESULT_NAMESPACE = uuid.UUID("6f1c2d0e-5b0a-5c1e-9d0c-7e1f5a3b9c42")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -78,12 +73,6 @@ class ResultKey:
     def result_id(self) -> str:
         """UUIDv5, as text: the same for the same key on every machine and after every restart."""
         return str(uuid.uuid5(RESULT_NAMESPACE, self.canonical()))
-
-
-def engine_set_hash(engines: Mapping[str, str]) -> str:
-    """SHA-256 (64 hex digits) over the lines ``role=hash`` in the order of the roles."""
-    lines = "\n".join(f"{role}={engines[role]}" for role in sorted(engines))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def derived_key(device_key: bytes, purpose: str) -> bytes:

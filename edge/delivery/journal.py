@@ -283,9 +283,10 @@ class Journal:
         found = self._db.execute("SELECT body FROM study WHERE study = ?", (study,)).fetchone()
         return None if found is None else str(found["body"])
 
-    def finish(self, job: int, end: Finish) -> State:
+    def finish(self, job: int, end: Finish, *, keep_original: bool = False) -> State:
         """Write a film's outcome and everything that goes out for it, in one transaction.
 
+        ``keep_original`` leaves the scanner's file alone whatever the site has set.
         Returns the state reached: ``duplicate`` where the very results are in the outbox already
         under another job (two copies of one film were claimed before either was scored).
         """
@@ -304,6 +305,8 @@ class Journal:
             if end.study is not None and state is not State.DUPLICATE:
                 self._write_study(end.study, now)
             self._db.execute("UPDATE job SET reason = ? WHERE number = ?", (end.reason, job))
+            if keep_original:
+                self._db.execute("UPDATE job SET original = 'kept' WHERE number = ?", (job,))
             ids = sorted({parcel.result_id for parcel in end.parcels})
             self._move(job, state, reason=end.reason, ids=ids)
         return state

@@ -23,6 +23,7 @@ from edge.model import StrEnum
 
 if TYPE_CHECKING:
     import queue
+    from collections.abc import Callable
 
     from paho.mqtt.reasoncodes import ReasonCode
 
@@ -119,8 +120,8 @@ class Link:
     ----------
     settings, client_id, protocol
         Where, as whom, and with which MQTT (never ``auto``).
-    will_topic, will
-        Retained message that the broker publishes when we vanish.
+    will
+        Topic and payload, retained, that the broker publishes when we vanish.
     subscriptions
         Topics that are asked for at once.
     events
@@ -133,8 +134,7 @@ class Link:
         client_id: str,
         protocol: Protocol,
         *,
-        will_topic: str,
-        will: bytes,
+        will: tuple[str, bytes] | None,
         subscriptions: tuple[str, ...],
         events: queue.SimpleQueue[Event],
     ) -> None:
@@ -157,9 +157,11 @@ class Link:
         self._client.on_message = self._on_message
         self._client.on_socket_open = self._on_socket_open
         self._secure()
-        self._client.will_set(
-            will_topic, will, qos=1, retain=True, properties=self._will_properties()
-        )
+        if will is not None:
+            topic, payload = will
+            self._client.will_set(
+                topic, payload, qos=1, retain=True, properties=self._will_properties()
+            )
         self._answers: list[Connected | LinkError | Disconnected] = []
 
     @property
@@ -281,3 +283,22 @@ class Link:
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         self._events.put(Arrived(message.topic, bytes(message.payload), message.retain))
+
+
+def open_link(make: Callable[[Protocol], Link], wanted: Protocol) -> tuple[Link, Connected]:
+    """Open a connection with the protocol that is wanted, or with what the broker knows.
+
+    An old broker ends the connection, answers in a way that MQTT 5 cannot read, or stays silent:
+    only trying 3.1.1 tells. Raises `LinkError`.
+    """
+    if wanted is not Protocol.AUTO:
+        link = make(wanted)
+        return link, link.open()
+    link = make(Protocol.V5)
+    try:
+        return link, link.open()
+    except LinkError as error:
+        if error.failure not in {Failure.PROTOCOL, Failure.SILENT}:
+            raise
+    link = make(Protocol.V311)
+    return link, link.open()

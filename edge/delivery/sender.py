@@ -15,10 +15,11 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
+from edge.delivery.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
 from edge.delivery.contract import (
     Alert,
     Envelope,
@@ -43,6 +44,7 @@ from edge.delivery.link import (
     Link,
     LinkError,
     Wake,
+    open_link,
 )
 from edge.delivery.outbox import Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge.delivery.clock import Anchor
     from edge.delivery.identity import DeviceName
 
 log = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ class Sender:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._announcement = Announcement()
         self._announced: Announcement | None = None
-        self._health: Callable[[], HealthMessage] | None = None
+        self._health: Callable[[Outbox], HealthMessage] | None = None
         self._link: Link | None = None
         self._limits = Connected(None, IN_FLIGHT)
         self._rows: dict[int, Row] = {}
@@ -187,7 +188,7 @@ class Sender:
         self._announcement = announcement
         self.wake()
 
-    def report(self, health: Callable[[], HealthMessage]) -> None:
+    def report(self, health: Callable[[Outbox], HealthMessage]) -> None:
         """Set where the sender gets the figures that it publishes; called on its thread."""
         self._health = health
 
@@ -220,21 +221,13 @@ class Sender:
         it = self._delivery
         self._outbox = Outbox(store, it.mode, it.receivers, it.resend_s)
         pause_s = 0.0
-        use_v311 = self._broker.protocol is Protocol.V311
         while not self._stopping():
             self._turned_s = time.monotonic()
             try:
-                self._connect(Protocol.V311 if use_v311 else Protocol.V5)
+                self._connect()
                 pause_s = 0.0
                 self._serve()
             except LinkError as error:
-                # An old broker ends the connection, answers in a way that MQTT 5 cannot read,
-                # or stays silent: only trying 3.1.1 tells.
-                if self._broker.protocol is Protocol.AUTO:
-                    unsure = error.failure in {Failure.PROTOCOL, Failure.SILENT}
-                    use_v311 = unsure and not use_v311
-                    if use_v311:
-                        continue
                 pause_s = min(15.0, max(0.25, pause_s * 2))
                 self._alert("broker", str(error))
                 self._rest(pause_s * random.uniform(0.8, 1.2))
@@ -243,8 +236,6 @@ class Sender:
                 self._alert("outbox", str(error))
                 self._drop()
                 self._rest(2.0)
-            else:
-                use_v311 = self._broker.protocol is Protocol.V311
         store.close()
 
     def _stopping(self) -> bool:
@@ -256,21 +247,8 @@ class Sender:
             self._turned_s = time.monotonic()
             time.sleep(min(left_s, 0.1))
 
-    def _connect(self, protocol: Protocol) -> None:
-        # A queue for each connection: what an old one still says must not reach the new one.
-        self._events = queue.SimpleQueue()
-        link = Link(
-            self._broker,
-            self._client_id,
-            protocol,
-            will_topic=self._device.topic("state"),
-            will=self._state_payload(
-                "5" if protocol is Protocol.V5 else "3.1.1", Announcement(Presence.OFFLINE)
-            ),
-            subscriptions=(self._device.topic("receipt"), self._device.topic("state")),
-            events=self._events,
-        )
-        self._limits = link.open()
+    def _connect(self) -> None:
+        link, self._limits = open_link(self._make_link, self._broker.protocol)
         self._link = link
         self._rows, self._studies, self._states = {}, {}, set()
         self._announced = None
@@ -279,6 +257,20 @@ class Sender:
         self._reconnects += 1
         log.info("broker: connected, MQTT %s", link.protocol)
         self._outbox.reopen()
+
+    def _make_link(self, protocol: Protocol) -> Link:
+        # A queue for each connection: what an old one still says must not reach the new one.
+        self._events = queue.SimpleQueue()
+        word: Literal["5", "3.1.1"] = "5" if protocol is Protocol.V5 else "3.1.1"
+        will = self._state_payload(word, Announcement(Presence.OFFLINE))
+        return Link(
+            self._broker,
+            self._client_id,
+            protocol,
+            will=(self._device.topic("state"), will),
+            subscriptions=(self._device.topic("receipt"), self._device.topic("state")),
+            events=self._events,
+        )
 
     def _drop(self) -> None:
         if self._link is not None:
@@ -299,7 +291,7 @@ class Sender:
                 self._send_study()
                 if now_s >= health_at_s and self._health is not None:
                     health_at_s = now_s + self._delivery.health_s
-                    self._publish_plain("health", self._health(), qos=0)
+                    self._publish_plain("health", self._health(self._outbox), qos=0)
                 if self._stopping() and self._farewell():
                     return
                 self._listen(0.05 if self._stopping() else 0.5)

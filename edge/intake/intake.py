@@ -122,6 +122,10 @@ class Intake:
         self._stopping.set()
         self._inbox.wake()
 
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def fetch(self) -> Film | None:
         """Next film that is whole, None when none waits."""
         try:

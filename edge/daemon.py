@@ -1,0 +1,511 @@
+"""The daemon: wires intake, worker and delivery; signals; systemd.
+
+One loop on the main thread waits for the worker and for films. The folder is followed by the
+intake's thread and the broker is served by the sender's; neither can stop this loop. The journal
+is written before the work, so that the loop may end at any instruction.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.delivery.contract import Alert, HealthMessage, Presence
+from edge.delivery.identity import derived_key
+from edge.delivery.journal import Journal
+from edge.delivery.sender import Announcement, Sender
+from edge.delivery.store import JournalError, Store
+from edge.errors import ConfigError, Reason
+from edge.filing import Filing, FilmInHand, Places
+from edge.intake.intake import Film, Intake
+from edge.intake.quarantine import After, part_with, write_durably
+from edge.intake.settle import Patience
+from edge.intake.watch import Folder
+from edge.model import DISCLAIMER, Versions
+from edge.sdnotify import Notifier
+from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Worker, rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge.config import Config
+    from edge.delivery.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+_DEATHS = 2
+_STALL_S = 60.0
+"""A thread that has not turned for so long is no longer vouched for to systemd."""
+_FAREWELL_S = 4.0
+
+
+def run(config: Config) -> int:
+    """Run the appliance until SIGTERM or SIGINT.
+
+    Returns
+    -------
+    int
+        0 after a stop that was asked for, 1 when the appliance could not start or go on; the
+        log then says why.
+    """
+    log.info("sharpedge starts: %s", DISCLAIMER)
+    try:
+        with _state_folder(config) as root:
+            return Appliance(config, root).run()
+    except (ConfigError, JournalError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - one line an event
+        return EXIT_FAILED
+
+
+@contextmanager
+def _state_folder(config: Config) -> Iterator[Path]:
+    """Make the state folder and hold its lock. Raises `ConfigError` when that cannot be."""
+    root = config.state_folder
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"folders.state: {root} cannot be used ({error.strerror})") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise ConfigError(
+            f"folders.state: {root} is in use by another sharpedge; stop that one first"
+        ) from error
+    try:
+        yield root
+    finally:
+        os.close(lock)
+
+
+def device_key(root: Path) -> bytes:
+    """32 secret bytes of this appliance, made at the first start, readable by its user only."""
+    path = root / "device.key"
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_bytes(32)
+        write_durably(path, key)
+        path.chmod(0o600)
+    if len(key) != 32:
+        raise ConfigError(f"{path}: is damaged (32 bytes expected); put the copy back")
+    return key
+
+
+def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
+    """Open the journal; a damaged one is set aside. Returns it, and whether that happened."""
+    try:
+        store = Store(path, key)
+        if store.db.execute("PRAGMA quick_check").fetchone()[0] == "ok":
+            return store, False
+        store.close()
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
+    except sqlite3.DatabaseError:
+        pass
+    stamp = int(time.time())
+    for ending in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(path.with_name(f"{path.name}.damaged-{stamp}{ending}"))
+    store = Store(path, key)
+    with store.transaction():
+        # Numbers that were given before must not be given again.
+        for counter in ("session", "sequence"):
+            store.db.execute("INSERT INTO meta VALUES (?, ?)", (counter, stamp))
+        store.log("rebuilt")
+    return store, True
+
+
+class Appliance:
+    """One run of the daemon over its state folder ``root``."""
+
+    def __init__(self, config: Config, root: Path) -> None:
+        self._config = config
+        self._notifier = Notifier()
+        self._places = Places(root / "pictures", root / "quarantine", root / "archive")
+        self._places.make()
+        key = device_key(root)
+        journal_key = derived_key(key, "journal")
+        store, rebuilt = open_store(root / "journal.sqlite", journal_key)
+        self._journal = Journal(store)
+        self._session = self._journal.start_session()
+        self._filing = Filing(
+            self._journal,
+            self._places,
+            config.device,
+            key,
+            send_pictures=config.delivery.images,
+            send_file_names=config.delivery.file_names,
+        )
+        limits = config.limits
+        self._worker = Worker(config, Limits(limits.worker_start_s, limits.stage_s, limits.film_s))
+        self._sender = Sender(
+            journal=root / "journal.sqlite",
+            key=journal_key,
+            pictures=self._places.pictures,
+            broker=config.broker,
+            delivery=config.delivery,
+            device=config.device,
+            session=self._session,
+        )
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        folder = Folder(config.folders.watch.absolute(), config.folders.ignore, (root.absolute(),))
+        self._intake = Intake(
+            folder,
+            config.folders.mode,
+            patience=Patience(
+                closed_s=config.folders.closed_s,
+                unwatched_s=config.folders.unwatched_s,
+                abandoned_s=config.folders.abandoned_s,
+            ),
+            rescan_s=config.folders.rescan_s,
+            limit_bytes=limits.max_file_mib << 20,
+            known=self._journal.known(),
+            last=self._journal.unfinished(),
+            wake=self._wake,
+        )
+        self._started_s = time.monotonic()
+        self._versions: Versions | None = None
+        self._engine_set = ""
+        self._hand: FilmInHand | None = None
+        self._pending: Film | None = None
+        self._restarts = 0
+        self._restart_at_s: float | None = None
+        self._vanished_checked = False
+        self._alerts: dict[str, Alert] = {}
+        self._signals = 0
+        self._stop_by_s: float | None = None
+        self._pause_until_s = 0.0
+        if rebuilt:
+            self._alert("journal_rebuilt", "the journal was damaged, set aside and begun anew")
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run until a signal; see `edge.daemon.run`."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        self._worker.start()
+        self._sender.report(self._health)
+        self._sender.start()
+        code = EXIT_FAILED
+        try:
+            code = self._loop()
+        finally:
+            signal.set_wakeup_fd(-1)
+            self._notifier.tell(STOPPING="1")
+            self._intake.stop()
+            self._worker.kill()
+            self._sender.stop(_FAREWELL_S)
+            self._journal.store.close()
+        log.info("sharpedge ended")
+        return code
+
+    def _loop(self) -> int:
+        ping_s = (self._notifier.watchdog_s or 20.0) / 3
+        ping_at_s = chores_at_s = 0.0
+        while True:
+            self._wait()
+            if not self._hear_worker():
+                return EXIT_FAILED
+            if self._stop_by_s is None and self._signals:
+                self._begin_stop()
+            if self._stop_by_s is not None and self._stopped(self._stop_by_s):
+                return EXIT_STOPPED
+            if self._stop_by_s is None:
+                self._work()
+            now_s = time.monotonic()
+            if not self._sender.is_alive() or not self._intake_is_alive():
+                log.error("a thread ended by a fault: the appliance must be started anew")
+                return EXIT_FAILED
+            if now_s >= chores_at_s:
+                chores_at_s = now_s + 1.0
+                self._guarded(self._chores)
+            if now_s >= ping_at_s and self._vouch(now_s):
+                ping_at_s = now_s + ping_s
+                self._notifier.tell(WATCHDOG="1")
+
+    def _wait(self) -> None:
+        sources: list[Connection | int] = [self._wake_read]
+        if self._worker.pipe is not None:
+            sources.append(self._worker.pipe)
+        wait(sources, self._patience_s())
+        try:
+            while os.read(self._wake_read, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _patience_s(self) -> float:
+        limits = [self._worker.deadline_s(), self._stop_by_s, self._restart_at_s]
+        now_s = time.monotonic()
+        return max(0.0, min([1.0, *(at_s - now_s for at_s in limits if at_s is not None)]))
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._signals += 1
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"\0")
+        except BlockingIOError:
+            # The pipe is full of wake-ups: one more says nothing new.
+            return
+
+    # -- stopping ---------------------------------------------------------------------------
+
+    def _begin_stop(self) -> None:
+        log.info("stop asked for: %s", "the film in hand is finished" if self._hand else "idle")
+        self._notifier.tell(STOPPING="1", STATUS="finishing the film in hand")
+        self._stop_by_s = time.monotonic() + self._config.limits.stop_s
+        self._intake.stop()
+
+    def _stopped(self, by_s: float) -> bool:
+        """Whether nothing is left to be done, or the time for it is over."""
+        if self._hand is None:
+            return True
+        if time.monotonic() < by_s and self._signals < 2 and self._worker.busy:
+            return False
+        log.warning("job %d: left for the next start", self._hand.job)
+        self._guarded(partial(self._journal.give_back, self._hand.job))
+        return True
+
+    # -- films ------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Take the next film when the worker is free."""
+        now_s = time.monotonic()
+        if self._restart_at_s is not None and now_s >= self._restart_at_s:
+            self._restart_at_s = None
+            self._worker.start()
+        if not self._worker.ready or self._worker.busy or now_s < self._pause_until_s:
+            return
+        if self._hand is not None:
+            self._guarded(self._try)
+            return
+        if self._pending is None:
+            self._pending = self._intake.fetch()
+        if self._pending is not None:
+            self._guarded(self._claim)
+
+    def _claim(self) -> None:
+        film = self._pending
+        assert film is not None  # noqa: S101 - the caller looked
+        claim = self._journal.claim(film.path, film.sha256, film.signature)
+        self._pending = None
+        if claim.job is None:
+            return
+        if not claim.work:
+            log.info("job %d: %s", claim.job, claim.state)
+            return
+        log.info("job %d: claimed", claim.job)
+        self._hand = FilmInHand(film, claim.job, claim.supersedes_job)
+        if film.refusal is not None:
+            self._refuse(film.refusal)
+        elif claim.deaths >= _DEATHS:
+            self._refuse(Reason.WORKER_DIED)
+        else:
+            self._try()
+
+    def _try(self) -> None:
+        hand = self._hand
+        assert hand is not None  # noqa: S101 - the caller looked
+        if not self._journal.begin_try(hand.job):
+            self._refuse(Reason.WORKER_DIED)
+            return
+        name = os.path.basename(hand.film.path).decode("utf-8", "replace")  # noqa: PTH119 - bytes
+        self._worker.score(hand.film.data, name)
+
+    def _refuse(self, reason: Reason) -> None:
+        """End the film in hand without the pipeline."""
+        hand, versions = self._hand, self._versions
+        assert hand is not None  # noqa: S101 - the caller set it
+        assert versions is not None  # noqa: S101 - films are taken once the worker was ready
+        name = os.path.basename(hand.film.path).decode("utf-8", "replace")  # noqa: PTH119 - bytes
+        self._file(
+            Outcome(
+                limbs=(rejected(reason, name, versions),),
+                stage_ms={},
+                study_key=None,
+                patient_key=None,
+                burned_in_annotation=False,
+                at_s=time.monotonic(),
+            )
+        )
+
+    def _file(self, outcome: Outcome) -> None:
+        hand = self._hand
+        assert hand is not None  # noqa: S101 - an outcome belongs to a film in hand
+        state = self._filing.file(hand, outcome, self._engine_set, time.monotonic())
+        self._hand = None
+        self._sender.wake()
+        log.info("job %d: %s", hand.job, state)
+
+    # -- the worker -------------------------------------------------------------------------
+
+    def _hear_worker(self) -> bool:
+        """Take in what the worker said; False when the appliance cannot go on."""
+        while (word := self._worker.read()) is not None:
+            if isinstance(word, Failed):
+                log.error("the engines cannot be used: %s", word.message)
+                return False
+            if isinstance(word, Ready):
+                self._on_ready(word)
+            elif isinstance(word, Stage):
+                self._on_stage(word)
+            elif isinstance(word, Outcome):
+                self._on_outcome(word)
+            elif isinstance(word, Died) and not self._on_death(word):
+                return False
+        return True
+
+    def _on_ready(self, word: Ready) -> None:
+        first = self._versions is None
+        self._versions, self._engine_set = word.versions, word.engine_set
+        self._announce()
+        if first:
+            self._intake.start()
+            self._notifier.tell(READY="1", STATUS="waiting for films")
+            log.info("ready: session %d", self._session)
+
+    def _on_stage(self, word: Stage) -> None:
+        hand = self._hand
+        if hand is not None and hand.decoded_s is None and word.name != "decode":
+            self._hand = replace(hand, decoded_s=word.at_s)
+
+    def _on_outcome(self, word: Outcome) -> None:
+        if not self._guarded(lambda: self._file(word)):
+            # Not written (disk full): the film stays in hand and is scored again later.
+            log.warning("the film in hand is kept until its result can be written")
+
+    def _on_death(self, word: Died) -> bool:
+        log.error("%s", word.detail)
+        if self._versions is None:
+            return False
+        self._restarts += 1
+        self._restart_at_s = time.monotonic()
+        hand = self._hand
+        if hand is not None and self._stop_by_s is None:
+            reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED
+            self._guarded(lambda: self._after_death(hand, reason))
+        return True
+
+    def _after_death(self, hand: FilmInHand, reason: Reason) -> None:
+        if self._journal.note_death(hand.job, reason) >= _DEATHS:
+            self._refuse(reason)
+        else:
+            self._hand = replace(hand, decoded_s=None)
+
+    # -- watching over everything -----------------------------------------------------------
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Do a step that writes; a full disk or a locked journal pauses the intake, no more."""
+        try:
+            step()
+        except (sqlite3.OperationalError, OSError) as error:
+            # An OSError's own text holds the file's name, which may name a patient.
+            detail = (error.strerror if isinstance(error, OSError) else str(error)) or "failed"
+            if "storage" not in self._alerts:
+                log.error("cannot write: %s: tried again", detail)  # noqa: TRY400 - one line
+            self._alert("storage", detail)
+            self._pause_until_s = time.monotonic() + 2.0
+            return False
+        if self._alerts.pop("storage", None) is not None:
+            log.info("writing works again")
+            self._announce()
+        return True
+
+    def _chores(self) -> None:
+        if not self._vanished_checked and (present := self._intake.first_listing()) is not None:
+            self._vanished_checked = True
+            for job in self._journal.set_aside_vanished(present):
+                log.error("job %d: its file vanished before it was scored", job)
+                self._alert("film_vanished", f"job {job}: the file vanished before it was scored")
+        fault = self._intake.condition().fault
+        if fault is not None:
+            self._alert("folder", fault)
+        elif self._alerts.pop("folder", None) is not None:
+            self._announce()
+        if self._config.folders.after is not After.LEAVE:
+            for job, path, signature in self._journal.ended_originals():
+                became = part_with(
+                    path, signature, self._config.folders.after, self._places.archive, job
+                )
+                self._journal.note_original(job, became)
+
+    def _vouch(self, now_s: float) -> bool:
+        """Whether there is real progress to tell systemd of.
+
+        Not the intake's: a share that hangs is told in ``state``, and a restart mends nothing.
+        """
+        deadline_s = self._worker.deadline_s()
+        working = deadline_s is None or now_s <= deadline_s
+        return working and now_s - self._sender.standing().turned_s < _STALL_S
+
+    def _intake_is_alive(self) -> bool:
+        return self._versions is None or self._stop_by_s is not None or self._intake.is_alive()
+
+    def _alert(self, code: str, detail: str) -> None:
+        alert = Alert(code=code, detail=detail)
+        if self._alerts.get(code) != alert:
+            self._alerts[code] = alert
+            self._announce()
+
+    def _announce(self) -> None:
+        self._sender.announce(
+            Announcement(Presence.ONLINE, self._versions, tuple(self._alerts.values()))
+        )
+
+    def _health(self, outbox: Outbox) -> HealthMessage:
+        """Figures for the topic ``health``; called on the sender's thread with its outbox."""
+        head = outbox.store.head()
+        depth = outbox.depth()
+        folder = self._intake.condition()
+        standing = self._sender.standing()
+        return HealthMessage(
+            session=self._session,
+            at=time.time(),
+            uptime_s=time.monotonic() - self._started_s,
+            folder_waiting=folder.waiting,
+            folder_native=folder.native,
+            folder_fault=folder.fault,
+            outbox_depth=depth.rows,
+            outbox_oldest_s=depth.oldest_s,
+            jobs=Journal(outbox.store).counts(),
+            disk_free_mib=shutil.disk_usage(self._places.pictures).free >> 20,
+            temperature_c=_temperature_c(),
+            worker_restarts=self._restarts,
+            broker_reconnects=standing.reconnects,
+            latency=standing.latency,
+            journal_row=head.row,
+            journal_head=head.mac,
+        )
+
+
+def _temperature_c() -> float | None:
+    """Hottest sensor of the machine, None where there is none."""
+    sensors = Path("/sys/class/thermal").glob("thermal_zone*/temp")
+    return max(filter(None, map(_reading_c, sensors)), default=None)
+
+
+def _reading_c(sensor: Path) -> float | None:
+    try:
+        return int(sensor.read_text(encoding="ascii")) / 1000
+    except (OSError, ValueError):
+        return None

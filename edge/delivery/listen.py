@@ -1,0 +1,212 @@
+"""Delivery: a subscriber that shows integrators how: it de-duplicates by id and gives receipts.
+
+Results may come twice (after a crash, a reconnect, without a receipt), always under one id.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from edge.delivery.contract import (
+    HealthMessage,
+    ReceiptMessage,
+    RejectMessage,
+    ResultMessage,
+    StateMessage,
+    StudyMessage,
+)
+from edge.delivery.link import (
+    Arrived,
+    Disconnected,
+    Event,
+    Extras,
+    Link,
+    LinkError,
+    open_link,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge.delivery.settings import BrokerSettings, Protocol
+    from edge.model import Record
+
+log = logging.getLogger(__name__)
+
+_MODELS: dict[str, type[Record]] = {
+    "state": StateMessage,
+    "result": ResultMessage,
+    "reject": RejectMessage,
+    "study": StudyMessage,
+    "health": HealthMessage,
+}
+_COMMENT = b"sharpedge result "
+
+
+@dataclass(frozen=True)
+class Received:
+    """One message.
+
+    ``kind`` is the topic's word (``result``, ``reject``, ``image``, ``state``, ``study``,
+    ``health``); ``message`` its model, None for an image, a cleared study, or what does not
+    satisfy the contract (then ``fault`` says how). ``result_id`` is set for results, rejects and
+    images.
+    """
+
+    topic: str
+    kind: str
+    payload: bytes
+    retained: bool
+    received_unix_s: float
+    message: Record | None = None
+    result_id: str | None = None
+    fault: str | None = None
+
+
+@dataclass
+class Seen:
+    """Ids that came before; remembers the latest ``limit``."""
+
+    limit: int = 100_000
+    _ids: set[tuple[str, str]] = field(default_factory=set)
+    _order: deque[tuple[str, str]] = field(default_factory=deque)
+    repeats: int = 0
+
+    def is_new(self, kind: str, result_id: str) -> bool:
+        """Whether this is the first message of its kind with this id."""
+        key = (kind, result_id)
+        if key in self._ids:
+            self.repeats += 1
+            return False
+        self._ids.add(key)
+        self._order.append(key)
+        if len(self._order) > self.limit:
+            self._ids.discard(self._order.popleft())
+        return True
+
+
+def listen(
+    broker: BrokerSettings,
+    *,
+    topic: str = "sharpedge/#",
+    client_id: str = "sharpedge-listen",
+    receiver: str | None = None,
+    seen: Seen | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    on_connected: Callable[[str], None] = lambda _protocol: None,
+) -> Iterator[Received]:
+    """Yield messages until ``stopped``; reconnects for ever.
+
+    Parameters
+    ----------
+    broker
+        Where to connect; user and TLS as in the configuration.
+    topic
+        Filter to subscribe to.
+    receiver
+        Name under which receipts are given, each after the caller came back for the next
+        message, that is, after the result was dealt with. None gives no receipts.
+    seen
+        Memory of ids; results, rejects and images that came before are not yielded again.
+    stopped
+        Asked at least twice a second.
+    on_connected
+        Told ``"5"`` or ``"3.1.1"`` when subscribed.
+    """
+    memory = Seen() if seen is None else seen
+    pause_s = 0.25
+    while not stopped():
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+        def make(protocol: Protocol, events: queue.SimpleQueue[Event] = events) -> Link:
+            return Link(
+                broker, client_id, protocol, will=None, subscriptions=(topic,), events=events
+            )
+
+        try:
+            link, _ = open_link(make, broker.protocol)
+        except LinkError as error:
+            log.warning("broker: %s", error)
+            time.sleep(pause_s)
+            pause_s = min(5.0, pause_s * 2)
+            continue
+        pause_s = 0.25
+        on_connected(link.protocol)
+        try:
+            yield from _serve(link, events, memory, receiver, stopped)
+        except LinkError as error:
+            log.warning("broker: %s", error)
+        finally:
+            link.close()
+
+
+def _serve(
+    link: Link,
+    events: queue.SimpleQueue[Event],
+    memory: Seen,
+    receiver: str | None,
+    stopped: Callable[[], bool],
+) -> Iterator[Received]:
+    while not stopped():
+        try:
+            event = events.get(timeout=0.25)
+        except queue.Empty:
+            continue
+        if isinstance(event, Disconnected):
+            return
+        if not isinstance(event, Arrived):
+            continue
+        received = parse(event, time.time())
+        if received is None:
+            continue
+        result_id = received.result_id
+        if result_id is None or memory.is_new(received.kind, result_id):
+            yield received
+        if receiver is not None and result_id and received.kind in {"result", "reject"}:
+            receipt = ReceiptMessage(id=result_id, receiver=receiver)
+            topic = received.topic.rpartition("/")[0] + "/receipt"
+            link.publish(topic, receipt.model_dump_json().encode(), Extras(), qos=1, retain=False)
+
+
+def parse(event: Arrived, received_unix_s: float) -> Received | None:
+    """Read one message; None for topics that are not the appliance's own words."""
+    words = event.topic.split("/")
+    if len(words) < 5 or words[0] != "sharpedge":
+        return None
+    kind = words[4]
+    message: Record | None = None
+    fault: str | None = None
+    result_id: str | None = None
+    if kind == "image":
+        result_id = _id_in_comment(event.payload)
+    elif kind not in _MODELS:
+        return None
+    elif event.payload:
+        try:
+            message = _MODELS[kind].model_validate_json(event.payload)
+        except ValidationError as error:
+            fault = f"{error.error_count()} faults, first: {error.errors()[0]['msg']}"
+    if isinstance(message, ResultMessage | RejectMessage):
+        result_id = message.id
+    return Received(
+        topic=event.topic,
+        kind=kind,
+        payload=event.payload,
+        retained=event.retained,
+        received_unix_s=received_unix_s,
+        message=message,
+        result_id=result_id,
+        fault=fault,
+    )
+
+
+def _id_in_comment(jpeg: bytes) -> str | None:
+    at = jpeg.find(_COMMENT, 0, 4096)
+    return None if at < 0 else jpeg[at + len(_COMMENT) :][:36].decode("ascii", "replace")

@@ -1,0 +1,204 @@
+"""Between worker and journal: turns one film's outcome into what is kept and what goes out.
+
+Touches the state folder (pictures, quarantine) and the journal; no MQTT, no images decoded.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.delivery.clock import Anchor, wall_clock_is_set
+from edge.delivery.contract import ClosedSource, Ledger
+from edge.delivery.identity import DeviceName, ResultKey, pseudonym
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, Resolved, State, StudyChange
+from edge.delivery.sender import StoredMessage
+from edge.delivery.study import StudyBody, place_of, with_limb
+from edge.errors import Reason
+from edge.intake.quarantine import keep_copy, suffix_of, write_durably
+from edge.model import DISCLAIMER, LimbResult, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.intake.intake import Film
+    from edge.worker import Outcome
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of our own, below the state folder."""
+
+    pictures: Path
+    quarantine: Path
+    archive: Path
+
+    def make(self) -> None:
+        """Create what is missing."""
+        for folder in (self.pictures, self.quarantine, self.archive):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+
+
+@dataclass(frozen=True)
+class FilmInHand:
+    """A film with its job, while it is worked on.
+
+    ``decoded_s`` is on the monotonic clock, None until it was decoded.
+    """
+
+    film: Film
+    job: int
+    supersedes_job: int | None
+    decoded_s: float | None = None
+
+
+class Filing:
+    """Files outcomes.
+
+    Parameters
+    ----------
+    key
+        The device key, for pseudonyms.
+    send_pictures, send_file_names
+        As the site has set them.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        places: Places,
+        device: DeviceName,
+        key: bytes,
+        *,
+        send_pictures: bool,
+        send_file_names: bool,
+    ) -> None:
+        self._journal = journal
+        self._places = places
+        self._device = device
+        self._key = key
+        self._send_pictures = send_pictures
+        self._send_file_names = send_file_names
+
+    def file(self, hand: FilmInHand, outcome: Outcome, engine_set: str, now_s: float) -> State:
+        """Keep and queue everything that a film gave; returns the state it reached.
+
+        ``now_s`` is the monotonic time of queueing. Repeating it after a crash writes the same
+        files and gives the same ids.
+        """
+        film = hand.film
+        study = self._pseudonym_of_study(film, outcome)
+        ledger = _ledger(hand, outcome, now_s)
+        parcels: list[Parcel] = []
+        change: StudyChange | None = None
+        body = self._study(study, outcome)
+        for index, limb in enumerate(outcome.limbs):
+            word = self._resolve(film, limb, engine_set)
+            kind = Kind.RESULT if limb.status is Status.SCORED else Kind.REJECT
+            stored = StoredMessage(
+                topic=kind,
+                anchor=Anchor.at(film.closed_s, film.closed_unix_s),
+                body=self._public(limb, hand),
+                job=hand.job,
+                film_sha256=film.sha256,
+                study=study,
+                patient=body.patient,
+                supersedes=word.supersedes or self._superseded(hand, limb),
+                ledger=ledger,
+            )
+            outcome_text = f"{limb.status}:{limb.reason or ''}"
+            payload = stored.model_dump_json().encode()
+            parcels.append(Parcel(kind, word.result_id, limb.limb_index, outcome_text, payload))
+            picture = outcome.pictures[index] if index < len(outcome.pictures) else None
+            if picture and self._send_pictures and not outcome.burned_in_annotation:
+                name = self._keep_picture(word.result_id, picture)
+                parcels.append(
+                    Parcel(Kind.IMAGE, word.result_id, limb.limb_index, outcome_text, name.encode())
+                )
+            place = place_of(limb)
+            if kind is Kind.RESULT and place is not None:
+                body = with_limb(body, place, limb, word.result_id)
+                change = StudyChange(study, body.model_dump_json(), complete=body.complete)
+        state, reason = _verdict(outcome)
+        if state is not State.QUEUED and film.refusal is None:
+            self._quarantine(hand, reason or "mixed")
+        end = Finish(state, reason, tuple(parcels), change, outcome.stage_ms)
+        # Bytes that were not read were not copied: the scanner's file is then the only one.
+        return self._journal.finish(hand.job, end, keep_original=film.refusal is not None)
+
+    def _resolve(self, film: Film, limb: LimbResult, engine_set: str) -> Resolved:
+        def key(revision: int) -> ResultKey:
+            return ResultKey(
+                self._device, film.sha256, limb.limb_index, engine_set, revision=revision
+            )
+
+        return self._journal.resolve(key, f"{limb.status}:{limb.reason or ''}")
+
+    def _superseded(self, hand: FilmInHand, limb: LimbResult) -> str | None:
+        if hand.supersedes_job is None:
+            return None
+        return self._journal.result_id_of(hand.supersedes_job, limb.limb_index)
+
+    def _pseudonym_of_study(self, film: Film, outcome: Outcome) -> str:
+        if outcome.study_key:
+            return pseudonym(self._key, "study", outcome.study_key)
+        return pseudonym(self._key, "film", film.sha256)
+
+    def _study(self, study: str, outcome: Outcome) -> StudyBody:
+        text = self._journal.study_body(study)
+        body = StudyBody() if text is None else StudyBody.model_validate_json(text)
+        if outcome.patient_key:
+            patient = pseudonym(self._key, "patient", outcome.patient_key)
+            body = body.model_copy(update={"patient": patient})
+        return body
+
+    def _public(self, limb: LimbResult, hand: FilmInHand) -> LimbResult:
+        """Give the result without the scanner's file name, which often names the patient."""
+        if self._send_file_names:
+            return limb
+        name = f"film-{hand.job}{suffix_of(hand.film.path)}"
+        return limb.model_copy(update={"file": name})
+
+    def _keep_picture(self, result_id: str, jpeg: bytes) -> str:
+        name = f"{result_id}.jpg"
+        write_durably(self._places.pictures / name, with_comment(jpeg, result_id))
+        return name
+
+    def _quarantine(self, hand: FilmInHand, reason: str) -> None:
+        film = hand.film
+        keep_copy(self._places.quarantine, hand.job, film.path, reason, film.data)
+        log.warning("job %d: a copy lies in the quarantine (%s)", hand.job, reason)
+
+
+def with_comment(jpeg: bytes, result_id: str) -> bytes:
+    """Put result id and notice into a JPEG's comment: MQTT 3.1.1 has no correlation data."""
+    text = f"sharpedge result {result_id}; {DISCLAIMER}".encode()
+    return jpeg[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]
+
+
+def _verdict(outcome: Outcome) -> tuple[State, str | None]:
+    """State and reason of a whole film: held wins over scored, scored over rejected."""
+    by_status = {limb.status: limb.reason for limb in reversed(outcome.limbs)}
+    if Status.HELD in by_status:
+        return State.HELD, by_status[Status.HELD]
+    if Status.SCORED in by_status:
+        return State.QUEUED, None
+    return State.QUARANTINED, by_status.get(Status.REJECTED, Reason.INTERNAL)
+
+
+def _ledger(hand: FilmInHand, outcome: Outcome, now_s: float) -> Ledger:
+    film = hand.film
+    anchor = Anchor.at(film.closed_s, film.closed_unix_s)
+    return Ledger(
+        closed=film.closed_unix_s,
+        closed_source=ClosedSource(film.closed_source),
+        picked_up=anchor.unix_of(film.picked_up_s),
+        decoded=None if hand.decoded_s is None else anchor.unix_of(hand.decoded_s),
+        inferred=anchor.unix_of(outcome.at_s),
+        queued=anchor.unix_of(now_s),
+        stage_ms=outcome.stage_ms,
+        clock_synchronised=wall_clock_is_set(),
+    )

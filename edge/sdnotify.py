@@ -1,0 +1,35 @@
+"""systemd's notification protocol: a few datagrams, no dependency."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+
+class Notifier:
+    """Tells systemd how the service is; does nothing where there is no systemd.
+
+    Only for the main process: children must not inherit ``NOTIFY_SOCKET``.
+    """
+
+    def __init__(self) -> None:
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        usec = os.environ.get("WATCHDOG_USEC", "") if mine else ""
+        self.watchdog_s = int(usec) / 1e6 if usec.isdigit() else None
+        """Seconds within which a ping is expected; None where nobody expects one."""
+
+    def tell(self, **fields: str) -> None:
+        """Send fields, e.g. ``tell(READY="1", STATUS="waiting for films")``."""
+        if not self._address:
+            return
+        text = "\n".join(f"{key}={value}" for key, value in fields.items())
+        # A notification that is lost must never stop the work.
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+        ):
+            sock.connect(self._address)
+            sock.send(text.encode())

@@ -1,0 +1,364 @@
+"""The worker: a child process that decodes and scores, so that a hostile film can kill only it.
+
+Both ends live here: `serve` runs in the child, `Worker` is the daemon's handle. They speak over
+one socket pair: JSON headers and raw bytes, no pickle, no shared memory, no semaphores. The
+child needs nothing of the parent but that socket.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pydantic import Field
+
+from edge.config import Config
+from edge.errors import REASONS, EdgeError, Reason
+from edge.model import LimbResult, Record, StrEnum, Versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+log = logging.getLogger(__name__)
+
+_PDEATHSIG = 1
+
+
+class _Limb(Protocol):
+    @property
+    def result(self) -> LimbResult: ...
+    @property
+    def overlay_jpeg(self) -> bytes | None: ...
+
+
+class _Film(Protocol):
+    @property
+    def limbs(self) -> Sequence[_Limb]: ...
+    @property
+    def stage_ms(self) -> dict[str, float]: ...
+    @property
+    def study_key(self) -> str | None: ...
+    @property
+    def patient_key(self) -> str | None: ...
+    @property
+    def burned_in_annotation(self) -> bool: ...
+
+
+class Scorer(Protocol):
+    """What the worker asks of a scorer: `edge.pipeline.scorer.FilmScorer`, or a stand-in."""
+
+    versions: Versions
+
+    def score(
+        self, data: bytes, file_name: str, *, on_stage: Callable[[str], None] | None = None
+    ) -> _Film:
+        """Score one film; gives rejected limbs for bad ones."""
+
+
+class Made(NamedTuple):
+    """What a factory gives: a scorer and the hash of its set of engines."""
+
+    scorer: Scorer
+    engine_set: str
+
+
+def film_scorer(config: Config) -> Made:
+    """Make the shipped scorer from the engines that are installed.
+
+    Raises `edge.errors.EngineError` with the mend when an engine is missing or refused.
+    """
+    # Imported in the child only: the daemon stays free of the pipeline and its libraries.
+    from edge.engine.loader import load_engines  # noqa: PLC0415
+    from edge.paths import built_engines  # noqa: PLC0415
+    from edge.pipeline.scorer import FilmScorer  # noqa: PLC0415
+
+    folder = config.worker.engines or built_engines()
+    engines = load_engines(folder, threads=config.worker.threads)
+    return Made(FilmScorer(engines, config.pipeline), engines.engine_set_hash)
+
+
+class Kind(StrEnum):
+    """What the child says."""
+
+    READY = "ready"
+    FAILED = "failed"
+    STAGE = "stage"
+    OUTCOME = "outcome"
+
+
+class Ready(Record):
+    """The scorer is made."""
+
+    versions: Versions
+    engine_set: str
+
+
+class Failed(Record):
+    """The scorer cannot be made; the message says what mends it."""
+
+    message: str
+
+
+class Stage(Record):
+    """A stage of the film in hand begins; monotonic seconds."""
+
+    name: str
+    at_s: float
+
+
+class Outcome(Record):
+    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none."""
+
+    limbs: tuple[LimbResult, ...]
+    stage_ms: dict[str, float]
+    study_key: str | None
+    patient_key: str | None
+    burned_in_annotation: bool
+    at_s: float
+    pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
+
+
+class Died(NamedTuple):
+    """The child is gone, or was killed because it exceeded a limit."""
+
+    timeout: bool
+    detail: str
+
+
+Word = Ready | Failed | Stage | Outcome | Died
+
+
+def serve(descriptor: int) -> None:
+    """Run the child: make the scorer, then score until the socket closes."""
+    # A terminal's Ctrl-C goes to the whole group; the daemon decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    pipe = Connection(descriptor)
+    try:
+        config = Config.model_validate_json(pipe.recv_bytes())
+        scorer = _make(config, pipe)
+        while scorer is not None:
+            name = pipe.recv_bytes().decode("utf-8", "replace")
+            _score(scorer, pipe.recv_bytes(), name, pipe)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _make(config: Config, pipe: Connection) -> Scorer | None:
+    module, _, function = config.worker.factory.partition(":")
+    try:
+        made: Made = getattr(importlib.import_module(module), function)(config)
+    except (EdgeError, ImportError, AttributeError) as error:
+        _say(pipe, Kind.FAILED, Failed(message=str(error)))
+        return None
+    _say(pipe, Kind.READY, Ready(versions=made.scorer.versions, engine_set=made.engine_set))
+    return made.scorer
+
+
+def _score(scorer: Scorer, data: bytes, name: str, pipe: Connection) -> None:
+    def tell(stage: str) -> None:
+        _say(pipe, Kind.STAGE, Stage(name=stage, at_s=time.monotonic()))
+
+    try:
+        film = scorer.score(data, name, on_stage=tell)
+    except (MemoryError, EdgeError):
+        # Out of memory or a lost device: a fresh child may do better, so this one ends.
+        raise
+    except Exception as error:
+        log.exception("a fault in the software")
+        _say(pipe, Kind.OUTCOME, _internal(scorer.versions, name, error))
+        pipe.send_bytes(b"")
+        return
+    outcome = Outcome(
+        limbs=tuple(limb.result for limb in film.limbs),
+        stage_ms=film.stage_ms,
+        study_key=film.study_key,
+        patient_key=film.patient_key,
+        burned_in_annotation=film.burned_in_annotation,
+        at_s=time.monotonic(),
+    )
+    _say(pipe, Kind.OUTCOME, outcome)
+    for limb in film.limbs:
+        pipe.send_bytes(limb.overlay_jpeg or b"")
+
+
+def _internal(versions: Versions, name: str, error: Exception) -> Outcome:
+    limb = rejected(Reason.INTERNAL, name, versions, detail=type(error).__name__)
+    return Outcome(
+        limbs=(limb,),
+        stage_ms={},
+        study_key=None,
+        patient_key=None,
+        burned_in_annotation=False,
+        at_s=time.monotonic(),
+    )
+
+
+def rejected(reason: Reason, file: str, versions: Versions, *, detail: str = "") -> LimbResult:
+    """Give the result of a film that never reached the pipeline or never left it."""
+    return LimbResult(
+        file=file,
+        limb_index=0,
+        status=REASONS[reason].status,
+        reason=reason,
+        advice=REASONS[reason].advice,
+        flags=(detail,) if detail else (),
+        versions=versions,
+    )
+
+
+def _say(pipe: Connection, kind: Kind, body: Record) -> None:
+    pipe.send_bytes(kind.encode() + b"\n" + body.model_dump_json().encode())
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: making the scorer, one stage, one film."""
+
+    start_s: float
+    stage_s: float
+    film_s: float
+
+
+class Worker:
+    """The daemon's handle on the child. Not thread-safe.
+
+    Parameters
+    ----------
+    config
+        Handed to the child as a whole.
+    limits
+        The child is killed when it exceeds one; `read` then gives `Died`.
+    """
+
+    def __init__(self, config: Config, limits: Limits) -> None:
+        self._config = config
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+        self._begun_s = 0.0
+        self._beat_s = 0.0
+        self.ready = False
+        self.busy = False
+
+    @property
+    def pipe(self) -> Connection | None:
+        """What to wait on; None while there is no child."""
+        return self._pipe
+
+    @property
+    def beat_s(self) -> float:
+        """Monotonic time of the child's last sign of progress."""
+        return self._beat_s
+
+    def start(self) -> None:
+        """Start a child; it says `Ready` or `Failed` in its time."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "edge.worker", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        self._pipe = Connection(ours.detach())
+        self._begun_s = self._beat_s = time.monotonic()
+        self.ready = self.busy = False
+        self._send(self._config.model_dump_json().encode())
+
+    def score(self, data: bytes, file_name: str) -> None:
+        """Hand over a film; only when `ready` and not `busy`."""
+        self._begun_s = self._beat_s = time.monotonic()
+        self.busy = True
+        self._send(file_name.encode("utf-8", "replace"))
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        assert self._pipe is not None  # noqa: S101 - start was called
+        try:
+            self._pipe.send_bytes(data)
+        except OSError:
+            # The child is gone; `read` finds its end of the pipe closed and says so.
+            return
+
+    def deadline_s(self) -> float | None:
+        """Monotonic time at which the child is killed if it says nothing more."""
+        if self._pipe is None or (self.ready and not self.busy):
+            return None
+        if not self.ready:
+            return self._begun_s + self._limits.start_s
+        return min(self._beat_s + self._limits.stage_s, self._begun_s + self._limits.film_s)
+
+    def read(self) -> Word | None:
+        """Next word of the child, None when it has said nothing; enforces the limits."""
+        if self._pipe is None:
+            return None
+        try:
+            if self._pipe.poll():
+                return self._hear(self._pipe)
+        except (OSError, EOFError, ValueError):
+            code = self.kill()
+            return Died(timeout=False, detail=f"worker ended with status {code}")
+        deadline_s = self.deadline_s()
+        if deadline_s is not None and time.monotonic() > deadline_s:
+            self.kill()
+            return Died(timeout=True, detail="worker exceeded its time limit")
+        return None
+
+    def _hear(self, pipe: Connection) -> Word:
+        """Read one word. Raises `ValueError` for what is no word."""
+        kind, _, body = pipe.recv_bytes().partition(b"\n")
+        self._beat_s = time.monotonic()
+        said = Kind(kind.decode())
+        if said is Kind.STAGE:
+            return Stage.model_validate_json(body)
+        if said is Kind.READY:
+            self.ready = True
+            return Ready.model_validate_json(body)
+        if said is Kind.FAILED:
+            return Failed.model_validate_json(body)
+        outcome = Outcome.model_validate_json(body)
+        pictures = tuple(pipe.recv_bytes() or None for _ in outcome.limbs)
+        self.busy = False
+        return outcome.model_copy(update={"pictures": pictures})
+
+    def kill(self) -> int | None:
+        """End the child at once; returns its exit status."""
+        self.ready = self.busy = False
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        if self._process is None:
+            return None
+        self._process.kill()
+        code = self._process.wait()
+        self._process = None
+        return code
+
+
+def _environment() -> dict[str, str]:
+    """Environment of the child: ours without what is only for systemd's main process."""
+    kept = {k: v for k, v in os.environ.items() if k not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
+    # The child finds the modules that we found, also those of the working folder.
+    return {**kept, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+
+
+def _main(arguments: list[str]) -> None:
+    serve(int(arguments[0]))
+
+
+if __name__ == "__main__":
+    # Run by its full name, so that factories and this process share one set of classes.
+    from edge.worker import _main as main
+
+    main(sys.argv[1:])

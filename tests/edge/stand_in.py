@@ -1,0 +1,125 @@
+"""A tiny real scorer for tests of everything around the pipeline.
+
+It reads the film's bytes: a comment segment of the JPEG says how it behaves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass, field
+
+from edge.errors import REASONS, EngineError, Reason
+from edge.model import (
+    JointScore,
+    Laterality,
+    LateralitySource,
+    Limb,
+    LimbResult,
+    Status,
+    Versions,
+    has_narrowing,
+)
+from edge.pipeline.totals import limb_subtotals
+from edge.worker import Made
+
+VERSIONS = Versions(software="stand-in", engines={"hand-detect": "0123456789abcdef"})
+
+
+def film_bytes(text: str, *, padding: int = 2000) -> bytes:
+    """Smallest thing that is whole as a JPEG, with words for the stand-in."""
+    words = f"stand-in {text} ".encode()
+    comment = b"\xff\xfe" + (len(words) + 2).to_bytes(2, "big") + words
+    return b"\xff\xd8" + comment + b"\x11" * padding + b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class LimbOutcome:
+    result: LimbResult
+    overlay_jpeg: bytes | None = None
+    mask_png: bytes | None = None
+
+
+@dataclass(frozen=True)
+class FilmOutcome:
+    limbs: tuple[LimbOutcome, ...]
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    study_key: str | None = None
+    patient_key: str | None = None
+    burned_in_annotation: bool = False
+
+
+class StandIn:
+    versions = VERSIONS
+
+    def score(self, data, file_name, operator=None, on_stage=None):
+        tell = on_stage or (lambda _name: None)
+        tell("decode")
+        found = re.match(rb"\xff\xd8\xff\xfe..stand-in ([^\x11]*)", data, re.DOTALL)
+        words = dict(re.findall(r"(\w+)=(\S+)", found.group(1).decode())) if found else {}
+        if not found or not data.endswith(b"\xff\xd9"):
+            reason = Reason.TRUNCATED if found else Reason.NOT_AN_IMAGE
+            return FilmOutcome((LimbOutcome(self._refused(file_name, reason)),))
+        tell("mask")
+        time.sleep(float(words.get("slow", 0)))
+        if "kill" in words:
+            os.kill(os.getpid(), 9)
+        if "hang" in words:
+            time.sleep(3600)
+        if "raise" in words:
+            raise ValueError(words["raise"])
+        if "lost" in words:
+            raise EngineError("device lost", engine="hand-detect", mend="restart")
+        tell("label")
+        if "reason" in words:
+            return FilmOutcome((LimbOutcome(self._refused(file_name, Reason(words["reason"]))),))
+        limb = Limb.FOOT if words.get("limb", "LH")[1] == "F" else Limb.HAND
+        side = Laterality(words.get("limb", "LH")[0])
+        joints = tuple(
+            JointScore(
+                name=name, erosion=1, narrowing=1 if has_narrowing(limb, name) else None,
+                box=(1, 2, 3, 4), centre=(2.5, 4),
+            )
+            for name in limb.joints
+        )  # fmt: skip
+        result = LimbResult(
+            file=file_name,
+            limb_index=0,
+            status=Status.SCORED,
+            limb=limb,
+            laterality=side,
+            laterality_source=LateralitySource.FILENAME,
+            joints=joints,
+            subtotals=limb_subtotals(limb, joints),
+            n_scored=len(joints),
+            n_expected=len(joints),
+            versions=VERSIONS,
+        )
+        return FilmOutcome(
+            (LimbOutcome(result, film_bytes("overlay")),),
+            {"decode": 1.0, "mask": 2.0},
+            words.get("study"),
+            words.get("patient"),
+            "burned" in words,
+        )
+
+    def _refused(self, file_name, reason):
+        return LimbResult(
+            file=file_name,
+            limb_index=0,
+            status=REASONS[reason].status,
+            reason=reason,
+            advice=REASONS[reason].advice,
+            versions=VERSIONS,
+        )
+
+
+def build(_config):
+    """Factory named in the configuration of the tests."""
+    return Made(StandIn(), "e" * 64)
+
+
+def build_broken(_config):
+    """Fail as a missing engine does."""
+    raise EngineError("no engine", engine="hand-detect", mend="sharpedge export")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edge.model import GreyImage, JointScore, Laterality, Limb, has_narrowing
 from edge.phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
-from edge.phantom.attenuation import render_affine
+from edge.phantom.attenuation import Affine, render_affine
 from edge.phantom.geometry import Float, LimbModel
 from edge.phantom.scene import (
     Layout,
@@ -37,7 +37,7 @@ class PhantomFilm:
     ``pixels`` uint8 [h, w], bones bright; ``grey`` the same before rounding, float32 0..255;
     ``mask`` bool [h, w], soft-tissue outline of the limb;
     ``joints`` in film pixels with name, box, centre and grades; ``unit_px`` is MCP3-PIP3 (hand)
-    or MTP1-MTP5 (foot) in pixels.
+    or MTP1-MTP5 (foot) in pixels; ``affine`` maps film pixels to millimetres of a left limb.
     """
 
     pixels: GreyImage
@@ -48,6 +48,7 @@ class PhantomFilm:
     laterality: Laterality
     unit_px: float
     mm_per_px: float
+    affine: Affine
     turn_deg: int
     mirrored: bool
 
@@ -104,6 +105,7 @@ def render_film(
         laterality=limb.laterality,
         unit_px=unit_px,
         mm_per_px=layout.mm_per_px,
+        affine=layout.affine,
         turn_deg=layout.turn_deg,
         mirrored=mirrored,
     )

@@ -123,7 +123,7 @@ def sample_limb(
         blocks=tuple(builder.blocks),
         tissue=np.array(builder.tissue, dtype=np.float32),
         unit_mm=unit,
-        tissue_per_mm=float(rng.uniform(0.016, 0.020)),
+        tissue_per_mm=float(rng.uniform(0.0215, 0.0265)),
         seed=int(rng.integers(1 << 30)),
     )
 
@@ -282,7 +282,8 @@ class _Builder:
         norm = promised * (1 + _NORM_SPREAD * float(np.clip(rng.standard_normal(), -2, 2)))
         wobble = damage.surface_wobble(rng, half)
         gap = norm * space.ratio
-        square = TAUS * TAUS
+        # Beyond the head's width the edge runs level: a bone that lies askew is not cut off.
+        square = np.minimum(TAUS * TAUS, 1)
         fourth = square * square
         eighth = fourth * fourth
 
@@ -290,7 +291,7 @@ class _Builder:
             k2, k4, k8 = coefficients
             fall = k2 * square + k4 * fourth + k8 * eighth
             fall = fall + groove * np.exp(-square * 9.0)
-            return (-half * np.minimum(fall, 2.5)).astype(np.float32)
+            return (-half * fall).astype(np.float32)
 
         k2, k4, k8 = shape.head
         head_edge = curve((k2 * self.look.roundness, k4, k8), shape.groove) + wobble - gap / 2
@@ -313,7 +314,7 @@ class _Builder:
             edge_mm=head_edge.astype(np.float32),
             bone_is_proximal=True,
             round_mm=shape.head_round * half,
-            plate_mm=0.45,
+            plate_mm=0.6,
             **common,
         )
         base = Surface(

@@ -28,7 +28,7 @@ def _tile(seed: int, half_octave: int) -> Float:
     stretch = rng.uniform(2.2, 3.6)
     f = np.hypot(fx, stretch * fy) + 1e-6
     centre = rng.uniform(0.8, 1.25)
-    band = np.exp(-((np.log(f / centre) / 0.62) ** 2)) / f**0.35
+    band = np.exp(-((np.log(f / centre) / 0.75) ** 2))
     cloud = 0.30 * np.exp(-((np.hypot(fx, fy) / 0.18) ** 2)) / 0.05
     white = np.fft.rfft2(rng.standard_normal((_TILE_PX, _TILE_PX)))
     net = np.fft.irfft2(white * band, s=(_TILE_PX, _TILE_PX))

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.model import GreyImage
-from edge.phantom.geometry import Float
 from edge.phantom.style import Style, draw
+
+if TYPE_CHECKING:
+    from edge.model import GreyImage
+    from edge.phantom.geometry import Float
 
 _SCATTER_GRID_MM = 4.0
 
@@ -84,7 +87,8 @@ def expose(
     sigma_px = exposure.blur_mm / mm_per_px
     if sigma_px > 0.15:
         dose = cv2.GaussianBlur(dose, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
-    return -np.log(np.maximum(dose, np.float32(2e-3)))
+    signal: Float = -np.log(np.maximum(dose, np.float32(2e-3)))
+    return signal
 
 
 def _scatter(dose: Float, mm_per_px: float, exposure: Exposure) -> Float:
@@ -129,11 +133,13 @@ def display(signal: Float, exposure: Exposure, anchors: Anchors) -> npt.NDArray[
     )
     knee = np.float32(exposure.shoulder_grey)
     room = 255 - knee
-    return np.where(  # type: ignore[return-value]
+    shown: Float = np.where(
         grey > knee, 255 - room * np.exp(-np.maximum(grey - knee, 0) / room), np.maximum(grey, 0)
     ).astype(np.float32, copy=False)
+    return shown
 
 
 def to_grey(grey: Float) -> GreyImage:
     """Round to 8 bits."""
-    return np.clip(grey + 0.5, 0, 255).astype(np.uint8)
+    rounded: GreyImage = np.clip(grey + 0.5, 0, 255).astype(np.uint8)
+    return rounded

@@ -1,17 +1,12 @@
 """Sizes and shapes of bones: tables in millimetres or in shares of the limb's unit.
 
-Part of `phantom`; no imports but numpy. Points are those of the shape template (centroid 0,
+Part of `phantom`; no imports. Points are those of the shape template (centroid 0,
 RMS 1, y down, thumb or hallux at the right).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
-
-Float = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -33,11 +28,11 @@ class EndShape:
     """Range of the lip's overlap over the head's half width, where rims overlap."""
 
 
-MCP = EndShape((0.50, 0.14, 0.30), (0.36, 0.04, 0.05), 0.0, 0.133, 0.62, 1.8, (0.25, 0.60))
-PIP = EndShape((0.06, 0.06, 0.26), (0.05, 0.03, 0.02), 0.10, 0.112, 0.36, 1.5, (0.20, 0.42))
-IP = EndShape((0.12, 0.08, 0.26), (0.11, 0.04, 0.02), 0.06, 0.112, 0.38, 1.5, (0.18, 0.36))
-MTP = EndShape((0.42, 0.16, 0.30), (0.32, 0.04, 0.05), 0.0, 0.185, 0.58, 1.5, (0.25, 0.55))
-MTP_FIRST = EndShape((0.26, 0.10, 0.26), (0.22, 0.06, 0.02), 0.0, 0.115, 0.45, 1.8, (0.14, 0.28))
+MCP = EndShape((0.50, 0.14, 0.30), (0.36, 0.04, 0.05), 0.0, 0.133, 0.48, 1.6, (0.25, 0.60))
+PIP = EndShape((0.06, 0.06, 0.26), (0.05, 0.03, 0.02), 0.10, 0.110, 0.30, 1.5, (0.20, 0.42))
+IP = EndShape((0.12, 0.08, 0.26), (0.11, 0.04, 0.02), 0.06, 0.110, 0.32, 1.5, (0.18, 0.36))
+MTP = EndShape((0.42, 0.16, 0.30), (0.32, 0.04, 0.05), 0.0, 0.185, 0.45, 1.4, (0.25, 0.55))
+MTP_FIRST = EndShape((0.26, 0.10, 0.26), (0.22, 0.06, 0.02), 0.0, 0.115, 0.38, 1.8, (0.14, 0.28))
 DIP = EndShape((0.08, 0.06, 0.26), (0.07, 0.03, 0.02), 0.08, 0.110, 0.45, 1.3, (0.15, 0.3))
 CARPAL = EndShape((-0.05, 0.0, 0.20), (-0.05, 0.0, -0.10), 0.0, 0.10, 0.5, 1.8, (0.1, 0.2))
 TIP = EndShape((0.30, 0.20, 0.40), (0.3, 0.0, 0.0), 0.0, 0.10, 0.6, 1.2, (0.1, 0.2))
@@ -144,3 +139,28 @@ LEG_FOOT: tuple[tuple[tuple[float, float], Tube], ...] = (
     ((-0.62, 4.52), Tube(18.0, 13.0, 22.0, 3.2)),
 )
 """Tibia and fibula."""
+
+
+@dataclass(frozen=True)
+class RayTissue:
+    """Soft tissue of one ray.
+
+    Half widths and half depths (mm) at its joints from the knuckle on, and of the palm's or
+    sole's part at both ends.
+    """
+
+    palm_width_mm: tuple[float, float]
+    palm_depth_mm: tuple[float, float]
+    half_width_mm: tuple[float, ...]
+    half_depth_mm: tuple[float, ...]
+
+
+_PALM = ((14.5, 12.5), (14.5, 12.5))
+_SOLE = ((15.0, 13.0), (26.0, 14.0))
+RAY_TISSUE: dict[tuple[bool, bool], RayTissue] = {
+    (True, False): RayTissue(*_PALM, (12.0, 10.4, 8.8, 7.4), (11.0, 8.6, 7.0, 5.2)),
+    (True, True): RayTissue(*_PALM, (12.5, 10.8, 8.6), (10.5, 8.6, 6.2)),
+    (False, False): RayTissue(*_SOLE, (10.0, 8.6, 8.0, 7.0), (11.0, 8.0, 7.0, 5.6)),
+    (False, True): RayTissue(*_SOLE, (16.0, 13.0, 11.0), (14.0, 10.5, 8.0)),
+}
+"""By (is a hand, is the first ray)."""

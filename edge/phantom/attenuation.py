@@ -70,7 +70,7 @@ def render_region(
 
 
 def render_affine(limb: LimbModel, affine: Affine, size: tuple[int, int]) -> Attenuation:
-    """Attenuation on a grid of ``size`` (width, height) pixels mapped into the limb by ``affine``."""
+    """Attenuation on a grid of ``size`` (width, height) pixels that ``affine`` maps to the limb."""
     width, height = size
     px_mm = math.sqrt(abs(float(np.linalg.det(affine[:, :2]))))
     bone = np.zeros((height, width), dtype=np.float32)
@@ -106,7 +106,8 @@ class _Patch:
         start = (a[0, 2] - origin[0]) * ux + (a[1, 2] - origin[1]) * uy
         xs = (per_x * np.arange(self.x0, self.x1) + start).astype(np.float32)
         ys = (per_y * np.arange(self.y0, self.y1)).astype(np.float32)
-        return np.add(xs[None, :], ys[:, None], dtype=np.float32)
+        grid: Float = xs[None, :] + ys[:, None]
+        return grid
 
 
 def _patch(
@@ -141,16 +142,35 @@ def _box_corners(
 # --- tubular bones -----------------------------------------------------------------------------
 
 
-def _round_over(depth: Float, radius: float) -> Float:
-    """Share of the full thickness at a depth below a rounded edge: a quarter circle."""
-    x = np.clip(depth * np.float32(1 / radius), 0, 1)
-    return np.sqrt(x * (2 - x))
+_EDGE_STEPS = 384
 
 
-def _disc_cover(along: Float, across: Float, discs: Float) -> Float:
+def _round_over(depth: Float, radius: float, px_mm: float) -> Float:
+    """Share of the full thickness at a depth below a rounded edge: a quarter circle.
+
+    Averaged over a pixel along the axis: a joint space narrower than a pixel must still take
+    its share of it, wherever the grid happens to lie.
+    """
+    fine = np.linspace(-1.5 * px_mm, radius + 1.5 * px_mm, _EDGE_STEPS)
+    x = np.clip(fine / radius, 0, 1)
+    step = fine[1] - fine[0]
+    integral = np.cumsum(np.sqrt(x * (2 - x))) * step
+    upper = np.interp(fine + px_mm / 2, fine, integral)
+    lower = np.interp(fine - px_mm / 2, fine, integral)
+    table = ((upper - lower) / px_mm).astype(np.float32)
+    table[fine > radius + 0.5 * px_mm] = 1
+    index = (depth - np.float32(fine[0])) * np.float32(1 / step)
+    index += np.float32(0.5)
+    np.clip(index, 0, _EDGE_STEPS - 1, out=index)
+    share: Float = np.take(table, index.astype(np.int32))
+    return share
+
+
+def _disc_cover(along: Float, across: Float, discs: Float, px_mm: float) -> Float:
     """Share of the thickness that a scalloped union of discs removes."""
     kept = np.ones_like(along)
-    for a, t, radius, depth, soft in discs.tolist():
+    for a, t, radius, depth, margin in discs.tolist():
+        soft = max(margin, px_mm)
         distance = np.sqrt(np.square(along - np.float32(a)) + np.square(across - np.float32(t)))
         cover = np.clip((np.float32(radius) - distance) * np.float32(1 / soft) + 0.5, 0, 1)
         np.minimum(kept, 1 - np.float32(depth) * cover, out=kept)
@@ -169,7 +189,7 @@ class _End:
     hollow: Float | None
 
 
-def _end(surface: Surface, patch: _Patch) -> _End:
+def _end(surface: Surface, patch: _Patch, px_mm: float) -> _End:
     along, across = patch.frame(surface.origin, surface.axis)
     scale = (TAU_STEPS - 1) / (2 * TAU_MAX)
     index = across * np.float32(scale / surface.half_width_mm) + np.float32(TAU_MAX * scale + 0.5)
@@ -179,19 +199,20 @@ def _end(surface: Surface, patch: _Patch) -> _End:
     if surface.fused:
         outer = inner = np.clip(depth * np.float32(1 / 1.6) + 0.5, 0, 1)
     else:
-        outer = _round_over(depth, surface.round_mm)
-        inner = _round_over(depth - np.float32(surface.plate_mm), surface.round_mm)
+        outer = _round_over(depth, surface.round_mm, px_mm)
+        inner = _round_over(depth - np.float32(surface.plate_mm), surface.round_mm, px_mm)
         if surface.lip_mm > 0:
             tau = across * np.float32(1 / surface.half_width_mm)
             reach = np.float32(surface.lip_mm) * (1 - np.float32(0.45) * tau * tau)
-            lip = (_round_over(depth + reach, 1.2) - outer) * np.float32(surface.lip_share)
+            lip = (_round_over(depth + reach, 1.2, px_mm) - outer) * np.float32(surface.lip_share)
             np.maximum(lip, 0, out=lip)
     kept: Float | None = None
     rim: Float | None = None
     hollow: Float | None = None
     if len(surface.bites):
-        kept = 1 - _disc_cover(along, across, surface.bites)
-    for a, t, radius, share, soft in surface.cysts.tolist():
+        kept = 1 - _disc_cover(along, across, surface.bites, px_mm)
+    for a, t, radius, share, margin in surface.cysts.tolist():
+        soft = max(margin, px_mm)
         distance = np.sqrt(np.square(along - np.float32(a)) + np.square(across - np.float32(t)))
         hole = np.clip((np.float32(radius) - distance) * np.float32(1 / soft) + 0.5, 0, 1)
         left = 1 - np.float32(share) * hole
@@ -203,9 +224,7 @@ def _end(surface: Surface, patch: _Patch) -> _End:
 
 def _add_bone(image: Float, bone: Bone, affine: Affine, px_mm: float) -> None:
     margin = 1.6 * float(bone.half_width.max())
-    corners = _box_corners(
-        bone.origin, bone.axis, bone.start_mm, bone.end_mm, margin
-    )
+    corners = _box_corners(bone.origin, bone.axis, bone.start_mm, bone.end_mm, margin)
     patch = _patch(corners, affine, image.shape)
     if patch is None:
         return
@@ -228,7 +247,7 @@ def _add_bone(image: Float, bone: Bone, affine: Affine, px_mm: float) -> None:
     for surface in (bone.proximal, bone.distal):
         if surface is None:
             continue
-        end = _end(surface, patch)
+        end = _end(surface, patch, px_mm)
         if end.lip is not None:
             lip = outer * end.lip
         outer = outer * end.outer
@@ -278,9 +297,7 @@ def _add_block(image: Float, block: Block, affine: Affine, px_mm: float) -> None
     inner = np.sqrt(np.maximum(1 - square * np.float32((1 - shrink) ** -2), 0))
     inner *= np.float32(2 * (block.half_depth_mm - block.cortex_mm))
     grain = trabeculae(block.texture_seed, block.texture_offset_mm, across, along, px_mm)
-    core = inner * np.float32(block.cancellous) * (
-        1 + np.float32(block.texture_amplitude) * grain
-    )
+    core = inner * np.float32(block.cancellous) * (1 + np.float32(block.texture_amplitude) * grain)
     image[patch.y0 : patch.y1, patch.x0 : patch.x1] += (
         np.maximum(outer - inner, 0) * np.float32(block.cortical) + core
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +24,12 @@ from edge.phantom.files import (
 from edge.phantom.film import PhantomFilm, render_film
 from edge.phantom.skeleton import sample_limb
 from edge.phantom.statistics import GradeSetting, Patient, sample_patient
-from edge.phantom.style import StyleName
 from edge.phantom.truth import film_truth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.phantom.style import StyleName
 
 Progress = Callable[[int, int], None]
 """Called with films done and films in all."""
@@ -76,9 +80,7 @@ def patient_film(
     """Draw film ``index`` (into `LIMBS`: LH RH LF RF) of a patient."""
     limb, side = LIMBS[index]
     rng = np.random.default_rng((seed, number, index + 1))
-    model = sample_limb(
-        rng, limb, side, patient.grades[limb, side], style, borderline=borderline
-    )
+    model = sample_limb(rng, limb, side, patient.grades[limb, side], style, borderline=borderline)
     film = render_film(model, rng, style, mirrored=mirrored)
     patient_id = f"P{number:04d}"
     stem = f"{patient_id}-{side.value}{'H' if limb is Limb.HAND else 'F'}"

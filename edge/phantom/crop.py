@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,8 +19,10 @@ from edge.phantom.attenuation import render_affine, window_affine
 from edge.phantom.geometry import JointGrade
 from edge.phantom.skeleton import sample_limb
 from edge.phantom.statistics import sample_grades, split_erosion
-from edge.phantom.style import StyleName
 from edge.shape import joint_box_side_px
+
+if TYPE_CHECKING:
+    from edge.phantom.style import StyleName
 
 CROP_SHARE = 1.3
 """Side of the scorer's crop over the side of the joint's box."""

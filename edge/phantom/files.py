@@ -1,6 +1,6 @@
 """Films and masks as files: JPEG, PNG, or DICOM with the tags a CR unit writes.
 
-Part of `phantom`; besides numpy and OpenCV it imports pydicom, when a DICOM file is written.
+Part of `phantom`; besides numpy and OpenCV it imports pydicom.
 The same film gives the same bytes.
 """
 
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID
 
 from edge.model import Limb
-from edge.phantom.film import PhantomFilm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.phantom.film import PhantomFilm
 
 ImageFormat = Literal["jpeg", "png", "dicom"]
 SUFFIX: dict[ImageFormat, str] = {"jpeg": ".jpg", "png": ".png", "dicom": ".dcm"}
@@ -64,9 +69,6 @@ def _uid(*parts: str) -> str:
 
 def write_dicom(path: Path, film: PhantomFilm, look: DicomLook, patient_id: str, seed: int) -> None:
     """Write a computed-radiography object: `PatientID` and the study's UID follow the patient."""
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import UID
-
     instance = _uid("instance", str(seed), path.stem)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(_CR_STORAGE)

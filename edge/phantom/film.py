@@ -6,6 +6,7 @@ Part of `phantom`; numpy and OpenCV only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,7 +15,6 @@ import numpy.typing as npt
 from edge.model import GreyImage, JointScore, Laterality, Limb, has_narrowing
 from edge.phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
 from edge.phantom.attenuation import Affine, render_affine
-from edge.phantom.geometry import Float, LimbModel
 from edge.phantom.scene import (
     Layout,
     add_borders,
@@ -25,6 +25,9 @@ from edge.phantom.scene import (
 )
 from edge.phantom.style import STYLES, StyleName
 from edge.shape import joint_box_side_px, unit_joints
+
+if TYPE_CHECKING:
+    from edge.phantom.geometry import Float, LimbModel
 
 _TISSUE_SEEN_MM = 1.5
 _LOW_RESOLUTION_PX = {Limb.HAND: 150.0, Limb.FOOT: 230.0}
@@ -124,7 +127,12 @@ def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], flo
             JointScore(
                 name=joint.name,
                 name_candidate=joint.name,
-                box=(round(x - side / 2, 2), round(y - side / 2, 2), round(side, 2), round(side, 2)),
+                box=(
+                    round(x - side / 2, 2),
+                    round(y - side / 2, 2),
+                    round(side, 2),
+                    round(side, 2),
+                ),
                 centre=(round(x, 2), round(y, 2)),
                 erosion=joint.grade.erosion,
                 narrowing=joint.grade.narrowing if scored else None,

@@ -12,12 +12,14 @@ and its base table say so, hence the joint space is exact by construction.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.model import Laterality, Limb
-from edge.phantom.style import Style
+if TYPE_CHECKING:
+    from edge.model import Laterality, Limb
+    from edge.phantom.style import Style
 
 Float = npt.NDArray[np.float32]
 Vector = tuple[float, float]

@@ -1,4 +1,4 @@
-"""The check: do simulated films look, in numbers, like real ones?
+"""The check whether simulated films look, in numbers, like real ones.
 
 Part of `phantom`; numpy and OpenCV only. Every figure is measured on finished films, at the
 joints of healthy limbs, and compared with the range measured on real joints.
@@ -6,8 +6,10 @@ joints of healthy limbs, and compared with the range measured on real joints.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,11 +20,14 @@ from edge.phantom.attenuation import render_affine
 from edge.phantom.film import PhantomFilm, render_film
 from edge.phantom.geometry import Float, JointGrade, JointModel, LimbModel, across_of
 from edge.phantom.skeleton import sample_limb
-from edge.phantom.style import StyleName
 
+if TYPE_CHECKING:
+    from edge.phantom.style import StyleName
+
+LEAST_LIMBS = 24
 HEAD_PX = 174.0
 """Width of a joint's head in the scale that the rim profile is stated in."""
-_OUTLINE_SHARE = 0.4
+_OUTLINE_SHARE = 0.5
 """A head's outline is seen where its edge has this share of its bone's attenuation."""
 _RIM_BINS = ((0.0, 2.0), (2.0, 5.0), (5.0, 8.0), (8.0, 12.0))
 
@@ -37,6 +42,13 @@ class CheckRow:
     high: float
     inside: bool
     source: str
+
+    def __str__(self) -> str:
+        verdict = "inside" if self.inside else "OUTSIDE"
+        return (
+            f"{self.name:<32}{self.value:9.3f}   {verdict} {self.low:g} .. {self.high:g}"
+            f"  ({self.source})"
+        )
 
 
 RANGES: dict[str, tuple[float, float, str]] = {
@@ -57,12 +69,15 @@ RANGES: dict[str, tuple[float, float, str]] = {
 
 
 def check(limbs: int, seed: int, style: StyleName = "eval") -> tuple[CheckRow, ...]:
-    """Measure ``limbs`` hands and as many feet; one row for each figure of `RANGES`."""
+    """Measure ``limbs`` hands and as many feet; one row for each figure of `RANGES`.
+
+    Under `LEAST_LIMBS` the figures are chance; that many are drawn at least.
+    """
     rng = np.random.default_rng((seed, 2))
     found: dict[str, list[float]] = {name: [] for name in RANGES}
     for limb in Limb:
         grades = {name: JointGrade((0, 0), 0) for name in limb.joints}
-        for _ in range(limbs):
+        for _ in range(max(limbs, LEAST_LIMBS)):
             model = sample_limb(rng, limb, Laterality.LEFT, grades, style)
             film = render_film(model, rng, style)
             for joint in model.joints:
@@ -164,7 +179,7 @@ def spectrum_slope(grey: Float) -> float:
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None, :])
     edges = np.geomspace(1 / 20, 1 / 4, 9)
     centres, levels = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         ring = (frequency >= low) & (frequency < high)
         centres.append(math.sqrt(low * high))
         levels.append(float(power[ring].mean()))

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.model import NARROWING_MAXIMUM, Laterality, Limb, has_narrowing
 from edge.phantom.damage import AREA_SHARES
-from edge.phantom.geometry import JointModel
 from edge.phantom.skeleton import sample_limb
-from edge.phantom.style import StyleName
 
+if TYPE_CHECKING:
+    from edge.phantom.geometry import JointModel
+    from edge.phantom.style import StyleName
+
+LEAST_LIMBS = 120
 LINE_NOISE_MM = 0.1
 _RATIO_BORDERS = (0.85, 0.70, 0.50)
 _FOCAL_DIFFERENCE = 0.22
@@ -33,16 +37,26 @@ class Ceiling:
     balanced_exact: float
     balanced_within_one: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.scorer:<16}phantom, ideal observer: {100 * self.balanced_exact:.1f} % exact, "
+            f"{100 * self.balanced_within_one:.1f} % within one grade (balanced, "
+            f"{self.joints} joints)"
+        )
+
 
 def ceiling(
     limbs: int, seed: int, style: StyleName = "eval", *, borderline: bool = False
 ) -> tuple[Ceiling, ...]:
-    """The observer's score for each of the four scorers on ``limbs`` hands and as many feet."""
+    """The observer's score for each of the four scorers on ``limbs`` hands and as many feet.
+
+    At least `LEAST_LIMBS` of each are drawn: a balanced mean needs every grade often enough.
+    """
     rng = np.random.default_rng((seed, 1))
     rows: list[Ceiling] = []
     for limb in Limb:
         pairs: dict[str, list[tuple[int, int]]] = {"narrowing": [], "erosion": []}
-        for _ in range(limbs):
+        for _ in range(max(limbs, LEAST_LIMBS)):
             model = sample_limb(rng, limb, Laterality.LEFT, "flat", style, borderline=borderline)
             for joint in model.joints:
                 top = limb.erosion_maximum

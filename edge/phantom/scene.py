@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge.model import Laterality, Limb
-from edge.phantom.attenuation import Affine
-from edge.phantom.geometry import Float, LimbModel
-from edge.phantom.style import Style
+
+if TYPE_CHECKING:
+    from edge.phantom.attenuation import Affine
+    from edge.phantom.geometry import Float, LimbModel
+    from edge.phantom.style import Style
 
 _UNIT_PX: dict[Limb, tuple[float, float]] = {Limb.HAND: (250, 400), Limb.FOOT: (390, 620)}
 _SMALL_UNIT_PX: dict[Limb, tuple[float, float]] = {Limb.HAND: (110, 150), Limb.FOOT: (170, 230)}
@@ -140,7 +143,9 @@ def draw_rings(rng: np.random.Generator, limb: LimbModel) -> tuple[Ring, ...]:
         angle = math.atan2(b[1] - a[1], b[0] - a[0]) + math.pi / 2
         rings.append(Ring(centre, 10.5, rng.uniform(0.8, 2.0), angle, 1.3))
     if rng.random() < 0.05:
-        rings.append(Ring((rng.normal(0, 2), limb.unit_mm * 3.6), 34.0, rng.uniform(4, 10), 0.0, 2.0))
+        rings.append(
+            Ring((rng.normal(0, 2), limb.unit_mm * 3.6), 34.0, rng.uniform(4, 10), 0.0, 2.0)
+        )
     return tuple(rings)
 
 
@@ -155,7 +160,7 @@ def ring_attenuation(rings: tuple[Ring, ...], layout: Layout) -> Float | None:
         c, s = math.cos(ring.angle_rad), math.sin(ring.angle_rad)
         points = [
             layout.to_film(ring.centre[0] + c * p - s * q, ring.centre[1] + s * p + c * q)
-            for p, q in zip(x, y)
+            for p, q in zip(x, y, strict=False)
         ]
         line = np.array(points, dtype=np.float32)
         width = max(1, round(ring.thick_mm / layout.mm_per_px))
@@ -166,9 +171,7 @@ def ring_attenuation(rings: tuple[Ring, ...], layout: Layout) -> Float | None:
     return cv2.GaussianBlur(image, (0, 0), 0.8)  # type: ignore[return-value]
 
 
-def add_borders(
-    rng: np.random.Generator, grey: Float, keep: npt.NDArray[np.bool_]
-) -> Float:
+def add_borders(rng: np.random.Generator, grey: Float, keep: npt.NDArray[np.bool_]) -> Float:
     """Collimator shadow, unexposed strip and reader streaks at the film's edges.
 
     ``keep`` marks what must stay visible (joint boxes); the limb elsewhere may run under a border.
@@ -205,7 +208,10 @@ def add_borders(
     return grey
 
 
-_WORDS = {Limb.HAND: ("Hand", "Hand B/V", "HAND PA", "Wrist", ""), Limb.FOOT: ("Foot", "FOOT AP", "Foot B/V", "")}
+_WORDS = {
+    Limb.HAND: ("Hand", "Hand B/V", "HAND PA", "Wrist", ""),
+    Limb.FOOT: ("Foot", "FOOT AP", "Foot B/V", ""),
+}
 
 
 def add_letters(

@@ -54,7 +54,9 @@ def sample_patient(rng: np.random.Generator, setting: GradeSetting) -> Patient:
     return Patient(grades)
 
 
-def sample_grades(rng: np.random.Generator, limb: Limb, setting: GradeSetting) -> dict[str, JointGrade]:
+def sample_grades(
+    rng: np.random.Generator, limb: Limb, setting: GradeSetting
+) -> dict[str, JointGrade]:
     """Grades of one limb by itself."""
     severity = rng.standard_normal(3)
     noise = rng.standard_normal((len(limb.joints), 2, 3))

@@ -1,4 +1,4 @@
-"""Trabecular texture: seeded noise addressed in millimetres, so that any window agrees with its film.
+"""Trabecular texture: seeded noise addressed in millimetres, the same in every window.
 
 Part of `phantom`; touches numpy and OpenCV only.
 """
@@ -48,7 +48,9 @@ def _tile(seed: int, half_octave: int) -> Float:
     return result
 
 
-def trabeculae(seed: int, offset_mm: float, across_mm: Float, along_mm: Float, px_mm: float) -> Float:
+def trabeculae(
+    seed: int, offset_mm: float, across_mm: Float, along_mm: Float, px_mm: float
+) -> Float:
     """Texture at bone coordinates: float32 like ``across_mm``, mean 0, variance at most 1.
 
     ``px_mm`` is the size of the pixel that will hold it: finer detail is left out.

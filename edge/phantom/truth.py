@@ -5,7 +5,7 @@ Part of `phantom`; imports `edge.model` and the film only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from edge import __version__
 from edge.model import (
@@ -21,7 +21,11 @@ from edge.model import (
     View,
     has_narrowing,
 )
-from edge.phantom.film import PhantomFilm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge.phantom.film import PhantomFilm
 
 
 def film_truth(film: PhantomFilm, file: str, source: LateralitySource) -> LimbResult:

@@ -76,7 +76,7 @@ def render_crop(
     exposure = draw_exposure(rng, model.style)
     film_px_mm = model.unit_mm / rng.uniform(*((180, 420) if limb is Limb.HAND else (280, 660)))
     # The film's own pixels and two resamplings blur on top of the detector.
-    blur = math.hypot(exposure.blur_mm, 0.45 * film_px_mm)
+    blur = math.hypot(exposure.blur_mm, 0.45 * film_px_mm, rng.uniform(0.3, 0.5) * px_mm)
     exposure = replace(
         exposure,
         blur_mm=blur,

@@ -187,7 +187,7 @@ class Appliance:
         self._pending: Film | None = None
         self._restarts = 0
         self._restart_at_s: float | None = None
-        self._vanished_checked = False
+        self._told_ready = self._vanished_checked = False
         self._alerts: dict[str, Alert] = {}
         self._signals = 0
         self._stop_by_s: float | None = None
@@ -231,6 +231,10 @@ class Appliance:
                 return EXIT_STOPPED
             if self._stop_by_s is None:
                 self._work()
+            if self._intake.following and not self._told_ready:
+                self._told_ready = True
+                self._notifier.tell(READY="1", STATUS="waiting for films")
+                log.info("ready: session %d", self._session)
             now_s = time.monotonic()
             if not self._sender.is_alive() or not self._intake_is_alive():
                 log.error("a thread ended by a fault: the appliance must be started anew")
@@ -381,8 +385,6 @@ class Appliance:
         self._announce()
         if first:
             self._intake.start()
-            self._notifier.tell(READY="1", STATUS="waiting for films")
-            log.info("ready: session %d", self._session)
 
     def _on_stage(self, word: Stage) -> None:
         hand = self._hand

@@ -109,6 +109,8 @@ class Intake:
         self._wake = wake
         self._films: queue.Queue[Film] = queue.Queue(maxsize=2)
         self._present: frozenset[bytes] | None = None
+        self.following = False
+        """Whether the folder was looked at once: from then on no close event is missed."""
         self._stopping = threading.Event()
         self._turned_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -149,6 +151,9 @@ class Intake:
                 self._turned_s = time.monotonic()
                 if self._turned_s >= rescan_at_s:
                     self._list()
+                    if not self.following:
+                        self.following = True
+                        self._wake()
                     rescan_at_s = time.monotonic() + self._pause_s
                 if self._absorb(self._wait_s(rescan_at_s)):
                     # Listed after a moment: files in a folder that was just made come without
@@ -215,7 +220,6 @@ class Intake:
                 del self._known[path]
         if self._present is None:
             self._present = frozenset(met)
-            self._wake()
 
     def _is_known(self, path: bytes) -> bool:
         known = self._known.get(path)

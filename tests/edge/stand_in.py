@@ -123,3 +123,9 @@ def build(_config):
 def build_broken(_config):
     """Fail as a missing engine does."""
     raise EngineError("no engine", engine="hand-detect", mend="sharpedge export")
+
+
+def build_slowly(_config):
+    """Take as long as large engines."""
+    time.sleep(5)
+    return build(_config)

@@ -1,0 +1,306 @@
+"""The daemon as a process, with a real broker and real files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+
+from appliance import Subscriber, until
+from stand_in import film_bytes
+
+from edge.delivery.contract import DeliveryMode, Presence, StudyStatus
+from edge.delivery.identity import derived_key
+from edge.delivery.store import Store
+
+
+def states(appliance):
+    """Job number to state, as the journal has it."""
+    with sqlite3.connect(appliance.state / "journal.sqlite") as db:
+        found = dict(db.execute("SELECT number, state FROM job").fetchall())
+    db.close()
+    return found
+
+
+def chain_holds(appliance):
+    key = derived_key((appliance.state / "device.key").read_bytes(), "journal")
+    store = Store(appliance.state / "journal.sqlite", key)
+    broken = store.verify()
+    store.close()
+    return broken is None
+
+
+def test_a_dropped_film_becomes_a_result_a_picture_and_a_study(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    for limb in ("LH", "RH", "LF", "RF"):
+        it.put(f"A-{limb}.jpg", film_bytes(f"limb={limb} study=s patient=p"))
+    results = subscriber.wait("result", 4)
+    assert [r.sequence for r in results] == [1, 2, 3, 4]
+    assert len({r.study for r in results}) == 1
+    for result in results:
+        ledger = result.ledger
+        stamps = [ledger.closed, ledger.picked_up, ledger.decoded, ledger.inferred, ledger.queued,
+                  ledger.sent]  # fmt: skip
+        assert stamps == sorted(stamps)
+        assert ledger.closed_source == "close_event"
+    pictures = until(
+        lambda: [m for m in subscriber.messages if m.kind == "image"][3:] and subscriber.messages
+    )
+    assert {m.result_id for m in pictures if m.kind == "image"} == {r.id for r in results}
+    study = until(lambda: [s for s in subscriber.of("study") if not s.missing])[-1]
+    assert study.status is StudyStatus.COMPLETE
+    assert study.partial_svh.maximum == 340
+    assert study.partial_svh.score == 2 * (10 + 9) + 2 * (6 + 6)
+    assert it.terminate() == 0
+    assert set(states(it).values()) == {"acked"}
+    assert chain_holds(it)
+
+
+def test_a_bad_file_is_quarantined_with_its_reason_and_the_next_one_flows(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    it.put("bad.jpg", b"no film")
+    it.put("held.jpg", film_bytes("reason=side_not_known"))
+    (it.drop / "link.jpg").symlink_to("/dev/zero")
+    os.mkfifo(it.drop / "pipe.jpg")
+    it.put("good.jpg", film_bytes("limb=LH"))
+    rejects = subscriber.wait("reject", 4)
+    assert {r.reason for r in rejects} == {"not_an_image", "side_not_known", "not_a_regular_file"}
+    assert all(r.advice for r in rejects)
+    subscriber.wait("result", 1)
+    kept = sorted(p.read_bytes() for p in (it.state / "quarantine").iterdir())
+    assert kept == sorted([b"no film", film_bytes("reason=side_not_known")])
+    assert (it.drop / "bad.jpg").read_bytes() == b"no film"
+    assert sorted(states(it).values())[-3:] == ["quarantined"] * 3
+
+
+def test_the_same_bytes_again_give_no_second_result(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    subscriber.wait("result", 1)
+    it.put("b.jpg", film_bytes("limb=LH"))
+    until(lambda: "duplicate" in states(it).values())
+    os.utime(it.drop / "a.jpg")
+    it.put("c.jpg", film_bytes("limb=RH"))
+    assert len({r.id for r in subscriber.wait("result", 2)}) == 2
+    assert sorted(states(it).values()) in (["acked", "acked", "duplicate"], ["acked", "duplicate", "sent"])
+
+
+def test_a_film_that_is_still_written_is_never_read(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    data = film_bytes("limb=LH", padding=60_000)
+    # The picture's trailer is in place early, as in a file rewritten in place.
+    with (it.drop / "slow.jpg").open("wb") as file:
+        file.truncate(len(data))
+        file.seek(len(data) - 2)
+        file.write(data[-2:])
+        file.flush()
+        file.seek(0)
+        for start in range(0, len(data) - 2, 20_000):
+            file.write(data[start : min(start + 20_000, len(data) - 2)])
+            file.flush()
+            time.sleep(1.5)
+        assert not states(it)
+    (result,) = subscriber.wait("result", 1)
+    assert result.status == "scored"
+    assert states(it) and len(states(it)) == 1
+
+
+def test_a_cut_film_that_grows_whole_supersedes_its_reject(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    data = film_bytes("limb=LH")
+    it.put("cut.jpg", data[:-100])
+    (reject,) = subscriber.wait("reject", 1)
+    assert reject.reason == "truncated"
+    it.put("cut.jpg", data)
+    (result,) = subscriber.wait("result", 1)
+    assert result.supersedes == reject.id
+
+
+def test_sigterm_finishes_the_film_in_hand_and_keeps_the_rest(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    for number in range(4):
+        it.put(f"{number}.jpg", film_bytes(f"slow=1 n={number}"))
+    until(lambda: "job 2: claimed" in it.log())
+    assert it.terminate() == 0
+    assert "claimed" not in states(it).values()
+    done = len(subscriber.wait("result", 2))
+    assert done < 4
+    until(lambda: subscriber.of("state")[-1].state is Presence.OFFLINE)
+    it.start()
+    assert len({r.id for r in subscriber.wait("result", 4)}) == 4
+    assert subscriber.seen.repeats == 0
+
+
+def test_sigterm_without_a_broker_exits_0_and_the_results_go_out_later(broker, make_appliance):
+    broker.kill()
+    it = make_appliance(broker.port).start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    until(lambda: "queued" in states(it).values())
+    assert it.terminate() == 0
+    broker.start()
+    subscriber = Subscriber(broker.settings)
+    it.start()
+    (result,) = subscriber.wait("result", 1)
+    assert result.job == 1
+    subscriber.close()
+
+
+def test_sigterm_while_the_engines_load_exits_0(broker, make_appliance):
+    it = make_appliance(broker.port, factory="stand_in:build_slowly").start(ready=False)
+    until(lambda: "starts" in it.log())
+    time.sleep(0.3)
+    assert it.terminate() == 0
+
+
+def test_engines_that_cannot_be_loaded_end_the_start_with_the_mend(broker, make_appliance):
+    it = make_appliance(broker.port, factory="stand_in:build_broken").start(ready=False)
+    assert it.process.wait(20) == 1
+    assert "sharpedge export" in it.log()
+
+
+def test_kill_9_at_random_loses_nothing_and_gives_no_second_id(
+    broker, subscriber, make_appliance
+):
+    films = 12
+    it = make_appliance(broker.port).start()
+    for number in range(films):
+        it.put(f"{number}.jpg", film_bytes(f"slow=0.15 n={number}"))
+    for pause_s in (0.4, 0.55, 0.7, 0.3, 0.62, 0.48):
+        time.sleep(pause_s)
+        it.kill()
+        it.start(ready=False)
+    subscriber.wait("result", films, 60)
+    until(lambda: list(states(it).values()) == ["acked"] * films)
+    assert it.terminate() == 0
+    results = subscriber.of("result")
+    assert len(results) == len({r.id for r in results}) == films
+    assert {r.film_sha256 for r in results} == {r.film_sha256 for r in results}
+    assert len({r.film_sha256 for r in results}) == films
+    assert chain_holds(it)
+
+
+def test_a_film_that_kills_or_hangs_the_worker_twice_is_given_up_and_the_next_flows(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port, extra="[limits]\nstage_s = 1\n").start()
+    it.put("kill.jpg", film_bytes("kill=1"))
+    it.put("hang.jpg", film_bytes("hang=1"))
+    it.put("raise.jpg", film_bytes("raise=oops"))
+    rejects = subscriber.wait("reject", 3, 30)
+    assert {r.reason for r in rejects} == {"worker_died", "worker_timeout", "internal"}
+    it.put("good.jpg", film_bytes("limb=LH"))
+    subscriber.wait("result", 1)
+    deaths = it.log().count("worker e")
+    it.kill()
+    it.start()
+    it.put("good2.jpg", film_bytes("limb=RH"))
+    subscriber.wait("result", 2)
+    assert it.log().count("worker e") == deaths == 4
+
+
+def test_after_an_outage_of_the_broker_everything_arrives_once_and_in_order(
+    broker, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    broker.kill()
+    for number in range(40):
+        it.put(f"{number}.jpg", film_bytes(f"n={number}"))
+    until(lambda: list(states(it).values()) == ["queued"] * 40)
+    # Held still, so that the dashboard is there first: this broker keeps nothing for it.
+    it.process.send_signal(signal.SIGSTOP)
+    broker.start()
+    subscriber = Subscriber(broker.settings)
+    it.process.send_signal(signal.SIGCONT)
+    results = subscriber.wait("result", 40, 30)
+    assert [r.sequence for r in results] == list(range(1, 41))
+    assert subscriber.seen.repeats == 0
+    subscriber.close()
+
+
+def test_a_broker_that_forgets_what_it_acknowledged_loses_nothing_with_receipts(
+    broker, make_appliance
+):
+    extra = '[delivery]\nmode = "receipt"\nresend_s = 1\n'
+    it = make_appliance(broker.port, extra=extra).start()
+    for number in range(10):
+        it.put(f"{number}.jpg", film_bytes(f"n={number}"))
+    until(lambda: list(states(it).values()) == ["sent"] * 10)
+    broker.kill()
+    broker.start()
+    dashboard = Subscriber(broker.settings, receiver="dashboard")
+    assert len({r.id for r in dashboard.wait("result", 10, 30)}) == 10
+    until(lambda: list(states(it).values()) == ["receipted"] * 10)
+    dashboard.close()
+
+
+def test_without_a_receipt_a_result_is_sent_again_and_with_it_the_row_closes(
+    broker, subscriber, make_appliance
+):
+    extra = '[delivery]\nmode = "receipt"\nresend_s = 0.5\n'
+    it = make_appliance(broker.port, extra=extra).start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    subscriber.wait("result", 1)
+    until(lambda: subscriber.seen.repeats >= 2)
+    assert states(it) == {1: "sent"}
+    assert subscriber.of("state")[-1].delivery is DeliveryMode.RECEIPT
+    dashboard = Subscriber(broker.settings, receiver="dashboard")
+    until(lambda: states(it) == {1: "receipted"})
+    dashboard.close()
+    assert dashboard.of("result")[0].sending > 1
+
+
+def test_a_killed_appliance_is_told_offline_by_its_will(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    until(lambda: subscriber.of("state") and subscriber.of("state")[-1].versions)
+    it.kill()
+    until(lambda: subscriber.of("state")[-1].state is Presence.OFFLINE)
+    it.start()
+    until(lambda: subscriber.of("state")[-1].state is Presence.ONLINE)
+    assert subscriber.of("state")[-1].session == 2
+
+
+def test_no_patient_name_leaves_the_folder(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    it.put("MUSTERMANN-LH.jpg", film_bytes("study=MUSTERMANN1 patient=MUSTERMANN2"))
+    it.put("MUSTERMANN.jpg", b"no film")
+    (it.drop / "MUSTERMANN.png").symlink_to("/dev/zero")
+    it.put("MUSTERMANN-kill.jpg", film_bytes("kill=1"))
+    subscriber.wait("result", 1)
+    subscriber.wait("reject", 3, 30)
+    assert it.terminate() == 0
+    for message in subscriber.messages:
+        assert b"MUSTERMANN" not in message.topic.encode() + message.payload
+    assert "MUSTERMANN" not in it.log()
+    assert not [p for p in it.state.rglob("*") if "MUSTERMANN" in p.name]
+
+
+def test_sigkill_of_the_daemon_takes_its_worker_along(broker, make_appliance):
+    it = make_appliance(broker.port).start()
+    children = f"/proc/{it.process.pid}/task/{it.process.pid}/children"
+    with open(children) as file:
+        (worker,) = [int(word) for word in file.read().split()]
+    it.kill()
+
+    def gone():
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return True
+        with open(f"/proc/{worker}/stat") as file:
+            return file.read().split()[2] == "Z"
+
+    until(gone)
+
+
+def test_the_state_folder_serves_one_appliance_only(broker, make_appliance):
+    it = make_appliance(broker.port).start()
+    other = make_appliance(broker.port).start(ready=False)
+    assert other.process.wait(20) == 1
+    assert "in use by another" in it.log()
+    it.process.send_signal(signal.SIGINT)
+    assert it.process.wait(20) == 0

@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import onnx
+import onnx.compose
 
 from edge.engine.passport import Role
+from export.darknet.cfg import Section, Yolo
+from export.darknet.graph import decoding_graph
 from export.errors import ContractError
 from export.vgg import NARROWING_OUTPUTS
 
@@ -37,6 +40,53 @@ def wanted_input(recipe: Recipe) -> Shape:
     """Shape of ``image`` that the recipe's role and input ask for."""
     batch = BATCH if recipe.role is Role.SCORE else 1
     return (batch, recipe.input.channels, recipe.input.height, recipe.input.width)
+
+
+def decode_raw_heads(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
+    """Append box decoding to a detector whose outputs are raw YOLO heads.
+
+    Heads [1, A * (5 + classes), h, w] take the recipe's anchors in their order. Raises
+    `ContractError` where heads and anchors do not fit.
+    """
+    fields = 5 + len(recipe.classes)
+    rest = list(recipe.anchors)
+    heads: list[tuple[str, Yolo]] = []
+    for name, shape in shapes_of(list(model.graph.output)).items():
+        channels, height, width = (*(side or 0 for side in shape[1:]), 0, 0, 0)[:3]
+        count = channels // fields
+        if len(shape) != 4 or channels % fields or not 0 < count <= len(rest) or not height * width:
+            raise ContractError(
+                f"has shape {_text(shape)}, no raw head of {fields} values for an anchor",
+                where=f"{recipe.name}, tensor {name}",
+                mend="list the anchors of every head; leave anchors out where boxes are decoded",
+            )
+        section = Section("yolo", 0, len(heads), {})
+        heads.append(
+            (
+                name,
+                Yolo(
+                    section,
+                    (channels, height, width),
+                    tuple(rest[:count]),
+                    len(recipe.classes),
+                    1.0,
+                    new_coords=False,
+                ),
+            )
+        )
+        del rest[:count]
+    if rest:
+        raise ContractError(
+            f"{len(rest)} anchors are left over",
+            where=f"{recipe.name}, anchors",
+            mend="list as many anchors as the heads hold",
+        )
+    decoding = decoding_graph(heads, (recipe.input.height, recipe.input.width))
+    joined = onnx.compose.merge_models(
+        model, decoding, io_map=[(name, f"raw.{name}") for name, _ in heads]
+    )
+    onnx.checker.check_model(joined, full_check=True)
+    return joined
 
 
 def check_contract(model: onnx.ModelProto, recipe: Recipe) -> dict[str, Shape]:

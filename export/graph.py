@@ -6,6 +6,7 @@ engine builder that is served (TensorRT 8.5) reads.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,8 @@ Shape = tuple[int | str, ...]
 class GraphBuilder:
     """Collects nodes and weights, then gives one checked model.
 
-    Tensors are named by the caller's ``name``, made unique by a number where it repeats.
+    Tensors are named by the caller's ``name``, made unique by a number where it repeats. Equal
+    constants and equal nodes over equal inputs are one: two models with the same trunk share it.
     """
 
     def __init__(self, name: str) -> None:
@@ -38,20 +40,26 @@ class GraphBuilder:
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._taken: dict[str, int] = {}
+        self._known: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def input(self, name: str, shape: Sequence[int | str]) -> str:
-        """Declare a float32 input; a string names a free side."""
+        """Declare a float32 input; a string names a free side. The same name again is the same."""
+        if name in self._taken:
+            return name
         self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
         return self._unique(name)
 
     def constant(self, name: str, array: npt.NDArray[Any]) -> str:
         """Store an array under ``name``; floats become float32, integers int64."""
         kind = np.float32 if np.issubdtype(array.dtype, np.floating) else np.int64
-        unique = self._unique(name)
-        self._constants.append(
-            numpy_helper.from_array(np.ascontiguousarray(array, dtype=kind), unique)
-        )
-        return unique
+        values = np.ascontiguousarray(array, dtype=kind)
+        key = ("constant", kind, array.shape, hashlib.sha256(values.tobytes()).digest())
+        if key not in self._known:
+            unique = self._unique(name)
+            tensor = numpy_helper.from_array(values.reshape(array.shape), unique)
+            self._constants.append(tensor)
+            self._known[key] = (unique,)
+        return self._known[key][0]
 
     def node(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
         """Add a node with one output and return the output's name."""
@@ -61,6 +69,14 @@ class GraphBuilder:
         self, op: str, inputs: Sequence[str], names: Sequence[str], **attributes: Any
     ) -> tuple[str, ...]:
         """Add a node with several outputs and return their names."""
+        key = (op, tuple(inputs), len(names), repr(sorted(attributes.items())))
+        if key not in self._known:
+            self._known[key] = self._new_node(op, inputs, names, attributes)
+        return self._known[key]
+
+    def _new_node(
+        self, op: str, inputs: Sequence[str], names: Sequence[str], attributes: dict[str, Any]
+    ) -> tuple[str, ...]:
         outputs = tuple(self._unique(name) for name in names)
         self._nodes.append(
             helper.make_node(op, list(inputs), list(outputs), name=outputs[0], **attributes)
@@ -130,8 +146,10 @@ class GraphBuilder:
         )
 
     def output(self, tensor: str, name: str, shape: Sequence[int | str]) -> None:
-        """Declare ``tensor`` as an output called ``name``."""
-        self.node("Identity", (tensor,), name)
+        """Declare ``tensor`` as an output called ``name``, which no other tensor may have."""
+        if name in self._taken:
+            raise ValueError(f"a tensor is called {name} already")
+        self._new_node("Identity", (tensor,), (name,), {})
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
 
     def build(self) -> onnx.ModelProto:

@@ -57,11 +57,25 @@ class DarknetSource(_Source):
 
 
 class KerasSource(_Source):
-    """A whole Keras model, ``.h5`` or ``.keras``."""
+    """A whole Keras model, ``.h5`` or ``.keras``, or one model an output.
+
+    Models that begin with the same layers and arrays share them in the engine.
+    """
 
     kind: Literal["keras"]
-    file: str
-    outputs: dict[str, str] = Field(default_factory=dict, description="role's name to model's")
+    file: str | None = None
+    outputs: dict[str, str] = Field(
+        default_factory=dict, description="our output name to the model's output layer"
+    )
+    files: dict[str, str] = Field(
+        default_factory=dict, description="our output name to a file whose model has one output"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> KerasSource:
+        if (self.file is None) == (not self.files) or (self.files and self.outputs):
+            raise ValueError("give either file (with outputs where names differ) or files")
+        return self
 
 
 class OnnxSource(_Source):
@@ -69,7 +83,9 @@ class OnnxSource(_Source):
 
     kind: Literal["onnx"]
     file: str
-    outputs: dict[str, str] = Field(default_factory=dict, description="role's name to model's")
+    outputs: dict[str, str] = Field(
+        default_factory=dict, description="our output name to the model's output"
+    )
 
 
 Source = Annotated[
@@ -110,7 +126,11 @@ class Tolerance(Record):
 
 
 class Recipe(Record):
-    """One engine. ``anchors`` (w, h) in px must be those of the ``.cfg`` where there is one."""
+    """One engine.
+
+    ``anchors`` (w, h) in px must be those of the ``.cfg`` where there is one. Elsewhere they are
+    needed by raw YOLO heads, in the order of the heads and of the anchors inside each.
+    """
 
     name: Name
     role: Role

@@ -9,7 +9,11 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from edge.engine.passport import Role
 from export.compact import load_compact
+from export.contract import decode_raw_heads, wanted_input
 from export.darknet import (
     Network,
     darknet_to_onnx,
@@ -17,8 +21,12 @@ from export.darknet import (
     read_weights,
     write_darknet_weights,
 )
-from export.errors import ContractError, LayerError, RecipeError, WeightsError
-from export.recipe import CompactSource, DarknetSource, Recipe
+from export.errors import ContractError, RecipeError, WeightsError
+from export.fold import fold_batch_norms
+from export.graph import GraphBuilder
+from export.keras import add_keras_model, keras_to_onnx, read_keras
+from export.onnx_import import import_onnx, load_onnx, run_original
+from export.recipe import CompactSource, DarknetSource, KerasSource, OnnxSource, Recipe
 from export.reference import darknet_forward, decode_heads, unet_forward, vgg_forward
 from export.unet import unet_to_onnx
 from export.vgg import vgg_to_onnx
@@ -54,6 +62,8 @@ def source_files(recipe: Recipe) -> tuple[str, ...]:
         return (*source.files, *((source.cfg,) if source.cfg else ()))
     if isinstance(source, DarknetSource):
         return (source.cfg, source.weights)
+    if isinstance(source, KerasSource):
+        return tuple(dict.fromkeys(source.files.values())) or (source.file or "",)
     return (source.file,)
 
 
@@ -65,9 +75,71 @@ def build_graph(recipe: Recipe, folder: Path) -> Built:
     if isinstance(source, DarknetSource):
         network = _network(recipe, folder / source.cfg)
         return _detector(recipe, network, (folder / source.weights).read_bytes(), source.bn_epsilon)
-    raise LayerError(
-        f"sources of kind {source.kind} are not read yet", where=recipe.name, mend="use darknet"
+    model, reference = (
+        (_from_keras(recipe, source, folder), None)
+        if isinstance(source, KerasSource)
+        else _from_onnx(recipe, source, folder)
     )
+    anchors: tuple[tuple[float, float], ...] = ()
+    if recipe.role is Role.DETECT and recipe.anchors:
+        model, anchors, reference = decode_raw_heads(model, recipe), recipe.anchors, None
+    return Built(model, reference, anchors)
+
+
+def _from_keras(recipe: Recipe, source: KerasSource, folder: Path) -> onnx.ModelProto:
+    size = (recipe.input.height, recipe.input.width)
+    batch = "n" if recipe.role is Role.SCORE else 1
+    if source.file is not None:
+        saved = read_keras(folder / source.file)
+        names = source.outputs or _default_outputs(recipe, [key[0] for key in saved.model.outputs])
+        return keras_to_onnx(saved, outputs=names, size=size, batch=batch)
+    graph = GraphBuilder(recipe.name)
+    for name, file in source.files.items():
+        saved = read_keras(folder / file)
+        if len(saved.model.outputs) != 1:
+            raise ContractError(
+                f"{file} has {len(saved.model.outputs)} outputs",
+                where=f"{recipe.name}, source.files",
+                mend="name a file with several outputs in source.file, with source.outputs",
+            )
+        outputs = {name: saved.model.outputs[0][0]}
+        add_keras_model(graph, saved, outputs=outputs, size=size, batch=batch)
+    return fold_batch_norms(graph.build())
+
+
+def _from_onnx(
+    recipe: Recipe, source: OnnxSource, folder: Path
+) -> tuple[onnx.ModelProto, Callable[[Array], Mapping[str, Array]]]:
+    original = load_onnx(folder / source.file)
+    names = source.outputs or _default_outputs(
+        recipe, [item.name for item in original.graph.output]
+    )
+    n, c, h, w = wanted_input(recipe)
+    model = import_onnx(
+        original,
+        input_shape=(n, c or 0, h or 0, w or 0),
+        layout=recipe.input.layout,
+        outputs=names,
+    )
+    last = recipe.input.layout == "NHWC"
+
+    def reference(image: Array) -> dict[str, Array]:
+        given = np.ascontiguousarray(image.transpose(0, 2, 3, 1)) if last else image
+        found = run_original(original, given)
+        return {
+            name: found[old].transpose(0, 3, 1, 2) if last and found[old].ndim == 4 else found[old]
+            for name, old in names.items()
+        }
+
+    return model, reference
+
+
+def _default_outputs(recipe: Recipe, found: list[str]) -> dict[str, str]:
+    """Our name for the only output of a mask or detector; others keep their names."""
+    ours = {Role.MASK: "mask", Role.DETECT: "boxes"}.get(recipe.role)
+    if ours is not None and len(found) == 1:
+        return {ours: found[0]}
+    return {name: name for name in found}
 
 
 def _from_compact(recipe: Recipe, source: CompactSource, folder: Path) -> Built:

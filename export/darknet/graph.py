@@ -24,7 +24,7 @@ from export.errors import CfgError
 from export.graph import Array, GraphBuilder, fold_batch_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import onnx
 
@@ -166,6 +166,23 @@ def add_yolo_decoding(
     centre = graph.node("Add", (centre, shift), f"{name}.xy.centre")
     size = graph.node("Mul", (size, graph.constant(f"{name}.anchors", anchors)), f"{name}.wh.px")
     return graph.node("Concat", (centre, size, scores), f"{name}.boxes", axis=2)
+
+
+def decoding_graph(
+    heads: Sequence[tuple[str, Yolo]], input_size: tuple[int, int]
+) -> onnx.ModelProto:
+    """Graph ``raw.NAME`` of every head -> ``boxes``, to be joined to a model with raw heads."""
+    graph = GraphBuilder("decoding")
+    boxes = [
+        add_yolo_decoding(
+            graph, graph.input(f"raw.{name}", (1, *head.shape)), name, head, input_size
+        )
+        for name, head in heads
+    ]
+    joined = graph.node("Concat", boxes, "joined", axis=1)
+    total = sum(len(head.anchors) * head.shape[1] * head.shape[2] for _, head in heads)
+    graph.output(joined, "boxes", (1, total, 5 + heads[0][1].classes))
+    return graph.build()
 
 
 def _add_decoding(graph: GraphBuilder, network: Network, tensors: list[str]) -> None:

@@ -1,0 +1,311 @@
+"""Any ``.onnx`` file, made what our engines are: opset 13, ir_version 8, weights inside.
+
+Room: export. Reads the file it is given and, from the same folder, its external data.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto, external_data_helper, helper, inliner, version_converter
+
+from export.errors import ContractError, LayerError, WeightsError
+from export.fold import fold_batch_norms
+from export.graph import IR_VERSION, OPSET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from export.graph import Array
+
+_STANDARD = ("", "ai.onnx")
+
+
+def load_onnx(path: Path) -> onnx.ModelProto:
+    """Read a model with its external data, which must lie in the model's own folder.
+
+    Raises `WeightsError` naming the file or tensor, `LayerError` naming an operator that is not
+    standard.
+    """
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot be read: {error.strerror}", where=str(path), mend="give the right path"
+        ) from error
+    except DecodeError as error:
+        raise WeightsError(
+            "the file is truncated or no ONNX model", where=str(path), mend="copy the file again"
+        ) from error
+    if not model.graph.node:
+        raise WeightsError(
+            "the file holds no operators", where=str(path), mend="copy the file again"
+        )
+    _load_external(model, path)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    for node in _nodes(model.graph):
+        if node.domain not in _STANDARD:
+            raise LayerError(
+                f"the operator {node.op_type} is of {node.domain}, a plugin",
+                where=f"{path.name}, node {node.name or node.output[0]}",
+                mend="export the model with standard operators only",
+            )
+    return model
+
+
+def import_onnx(
+    model: onnx.ModelProto,
+    *,
+    input_shape: tuple[int | None, int, int, int],
+    layout: str = "NCHW",
+    outputs: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """Bring a loaded model to ``image`` [batch, C, H, W] float32, opset 13, ir_version 8.
+
+    ``input_shape`` is NCHW, ``None`` the free batch; ``layout`` is how the model itself takes
+    images. ``outputs`` maps our output names to the model's; without it they keep their names.
+    Raises `ContractError` or `LayerError` naming operator, axis or tensor.
+    """
+    work = onnx.ModelProto()
+    work.CopyFrom(model)
+    constants = {item.name for item in work.graph.initializer}
+    constants |= {item.values.name for item in work.graph.sparse_initializer}
+    images = [value for value in work.graph.input if value.name not in constants]
+    if len(images) != 1:
+        raise ContractError(
+            f"it has {len(images)} inputs: {', '.join(value.name for value in images)}",
+            where="model",
+            mend="export a model with one image input",
+        )
+    _fix_input(images[0], input_shape, layout)
+    image = onnx.ValueInfoProto()
+    image.CopyFrom(images[0])
+    del work.graph.input[:]
+    work.graph.input.append(image)
+    work = _converted(work)
+    work.ir_version = IR_VERSION
+    chosen = outputs or {value.name: value.name for value in work.graph.output}
+    _choose_outputs(work.graph, chosen)
+    new_names = {source: name for name, source in chosen.items()}
+    _rename(work.graph, {image.name: "image", **new_names})
+    work = _with_shapes(work)
+    if layout == "NHWC":
+        _turn_to_channels_first(work.graph)
+    work = fold_batch_norms(_with_shapes(work))
+    try:
+        onnx.checker.check_model(work, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise LayerError(
+            f"ONNX's own checker refuses it: {str(error).splitlines()[0]}",
+            where="model",
+            mend="export the model anew",
+        ) from error
+    return work
+
+
+def run_original(model: onnx.ModelProto, image: Array) -> dict[str, Array]:
+    """Outputs by name of a model as it was loaded, run by ONNX Runtime.
+
+    Raises `LayerError` where ONNX Runtime cannot run it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        names = [item.name for item in session.get_outputs()]
+        values = session.run(names, {session.get_inputs()[0].name: image})
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise LayerError(
+            f"ONNX Runtime cannot run it: {error}", where="model", mend="export the model anew"
+        ) from error
+    return dict(zip(names, values, strict=True))
+
+
+def _load_external(model: onnx.ModelProto, path: Path) -> None:
+    folder = path.resolve().parent
+    for tensor in external_data_helper._get_all_tensors(model):  # noqa: SLF001
+        if not external_data_helper.uses_external_data(tensor):
+            continue
+        place = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        where = f"{path.name}, tensor {tensor.name}"
+        outside = (
+            not place
+            or PurePosixPath(place).is_absolute()
+            or PureWindowsPath(place).is_absolute()
+            or ".." in PureWindowsPath(place).parts
+            or folder not in (folder / place).resolve().parents
+        )
+        if outside:
+            raise WeightsError(
+                f"its data lie outside the model's folder: {place!r}",
+                where=where,
+                mend="save the model with its weights inside, or beside it",
+            )
+        if not (folder / place).is_file():
+            raise WeightsError(
+                f"its data file {place} is missing",
+                where=where,
+                mend=f"copy {place} into the folder of {path.name}",
+            )
+        try:
+            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise WeightsError(
+                f"its data in {place} cannot be read: {error}", where=where, mend="copy it again"
+            ) from error
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+        if _stored_bytes(tensor) != len(tensor.raw_data):
+            raise WeightsError(
+                f"{place} gives {len(tensor.raw_data)} of {_stored_bytes(tensor)} bytes",
+                where=where,
+                mend=f"copy {place} again: it is cut short",
+            )
+
+
+def _stored_bytes(tensor: onnx.TensorProto) -> int:
+    count = 1
+    for side in tensor.dims:
+        count *= side
+    return count * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def _fix_input(
+    value: onnx.ValueInfoProto, shape: tuple[int | None, int, int, int], layout: str
+) -> None:
+    kind = value.type.tensor_type
+    where = f"input {value.name}"
+    if kind.elem_type != TensorProto.FLOAT:
+        raise ContractError(
+            f"it is {TensorProto.DataType.Name(kind.elem_type)}, not FLOAT",
+            where=where,
+            mend="export the model with a float32 input",
+        )
+    n, c, h, w = shape
+    wanted = (n, c, h, w) if layout == "NCHW" else (n, h, w, c)
+    if len(kind.shape.dim) != len(wanted):
+        raise ContractError(
+            f"it has {len(kind.shape.dim)} axes, an image has 4",
+            where=where,
+            mend="export a model that takes a batch of images",
+        )
+    for axis, (side, size) in enumerate(zip(kind.shape.dim, wanted, strict=True)):
+        free = not side.HasField("dim_value")
+        if free and axis > 0:
+            raise ContractError(
+                f"axis {axis} is dynamic ({side.dim_param or 'unnamed'})",
+                where=where,
+                mend=f"export the model with axis {axis} fixed to {size}",
+            )
+        if not free and side.dim_value != size:
+            asked = "free (dynamic)" if size is None else str(size)
+            raise ContractError(
+                f"axis {axis} is {side.dim_value}, the recipe needs {asked}",
+                where=where,
+                mend="correct input in the recipe, or export the model with that side",
+            )
+        if axis == 0:
+            side.Clear()
+            if size is None:
+                side.dim_param = "n"
+            else:
+                side.dim_value = size
+
+
+def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    opset = next(item.version for item in model.opset_import if item.domain in _STANDARD)
+    kept = [item for item in model.opset_import if item.domain in _STANDARD]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    if opset == OPSET:
+        return model
+    try:
+        converted: onnx.ModelProto = version_converter.convert_version(model, OPSET)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise LayerError(
+            f"opset {opset} (ir_version {model.ir_version}) cannot be brought to opset {OPSET}: "
+            f"{str(error).splitlines()[-1]}",
+            where="model",
+            mend=f"export the model with opset_version={OPSET}",
+        ) from error
+    return converted
+
+
+def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    targets = set(names.values())
+
+    def new(name: str) -> str:
+        if name in names:
+            return names[name]
+        return f"{name}.inner" if name in targets else name
+
+    for node in _nodes(graph):
+        for fields in (node.input, node.output):
+            for at, name in enumerate(fields):
+                fields[at] = new(name)
+    for item in [*graph.initializer, *graph.input, *graph.output]:
+        item.name = new(item.name)
+
+
+def _choose_outputs(graph: onnx.GraphProto, outputs: Mapping[str, str]) -> None:
+    known = {value.name: value for value in graph.output}
+    for source in outputs.values():
+        if source not in known:
+            raise ContractError(
+                f"there is no output {source}; there are {', '.join(known)}",
+                where="model",
+                mend="correct outputs in the recipe",
+            )
+    kept = [known[source] for source in outputs.values()]
+    del graph.output[:]
+    graph.output.extend(kept)
+
+
+def _turn_to_channels_first(graph: onnx.GraphProto) -> None:
+    """Put Transposes at both ends of a graph that takes and gives images channels last."""
+    four = [v.name for v in graph.output if len(v.type.tensor_type.shape.dim) == 4]
+    _rename(graph, {"image": "image.last", **{name: f"{name}.last" for name in four}})
+    sides = graph.input[0].type.tensor_type.shape.dim
+    n, h, w, c = [side.dim_param or side.dim_value for side in sides]
+    turn = helper.make_node("Transpose", ["image"], ["image.last"], perm=[0, 2, 3, 1])
+    graph.node.insert(0, turn)
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("image", TensorProto.FLOAT, [n, c, h, w]))
+    for value in graph.output:
+        if value.name.removesuffix(".last") in four:
+            name = value.name.removesuffix(".last")
+            graph.node.append(
+                helper.make_node("Transpose", [value.name], [name], perm=[0, 3, 1, 2])
+            )
+            value.name = name
+
+
+def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    try:
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise LayerError(
+            f"its shapes do not fit: {str(error).splitlines()[0]}",
+            where="model",
+            mend="export the model anew; run onnx.checker on it",
+        ) from error
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            inner = [attribute.g] if attribute.HasField("g") else []
+            for part in [*inner, *attribute.graphs]:
+                yield from _nodes(part)

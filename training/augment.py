@@ -98,11 +98,13 @@ def random_background_loss(
 ) -> GreyImage:
     """Blacken the background as the mask stage does: keep the bright part near the joints."""
     threshold, _ = cv2.threshold(cv2.GaussianBlur(image, (0, 0), 3), 0, 255, cv2.THRESH_OTSU)
-    near = np.zeros_like(image)
-    hull = cv2.convexHull(points.astype(np.float32)).astype(np.int32)
+    # A wide dilation is as good, and sixteen times cheaper, on a quarter of the size.
+    near = np.zeros((image.shape[0] // 4 + 1, image.shape[1] // 4 + 1), np.uint8)
+    hull = cv2.convexHull(points.astype(np.float32) / 4).astype(np.int32)
     cv2.fillConvexPoly(near, hull, 255)
-    reach = 2 * round(unit * rng.uniform(0.7, 1.4)) + 1
-    near = np.asarray(cv2.dilate(near, cv2.getStructuringElement(2, (reach, reach))), np.uint8)
+    reach = 2 * round(unit * rng.uniform(0.7, 1.4) / 4) + 1
+    near = cv2.dilate(near, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    near = cv2.resize(near, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
     bright = (cv2.GaussianBlur(image, (0, 0), 2) > threshold * rng.uniform(0.5, 0.9)).astype(
         np.uint8
     )

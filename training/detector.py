@@ -185,7 +185,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 30.0)
         optimiser.step()
         seen += recipe.batch
-        keep = min(0.998, 1 - 1 / (1 + seen / recipe.batch / 4))
+        keep = 1 - 1 / (2 + min(seen, 0.04 * recipe.samples) / recipe.batch)
         with torch.no_grad():
             for mean, new in zip(
                 average.state_dict().values(), model.state_dict().values(), strict=True

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.model import Limb
+from edge.model import Laterality, Limb
+from edge.phantom import render_film, sample_limb
 from edge.pipeline.shape import unit_px
 from training.films import LabelledFilm
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge.phantom.statistics import GradeSetting
 
 
 class PhantomShelf:
@@ -60,3 +63,30 @@ class PhantomShelf:
     def pick(self, rng: np.random.Generator) -> LabelledFilm:
         """One film at random."""
         return self._films[int(rng.integers(len(self._films)))]
+
+
+def fill_shelf(folder: Path, limb: Limb, count: int, seed: int, longest_px: int = 700) -> None:
+    """Draw ``count`` films onto a shelf; continues a shelf that was begun with the same seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = folder / "index.jsonl"
+    done = index.read_text("utf-8").splitlines() if index.exists() else []
+    names = {json.loads(line)["file"] for line in done}
+    for i in range(count):
+        name = f"{limb}-{seed}-{i:05d}.png"
+        if name in names:
+            continue
+        rng = np.random.default_rng((seed, i, list(Limb).index(limb)))
+        side = Laterality.LEFT if i % 2 else Laterality.RIGHT
+        setting: GradeSetting = "real" if i % 3 == 0 else "flat"
+        film = render_film(sample_limb(rng, limb, side, setting), rng, long_side_px=longest_px)
+        seen = [joint for joint in film.joints if joint.centre is not None]
+        cv2.imwrite(str(folder / name), film.pixels)
+        cv2.imwrite(str(folder / f"mask-{name}"), film.mask.astype(np.uint8) * 255)
+        row = {
+            "file": name,
+            "limb": limb.value,
+            "names": [joint.name for joint in seen],
+            "points": [joint.centre for joint in seen],
+        }
+        with index.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row) + "\n")

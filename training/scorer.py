@@ -1,0 +1,377 @@
+"""The VGG16 ordinal scorers: a trunk trained on all four tasks, then frozen, then four heads.
+
+Room: training. No ImageNet weights are used: the trunk learns here with batch normalisation, which
+is folded into its convolutions (14,714,688 weights, as published). Heads learn from cached
+512-vectors of the frozen, already quantised trunk, so that what is measured is what is shipped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edge.model import Limb
+from edge.phantom import render_crop
+from training.checkpoint import load_checkpoint, save_checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.phantom.style import StyleName
+
+WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+POOL_AFTER = (1, 3, 6, 9, 12)
+TASKS = {"hand_erosion": 6, "hand_narrowing": 5, "foot_erosion": 11, "foot_narrowing": 5}
+UNKNOWN = -1
+
+
+class Trunk(nn.Module):
+    """VGG16's thirteen convolutions with batch normalisation, then global average pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        previous = 3
+        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        for width in WIDTHS:
+            self.convs.append(nn.Conv2d(previous, width, 3, padding=1))
+            self.norms.append(nn.BatchNorm2d(width))
+            previous = width
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map [n, 3, s, s] in 0..1 to [n, 512]."""
+        x = image
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = functional.relu(norm(conv(x)), inplace=True)
+            if i in POOL_AFTER:
+                x = functional.max_pool2d(x, 2)
+        return x.mean((2, 3))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights as `export.vgg` names them, batch normalisation folded in."""
+        found = {}
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weight = conv.weight * scale[:, None, None, None]
+            bias = (conv.bias - norm.running_mean) * scale + norm.bias
+            found[f"trunk.conv{i}.weight"] = weight.detach().numpy()
+            found[f"trunk.conv{i}.bias"] = bias.detach().numpy()
+        return found
+
+
+class FoldedTrunk(nn.Module):
+    """The trunk as it is shipped: plain convolutions filled from named arrays."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        previous = 3
+        self.convs = nn.ModuleList()
+        for i, width in enumerate(WIDTHS):
+            conv = nn.Conv2d(previous, width, 3, padding=1)
+            conv.weight.data = torch.from_numpy(arrays[f"trunk.conv{i}.weight"].copy())
+            conv.bias.data = torch.from_numpy(arrays[f"trunk.conv{i}.bias"].copy())  # type: ignore[union-attr]
+            self.convs.append(conv)
+            previous = width
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map [n, 3, s, s] in 0..1 to [n, 512]."""
+        x = image
+        for i, conv in enumerate(self.convs):
+            x = functional.relu(conv(x), inplace=True)
+            if i in POOL_AFTER:
+                x = functional.max_pool2d(x, 2)
+        return x.mean((2, 3))
+
+
+class Head(nn.Module):
+    """Dense 512, 256, K, each with batch normalisation; logits of K ordinal outputs."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        sizes = (512, 512, 256, outputs)
+        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.bn = nn.ModuleList(nn.BatchNorm1d(b, eps=1e-3) for b in sizes[1:])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [n, 512] to logits [n, K]."""
+        x = features
+        for i, (dense, norm) in enumerate(zip(self.dense, self.bn, strict=True)):
+            x = norm(dense(x))
+            if i < 2:
+                x = functional.relu(x)
+        return x
+
+    def arrays(self, task: str) -> dict[str, np.ndarray]:
+        """Weights as `export.vgg` names them."""
+        found = {}
+        for i, (dense, norm) in enumerate(zip(self.dense, self.bn, strict=True)):
+            found[f"{task}.dense{i}.weight"] = dense.weight.detach().numpy()
+            found[f"{task}.dense{i}.bias"] = dense.bias.detach().numpy()
+            found[f"{task}.bn{i}.gamma"] = norm.weight.detach().numpy()
+            found[f"{task}.bn{i}.beta"] = norm.bias.detach().numpy()
+            found[f"{task}.bn{i}.mean"] = norm.running_mean.numpy()
+            found[f"{task}.bn{i}.var"] = norm.running_var.numpy()
+        return found
+
+
+def ordinal_targets(grades: Tensor, outputs: int) -> Tensor:
+    """Grade k to k + 1 leading ones, [n, K] float32 (paper, section 2.4)."""
+    return (torch.arange(outputs)[None] <= grades[:, None]).float()
+
+
+def ordinal_loss(logits: Tensor, grades: Tensor) -> Tensor:
+    """Mean binary cross-entropy over known grades; zero when none is known."""
+    known = grades != UNKNOWN
+    if not bool(known.any()):
+        return logits.sum() * 0
+    targets = ordinal_targets(grades[known], logits.shape[1])
+    return functional.binary_cross_entropy_with_logits(logits[known], targets)
+
+
+def decode_grades(probabilities: np.ndarray) -> np.ndarray:
+    """Number of leading outputs >= .5, minus 1, at least 0: [n, K] to [n]."""
+    leading = np.cumprod(probabilities >= 0.5, axis=1).sum(axis=1)
+    return np.maximum(leading - 1, 0)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Joint crops [n, s, s] uint8 with limb index and both grades [n] (-1: not known)."""
+
+    pixels: np.ndarray
+    limb: np.ndarray
+    erosion: np.ndarray
+    narrowing: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
+    """Render crops of all joints of both limbs, every grade about equally often."""
+    rng = np.random.default_rng(seed)
+    limbs = list(Limb)
+    pixels = np.empty((count, size_px, size_px), np.uint8)
+    which = rng.integers(0, 2, count)
+    erosion, narrowing = np.full(count, UNKNOWN), np.full(count, UNKNOWN)
+    for i in range(count):
+        limb = limbs[int(which[i])]
+        joint = str(rng.choice(limb.joints))
+        crop, eroded, narrowed = render_crop(rng, limb, joint, size_px, style)
+        pixels[i], erosion[i] = crop, eroded
+        narrowing[i] = UNKNOWN if narrowed is None else narrowed
+    return Crops(pixels, which, erosion, narrowing)
+
+
+def shelve_crops(
+    folder: Path, shards: int, per_shard: int, size_px: int, seed: int, style: StyleName = "train"
+) -> None:
+    """Draw crops to disk in shards; a shard that is there is left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        path = folder / f"crops-{style}-{shard:04d}.npz"
+        if path.exists():
+            continue
+        crops = draw_crops(per_shard, size_px, seed * 100_003 + shard, style)
+        part = path.with_suffix(".part.npz")
+        np.savez(
+            part, pixels=crops.pixels, limb=crops.limb, erosion=crops.erosion,
+            narrowing=crops.narrowing,
+        )  # fmt: skip
+        part.replace(path)
+
+
+def read_crops(folder: Path, style: StyleName = "train", shards: slice = slice(None)) -> Crops:
+    """Read every shard on a shelf."""
+    paths = sorted(folder.glob(f"crops-{style}-[0-9][0-9][0-9][0-9].npz"))[shards]
+    loaded = [np.load(path) for path in paths]
+    return Crops(
+        *(np.concatenate([part[key] for part in loaded]) for key in ("pixels", "limb", "erosion", "narrowing"))
+    )
+
+
+def augment(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror, small turns and scales, gamma and contrast: [n, s, s] uint8 to the same."""
+    out = np.empty_like(crops)
+    size = crops.shape[1]
+    for i, crop in enumerate(crops):
+        matrix = cv2.getRotationMatrix2D(
+            ((size - 1) / 2, (size - 1) / 2), rng.uniform(-12, 12), rng.uniform(0.94, 1.06)
+        )
+        if rng.random() < 0.5:
+            matrix = matrix @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1.0]])
+        matrix[:, 2] += rng.uniform(-2, 2, 2)
+        turned = cv2.warpAffine(crop, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        table = (np.arange(256) / 255) ** math.exp(rng.uniform(-0.4, 0.4)) * 255
+        table = np.clip((table - 128) * rng.uniform(0.75, 1.2) + 128 + rng.uniform(-20, 20), 0, 255)
+        out[i] = cv2.LUT(turned, table.astype(np.uint8))
+    return out
+
+
+@dataclass(frozen=True)
+class TrunkRecipe:
+    """How the trunk is trained; the defaults are the demo's."""
+
+    samples: int = 120_000
+    batch: int = 64
+    learning_rate: float = 2e-3
+    seed: int = 1
+    checkpoint_every_s: float = 180.0
+
+
+class TrunkTrainer(nn.Module):
+    """The trunk with four linear heads, thrown away after training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.heads = nn.ModuleDict({task: nn.Linear(512, k) for task, k in TASKS.items()})
+
+    def loss(self, image: Tensor, limb: Tensor, erosion: Tensor, narrowing: Tensor) -> Tensor:
+        """Sum of the four tasks' ordinal losses."""
+        features = self.trunk(image).float()
+        total = features.new_zeros(())
+        for i, name in enumerate(Limb):
+            for kind, grades in (("erosion", erosion), ("narrowing", narrowing)):
+                mine = torch.where(limb == i, grades, torch.full_like(grades, UNKNOWN))
+                total = total + ordinal_loss(self.heads[f"{name}_{kind}"](features), mine)
+        return total
+
+
+class _Feed(threading.Thread):
+    def __init__(self, crops: Crops, batch: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.ready: queue.Queue[tuple[Tensor, ...]] = queue.Queue(6)
+        self._crops, self._batch, self._rng = crops, batch, np.random.default_rng(seed)
+
+    def run(self) -> None:
+        while True:
+            rows = self._rng.integers(0, len(self._crops), self._batch)
+            pixels = augment(self._crops.pixels[rows], self._rng)
+            self.ready.put(
+                (
+                    torch.from_numpy(pixels),
+                    torch.from_numpy(self._crops.limb[rows]),
+                    torch.from_numpy(self._crops.erosion[rows]),
+                    torch.from_numpy(self._crops.narrowing[rows]),
+                )
+            )
+
+
+def train_trunk(
+    run_dir: Path, crops: Crops, held_out: Crops, recipe: TrunkRecipe
+) -> dict[str, Any]:
+    """Train the trunk until ``recipe.samples``, resuming from ``run_dir``."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    model = TrunkTrainer().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=0.02)
+    latest = run_dir / "checkpoint.pt"
+    parts = {"model": model, "optimiser": optimiser}
+    seen, spent_s = load_checkpoint(latest, parts)
+    feed = _Feed(crops, recipe.batch, recipe.seed + seen)
+    feed.start()
+    begun = saved = time.monotonic()
+    losses: list[float] = []
+    figures: dict[str, Any] = {}
+    while seen < recipe.samples:
+        pixels, limb, erosion, narrowing = feed.ready.get()
+        share = seen / recipe.samples
+        for group in optimiser.param_groups:
+            warm = min(1.0, (seen + 1) / 3000)
+            group["lr"] = recipe.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+        model.train()
+        x = (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model.loss(x.contiguous(memory_format=torch.channels_last), limb, erosion, narrowing)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        seen += recipe.batch
+        losses.append(loss.item())
+        if time.monotonic() - saved > recipe.checkpoint_every_s or seen >= recipe.samples:
+            saved = time.monotonic()
+            save_checkpoint(latest, parts, seen, spent_s + saved - begun)
+            figures = {"seen": seen, "loss": float(np.mean(losses[-200:]))}
+            figures |= judge_trunk(model, held_out)
+            figures["minutes"] = round((spent_s + saved - begun) / 60, 1)
+            with (run_dir / "log.jsonl").open("a") as log:
+                log.write(json.dumps(figures) + "\n")
+            print(json.dumps(figures), flush=True)
+    return figures
+
+
+def judge_trunk(model: TrunkTrainer, crops: Crops, most: int = 1500) -> dict[str, float]:
+    """Balanced accuracy of the throw-away heads on crops that were not trained on."""
+    model.eval()
+    features = cache_features(model.trunk, crops.pixels[:most])
+    found = {}
+    for i, limb in enumerate(Limb):
+        for kind, grades in (("erosion", crops.erosion), ("narrowing", crops.narrowing)):
+            task = f"{limb}_{kind}"
+            rows = (crops.limb[:most] == i) & (grades[:most] != UNKNOWN)
+            with torch.no_grad():
+                logits = model.heads[task](features[torch.from_numpy(rows)])
+            guess = decode_grades(logits.sigmoid().numpy())
+            found[task] = round(balanced_accuracy(grades[:most][rows], guess), 4)
+    return found
+
+
+def balanced_accuracy(truth: np.ndarray, guess: np.ndarray, within: int = 0) -> float:
+    """Mean over the grades present of the share graded right (or at most ``within`` off)."""
+    right = np.abs(truth - guess) <= within
+    return float(np.mean([right[truth == grade].mean() for grade in np.unique(truth)]))
+
+
+def cache_features(trunk: nn.Module, pixels: np.ndarray, batch: int = 64) -> Tensor:
+    """Run a trunk over crops [n, s, s] uint8: [n, 512] float32."""
+    trunk.eval()
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(pixels), batch):
+            x = torch.from_numpy(pixels[start : start + batch]).float()[:, None] / 255
+            x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+            parts.append(trunk(x).float())
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class HeadRecipe:
+    """How a head is trained: the paper's 250 epochs (its learning rate is 1e-4)."""
+
+    epochs: int = 250
+    batch: int = 512
+    learning_rate: float = 1e-3
+    seed: int = 1
+
+
+def train_head(features: Tensor, grades: Tensor, outputs: int, recipe: HeadRecipe) -> Head:
+    """Train one head on cached features; grades must be known."""
+    torch.manual_seed(recipe.seed)
+    head = Head(outputs)
+    optimiser = torch.optim.AdamW(head.parameters(), recipe.learning_rate, weight_decay=0.02)
+    steps = recipe.epochs * max(1, len(features) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    head.train()
+    for _ in range(recipe.epochs):
+        order = torch.randperm(len(features))
+        for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+            rows = order[start : start + recipe.batch]
+            loss = ordinal_loss(head(features[rows]), grades[rows])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return head.eval()
+

@@ -1,0 +1,297 @@
+"""The lightweight multi-scale U-Net (Ding et al. 2019): torch twin of `export.unet`, and training.
+
+Room: training. Learns from simulated films with their true outline and from real labelled films
+with an outline made by the classical algorithm and refined by brightness.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edge.pipeline.contrast import equalise
+from edge.pipeline.frame import frame, warp
+from edge.pipeline.identify import Prior, identify
+from edge.pipeline.mask import classical_mask
+from edge.pipeline.settings import PipelineSettings
+from training.augment import random_exposure
+from training.checkpoint import load_checkpoint, save_checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.model import GreyImage, Points
+    from training.films import LabelledFilm
+
+KERNELS = (1, 3, 5, 7)
+
+
+class MultiScaleBlock(nn.Module):
+    """Parallel convolutions 1, 3, 5, 7, joined, then fused by a 1 x 1 convolution."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        for k in KERNELS:
+            setattr(self, f"conv{k}", nn.Conv2d(channels_in, channels, k, padding=k // 2))
+        self.norm = nn.BatchNorm2d(4 * channels)
+        self.fuse = nn.Conv2d(4 * channels, channels, 1)
+        self.fuse_norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [n, c, h, w] to [n, channels, h, w]."""
+        branches = [getattr(self, f"conv{k}")(x) for k in KERNELS]
+        joined = functional.relu(self.norm(torch.cat(branches, 1)))
+        return functional.relu(self.fuse_norm(self.fuse(joined)))
+
+
+class MultiScaleUNet(nn.Module):
+    """Two downs, two ups; [n, 1, h, w] in 0..1 to logits of the same size."""
+
+    def __init__(self, base: int = 6) -> None:
+        super().__init__()
+        self.enc0 = MultiScaleBlock(1, base)
+        self.enc1 = MultiScaleBlock(base, 2 * base)
+        self.mid = MultiScaleBlock(2 * base, 4 * base)
+        self.dec1 = MultiScaleBlock(6 * base, 2 * base)
+        self.dec0 = MultiScaleBlock(3 * base, base)
+        self.head = nn.Conv2d(base, 1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the limb."""
+        e0 = self.enc0(image)
+        e1 = self.enc1(functional.max_pool2d(e0, 2))
+        m = self.mid(functional.max_pool2d(e1, 2))
+        d1 = self.dec1(torch.cat([functional.interpolate(m, scale_factor=2.0), e1], 1))
+        d0 = self.dec0(torch.cat([functional.interpolate(d1, scale_factor=2.0), e0], 1))
+        return torch.as_tensor(self.head(d0))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights as `export.unet` names them, batch normalisation folded in."""
+        found: dict[str, np.ndarray] = {}
+        for name in ("enc0", "enc1", "mid", "dec1", "dec0"):
+            block = getattr(self, name)
+            convs = [getattr(block, f"conv{k}") for k in KERNELS]
+            width = convs[0].out_channels
+            for i, (k, conv) in enumerate(zip(KERNELS, convs, strict=True)):
+                part = slice(i * width, (i + 1) * width)
+                weight, bias = _fold(conv, block.norm, part)
+                found[f"{name}.conv{k}.weight"], found[f"{name}.conv{k}.bias"] = weight, bias
+            weight, bias = _fold(block.fuse, block.fuse_norm, slice(None))
+            found[f"{name}.fuse.weight"], found[f"{name}.fuse.bias"] = weight, bias
+        found["head.weight"] = self.head.weight.detach().numpy()
+        found["head.bias"] = _numbers(self.head.bias)
+        return found
+
+
+def _numbers(tensor: Tensor | None) -> np.ndarray:
+    if tensor is None:
+        raise ValueError("the layer has no such tensor: it was built without it")
+    return np.asarray(tensor.detach().numpy())
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d, part: slice) -> tuple[np.ndarray, np.ndarray]:
+    scale = _numbers(norm.weight)[part] / np.sqrt(_numbers(norm.running_var)[part] + norm.eps)
+    shift = (_numbers(conv.bias) - _numbers(norm.running_mean)[part]) * scale
+    weight = _numbers(conv.weight) * scale[:, None, None, None]
+    return weight.astype(np.float32), (shift + _numbers(norm.bias)[part]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class MaskRecipe:
+    """How a mask network is trained; the defaults are the demo's."""
+
+    samples: int = 8_000
+    batch: int = 8
+    learning_rate: float = 3e-3
+    size: tuple[int, int] = (256, 208)
+    real_share: float = 0.35
+    seed: int = 1
+    checkpoint_every_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class MaskExample:
+    """A canvas before contrast [h, w] uint8, shrunk, and its outline [h, w] uint8 (0 or 255)."""
+
+    canvas: GreyImage
+    outline: GreyImage
+
+
+def canvas_example(
+    film: LabelledFilm, outline: GreyImage | None, zoom: float = 0.4
+) -> MaskExample | None:
+    """Lay a labelled film on its canvas as the pipeline does; ``None`` where it cannot be framed.
+
+    Without an ``outline`` one is made by `refined_outline`, and refused when it loses a joint.
+    """
+    base = PipelineSettings()
+    settings = base.model_copy(
+        update={
+            "canvas_height_px": round(base.canvas_height_px * zoom),
+            "canvas_width_px": round(base.canvas_width_px * zoom),
+        }
+    )
+    identity = identify(film.limb, film.points, film.classes, Prior())
+    if identity is None or not identity.certain:
+        return None
+    size = (film.pixels.shape[1], film.pixels.shape[0])
+    laid = frame(size, identity, film.points, settings.limb(film.limb), settings)
+    target = (settings.canvas_width_px, settings.canvas_height_px)
+    canvas = warp(film.pixels, laid.to_canvas, target)
+    if outline is not None:
+        laid_outline = warp(outline, laid.to_canvas, target)
+        return MaskExample(canvas, np.where(laid_outline > 127, 255, 0).astype(np.uint8))
+    points = film.points @ laid.to_canvas[:2, :2].T + laid.to_canvas[:2, 2]
+    made = refined_outline(canvas, points)
+    return None if made is None else MaskExample(canvas, made)
+
+
+def refined_outline(canvas: GreyImage, points: Points) -> GreyImage | None:
+    """Outline of a real limb: the classical mask, tightened to the edge of the soft tissue.
+
+    The entropy window fattens an outline by half its width; a threshold between the background's
+    and the tissue's brightness inside it finds the skin. ``None`` when joints are lost or the area
+    is implausible.
+    """
+    rough = classical_mask(equalise(canvas, 2.0, 8))
+    smooth = cv2.GaussianBlur(canvas, (0, 0), 2)
+    outside = smooth[~rough & (canvas > 0)]
+    if outside.size < 500 or rough.sum() < 500:
+        return None
+    ground = float(np.median(outside))
+    tissue = float(np.percentile(smooth[rough], 45))
+    if tissue - ground < 8:
+        return None
+    bright = (rough & (smooth > ground + 0.18 * (tissue - ground))).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    bright = cv2.morphologyEx(cv2.morphologyEx(bright, cv2.MORPH_OPEN, kernel), cv2.MORPH_CLOSE, kernel)
+    _, labels = cv2.connectedComponents(bright)
+    rows, columns = points.round().astype(int)[:, 1], points.round().astype(int)[:, 0]
+    inside = (rows >= 0) & (rows < canvas.shape[0]) & (columns >= 0) & (columns < canvas.shape[1])
+    at_joints = labels[rows[inside], columns[inside]]
+    values, counts = np.unique(at_joints[at_joints > 0], return_counts=True)
+    if not len(values) or counts.max() < len(at_joints):
+        return None
+    kept = (labels == values[counts.argmax()]).astype(np.uint8) * 255
+    contours, _ = cv2.findContours(kept, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(kept, contours, -1, 255, cv2.FILLED)
+    share = float((kept > 0).mean())
+    return np.asarray(kept, np.uint8) if 0.1 < share < 0.7 else None
+
+
+def mask_sample(
+    example: MaskExample, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[GreyImage, GreyImage]:
+    """One training sample: a canvas of (height, width) ``size`` with contrast, and its outline."""
+    height, width = example.canvas.shape
+    angle, zoom = rng.uniform(-15, 15), float(np.exp(rng.uniform(-0.2, 0.2)))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, zoom)
+    matrix[:, 2] += rng.uniform(-0.06, 0.06, 2) * (width, height)
+    if rng.random() < 0.5:
+        matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]])
+    canvas = cv2.warpAffine(example.canvas, matrix, (width, height))
+    outline = cv2.warpAffine(example.outline, matrix, (width, height))
+    exposed = equalise(_film_gamma(np.asarray(canvas, np.uint8), rng), 2.0, 8)
+    small = cv2.resize(exposed, size[::-1], interpolation=cv2.INTER_AREA)
+    if rng.random() < 0.3:
+        small = random_exposure(np.asarray(small, np.uint8), rng)
+    return np.asarray(small, np.uint8), np.asarray(
+        cv2.resize(outline, size[::-1], interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def _film_gamma(image: GreyImage, rng: np.random.Generator) -> GreyImage:
+    table = 255 * (np.arange(256) / 255) ** np.exp(rng.uniform(-0.5, 0.5))
+    return np.asarray(cv2.LUT(image, table.astype(np.uint8)), np.uint8)
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Overlap of two boolean masks, 0 to 1."""
+    total = float(first.sum() + second.sum())
+    return 2 * float((first & second).sum()) / total if total else 1.0
+
+
+def measure(model: MultiScaleUNet, examples: list[MaskExample], size: tuple[int, int]) -> float:
+    """Mean Dice over examples, at the canvas's own resolution."""
+    model.eval()
+    scores = []
+    for example in examples:
+        small = cv2.resize(
+            equalise(example.canvas, 2.0, 8), size[::-1], interpolation=cv2.INTER_AREA
+        )
+        image = torch.from_numpy(np.asarray(small)).float()[None, None] / 255
+        with torch.no_grad():
+            probability = model(image).sigmoid()[0, 0].numpy()
+        full = cv2.resize(probability, example.canvas.shape[::-1])
+        scores.append(dice(full >= 0.5, example.outline > 127))
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def train(
+    run_dir: Path,
+    phantoms: list[MaskExample],
+    real: list[MaskExample],
+    recipe: MaskRecipe,
+    held_out: tuple[list[MaskExample], list[MaskExample]],
+) -> dict[str, Any]:
+    """Train until ``recipe.samples``, resuming from ``run_dir``; returns the last figures.
+
+    ``held_out`` are phantoms and real films that are only measured.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    model = MultiScaleUNet()
+    optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=1e-4)
+    latest = run_dir / "checkpoint.pt"
+    seen, spent_s = load_checkpoint(latest, {"model": model, "optimiser": optimiser})
+    rng = np.random.default_rng(recipe.seed + seen)
+    begun = saved = time.monotonic()
+    figures: dict[str, Any] = {}
+    losses: list[float] = []
+    while seen < recipe.samples:
+        images, outlines = [], []
+        for _ in range(recipe.batch):
+            pool = real if real and rng.random() < recipe.real_share else phantoms
+            image, outline = mask_sample(pool[int(rng.integers(len(pool)))], recipe.size, rng)
+            images.append(image)
+            outlines.append(outline)
+        x = torch.from_numpy(np.stack(images))[:, None].float() / 255
+        y = torch.from_numpy(np.stack(outlines))[:, None].float() / 255
+        share = seen / recipe.samples
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * min(1.0, (seen + 1) / 400) * (1 - share) ** 0.9
+        model.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(x.to(memory_format=torch.channels_last))
+        logits = logits.float()
+        overlap = (logits.sigmoid() * y).sum((1, 2, 3))
+        soft = 1 - 2 * overlap / (logits.sigmoid().sum((1, 2, 3)) + y.sum((1, 2, 3)))
+        loss = functional.binary_cross_entropy_with_logits(logits, y) + soft.mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        seen += recipe.batch
+        losses.append(loss.item())
+        if time.monotonic() - saved > recipe.checkpoint_every_s or seen >= recipe.samples:
+            saved = time.monotonic()
+            parts = {"model": model, "optimiser": optimiser}
+            save_checkpoint(latest, parts, seen, spent_s + saved - begun)
+            figures = {
+                "seen": seen,
+                "loss": float(np.mean(losses[-100:])),
+                "dice_phantom": measure(model, held_out[0], recipe.size),
+                "dice_real_outline": measure(model, held_out[1], recipe.size),
+                "minutes": round((spent_s + saved - begun) / 60, 1),
+            }
+            with (run_dir / "log.jsonl").open("a") as log:
+                log.write(json.dumps(figures) + "\n")
+            print(json.dumps(figures), flush=True)
+    return figures

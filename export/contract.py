@@ -81,6 +81,12 @@ def decode_raw_heads(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
             where=f"{recipe.name}, anchors",
             mend="list as many anchors as the heads hold",
         )
+    if any(name == "boxes" for name, _ in heads):
+        raise ContractError(
+            "a raw head is called boxes, the name of decoded rows",
+            where=recipe.name,
+            mend='name it otherwise in source.outputs, e.g. { head0 = "boxes" }',
+        )
     decoding = decoding_graph(heads, (recipe.input.height, recipe.input.width))
     joined = onnx.compose.merge_models(
         model, decoding, io_map=[(name, f"raw.{name}") for name, _ in heads]

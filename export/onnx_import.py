@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import TensorProto, external_data_helper, helper, inliner, version_converter
+from onnx import TensorProto, external_data_helper, helper, inliner
 
 from export.errors import ContractError, LayerError, WeightsError
 from export.fold import fold_batch_norms
-from export.graph import IR_VERSION, OPSET
+from export.graph import IR_VERSION
+from export.opset import STANDARD, nodes_of, to_our_opset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from export.graph import Array
-
-_STANDARD = ("", "ai.onnx")
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
@@ -49,8 +48,8 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     _load_external(model, path)
     if model.functions:
         model = inliner.inline_local_functions(model)
-    for node in _nodes(model.graph):
-        if node.domain not in _STANDARD:
+    for node in nodes_of(model.graph):
+        if node.domain not in STANDARD:
             raise LayerError(
                 f"the operator {node.op_type} is of {node.domain}, a plugin",
                 where=f"{path.name}, node {node.name or node.output[0]}",
@@ -88,7 +87,7 @@ def import_onnx(
     image.CopyFrom(images[0])
     del work.graph.input[:]
     work.graph.input.append(image)
-    work = _converted(work)
+    work = to_our_opset(work)
     work.ir_version = IR_VERSION
     chosen = outputs or {value.name: value.name for value in work.graph.output}
     _choose_outputs(work.graph, chosen)
@@ -220,25 +219,6 @@ def _fix_input(
                 side.dim_value = size
 
 
-def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
-    opset = next(item.version for item in model.opset_import if item.domain in _STANDARD)
-    kept = [item for item in model.opset_import if item.domain in _STANDARD]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
-    if opset == OPSET:
-        return model
-    try:
-        converted: onnx.ModelProto = version_converter.convert_version(model, OPSET)
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise LayerError(
-            f"opset {opset} (ir_version {model.ir_version}) cannot be brought to opset {OPSET}: "
-            f"{str(error).splitlines()[-1]}",
-            where="model",
-            mend=f"export the model with opset_version={OPSET}",
-        ) from error
-    return converted
-
-
 def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
     targets = set(names.values())
 
@@ -247,7 +227,7 @@ def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
             return names[name]
         return f"{name}.inner" if name in targets else name
 
-    for node in _nodes(graph):
+    for node in nodes_of(graph):
         for fields in (node.input, node.output):
             for at, name in enumerate(fields):
                 fields[at] = new(name)
@@ -300,12 +280,3 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
             where="model",
             mend="export the model anew; run onnx.checker on it",
         ) from error
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            inner = [attribute.g] if attribute.HasField("g") else []
-            for part in [*inner, *attribute.graphs]:
-                yield from _nodes(part)

@@ -136,7 +136,8 @@ def _from_onnx(
 
 def _default_outputs(recipe: Recipe, found: list[str]) -> dict[str, str]:
     """Our name for the only output of a mask or detector; others keep their names."""
-    ours = {Role.MASK: "mask", Role.DETECT: "boxes"}.get(recipe.role)
+    detect = "raw0" if recipe.anchors else "boxes"
+    ours = {Role.MASK: "mask", Role.DETECT: detect}.get(recipe.role)
     if ours is not None and len(found) == 1:
         return {ours: found[0]}
     return {name: name for name in found}

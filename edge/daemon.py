@@ -166,6 +166,8 @@ class Appliance:
         )
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         folder = Folder(config.folders.watch.absolute(), config.folders.ignore, (root.absolute(),))
+        # Claimed in an earlier run and not finished: their files must still be there.
+        self._left_over = self._journal.unfinished()
         self._intake = Intake(
             folder,
             config.folders.mode,
@@ -177,7 +179,7 @@ class Appliance:
             rescan_s=config.folders.rescan_s,
             limit_bytes=limits.max_file_mib << 20,
             known=self._journal.known(),
-            last=self._journal.unfinished(),
+            last=self._left_over,
             wake=self._wake,
         )
         self._started_s = time.monotonic()
@@ -187,7 +189,7 @@ class Appliance:
         self._pending: Film | None = None
         self._restarts = 0
         self._restart_at_s: float | None = None
-        self._told_ready = self._vanished_checked = False
+        self._told_ready = False
         self._alerts: dict[str, Alert] = {}
         self._signals = 0
         self._stop_by_s: float | None = None
@@ -434,11 +436,13 @@ class Appliance:
         return True
 
     def _chores(self) -> None:
-        if not self._vanished_checked and (present := self._intake.first_listing()) is not None:
-            self._vanished_checked = True
-            for job in self._journal.set_aside_vanished(present):
-                log.error("job %d: its file vanished before it was scored", job)
-                self._alert("film_vanished", f"job {job}: the file vanished before it was scored")
+        if self._left_over and (present := self._intake.first_listing()) is not None:
+            gone = [job for path, job in self._left_over.items() if path not in present]
+            self._journal.set_aside_vanished(self._left_over, present)
+            self._left_over = {}
+            if gone:
+                log.error("jobs %s: their files vanished before they were scored", gone)
+                self._alert("film_vanished", f"jobs {gone}: the files vanished before scoring")
         fault = self._intake.condition().fault
         if fault is not None:
             self._alert("folder", fault)

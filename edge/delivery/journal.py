@@ -17,7 +17,7 @@ from edge.model import StrEnum
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from edge.delivery.identity import ResultKey
     from edge.delivery.store import Store
@@ -238,13 +238,13 @@ class Journal:
             self._db.execute("UPDATE job SET tries = tries - 1 WHERE number = ?", (job,))
             self.store.log("given_back", job)
 
-    def set_aside_vanished(self, present: Collection[bytes]) -> list[int]:
-        """End the unfinished jobs whose file is no longer in the folder; returns them."""
-        gone = [job for path, job in self.unfinished().items() if path not in present]
+    def set_aside_vanished(self, jobs: Mapping[bytes, int], present: Collection[bytes]) -> None:
+        """End those of ``jobs`` (by path) that are still unfinished and whose file is gone."""
+        still = set(self.unfinished().values())
         with self.store.transaction():
-            for job in gone:
-                self._move(job, State.SET_ASIDE, why="file_vanished")
-        return gone
+            for path, job in jobs.items():
+                if path not in present and job in still:
+                    self._move(job, State.SET_ASIDE, why="file_vanished")
 
     def resolve(self, make: Callable[[int], ResultKey], outcome: str) -> Resolved:
         """Find the id for a limb's outcome.

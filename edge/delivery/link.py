@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Callable  # noqa: TC003 - in a class body
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +24,6 @@ from edge.model import StrEnum
 
 if TYPE_CHECKING:
     import queue
-    from collections.abc import Callable
 
     from paho.mqtt.reasoncodes import ReasonCode
 
@@ -113,6 +113,25 @@ class Extras:
         return made
 
 
+class _Client(mqtt.Client):
+    """paho's client, whose thread never ends in silence.
+
+    Bytes that are no MQTT of the expected version raise inside paho's loop and would leave a
+    client that looks connected.
+    """
+
+    on_crash: Callable[[str], None] = staticmethod(lambda _why: None)
+
+    def loop_forever(
+        self, timeout: float = 1.0, retry_first_connection: bool = False
+    ) -> MQTTErrorCode:
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the connection is over
+            self.on_crash(type(error).__name__)
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+
 class Link:
     """One connection.
 
@@ -142,7 +161,7 @@ class Link:
         self._events = events
         self._subscriptions = subscriptions
         self.v5 = protocol is Protocol.V5
-        self._client = mqtt.Client(
+        self._client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=mqtt.MQTTv5 if self.v5 else mqtt.MQTTv311,
@@ -151,6 +170,7 @@ class Link:
         )
         self._client.max_inflight_messages_set(0)
         self._client.connect_timeout = settings.connect_s
+        self._client.on_crash = self._on_crash
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
@@ -273,6 +293,11 @@ class Link:
         self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
     ) -> None:
         gone = Disconnected(str(code), taken_over="taken over" in str(code).lower())
+        self._answers.append(gone)
+        self._events.put(gone)
+
+    def _on_crash(self, why: str) -> None:
+        gone = Disconnected(f"the broker's bytes could not be read ({why})")
         self._answers.append(gone)
         self._events.put(gone)
 

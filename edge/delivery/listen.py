@@ -123,11 +123,13 @@ def listen(
     memory = Seen() if seen is None else seen
     pause_s = 0.25
     while not stopped():
-        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        queues: list[queue.SimpleQueue[Event]] = []
 
-        def make(protocol: Protocol, events: queue.SimpleQueue[Event] = events) -> Link:
+        def make(protocol: Protocol, queues: list[queue.SimpleQueue[Event]] = queues) -> Link:
+            # A queue for each attempt: the end of a failed one must not reach the next.
+            queues.append(queue.SimpleQueue())
             return Link(
-                broker, client_id, protocol, will=None, subscriptions=(topic,), events=events
+                broker, client_id, protocol, will=None, subscriptions=(topic,), events=queues[-1]
             )
 
         try:
@@ -140,7 +142,7 @@ def listen(
         pause_s = 0.25
         on_connected(link.protocol)
         try:
-            yield from _serve(link, events, memory, receiver, stopped)
+            yield from _serve(link, queues[-1], memory, receiver, stopped)
         except LinkError as error:
             log.warning("broker: %s", error)
         finally:

@@ -156,11 +156,11 @@ class RayTissue:
 
 
 _PALM = ((14.5, 12.5), (14.5, 12.5))
-_SOLE = ((15.0, 13.0), (26.0, 14.0))
+_SOLE = ((15.0, 13.0), (24.0, 11.5))
 RAY_TISSUE: dict[tuple[bool, bool], RayTissue] = {
     (True, False): RayTissue(*_PALM, (12.0, 10.4, 8.8, 7.4), (11.0, 8.6, 7.0, 5.2)),
     (True, True): RayTissue(*_PALM, (12.5, 10.8, 8.6), (10.5, 8.6, 6.2)),
-    (False, False): RayTissue(*_SOLE, (10.0, 8.6, 8.0, 7.0), (11.0, 8.0, 7.0, 5.6)),
-    (False, True): RayTissue(*_SOLE, (16.0, 13.0, 11.0), (14.0, 10.5, 8.0)),
+    (False, False): RayTissue(*_SOLE, (10.0, 8.6, 8.0, 7.0), (9.5, 7.6, 6.6, 5.6)),
+    (False, True): RayTissue(*_SOLE, (16.0, 13.0, 11.0), (13.0, 10.5, 8.0)),
 }
 """By (is a hand, is the first ray)."""

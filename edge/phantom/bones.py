@@ -37,6 +37,7 @@ _PROFILE_TAU = np.linspace(-0.5, 0.5, 13, dtype=np.float32)
 _SHAFT = np.linspace(0.0, 1.0, SHAFT_STEPS, dtype=np.float32)
 _NORM_SPREAD = 0.04
 _CYST_RATE = 0.12
+_BORDERLINE_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,12 @@ def build_joint(
     """Shape a joint of a grade: space, displacement, overlap, bites, cysts."""
     shape, half = plan.shape, plan.head_mm
     margin = 1.0 if rng.random() < 0.62 else -1.0
+    borderline = look.borderline and bool(plan.name) and rng.random() < _BORDERLINE_SHARE
     space = damage.narrowing(
         rng,
         grade.narrowing or 0,
         clear_side=-margin if max(grade.erosion_sides) >= 2 else 0.0,
-        borderline=look.borderline and bool(plan.name),
+        borderline=borderline,
     )
     promised = shape.space * 2 * half
     norm = promised * (1 + _NORM_SPREAD * float(np.clip(rng.standard_normal(), -2, 2)))
@@ -105,20 +107,20 @@ def build_joint(
     head_edge = _curve(shape.head, shape.groove, half, look.roundness) + wobble - gap / 2
     base_edge = _curve(shape.base, shape.groove, half, look.roundness) + wobble + gap / 2 + rounded
     overlaps = bool(plan.name) and not space.fused and rng.random() < look.overlap_rate
+    # Half of a displacement lies on either side: the joint's centre stays where it was planned.
+    along, across = space.shift_along * half, space.shift_across * half
     head = Surface(
-        origin=plan.centre,
+        origin=to_limb(plan.centre, plan.axis, -along, -across),
         axis=plan.axis,
         edge_mm=head_edge.astype(np.float32),
         bone_is_proximal=True,
         half_width_mm=half,
         round_mm=shape.head_round * half,
-        plate_mm=0.6,
+        plate_mm=0.35 + 0.4 * max(0.0, shape.head_round - 0.30),
         fused=space.fused,
     )
     base = Surface(
-        origin=to_limb(
-            plan.centre, plan.axis, space.shift_along * 2 * half, space.shift_across * 2 * half
-        ),
+        origin=to_limb(plan.centre, plan.axis, along, across),
         axis=plan.axis,
         edge_mm=base_edge.astype(np.float32),
         bone_is_proximal=False,
@@ -136,10 +138,7 @@ def build_joint(
     base, base_bites = _erode(rng, base, grade.erosion_sides[1], margin)
     model = JointModel(
         name=plan.name,
-        centre=(
-            (head.origin[0] + base.origin[0]) / 2,
-            (head.origin[1] + base.origin[1]) / 2,
-        ),
+        centre=plan.centre,
         axis=plan.axis,
         half_width_mm=half,
         grade=grade,
@@ -151,6 +150,7 @@ def build_joint(
         shift_share=space.shift_across,
         fused=space.fused,
         overlap_mm=base.lip_mm,
+        borderline=borderline,
     )
     return JointParts(head, base, model)
 

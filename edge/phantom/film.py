@@ -118,6 +118,7 @@ def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], flo
     centres = {joint.name: layout.to_film(*joint.centre) for joint in limb.joints}
     first, second = unit_joints(limb.limb)
     unit_px = float(np.hypot(*np.subtract(centres[first], centres[second])))
+    flags = ("low_resolution",) if unit_px < _LOW_RESOLUTION_PX[limb.limb] else ()
     scores = []
     for joint in limb.joints:
         x, y = centres[joint.name]
@@ -137,7 +138,7 @@ def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], flo
                 erosion=joint.grade.erosion,
                 narrowing=joint.grade.narrowing if scored else None,
                 narrowing_reason=None if scored else "not_in_svh",
-                flags=("low_resolution",) if unit_px < _LOW_RESOLUTION_PX[limb.limb] else (),
+                flags=flags + (("borderline",) if joint.borderline else ()),
             )
         )
     return tuple(scores), unit_px

@@ -128,7 +128,8 @@ class JointModel:
     joint); ``norm_mm`` the width this joint's own bone width promises; ``bite_shares`` the
     area bitten out of the proximal and distal side over the square of the head's width;
     ``bite_reach`` how far the largest bite reaches across (0 margin, .5 midline, 1 other side);
-    ``shift_share`` lateral shift over the head's width; ``overlap_mm`` the lip's overlap.
+    ``shift_share`` lateral shift over the head's width; ``overlap_mm`` the lip's overlap;
+    ``borderline`` joints lie at a border between two grades.
     """
 
     name: str
@@ -144,6 +145,7 @@ class JointModel:
     shift_share: float
     fused: bool
     overlap_mm: float
+    borderline: bool
 
 
 @dataclass(frozen=True, eq=False)

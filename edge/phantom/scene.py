@@ -141,7 +141,14 @@ def draw_rings(rng: np.random.Generator, limb: LimbModel) -> tuple[Ring, ...]:
         share = rng.uniform(0.42, 0.55)
         centre = (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share)
         angle = math.atan2(b[1] - a[1], b[0] - a[0]) + math.pi / 2
-        rings.append(Ring(centre, 10.5, rng.uniform(0.8, 2.0), angle, 1.3))
+        ring = Ring(centre, 10.5, rng.uniform(0.8, 2.0), angle, 1.3)
+        # A ring hides no joint: one that would reach a neighbour's box is left out.
+        clear = ring.half_width_mm + 0.27 * limb.unit_mm
+        if all(
+            math.dist(centre, joint.centre) > min(clear, 0.40 * limb.unit_mm)
+            for joint in limb.joints
+        ):
+            rings.append(ring)
     if rng.random() < 0.05:
         rings.append(
             Ring((rng.normal(0, 2), limb.unit_mm * 3.6), 34.0, rng.uniform(4, 10), 0.0, 2.0)
@@ -166,7 +173,7 @@ def ring_attenuation(rings: tuple[Ring, ...], layout: Layout) -> Float | None:
         width = max(1, round(ring.thick_mm / layout.mm_per_px))
         cv2.polylines(
             image, [np.round(line * 16).astype(np.int32)], True, _METAL_PER_MM * ring.thick_mm,
-            width, cv2.LINE_AA if image.dtype == np.uint8 else cv2.LINE_8, 4,
+            width, cv2.LINE_8, 4,
         )  # fmt: skip
     return cv2.GaussianBlur(image, (0, 0), 0.8)  # type: ignore[return-value]
 

@@ -51,8 +51,8 @@ def sample_limb(
 
     ``grades``: joint name -> `JointGrade`, or a setting to draw them from. ``near`` builds only
     what lies round that joint (for crops; the other joints are then missing from ``joints``).
-    ``borderline`` draws joint spaces at the borders between grades. Raises KeyError when
-    ``grades`` lacks a joint or ``near`` is no joint of the limb.
+    ``borderline`` draws a third of the joint spaces at a border between two grades.
+    Raises KeyError when ``grades`` lacks a joint or ``near`` is no joint of the limb.
     """
     family = STYLES[style]
     if isinstance(grades, str):
@@ -203,8 +203,8 @@ class _Builder:
             heads[i], bases[i] = parts.head, parts.base
             if parts.model is not None:
                 self.joints.append(parts.model)
-                head, base = parts.head.origin, parts.base.origin
-                shift = (base[0] - head[0], base[1] - head[1])
+                base = parts.base.origin
+                shift = (base[0] - points[i][0], base[1] - points[i][1])
         disease = [self._disease(plan.name) for plan in plans]
         for i, tube in enumerate(ray.tubes):
             start, end = bases[i], heads[i + 1]

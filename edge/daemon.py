@@ -100,8 +100,7 @@ def device_key(root: Path) -> bytes:
         key = path.read_bytes()
     except FileNotFoundError:
         key = secrets.token_bytes(32)
-        write_durably(path, key)
-        path.chmod(0o600)
+        write_durably(path, key, 0o600)
     if len(key) != 32:
         raise ConfigError(f"{path}: is damaged (32 bytes expected); put the copy back")
     return key

@@ -22,12 +22,17 @@ def boot_id() -> str:
 
 
 def wall_clock_is_set() -> bool:
-    """Whether the kernel knows its wall clock to be synchronised."""
+    """Whether the wall clock is known to be synchronised.
+
+    The kernel knows; where a hardened service may not ask it, systemd's time service tells.
+    """
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+        state = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)))
     except (OSError, AttributeError):
-        return False
-    return 0 <= int(state) < _TIME_ERROR
+        state = -1
+    if state < 0:
+        return Path("/run/systemd/timesync/synchronized").exists()
+    return state < _TIME_ERROR
 
 
 class Anchor(Record):

@@ -35,10 +35,10 @@ def suffix_of(path: bytes) -> str:
     return found.group().decode().lower() if found else ""
 
 
-def write_durably(target: Path, data: bytes) -> None:
+def write_durably(target: Path, data: bytes, mode: int = 0o640) -> None:
     """Write a file that is either whole or absent after a power cut; an old one is replaced."""
     part = target.with_name(f".{target.name}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

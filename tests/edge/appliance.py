@@ -26,7 +26,9 @@ SCHEMAS = {
     for channel in CHANNELS
     if channel.model is not None
 }
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+MOSQUITTO = shutil.which(
+    "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+)
 _MAIN = """
 import logging, sys
 from pathlib import Path
@@ -158,7 +160,11 @@ class Appliance:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/edge'}", **(environment or {})},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/edge'}",
+                    **(environment or {}),
+                },
             )
         if ready:
             until(lambda: "ready: session" in self.log()[before:], what="ready")

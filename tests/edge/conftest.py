@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 from appliance import MOSQUITTO, Appliance, Broker, Subscriber
 
@@ -32,4 +34,4 @@ def make_appliance(tmp_path):
     yield make
     for it in made:
         it.kill()
-        print(it.log())
+        sys.stdout.write(it.log())

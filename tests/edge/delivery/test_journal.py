@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from edge.delivery.contract import DeliveryMode
+from edge.delivery.identity import DeviceName, ResultKey
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
+from edge.delivery.outbox import Outbox
+from edge.delivery.store import JournalError, Store
+from edge.intake.settle import Signature
+
+KEY = b"k" * 32
+DEVICE = DeviceName("clinic", "xr1", "box1")
+SHA = "a" * 64
+
+
+@pytest.fixture
+def store(tmp_path):
+    it = Store(tmp_path / "journal.sqlite", KEY)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def journal(store):
+    return Journal(store)
+
+
+def signature(inode=1, mtime_ns=1):
+    return Signature(1, inode, 10, mtime_ns)
+
+
+def key_of(sha=SHA):
+    return lambda revision: ResultKey(DEVICE, sha, 0, "e" * 64, revision=revision)
+
+
+def finish(journal, job, *, sha=SHA, state=State.QUEUED, reason=None):
+    outcome = f"{'scored' if state is State.QUEUED else state}:{reason or ''}"
+    found = journal.resolve(key_of(sha), outcome)
+    kind = Kind.RESULT if state is State.QUEUED else Kind.REJECT
+    parcel = Parcel(kind, found.result_id, 0, outcome, b"{}")
+    return journal.finish(job, Finish(state, reason, (parcel,))), found
+
+
+def state_of(journal, job):
+    found = journal.store.db.execute("SELECT state FROM job WHERE number = ?", (job,)).fetchone()
+    return State(found["state"])
+
+
+def test_an_edited_a_removed_and_a_cut_row_show(store, journal):
+    for number in range(5):
+        journal.claim(b"%d" % number, f"{number}" * 64, signature())
+    head = store.head()
+    assert store.verify() is None
+    store.db.execute("UPDATE event SET detail = '{}' WHERE row = 2")
+    assert store.verify().row == 2
+    store.db.execute("DELETE FROM event WHERE row = 2")
+    assert store.verify().expected_row == 2
+    store.db.execute("DELETE FROM event WHERE row >= 2")
+    assert store.verify() is None
+    assert store.head() != head
+
+
+def test_a_chain_does_not_hold_under_another_key(tmp_path, journal):
+    journal.start_session()
+    other = Store(tmp_path / "journal.sqlite", b"x" * 32)
+    assert other.verify().row == 1
+    other.close()
+
+
+def test_a_journal_of_a_later_release_is_refused(tmp_path):
+    path = tmp_path / "later.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(JournalError, match="later release"):
+        Store(path, KEY)
+
+
+def test_a_film_is_claimed_before_work_and_resumed_after_a_crash(journal):
+    claim = journal.claim(b"/a", SHA, signature())
+    assert claim.work
+    again = journal.claim(b"/a", SHA, signature())
+    assert (again.job, again.work) == (claim.job, True)
+
+
+def test_the_same_bytes_are_a_duplicate_only_where_the_first_copy_gave_a_result(journal):
+    first = journal.claim(b"/a", SHA, signature())
+    finish(journal, first.job)
+    second = journal.claim(b"/b", SHA, signature(2))
+    assert (second.work, second.state) == (False, State.DUPLICATE)
+    held = journal.claim(b"/c", "c" * 64, signature(3))
+    finish(journal, held.job, sha="c" * 64, state=State.HELD, reason="side_not_known")
+    again = journal.claim(b"/d", "c" * 64, signature(4))
+    assert again.work
+    assert state_of(journal, held.job) is State.SET_ASIDE
+
+
+def test_a_touched_film_is_no_new_job(journal):
+    first = journal.claim(b"/a", SHA, signature())
+    finish(journal, first.job)
+    assert journal.claim(b"/a", SHA, signature(mtime_ns=99)).job is None
+    assert journal.known()[b"/a"] == signature(mtime_ns=99)
+
+
+def test_new_bytes_under_an_old_name_are_a_new_job_and_end_an_unfinished_one(journal):
+    first = journal.claim(b"/a", SHA, signature())
+    second = journal.claim(b"/a", "b" * 64, signature(mtime_ns=2))
+    assert second.work
+    assert state_of(journal, first.job) is State.SET_ASIDE
+
+
+def test_two_copies_claimed_before_either_was_scored_give_one_result(journal):
+    first = journal.claim(b"/a", SHA, signature())
+    second = journal.claim(b"/b", SHA, signature(2))
+    state, one = finish(journal, first.job)
+    assert state is State.QUEUED
+    state, two = finish(journal, second.job)
+    assert state is State.DUPLICATE
+    assert one.result_id == two.result_id
+    rows = journal.store.db.execute("SELECT COUNT(*) FROM outbox").fetchone()[0]
+    assert rows == 1
+
+
+def test_another_outcome_of_the_same_film_gets_a_new_id_that_supersedes(journal):
+    first = journal.claim(b"/a", SHA, signature())
+    _, held = finish(journal, first.job, state=State.HELD, reason="side_not_known")
+    again = journal.claim(b"/b", SHA, signature(2))
+    _, scored = finish(journal, again.job)
+    assert scored.result_id != held.result_id
+    assert scored.supersedes == held.result_id
+
+
+def test_deaths_are_counted_and_tries_that_were_given_back_are_not(journal):
+    job = journal.claim(b"/a", SHA, signature()).job
+    assert journal.begin_try(job)
+    journal.give_back(job)
+    assert journal.note_death(job, "worker_died") == 1
+    assert journal.note_death(job, "worker_died") == 2
+    assert journal.claim(b"/a", SHA, signature()).deaths == 2
+
+
+def test_only_leftovers_whose_file_is_gone_are_set_aside(journal):
+    gone = journal.claim(b"/gone", SHA, signature())
+    here = journal.claim(b"/here", "b" * 64, signature())
+    left = journal.unfinished()
+    new = journal.claim(b"/new", "c" * 64, signature())
+    journal.set_aside_vanished(left, {b"/here"})
+    assert state_of(journal, gone.job) is State.SET_ASIDE
+    assert state_of(journal, here.job) is State.CLAIMED
+    assert state_of(journal, new.job) is State.CLAIMED
+
+
+def open_outbox(store, mode=DeliveryMode.RECEIPT, receivers=()):
+    return Outbox(store, mode, receivers, resend_s=0.0)
+
+
+def test_a_row_closes_on_puback_only_in_the_weaker_mode(store, journal):
+    job = journal.claim(b"/a", SHA, signature()).job
+    finish(journal, job)
+    strict = open_outbox(store)
+    (row,) = strict.next_rows(10, ())
+    strict.note_sent([row])
+    assert state_of(journal, job) is State.SENT
+    strict.acknowledged([row.row])
+    assert state_of(journal, job) is State.SENT
+    strict.reopen()
+    (again,) = strict.next_rows(10, ())
+    assert again.result_id == row.result_id
+    open_outbox(store, DeliveryMode.PUBACK).acknowledged([row.row])
+    assert state_of(journal, job) is State.ACKED
+    assert strict.next_rows(10, ()) == []
+
+
+def test_every_named_receiver_must_answer(store, journal):
+    job = journal.claim(b"/a", SHA, signature()).job
+    _, found = finish(journal, job)
+    outbox = open_outbox(store, receivers=("pacs", "ward"))
+    (row,) = outbox.next_rows(1, ())
+    outbox.note_sent([row])
+    outbox.acknowledged([row.row])
+    assert not outbox.receipt("00000000-0000-0000-0000-000000000000", "pacs")
+    assert outbox.receipt(found.result_id, "pacs")
+    assert outbox.receipt(found.result_id, "pacs")
+    assert state_of(journal, job) is State.SENT
+    outbox.receipt(found.result_id, "ward")
+    assert state_of(journal, job) is State.RECEIPTED
+
+
+def test_what_has_no_receipt_is_queued_again(store, journal):
+    finish(journal, journal.claim(b"/a", SHA, signature()).job)
+    outbox = open_outbox(store)
+    rows = outbox.next_rows(1, ())
+    outbox.note_sent(rows)
+    outbox.acknowledged([rows[0].row])
+    assert outbox.next_rows(1, ()) == []
+    assert outbox.resend_overdue() == 1
+    assert outbox.next_rows(1, ())[0].sendings == 1
+
+
+def test_a_refused_row_is_set_aside_in_the_end_and_blocks_nothing(store, journal):
+    job = journal.claim(b"/a", SHA, signature()).job
+    finish(journal, job)
+    outbox = open_outbox(store)
+    (row,) = outbox.next_rows(1, ())
+    outbox.note_sent([row])
+    assert [outbox.refused(row.row, "not authorized") for _ in range(3)] == [False, False, True]
+    assert outbox.next_rows(1, ()) == []
+    assert state_of(journal, job) is State.SET_ASIDE
+    assert outbox.depth().set_aside == 1
+
+
+def test_sequence_numbers_ascend_over_restarts(tmp_path, journal):
+    finish(journal, journal.claim(b"/a", SHA, signature()).job)
+    other = Store(tmp_path / "journal.sqlite", KEY)
+    finish(Journal(other), journal.claim(b"/b", "b" * 64, signature(2)).job, sha="b" * 64)
+    rows = open_outbox(other).next_rows(10, ())
+    assert [row.sequence for row in rows] == [1, 2]
+    other.close()

@@ -1,0 +1,135 @@
+"""Connections to brokers of several kinds."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import closing
+
+import pytest
+from appliance import Subscriber, until
+from stand_in import film_bytes
+
+from edge.delivery.link import Failure, LinkError, open_link
+from edge.delivery.listen import Seen
+from edge.delivery.settings import BrokerSettings, Protocol
+
+
+class OldBroker:
+    """Passes MQTT 3.1.1 on to a real broker and treats MQTT 5 as old brokers do.
+
+    ``manner``: ``close`` ends the connection, ``answer`` gives a CONNACK in the old form.
+    """
+
+    def __init__(self, port, manner):
+        self._to, self._manner = port, manner
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        with closing(sock):
+            first = sock.recv(4096)
+            level = first[first.index(b"MQTT") + 4]
+            if level == 5:
+                if self._manner == "answer":
+                    sock.sendall(b"\x20\x02\x00\x01")
+                return
+            with closing(socket.create_connection(("127.0.0.1", self._to))) as out:
+                out.sendall(first)
+                back = threading.Thread(target=self._pump, args=(out, sock), daemon=True)
+                back.start()
+                self._pump(sock, out)
+
+    @staticmethod
+    def _pump(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+    def close(self):
+        self._server.close()
+
+
+@pytest.mark.parametrize("manner", ["close", "answer"])
+def test_an_old_broker_gets_3_1_1_and_state_says_so(broker, make_appliance, manner):
+    old = OldBroker(broker.port, manner)
+    subscriber = Subscriber(BrokerSettings(port=old.port))
+    it = make_appliance(old.port).start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    (result,) = subscriber.wait("result", 1)
+    until(lambda: [m for m in subscriber.messages if m.kind == "image"])
+    (image,) = [m for m in subscriber.messages if m.kind == "image"]
+    assert image.result_id == result.id
+    assert subscriber.of("state")[-1].protocol == "3.1.1"
+    assert it.terminate() == 0
+    until(lambda: subscriber.of("state")[-1].state == "offline")
+    subscriber.close()
+    subscriber.check_contract()
+    old.close()
+
+
+def make(settings):
+    import queue
+
+    from edge.delivery.link import Link
+
+    def link(protocol):
+        events = queue.SimpleQueue()
+        return Link(settings, "c", protocol, will=None, subscriptions=(), events=events)
+
+    return link
+
+
+def test_a_closed_port_is_unreachable():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        settings = BrokerSettings(port=sock.getsockname()[1])
+        with pytest.raises(LinkError) as caught:
+            open_link(make(settings), Protocol.AUTO)
+    assert caught.value.failure is Failure.UNREACHABLE
+
+
+def test_a_port_that_accepts_and_never_answers_has_a_deadline():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings = BrokerSettings(port=server.getsockname()[1], connect_s=0.3)
+        with pytest.raises(LinkError) as caught:
+            open_link(make(settings), Protocol.V5)
+    assert caught.value.failure is Failure.SILENT
+
+
+def test_a_message_above_the_brokers_limit_is_set_aside_and_the_next_flows(
+    tmp_path, make_appliance
+):
+    from appliance import MOSQUITTO, Broker
+
+    if MOSQUITTO is None:
+        pytest.skip("no mosquitto on this machine (Debian package mosquitto)")
+    # Pictures are larger than this, results are not.
+    small = Broker(tmp_path, "max_packet_size 9000\n").start()
+    subscriber = Subscriber(small.settings)
+    it = make_appliance(small.port, factory="stand_in:build_with_large_pictures").start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    it.put("b.jpg", film_bytes("limb=RH"))
+    subscriber.wait("result", 2)
+    until(lambda: it.log().count("set aside: larger_than_broker_limit") == 2)
+    until(lambda: [a.code for a in subscriber.of("state")[-1].alerts] == ["message_set_aside"])
+    subscriber.close()
+    small.kill()
+
+
+def test_memory_of_ids_is_bounded_and_counts_repeats():
+    seen = Seen(limit=2)
+    assert [seen.is_new("result", word) for word in "aabca"] == [True, False, True, True, True]
+    assert seen.repeats == 1

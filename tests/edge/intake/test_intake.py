@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+from appliance import until
+from stand_in import film_bytes
+
+from edge.errors import Reason
+from edge.intake.intake import Intake
+from edge.intake.settings import IGNORED
+from edge.intake.settle import Patience
+from edge.intake.watch import Folder, WatchMode
+
+WHOLE = film_bytes("x")
+
+
+@pytest.fixture
+def follow(tmp_path):
+    """Start an intake over ``tmp_path/drop``; films are gathered in a list."""
+    started = []
+
+    def start(mode=WatchMode.AUTO, *, rescan_s=30.0, known=None, limit_bytes=1 << 20, make=True):
+        drop = tmp_path / "drop"
+        if make:
+            drop.mkdir(exist_ok=True)
+        films = []
+        it = Intake(
+            Folder(drop, IGNORED, (drop / "own",)),
+            mode,
+            patience=Patience(closed_s=0.3, unwatched_s=0.6, abandoned_s=2.0),
+            rescan_s=rescan_s,
+            limit_bytes=limit_bytes,
+            known=known or {},
+            last=(),
+            wake=lambda: None,
+        )
+        it.start()
+        until(lambda: it.following)
+        done = threading.Event()
+
+        def gather():
+            while not done.is_set():
+                film = it.fetch()
+                if film is None:
+                    time.sleep(0.01)
+                else:
+                    films.append(film)
+
+        threading.Thread(target=gather, daemon=True).start()
+        started.append((it, done))
+        return drop, films, it
+
+    yield start
+    for it, done in started:
+        it.stop()
+        until(lambda it=it: not it.is_alive())
+        done.set()
+
+
+def names(films):
+    return sorted(os.fsdecode(film.path).rpartition("/")[2] for film in films)
+
+
+def test_a_closed_film_is_picked_up_at_once(follow):
+    drop, films, _ = follow()
+    (drop / "a.jpg").write_bytes(WHOLE)
+    until(lambda: films, 5)
+    assert films[0].data == WHOLE
+    assert films[0].closed_source == "close_event"
+    assert films[0].picked_up_s - films[0].closed_s < 0.5
+
+
+def test_a_renamed_in_film_is_taken_and_its_temporary_name_is_not(follow):
+    drop, films, _ = follow()
+    (drop / "a.jpg.part").write_bytes(WHOLE)
+    (drop / "a.jpg.part").rename(drop / "a.jpg")
+    until(lambda: films, 5)
+    time.sleep(0.5)
+    assert names(films) == ["a.jpg"]
+
+
+def test_a_folder_per_study_is_followed_within_seconds(follow):
+    drop, films, _ = follow()
+    for number in range(10):
+        (drop / f"study{number}" / "deep").mkdir(parents=True)
+        (drop / f"study{number}" / "deep" / f"{number}.jpg").write_bytes(WHOLE)
+    until(lambda: len(films) == 10, 10)
+
+
+def test_what_lay_there_at_the_start_is_taken_and_what_is_known_is_not(follow, tmp_path):
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    (drop / "old.jpg").write_bytes(WHOLE)
+    (drop / "new.jpg").write_bytes(WHOLE)
+    (drop / "own").mkdir()
+    (drop / "own" / "copy.jpg").write_bytes(WHOLE)
+    found = (drop / "old.jpg").stat()
+    known = {os.fsencode(drop / "old.jpg"): (found.st_dev, found.st_ino, found.st_size,
+                                             found.st_mtime_ns)}  # fmt: skip
+    _, films, _ = follow(known=known, rescan_s=0.2)
+    until(lambda: films, 5)
+    time.sleep(1)
+    assert names(films) == ["new.jpg"]
+    assert films[0].closed_source == "mtime"
+
+
+def test_polling_takes_films_and_waits_for_one_that_grows(follow):
+    drop, films, it = follow(WatchMode.POLL, rescan_s=0.2)
+    assert not it.condition().native
+    with (drop / "slow.jpg").open("wb") as file:
+        for start in range(0, len(WHOLE), 400):
+            file.write(WHOLE[start : start + 400])
+            file.flush()
+            time.sleep(0.2)
+    until(lambda: films, 5)
+    assert films[0].data == WHOLE
+
+
+def test_what_is_no_plain_file_is_refused_and_not_opened(follow):
+    drop, films, _ = follow(rescan_s=0.2)
+    os.mkfifo(drop / "pipe.jpg")
+    (drop / "link.jpg").symlink_to("/dev/zero")
+    (drop / "folder.jpg").mkdir()
+    (drop / "big.jpg").write_bytes(b"\xff\xd8\xff" + bytes(2 << 20))
+    until(lambda: len(films) == 4, 10)
+    reasons = {film.path.rsplit(b"/", 1)[1]: film.refusal for film in films}
+    assert reasons.pop(b"big.jpg") is Reason.TOO_LARGE
+    assert set(reasons.values()) == {Reason.NOT_A_REGULAR_FILE}
+    time.sleep(0.5)
+    assert len(films) == 4
+
+
+def test_hostile_names_are_taken(follow):
+    drop, films, _ = follow()
+    hostile = [b"\xff\xfe.jpg", b"new\nline.jpg", b"x" * 251 + b".jpg", "ä*?[.jpg".encode()]
+    for name in hostile:
+        (drop / os.fsdecode(name)).write_bytes(WHOLE)
+    until(lambda: len(films) == 4, 5)
+
+
+def test_a_folder_that_goes_and_comes_back_is_told_and_followed_again(follow):
+    drop, films, it = follow(rescan_s=0.2)
+    drop.rmdir()
+    until(lambda: it.condition().fault, 5)
+    drop.mkdir()
+    until(lambda: it.condition().fault is None, 5)
+    (drop / "a.jpg").write_bytes(WHOLE)
+    until(lambda: films, 5)
+
+
+def test_a_folder_that_is_not_there_at_the_start_is_waited_for(follow, tmp_path):
+    _, films, it = follow(make=False)
+    assert "cannot be reached" in it.condition().fault
+    (tmp_path / "drop").mkdir()
+    (tmp_path / "drop" / "a.jpg").write_bytes(WHOLE)
+    until(lambda: films, 10)
+
+
+def test_a_rewritten_film_is_taken_again_and_a_mere_look_at_it_is_not(follow):
+    drop, films, _ = follow(rescan_s=0.2)
+    (drop / "a.jpg").write_bytes(WHOLE)
+    until(lambda: len(films) == 1, 5)
+    (drop / "a.jpg").read_bytes()
+    (drop / "a.jpg").chmod(0o600)
+    time.sleep(0.7)
+    assert len(films) == 1
+    (drop / "a.jpg").write_bytes(film_bytes("other"))
+    until(lambda: len(films) == 2, 5)

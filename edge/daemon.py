@@ -62,6 +62,7 @@ def run(config: Config) -> int:
         0 after a stop that was asked for, 1 when the appliance could not start or go on; the
         log then says why.
     """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     log.info("sharpedge starts: %s", DISCLAIMER)
     try:
         with _state_folder(config) as root:
@@ -320,7 +321,7 @@ class Appliance:
             log.info("job %d: %s", claim.job, claim.state)
             return
         log.info("job %d: claimed", claim.job)
-        self._hand = FilmInHand(film, claim.job, claim.supersedes_job)
+        self._hand = FilmInHand(film, claim.job, claim.supersedes_job, claim.same_as)
         if film.refusal is not None:
             self._refuse(film.refusal)
         elif claim.deaths >= _DEATHS:

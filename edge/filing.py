@@ -15,9 +15,9 @@ from edge.delivery.identity import DeviceName, ResultKey, pseudonym
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Resolved, State, StudyChange
 from edge.delivery.sender import StoredMessage
 from edge.delivery.study import StudyBody, place_of, with_limb
-from edge.errors import Reason
+from edge.errors import REASONS, NullReason, Reason
 from edge.intake.quarantine import keep_copy, suffix_of, write_durably
-from edge.model import DISCLAIMER, LimbResult, Status
+from edge.model import DISCLAIMER, JointScore, LimbResult, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edge.worker import Outcome
 
 log = logging.getLogger(__name__)
+
+_OTHER_LIMB_OR_SIDE = frozenset({Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT})
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,14 @@ class Places:
 class FilmInHand:
     """A film with its job, while it is worked on.
 
-    ``decoded_s`` is on the monotonic clock, None until it was decoded.
+    ``decoded_s`` is on the monotonic clock, None until it was decoded. ``same_as`` is the job
+    that gave a result for the same bytes under another name.
     """
 
     film: Film
     job: int
     supersedes_job: int | None
+    same_as: int | None = None
     decoded_s: float | None = None
 
 
@@ -90,13 +94,21 @@ class Filing:
         files and gives the same ids.
         """
         film = hand.film
+        if hand.same_as is not None:
+            if not self._contradicts(hand.same_as, film, outcome):
+                return self._journal.finish(hand.job, Finish(State.DUPLICATE))
+            outcome = _in_conflict(outcome)
         study = self._pseudonym_of_study(film, outcome)
         ledger = _ledger(hand, outcome, now_s)
         parcels: list[Parcel] = []
         change: StudyChange | None = None
         body = self._study(study, outcome)
         for index, limb in enumerate(outcome.limbs):
-            word = self._resolve(film, limb, engine_set)
+            outcome_text = f"{limb.status}:{limb.reason or ''}"
+            if hand.same_as is not None:
+                # Several copies may be in conflict; each is told of.
+                outcome_text += f":{hand.job}"
+            word = self._resolve(film, limb, engine_set, outcome_text)
             kind = Kind.RESULT if limb.status is Status.SCORED else Kind.REJECT
             stored = StoredMessage(
                 topic=kind,
@@ -106,10 +118,12 @@ class Filing:
                 film_sha256=film.sha256,
                 study=study,
                 patient=body.patient,
-                supersedes=word.supersedes or self._superseded(hand, limb),
+                # A copy in conflict says nothing against the first copy's result.
+                supersedes=None
+                if hand.same_as is not None
+                else word.supersedes or self._superseded(hand, limb),
                 ledger=ledger,
             )
-            outcome_text = f"{limb.status}:{limb.reason or ''}"
             payload = stored.model_dump_json().encode()
             parcels.append(Parcel(kind, word.result_id, limb.limb_index, outcome_text, payload))
             picture = outcome.pictures[index] if index < len(outcome.pictures) else None
@@ -129,13 +143,37 @@ class Filing:
         # Bytes that were not read were not copied: the scanner's file is then the only one.
         return self._journal.finish(hand.job, end, keep_original=film.refusal is not None)
 
-    def _resolve(self, film: Film, limb: LimbResult, engine_set: str) -> Resolved:
+    def _resolve(self, film: Film, limb: LimbResult, engine_set: str, outcome: str) -> Resolved:
         def key(revision: int) -> ResultKey:
             return ResultKey(
                 self._device, film.sha256, limb.limb_index, engine_set, revision=revision
             )
 
-        return self._journal.resolve(key, f"{limb.status}:{limb.reason or ''}")
+        return self._journal.resolve(key, outcome)
+
+    def _contradicts(self, first: int, film: Film, outcome: Outcome) -> bool:
+        """Whether the new name states another patient, limb or side than the first result."""
+        alone = pseudonym(self._key, "film", film.sha256)
+        study = self._pseudonym_of_study(film, outcome)
+        patient = self._study(study, outcome).patient
+        results = map(StoredMessage.model_validate_json, self._journal.results_of(first))
+        before = {it.body.limb_index: it for it in results}
+        if any(limb.reason in _OTHER_LIMB_OR_SIDE for limb in outcome.limbs):
+            return True
+        for limb in outcome.limbs:
+            it = before.get(limb.limb_index)
+            if it is None:
+                continue
+            stated = [
+                (it.patient, patient),
+                (it.body.limb, limb.limb),
+                (it.body.laterality, limb.laterality),
+            ]
+            if alone not in {study, it.study}:
+                stated.append((it.study, study))
+            if any(a is not None and b is not None and a != b for a, b in stated):
+                return True
+        return False
 
     def _superseded(self, hand: FilmInHand, limb: LimbResult) -> str | None:
         if hand.supersedes_job is None:
@@ -171,6 +209,33 @@ class Filing:
         film = hand.film
         keep_copy(self._places.quarantine, hand.job, film.path, reason, film.data)
         log.warning("job %d: a copy lies in the quarantine (%s)", hand.job, reason)
+
+
+def _in_conflict(outcome: Outcome) -> Outcome:
+    """Give a film's limbs as held: with joints, without scores."""
+    reason = Reason.DUPLICATE_CONFLICT
+    limbs = tuple(
+        limb.model_copy(
+            update={
+                "status": REASONS[reason].status,
+                "reason": str(reason),
+                "advice": REASONS[reason].advice,
+                "joints": tuple(map(_unscored, limb.joints)),
+                "subtotals": None,
+                "n_scored": 0,
+            }
+        )
+        for limb in outcome.limbs
+    )
+    return outcome.model_copy(update={"limbs": limbs, "pictures": ()})
+
+
+def _unscored(joint: JointScore) -> JointScore:
+    held = str(NullReason.HELD)
+    nothing: dict[str, object] = {"erosion_reason": held, "narrowing_reason": held}
+    for grade in ("erosion", "narrowing"):
+        nothing[grade] = nothing[f"{grade}_expected"] = None
+    return joint.model_copy(update=nothing)
 
 
 def with_comment(jpeg: bytes, result_id: str) -> bytes:

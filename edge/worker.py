@@ -16,8 +16,10 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import Field
@@ -143,6 +145,7 @@ def serve(descriptor: int) -> None:
     # A terminal's Ctrl-C goes to the whole group; the daemon decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     pipe = Connection(descriptor)
     try:
         config = Config.model_validate_json(pipe.recv_bytes())
@@ -174,8 +177,9 @@ def _score(scorer: Scorer, data: bytes, name: str, pipe: Connection) -> None:
     except (MemoryError, EdgeError):
         # Out of memory or a lost device: a fresh child may do better, so this one ends.
         raise
-    except Exception as error:
-        log.exception("a fault in the software")
+    except Exception as error:  # noqa: BLE001 - one film must not end the appliance
+        # Not the exception's own text: it may hold what stood in the film's tags or name.
+        log.error("a fault in the software: %s", _place(error))  # noqa: TRY400
         _say(pipe, Kind.OUTCOME, _internal(scorer.versions, name, error))
         pipe.send_bytes(b"")
         return
@@ -190,6 +194,11 @@ def _score(scorer: Scorer, data: bytes, name: str, pipe: Connection) -> None:
     _say(pipe, Kind.OUTCOME, outcome)
     for limb in film.limbs:
         pipe.send_bytes(limb.overlay_jpeg or b"")
+
+
+def _place(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name}:{frame.lineno}"
 
 
 def _internal(versions: Versions, name: str, error: Exception) -> Outcome:

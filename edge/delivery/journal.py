@@ -70,6 +70,8 @@ class Claim:
     ``job`` is None where the file is known and unchanged in its bytes. ``work`` tells whether it
     must be scored; where not, it has reached ``state``. ``deaths`` counts the workers that it
     has ended. ``supersedes_job`` is an earlier job of the same path whose reject is replaced.
+    ``same_as`` is a job that gave a result for the same bytes under another name: the work is
+    then to see whether the new name contradicts it.
     """
 
     job: int | None
@@ -77,6 +79,7 @@ class Claim:
     state: State | None = None
     deaths: int = 0
     supersedes_job: int | None = None
+    same_as: int | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,11 @@ class Journal:
         if state is not State.CLAIMED:
             return Claim(None, work=False, state=state)
         return Claim(
-            number, work=True, deaths=latest["deaths"], supersedes_job=latest["previous_job"]
+            number,
+            work=True,
+            deaths=latest["deaths"],
+            supersedes_job=latest["previous_job"],
+            same_as=latest["first_job"],
         )
 
     def _new_job(
@@ -191,13 +198,16 @@ class Journal:
             self._move(latest["number"], State.SET_ASIDE, why="contents_replaced")
         provisional = latest is not None and latest["reason"] in {"truncated", "empty_file"}
         previous = int(latest["number"]) if latest is not None and provisional else None
+        marks = ",".join("?" * len(HAS_RESULT))
+        # A job that gave a result before one that did not, the latest of each.
         first = self._db.execute(
-            "SELECT number, state FROM job WHERE sha256 = ? AND state != ? "
-            "ORDER BY number DESC LIMIT 1",
-            (sha256, State.DUPLICATE),
+            "SELECT number, state, path FROM job WHERE sha256 = ? AND state != ? "  # noqa: S608 - marks only
+            f"ORDER BY state IN ({marks}) DESC, number DESC LIMIT 1",
+            (sha256, State.DUPLICATE, *HAS_RESULT),
         ).fetchone()
         duplicate = first is not None and first["state"] in HAS_RESULT
-        state = State.DUPLICATE if duplicate else State.CLAIMED
+        same_name = duplicate and _name(first["path"]) == _name(path)
+        state = State.DUPLICATE if same_name else State.CLAIMED
         number = self._db.execute(
             "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, first_job,"
             " previous_job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -206,8 +216,10 @@ class Journal:
         ).lastrowid  # fmt: skip
         assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
         self.store.log(state, number, sha256=sha256)
-        if duplicate:
+        if same_name:
             return Claim(number, work=False, state=state)
+        if duplicate:
+            return Claim(number, work=True, same_as=int(first["number"]))
         if first is not None and first["state"] == State.HELD:
             self._move(first["number"], State.SET_ASIDE, why="same_bytes_again", by=number)
         return Claim(number, work=True, supersedes_job=previous)
@@ -269,6 +281,13 @@ class Journal:
                 return Resolved(result_id, before, known=True)
             before = result_id
         raise AssertionError
+
+    def results_of(self, job: int) -> list[bytes]:
+        """Payloads of the results that a job gave, as they were put into the outbox."""
+        found = self._db.execute(
+            "SELECT payload FROM outbox WHERE job = ? AND kind = ?", (job, Kind.RESULT)
+        )
+        return [r["payload"] for r in found]
 
     def result_id_of(self, job: int, limb_index: int) -> str | None:
         """Id under which a job's limb went out."""
@@ -366,6 +385,10 @@ class Journal:
 
     def _move(self, job: int, state: State, **detail: object) -> None:
         move(self.store, job, state, **detail)
+
+
+def _name(path: bytes) -> bytes:
+    return path.rpartition(b"/")[2]
 
 
 def move(store: Store, job: int, state: State, **detail: object) -> None:

@@ -89,6 +89,21 @@ def test_the_same_bytes_again_give_no_second_result(broker, subscriber, make_app
     until(lambda: sorted(states(it).values()) == ["acked", "acked", "duplicate"])
 
 
+def test_the_same_bytes_under_a_name_that_contradicts_are_held(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port, factory="stand_in:build_that_trusts_names").start()
+    it.put("P1-LH.jpg", film_bytes("x"))
+    (result,) = subscriber.wait("result", 1)
+    for name in ("P1-RH.jpg", "P2-LH.jpg", "P1-LF.jpg"):
+        it.put(name, film_bytes("x"))
+    rejects = subscriber.wait("reject", 3)
+    assert {r.reason for r in rejects} == {"duplicate_conflict"}
+    assert all(r.supersedes is None and r.id != result.id for r in rejects)
+    assert all(j.erosion is None and j.box for r in rejects for j in r.joints)
+    it.put("scan0001.jpg", film_bytes("x"))
+    until(lambda: sorted(states(it).values()) == ["acked", "duplicate", "held", "held", "held"])
+    assert len(subscriber.of("result")) == 1
+
+
 def test_a_film_that_is_still_written_is_never_read(broker, subscriber, make_appliance):
     it = make_appliance(broker.port).start()
     data = film_bytes("limb=LH", padding=60_000)

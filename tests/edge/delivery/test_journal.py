@@ -89,8 +89,10 @@ def test_a_film_is_claimed_before_work_and_resumed_after_a_crash(journal):
 def test_the_same_bytes_are_a_duplicate_only_where_the_first_copy_gave_a_result(journal):
     first = journal.claim(b"/a", SHA, signature())
     finish(journal, first.job)
-    second = journal.claim(b"/b", SHA, signature(2))
+    second = journal.claim(b"/again/a", SHA, signature(2))
     assert (second.work, second.state) == (False, State.DUPLICATE)
+    third = journal.claim(b"/b", SHA, signature(2))
+    assert (third.work, third.same_as) == (True, first.job)
     held = journal.claim(b"/c", "c" * 64, signature(3))
     finish(journal, held.job, sha="c" * 64, state=State.HELD, reason="side_not_known")
     again = journal.claim(b"/d", "c" * 64, signature(4))

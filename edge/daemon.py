@@ -132,6 +132,18 @@ def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
     return store, True
 
 
+def _drop_folder(config: Config, root: Path, places: Places) -> Folder:
+    """Give the watched folder without our own. Raises `ConfigError` where it is one of them."""
+    watch = config.folders.watch.absolute()
+    own = [place.absolute() for place in (places.pictures, places.quarantine, places.archive)]
+    if watch == root or any(watch.is_relative_to(place) for place in own):
+        raise ConfigError(
+            f"folders.watch: {watch} is a folder of the appliance's own; films need another one"
+        )
+    apart = own if watch.is_relative_to(root) else [root]
+    return Folder(watch, config.folders.ignore, tuple(apart))
+
+
 class Appliance:
     """One run of the daemon over its state folder ``root``."""
 
@@ -165,7 +177,7 @@ class Appliance:
             session=self._session,
         )
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        folder = Folder(config.folders.watch.absolute(), config.folders.ignore, (root.absolute(),))
+        folder = _drop_folder(config, root.absolute(), self._places)
         # Claimed in an earlier run and not finished: their files must still be there.
         self._left_over = self._journal.unfinished()
         self._intake = Intake(

@@ -412,7 +412,9 @@ class Sender:
         return message.model_dump_json().encode()
 
     def _send_rows(self) -> None:
-        free = min(IN_FLIGHT, self._limits.window - 8) - len(self._rows) - len(self._studies)
+        # A few places of the broker's window are kept for state and study.
+        window = max(1, min(IN_FLIGHT, self._limits.window - 8))
+        free = window - len(self._rows) - len(self._studies)
         if free <= 0:
             return
         flying = {row.row for row in self._rows.values()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -86,6 +87,12 @@ class Broker:
             self._process.wait()
             self._process = None
 
+    def pause(self):
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._process.send_signal(signal.SIGCONT)
+
     @property
     def settings(self):
         return BrokerSettings(port=self.port)
@@ -151,6 +158,15 @@ class Appliance:
         )
         self._config.write_text(text + extra)
         self.process = None
+
+    def extend(self, text):
+        """Set keys of a section anew, before the start."""
+        section, *lines = text.splitlines()
+        old = self._config.read_text()
+        for line in lines:
+            key = line.split(" = ")[0]
+            old = re.sub(rf"^{key} = .*\n", "", old, flags=re.MULTILINE)
+        self._config.write_text(old.replace(section + "\n", text))
 
     def start(self, *, ready=True, environment=None):
         before = len(self.log())

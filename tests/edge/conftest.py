@@ -35,3 +35,5 @@ def make_appliance(tmp_path):
     for it in made:
         it.kill()
         sys.stdout.write(it.log())
+        assert "Traceback" not in it.log()
+        assert "Warning" not in it.log()

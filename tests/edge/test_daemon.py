@@ -8,6 +8,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pytest
 from appliance import Subscriber, until
 from stand_in import film_bytes
 
@@ -162,6 +163,52 @@ def test_sigterm_without_a_broker_exits_0_and_the_results_go_out_later(broker, m
     (result,) = subscriber.wait("result", 1)
     assert result.job == 1
     subscriber.close()
+
+
+def test_sigterm_leaves_a_film_that_takes_too_long_for_the_next_start(broker, make_appliance):
+    it = make_appliance(broker.port, extra="[limits]\nstop_s = 0.5\n").start()
+    it.put("a.jpg", film_bytes("slow=8"))
+    until(lambda: states(it) == {1: "claimed"})
+    assert it.terminate(7) == 0
+    assert states(it) == {1: "claimed"}
+
+
+def test_sigterm_with_a_broker_that_hangs_exits_0(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    it.put("a.jpg", film_bytes("n=1"))
+    subscriber.wait("result", 1)
+    broker.pause()
+    it.put("b.jpg", film_bytes("n=2"))
+    until(lambda: len(states(it)) == 2)
+    assert it.terminate(15) == 0
+    broker.resume()
+    it.start()
+    assert {r.job for r in subscriber.wait("result", 2)} == {1, 2}
+
+
+@pytest.mark.parametrize(("after", "archived"), [("move", 1), ("delete", 0)])
+def test_the_scanners_file_goes_only_after_its_end(broker, make_appliance, after, archived):
+    port = broker.port
+    broker.kill()
+    it = make_appliance(port)
+    it.extend(f'[folders]\nafter = "{after}"\n')
+    it.start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    it.put("held.jpg", film_bytes("reason=side_not_known"))
+    until(lambda: sorted(states(it).values()) == ["held", "queued"])
+    time.sleep(1.5)
+    assert len(list(it.drop.iterdir())) == 2
+    broker.start()
+    until(lambda: [p.name for p in it.drop.iterdir()] == ["held.jpg"])
+    assert len(list((it.state / "archive").iterdir())) == archived
+
+
+def test_a_drop_folder_among_our_own_is_refused(broker, make_appliance):
+    it = make_appliance(broker.port)
+    it.extend(f'[folders]\nwatch = "{it.state / "quarantine"}"\n')
+    it.start(ready=False)
+    assert it.process.wait(20) == 1
+    assert "folders.watch" in it.log()
 
 
 def test_sigterm_while_the_engines_load_exits_0(broker, make_appliance):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from appliance import until
@@ -12,7 +13,7 @@ from edge.errors import Reason
 from edge.intake.intake import Intake
 from edge.intake.settings import IGNORED
 from edge.intake.settle import Patience
-from edge.intake.watch import Folder, WatchMode
+from edge.intake.watch import Folder, WatchMode, mount_type
 
 WHOLE = film_bytes("x")
 
@@ -169,3 +170,8 @@ def test_a_rewritten_film_is_taken_again_and_a_mere_look_at_it_is_not(follow):
     assert len(films) == 1
     (drop / "a.jpg").write_bytes(film_bytes("other"))
     until(lambda: len(films) == 2, 5)
+
+
+def test_the_kind_of_a_mount_is_told():
+    assert mount_type(Path("/proc/self")) == "proc"
+    assert mount_type(Path("/proc/no/such/place")) == "proc"

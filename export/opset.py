@@ -31,6 +31,9 @@ def to_our_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     del work.opset_import[:]
     work.opset_import.extend(kept)
     opset = kept[0].version if kept else 0
+    newest = onnx.defs.onnx_opset_version()
+    if not 1 <= opset <= newest:
+        raise _refusal(opset, f"the onnx installed here reads 1 to {newest}", "model")
     for node in nodes_of(work.graph):
         _schema(node, opset)
     if opset > OPSET:

@@ -110,17 +110,25 @@ def _from_keras(recipe: Recipe, source: KerasSource, folder: Path) -> onnx.Model
 def _from_onnx(
     recipe: Recipe, source: OnnxSource, folder: Path
 ) -> tuple[onnx.ModelProto, Callable[[Array], Mapping[str, Array]]]:
-    original = load_onnx(folder / source.file)
-    names = source.outputs or _default_outputs(
-        recipe, [item.name for item in original.graph.output]
-    )
+    path = folder / source.file
     n, c, h, w = wanted_input(recipe)
-    model = import_onnx(
-        original,
-        input_shape=(n, c or 0, h or 0, w or 0),
-        layout=recipe.input.layout,
-        outputs=names,
-    )
+    try:
+        original = load_onnx(path)
+        found = [item.name for item in original.graph.output]
+        names = source.outputs or _default_outputs(recipe, found)
+        model = import_onnx(
+            original,
+            input_shape=(n, c or 0, h or 0, w or 0),
+            layout=recipe.input.layout,
+            outputs=names,
+        )
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        # protobuf checks neither text nor enumerations when it reads, so damage shows anywhere.
+        raise WeightsError(
+            f"the file is damaged or not understood: {error!r}",
+            where=str(path),
+            mend="copy the file again; run onnx.checker on it",
+        ) from error
     last = recipe.input.layout == "NHWC"
 
     def reference(image: Array) -> dict[str, Array]:

@@ -168,7 +168,14 @@ class _Walk:
             array=lambda variable: self._saved.store.array(here, self._saved.model, variable),
             keras_major=int(self._saved.keras_version.split(".")[0]),
         )
-        return [LAYERS[layer.kind](call)]
+        try:
+            return [LAYERS[layer.kind](call)]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise LayerError(
+                f"its settings are not understood: {error!r}",
+                where=_where(here),
+                mend="save the whole model again",
+            ) from error
 
 
 def _call_offsets(model: KerasModel) -> dict[str, int]:

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,7 +54,7 @@ def read_keras(path: Path) -> SavedModel:
         if zipfile.is_zipfile(path):
             return _read_archive(path)
         return _read_legacy(path)
-    except (OSError, zipfile.BadZipFile, json.JSONDecodeError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(
             f"no readable Keras file: {error}", where=str(path), mend="copy the file again"
         ) from error

@@ -288,3 +288,20 @@ def test_raw_heads_are_decoded_with_the_recipes_anchors(tmp_path, tools):
     (tmp_path / "r.toml").write_text(short)
     with pytest.raises(ContractError, match="anchors"):
         export_engine(tmp_path / "r.toml", tmp_path / "built")
+
+
+def test_a_damaged_file_never_raises_anything_but_an_export_error(home):
+    whole = (home / "net.onnx").read_bytes()
+    random = np.random.default_rng(5)
+    outcomes = set()
+    for _ in range(80):
+        broken = bytearray(whole)
+        broken[int(random.integers(len(broken)))] = int(random.integers(256))
+        (home / "net.onnx").write_bytes(broken)
+        try:
+            export_engine(home / "foot-mask.toml", home / "built")
+            outcomes.add("built")
+        except ExportError as error:
+            assert error.mend
+            outcomes.add("refused")
+    assert outcomes == {"built", "refused"}

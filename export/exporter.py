@@ -144,7 +144,7 @@ def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
             data = (folder / name).read_bytes()
         except OSError as error:
             raise RecipeError(
-                f"{recipe.name}: the source {name} cannot be read: {error.strerror}",
+                f"the source of {recipe.name} cannot be read: {error.strerror}",
                 where=str(folder / name),
                 mend="put the trained weights there, or correct source in the recipe",
             ) from error

@@ -238,6 +238,57 @@ def demo(
     raise typer.Exit(run_demo(out, typer.echo))
 
 
+@app.command()
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of four films, after a warm-up.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for latency.json and latency.png.")
+    ] = None,
+) -> None:
+    """Measure latency: each stage, and from file closed to message received."""
+    from benchmarks.report import as_table, run_benchmarks, write_report
+
+    shows: dict[str, Callable[[int, int], None]] = {}
+
+    def show(label: str, done: int, total: int) -> None:
+        shows.setdefault(label, _progress(label))(done, total)
+
+    report = run_benchmarks(rounds, show)
+    typer.echo(as_table(report))
+    if out is not None:
+        for path in write_report(report, out):
+            typer.echo(str(path))
+
+
+@app.command(name="listen")
+def listen_command(
+    host: Annotated[str, typer.Option(help="Broker.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port.")] = 1883,
+    topic: Annotated[str, typer.Option(help="Filter.")] = "sharpedge/#",
+    receipt: Annotated[
+        str | None, typer.Option(help="Give receipts under this dashboard's name.")
+    ] = None,
+) -> None:
+    """Print messages as JSON lines, each once (images: their size)."""
+    import json
+
+    from edge.delivery.listen import listen
+    from edge.delivery.settings import BrokerSettings
+
+    for message in listen(BrokerSettings(host=host, port=port), topic=topic, receiver=receipt):
+        body: object = None
+        if message.message is not None:
+            body = message.message.model_dump(mode="json")
+        line = {
+            "topic": message.topic,
+            "bytes": len(message.payload),
+            "retained": message.retained,
+            "fault": message.fault,
+            "message": body,
+        }
+        typer.echo(json.dumps(line))
+
+
 def _fail(message: str, status: int) -> NoReturn:
     typer.echo(f"sharpedge: {message}", err=True)
     raise typer.Exit(status)

@@ -134,23 +134,24 @@ def _with_broker(
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 status = daemon.wait()
-        last = subscriber.wait_for(lambda m: _state_of(m) == "offline", 5)
+        last = subscriber.wait_for(lambda m: state_of(m) == "offline", 5)
     say(f"daemon stopped with status {status}" + (", said offline" if last else ""))
     say(f"log: {log}")
     say(f"{DISCLAIMER}: these are figures of simulated films")
     return 0 if passed and status == 0 else 1
 
 
-def _state_of(message: Received) -> str | None:
+def state_of(message: Received) -> str | None:
+    """The state that a message announces, or ``None`` for any other message."""
     return str(message.message.state) if isinstance(message.message, StateMessage) else None
 
 
 def _scenes(subscriber: Subscriber, films: Path, drop: Path, out_dir: Path, say: Say) -> bool:
-    online = subscriber.wait_for(lambda m: _state_of(m) in ("online", "degraded"), START_S)
+    online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S)
     if online is None:
         say(f"the daemon did not come online within {START_S:.0f} s: see {out_dir / 'daemon.log'}")
         return False
-    say(f"state: {_state_of(online)}, MQTT {subscriber.protocol}\n")
+    say(f"state: {state_of(online)}, MQTT {subscriber.protocol}\n")
     dropped = sorted(films.glob("*.jpg"))
     bad = films / BAD_NAME
     whole = dropped[0].read_bytes()

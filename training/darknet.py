@@ -6,20 +6,36 @@ one network.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Section = dict[str, str]
+from export.darknet.cfg import parse_cfg, read_sections
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Section = tuple[str, dict[str, str]]
+"""Name and options of one block of a configuration."""
+
+
+def read_cfg(path: Path) -> list[Section]:
+    """Blocks of a Darknet configuration, checked by the importer. Raises `ExportError`."""
+    text = path.read_text("utf-8")
+    parse_cfg(text)
+    return [
+        (section.name, {key: value for key, (value, _) in section.values.items()})
+        for section in read_sections(text)
+    ]
 
 
 class DarknetModule(nn.Module):
     """Convolutional, shortcut, route, upsample and yolo layers of one parsed configuration."""
 
-    def __init__(self, sections: list[tuple[str, Section]]) -> None:
+    def __init__(self, sections: list[Section]) -> None:
         super().__init__()
         self.sections = sections[1:]
         self.input_channels = int(sections[0][1].get("channels", "3"))
@@ -51,7 +67,7 @@ class DarknetModule(nn.Module):
             channels.append(previous)
 
     @staticmethod
-    def _absolute(options: Section, here: int) -> list[int]:
+    def _absolute(options: dict[str, str], here: int) -> list[int]:
         indices = [int(part) for part in options["layers"].split(",")]
         return [i if i >= 0 else here + i for i in indices]
 

@@ -49,7 +49,10 @@ def classical_mask(canvas: GreyImage) -> Foreground:
         cv2.resize(canvas, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8
     )
     window = 2 * round(ENTROPY_WINDOW_PX * zoom / 2) + 1
-    entropy = local_entropy(small, window)
+    # Imported here: it takes half a second, and the U-Net serves without it.
+    from skimage.filters.rank import entropy as rank_entropy  # noqa: PLC0415
+
+    entropy = rank_entropy(small, np.ones((window, window), np.uint8))
     scaled = (entropy * (255 / max(float(entropy.max()), 1e-6))).astype(np.uint8)
     _, white = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     contours, _ = cv2.findContours(white, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -68,23 +71,6 @@ def classical_mask(canvas: GreyImage) -> Foreground:
             cv2.floodFill(ground, None, seed, 128)
     inside = (ground != 128)[1:-1, 1:-1].astype(np.uint8)
     return np.asarray(cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
-
-
-def local_entropy(image: GreyImage, window: int, levels: int = 32) -> npt.NDArray[np.float32]:
-    """Shannon entropy in bits of the grey levels in a square window, [h, w] float32.
-
-    One box filter a level instead of a histogram a pixel; 32 levels are enough for a threshold.
-    """
-    quantised = (image.astype(np.uint16) * levels // 256).astype(np.uint8)
-    entropy = np.zeros(image.shape, dtype=np.float32)
-    for level in range(levels):
-        share = cv2.boxFilter(
-            (quantised == level).astype(np.float32), -1, (window, window),
-            borderType=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        np.maximum(share, 1e-12, out=share)
-        entropy -= share * np.log2(share)
-    return entropy
 
 
 def judge(

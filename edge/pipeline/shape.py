@@ -34,8 +34,8 @@ class ShapeFit:
 
     ``to_image`` maps template coordinates to image pixels (a similarity, mirrored or not);
     ``residuals`` are squared Mahalanobis distances joint by joint with the 2 x 2 blocks alone,
-    ``mean_square`` their mean; ``cost`` is the negative restricted log likelihood under the full
-    covariance.
+    ``mean_square`` their mean; ``tension`` is the squared distance under the full covariance by
+    degree of freedom, 1 on average; ``cost`` the negative restricted log likelihood under it.
     """
 
     to_image: Transform
@@ -44,6 +44,7 @@ class ShapeFit:
     mirrored: bool
     residuals: Floats
     mean_square: float
+    tension: float
     cost: float
 
 
@@ -150,5 +151,6 @@ def fit(limb: Limb, rows: tuple[int, ...], points: Points, *, mirrored: bool) ->
         mirrored=mirrored,
         residuals=residuals,
         mean_square=float(residuals.mean()),
+        tension=float(white @ white) / (2 * k - 4),
         cost=cost,
     )

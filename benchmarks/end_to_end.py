@@ -1,0 +1,111 @@
+"""From file closed to message received, through the real daemon and a real broker.
+
+Room: benchmarks. Starts a broker and a daemon on this machine and stops both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.statistics import summary
+from edge.delivery.contract import ResultMessage
+from edge.demo import Subscriber, state_of
+from edge.local_broker import local_broker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from edge.delivery.listen import Received
+
+START_S = 120.0
+FILM_S = 60.0
+
+
+@contextlib.contextmanager
+def appliance(folder: Path, port: int) -> Iterator[Path]:
+    """A running daemon on an empty drop folder, which is given."""
+    drop = folder / "drop"
+    drop.mkdir()
+    config = folder / "sharpedge.toml"
+    config.write_text(
+        "[site]\nname = 'bench'\n"
+        f"[folders]\nwatch = '{drop}'\nstate = '{folder / 'state'}'\n[broker]\nport = {port}\n",
+        "utf-8",
+    )
+    command = [sys.executable, "-m", "edge.cli", "run", "--config", str(config)]
+    with (folder / "daemon.log").open("wb") as log:
+        daemon = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            yield drop
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            try:
+                daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+
+
+def time_delivery(
+    films: Sequence[Path],
+    rounds: int,
+    folder: Path,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, Any]:
+    """Drop films one by one, each made new by a trailing comment, and time their messages.
+
+    The first round warms up and is not counted. Raises `RuntimeError` when a result stays out.
+    """
+    waits_ms: list[float] = []
+    with (
+        local_broker() as broker,
+        Subscriber(broker.port) as subscriber,
+        appliance(folder, broker.port) as drop,
+    ):
+        online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S)
+        if online is None:
+            raise RuntimeError(f"the daemon did not come online within {START_S:.0f} s")
+        for number in range((rounds + 1) * len(films)):
+            film = films[number % len(films)]
+            data = _renewed(film.read_bytes(), number)
+            digest = hashlib.sha256(data).hexdigest()
+            target = drop / f"B{number:04d}-{film.stem.rsplit('-', 1)[1]}.jpg"
+            staged = folder / "staged.jpg"
+            staged.write_bytes(data)
+            closed_unix_s = _copy_and_close(staged, target)
+            message = subscriber.wait_for(_result_of(digest), FILM_S)
+            if message is None:
+                raise RuntimeError(f"no result for {film.name} within {FILM_S:.0f} s")
+            progress(number + 1, (rounds + 1) * len(films))
+            if number >= len(films):
+                waits_ms.append((message.received_unix_s - closed_unix_s) * 1000)
+        return {"broker": broker.name, "closed_to_received": summary(waits_ms)}
+
+
+def _result_of(digest: str) -> Callable[[Received], bool]:
+    def wanted(message: Received) -> bool:
+        body = message.message
+        return isinstance(body, ResultMessage) and body.film_sha256 == digest
+
+    return wanted
+
+
+def _renewed(jpeg: bytes, number: int) -> bytes:
+    """The same picture under other bytes: a comment segment after the start marker."""
+    text = f"bench {number}".encode()
+    return jpeg[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]
+
+
+def _copy_and_close(source: Path, target: Path) -> float:
+    shutil.copyfile(source, target)
+    return time.time()

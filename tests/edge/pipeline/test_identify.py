@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from edge.model import JointClass, Limb, joint_class
+from edge.pipeline.identify import Prior, identify
+from edge.shape import shape_template
+
+
+def population(limb, count, rng):
+    shape = shape_template(limb)
+    size = len(shape.covariance)
+    factor = np.linalg.cholesky(shape.covariance + 1e-9 * np.eye(size))
+    return shape.mean + (rng.standard_normal((count, size)) @ factor.T).reshape(count, -1, 2)
+
+
+def placed(points, rng, *, turn_deg, mirrored):
+    angle = np.radians(turn_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    flip = np.array([-1.0 if mirrored else 1.0, 1.0])
+    return (points * flip) @ turn.T * rng.uniform(50, 400) + rng.uniform(0, 2000, 2)
+
+
+@pytest.mark.parametrize(("limb", "missing"), [(Limb.HAND, 0), (Limb.HAND, 2), (Limb.FOOT, 0)])
+def test_names_survive_any_turn_mirror_and_missing_joints(limb, missing):
+    rng = np.random.default_rng(5)
+    right = 0
+    for shape in population(limb, 60, rng):
+        mirrored = bool(rng.random() < 0.5)
+        points = placed(shape, rng, turn_deg=rng.uniform(-180, 180), mirrored=mirrored)
+        rows = rng.permutation(len(limb.joints))[missing:]
+        identity = identify(limb, points[rows], [joint_class(limb.joints[r]) for r in rows])
+        assert identity is not None
+        if identity.certain:
+            assert identity.rows == tuple(rows)
+            assert identity.shape.mirrored == mirrored
+        right += identity.rows == tuple(rows)
+    assert right >= 59
+
+
+def test_foot_with_one_joint_missing_is_named_right_or_not_at_all():
+    rng = np.random.default_rng(6)
+    right = 0
+    for shape in population(Limb.FOOT, 100, rng):
+        points = placed(shape, rng, turn_deg=rng.uniform(-10, 10), mirrored=False)
+        rows = rng.permutation(6)[1:]
+        classes = [joint_class(Limb.FOOT.joints[r]) for r in rows]
+        identity = identify(Limb.FOOT, points[rows], classes, Prior(0.0, mirrored=False))
+        assert identity is not None
+        assert not identity.certain or identity.rows == tuple(rows)
+        right += identity.rows == tuple(rows)
+    assert right >= 97
+
+
+def test_false_detection_gets_no_name():
+    rng = np.random.default_rng(7)
+    for shape in population(Limb.HAND, 20, rng):
+        points = np.vstack([placed(shape, rng, turn_deg=0, mirrored=False), [[-900.0, 5000.0]]])
+        classes = [*(joint_class(name) for name in Limb.HAND.joints), JointClass.PIP]
+        identity = identify(Limb.HAND, points, classes)
+        assert identity is not None
+        assert identity.rows == (*range(10), -1)
+
+
+def test_wrong_class_does_not_change_the_name():
+    rng = np.random.default_rng(8)
+    classes = [joint_class(name) for name in Limb.HAND.joints]
+    classes[3] = JointClass.MCP
+    for shape in population(Limb.HAND, 20, rng):
+        identity = identify(Limb.HAND, placed(shape, rng, turn_deg=90, mirrored=True), classes)
+        assert identity is not None
+        assert identity.rows == tuple(range(10))
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_random_points_are_hardly_ever_certain(limb):
+    rng = np.random.default_rng(9)
+    certain = 0
+    for _ in range(60):
+        points = rng.uniform(0, 1000, (len(limb.joints), 2))
+        identity = identify(limb, points, [joint_class(name) for name in limb.joints])
+        assert identity is not None
+        certain += identity.certain
+    assert certain <= 1
+
+
+def test_three_points_cannot_be_named():
+    assert identify(Limb.HAND, np.zeros((3, 2)), [JointClass.PIP] * 3) is None

@@ -1,37 +1,71 @@
-"""Stage 0: bytes of a file to one 8-bit grey film, bones bright. (First form: JPEG and PNG.)."""
+"""Stage 0: the bytes of a file to one 8-bit grey film, bones bright, and what is said of it.
+
+Room: imaging; touches no file, no network, no clock. The kind of a file is told from its bytes;
+its name only says whose film it is.
+"""
 
 from __future__ import annotations
 
-import re
-from pathlib import PurePath
-
-import cv2
-import numpy as np
-
 from edge.errors import FilmError, Reason
-from edge.model import Laterality, LateralitySource, Limb, Radiograph, StatedIdentity
+from edge.imaging.dicom import decode_dicom
+from edge.imaging.identity import with_name
+from edge.imaging.picture import Picture, turn
+from edge.imaging.raster import decode_bmp, decode_jpeg, decode_png
+from edge.imaging.sniff import Kind, foreign_name, sniff
+from edge.imaging.tiff import decode_tiff
+from edge.model import Radiograph, StatedIdentity
+
+_PLAIN = {
+    Kind.JPEG: decode_jpeg,
+    Kind.PNG: decode_png,
+    Kind.BMP: decode_bmp,
+    Kind.TIFF: decode_tiff,
+}
 
 
 def decode_film(data: bytes, file_name: str, max_megapixels: float) -> Radiograph:
-    """Decode one film."""
+    """Decode one film: JPEG, PNG, BMP, TIFF or DICOM.
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    file_name
+        Its name; only ``ID-LH`` and the like (LH, RH, LF, RF) say anything.
+    max_megapixels
+        Largest film, in millions of pixels, judged from the header before decoding.
+
+    Returns
+    -------
+    Radiograph
+        Turned as its orientation tag says, with the transform from pixels as stored.
+
+    Raises
+    ------
+    FilmError
+        With the reason code, whatever the bytes are; nothing else is raised for them.
+    """
     if not data:
         raise FilmError(Reason.EMPTY_FILE)
-    image = cv2.imdecode(
-        np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    )
-    if image is None:
-        raise FilmError(Reason.NOT_AN_IMAGE)
-    if image.size > max_megapixels * 1e6:
-        raise FilmError(Reason.TOO_LARGE)
-    stated = StatedIdentity()
-    found = re.search(r"(?:^|[-_ ])([LR])([HF])$", PurePath(file_name).stem)
-    if found:
-        stated = StatedIdentity(
-            limb=Limb.HAND if found[2] == "H" else Limb.FOOT,
-            limb_source=LateralitySource.FILENAME,
-            laterality=Laterality(found[1]),
-            laterality_source=LateralitySource.FILENAME,
-        )
+    kind = sniff(data)
+    if kind is None:
+        foreign = foreign_name(data)
+        if foreign is not None:
+            raise FilmError(Reason.UNSUPPORTED_FORMAT, foreign)
+        raise FilmError(Reason.NOT_AN_IMAGE, f"{len(data)} bytes, first {data[:8].hex(' ')}")
+    if kind is Kind.DICOM:
+        film = decode_dicom(data, max_megapixels)
+        return _radiograph(film.picture, film.stated, file_name)
+    return _radiograph(_PLAIN[kind](data, max_megapixels), StatedIdentity(), file_name)
+
+
+def _radiograph(picture: Picture, stated: StatedIdentity, file_name: str) -> Radiograph:
+    height, width = picture.pixels.shape
+    pixels, stored_to_upright = turn(picture.pixels, picture.orientation)
     return Radiograph(
-        np.asarray(image, np.uint8), (image.shape[1], image.shape[0]), np.eye(3), stated
+        pixels=pixels,
+        stored_size=(width, height),
+        stored_to_upright=stored_to_upright,
+        stated=with_name(stated, file_name),
+        flags=picture.flags,
     )

@@ -1,0 +1,227 @@
+"""One compressed DICOM frame to samples: what the stream itself says decides the decoder.
+
+Room: imaging; bytes in, arrays out. JPEG goes to OpenCV, lossless JPEG, JPEG-LS and JPEG 2000 to
+GDCM, RLE is decoded here: GDCM ends the process on some RLE streams. A stream's own size is held
+to the tags' before anything decodes it, because decoders believe the stream.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import gdcm
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import FilmError, Reason
+from edge.imaging.picture import decode_with_opencv
+from edge.imaging.quiet import memory_file, native_messages
+from edge.imaging.raster import (
+    HUFFMAN_DCT_FRAMES,
+    JPEG_LS_FRAME,
+    LOSSLESS_FRAME,
+    jpeg_damage,
+    read_jpeg,
+)
+
+_LOSSLESS: Final = "1.2.840.10008.1.2.4.57"
+_JPEG_LS: Final = "1.2.840.10008.1.2.4.81"
+_JPEG_2000: Final = "1.2.840.10008.1.2.4.91"
+_OBJECT_CLASS: Final = "1.2.840.10008.5.1.4.1.1.7"
+_RLE_HEADER_BYTES = 64
+_RLE_MOST_SEGMENTS = 15
+_END_BYTES = 32
+
+
+@dataclass(frozen=True)
+class FrameSize:
+    """What the tags say of one frame, to which its stream is held."""
+
+    rows: int
+    columns: int
+    samples: int
+    allocated_bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """[rows, columns] or [rows, columns, samples] unsigned, as the stream holds them.
+
+    ``precision_bits`` is the stream's own; ``luminance`` says that colour became grey on the way.
+    """
+
+    values: npt.NDArray[Any]
+    precision_bits: int
+    luminance: bool = False
+
+
+def decode_frame(stream: bytes, size: FrameSize, syntax: str | None) -> Samples:
+    """Decode a JPEG, JPEG-LS or JPEG 2000 stream.
+
+    Raises `FilmError` with ``truncated``, ``corrupt`` or ``unsupported_transfer_syntax``.
+    """
+    if stream.startswith(b"\xff\xd8"):
+        return _jpeg(stream, size, syntax)
+    if stream.startswith(b"\xff\x4f\xff\x51"):
+        return _jpeg_2000(stream, size)
+    raise FilmError(Reason.CORRUPT, f"compressed pixel data start with {stream[:4].hex(' ')}")
+
+
+def _jpeg(stream: bytes, size: FrameSize, syntax: str | None) -> Samples:
+    head = read_jpeg(stream)
+    _agree(size, head.columns_rows_components)
+    if not head.complete:
+        raise FilmError(Reason.TRUNCATED, f"JPEG stream of {len(stream)} bytes without its end")
+    if head.frame in HUFFMAN_DCT_FRAMES and head.precision_bits == 8:
+        flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+        values, messages = decode_with_opencv(stream, flags, "JPEG stream")
+        jpeg_damage(messages)
+        return Samples(values, 8, luminance=size.samples > 1)
+    if head.frame == LOSSLESS_FRAME:
+        return _gdcm(stream, size, _LOSSLESS, head.precision_bits)
+    if head.frame == JPEG_LS_FRAME:
+        return _gdcm(stream, size, _JPEG_LS, head.precision_bits)
+    raise FilmError(
+        Reason.UNSUPPORTED_TRANSFER_SYNTAX,
+        f"{syntax or 'JPEG'} (process SOF{head.frame & 0x0F}, {head.precision_bits} bits)",
+    )
+
+
+def _jpeg_2000(stream: bytes, size: FrameSize) -> Samples:
+    try:
+        _, width, height, left, top, tile_width, tile_height, _, _, components = struct.unpack_from(
+            ">H8IH", stream, 6
+        )
+        parts = [struct.unpack_from(">BBB", stream, 42 + 3 * i) for i in range(components)]
+    except struct.error as error:
+        raise FilmError(Reason.TRUNCATED, f"JPEG 2000 stream of {len(stream)} bytes") from error
+    _agree(size, (width - left, height - top, components))
+    precisions = {(part[0] & 0x7F) + 1 for part in parts}
+    precision = max(precisions)
+    tiles = -(-width // max(tile_width, 1)) * -(-height // max(tile_height, 1))
+    if len(precisions) > 1 or any(part[1:] != (1, 1) for part in parts) or tiles > 65535:
+        raise FilmError(Reason.CORRUPT, f"JPEG 2000 of {tiles} tiles, components {parts}")
+    if b"\xff\xd9" not in stream[-_END_BYTES:]:
+        raise FilmError(Reason.TRUNCATED, f"JPEG 2000 of {len(stream)} bytes without its end")
+    return _gdcm(stream, size, _JPEG_2000, precision)
+
+
+def _agree(size: FrameSize, stream: tuple[int, int, int]) -> None:
+    tags = (size.columns, size.rows, size.samples)
+    if tags != stream:
+        said = " x ".join(map(str, stream))
+        raise FilmError(
+            Reason.CORRUPT, f"tags say {' x '.join(map(str, tags))}, the stream says {said}"
+        )
+
+
+def _gdcm(stream: bytes, size: FrameSize, syntax: str, precision_bits: int) -> Samples:
+    if not 1 < precision_bits <= 16:
+        raise FilmError(Reason.UNSUPPORTED_PIXELS, f"compressed samples of {precision_bits} bits")
+    cell_bits = 8 if precision_bits <= 8 else 16
+    with memory_file() as file, native_messages() as messages:
+        file.write(_minimal_object(stream, size, syntax, cell_bits))
+        file.seek(0)
+        reader = gdcm.ImageReader()
+        reader.SetFileName(f"/dev/fd/{file.fileno()}")
+        text = reader.GetImage().GetBuffer() if reader.Read() else None
+    damage = messages.line_with("Corrupt", "Premature", "inconsistent", "truncated")
+    if text is None or damage is not None:
+        raise FilmError(Reason.CORRUPT, f"compressed pixel data: {damage or 'decoder refuses'}")
+    # GDCM hands bytes out as text in which each stray byte is a surrogate.
+    raw = text.encode("utf-8", "surrogateescape")
+    shape = (size.rows, size.columns) + ((size.samples,) if size.samples > 1 else ())
+    wanted = int(np.prod(shape)) * cell_bits // 8
+    if len(raw) != wanted:
+        raise FilmError(Reason.CORRUPT, f"{len(raw)} bytes came of a frame of {wanted}")
+    values = np.frombuffer(raw, np.uint8 if cell_bits == 8 else "<u2").reshape(shape)
+    return Samples(values, precision_bits)
+
+
+def _minimal_object(stream: bytes, size: FrameSize, syntax: str, cell_bits: int) -> bytes:
+    """Smallest object that GDCM reads: whole cells, unsigned, so that nothing is reinterpreted."""
+
+    def short(number: int, value: int) -> bytes:
+        return struct.pack("<HH2sHH", 0x28, number, b"US", 2, value)
+
+    def words(group: int, number: int, vr: bytes, value: str) -> bytes:
+        padded = value.encode() + (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+        return struct.pack("<HH2sH", group, number, vr, len(padded)) + padded
+
+    meta = struct.pack("<HH2sHI", 2, 1, b"OB", 0, 2) + b"\0\1"
+    meta += words(2, 2, b"UI", _OBJECT_CLASS) + words(2, 3, b"UI", "2.25.1")
+    meta += words(2, 0x10, b"UI", syntax) + words(2, 0x12, b"UI", "2.25.2")
+    tags = words(8, 0x16, b"UI", _OBJECT_CLASS) + words(8, 0x18, b"UI", "2.25.1")
+    tags += short(2, size.samples)
+    tags += words(0x28, 4, b"CS", "RGB" if size.samples > 1 else "MONOCHROME2")
+    if size.samples > 1:
+        tags += short(6, 0)
+    tags += short(0x10, size.rows) + short(0x11, size.columns)
+    tags += short(0x100, cell_bits) + short(0x101, cell_bits) + short(0x102, cell_bits - 1)
+    tags += short(0x103, 0)
+    even = stream + b"\0" * (len(stream) % 2)
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
+    pixels += struct.pack("<HHI", 0xFFFE, 0xE000, 0)
+    pixels += struct.pack("<HHI", 0xFFFE, 0xE000, len(even)) + even
+    pixels += struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    head = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(meta))
+    return b"\0" * 128 + b"DICM" + head + meta + tags + pixels
+
+
+def looks_like_rle(fragment: bytes) -> bool:
+    """Whether a fragment starts with an RLE header, as each RLE frame does."""
+    if len(fragment) < _RLE_HEADER_BYTES:
+        return False
+    count, first = struct.unpack_from("<2I", fragment)
+    return bool(1 <= count <= _RLE_MOST_SEGMENTS and first == _RLE_HEADER_BYTES)
+
+
+def decode_rle(stream: bytes, size: FrameSize) -> Samples:
+    """Decode an RLE frame: byte planes, most significant first, sample after sample.
+
+    Raises `FilmError` with ``truncated`` or ``corrupt``.
+    """
+    if len(stream) < _RLE_HEADER_BYTES:
+        raise FilmError(Reason.TRUNCATED, f"RLE frame of {len(stream)} bytes")
+    count, *offsets = struct.unpack_from("<16I", stream)
+    cell_bytes = size.allocated_bits // 8
+    if count != cell_bytes * size.samples or size.allocated_bits % 8:
+        raise FilmError(
+            Reason.CORRUPT,
+            f"RLE frame of {count} segments for {size.samples} x {size.allocated_bits} bits",
+        )
+    ends = [*offsets[1:count], len(stream)]
+    pixels = size.rows * size.columns
+    planes = np.empty((size.samples, cell_bytes, pixels), np.uint8)
+    for i in range(count):
+        start, end = offsets[i], min(ends[i], len(stream))
+        if not _RLE_HEADER_BYTES <= start <= end:
+            raise FilmError(Reason.CORRUPT, f"RLE segment {i} at {start} to {end}")
+        # Byte planes come most significant first, cells here are little endian.
+        planes[i // cell_bytes, cell_bytes - 1 - i % cell_bytes] = _unpack_bits(
+            stream[start:end], pixels
+        )
+    cells = np.ascontiguousarray(planes.transpose(2, 0, 1))
+    values = cells.view(f"<u{cell_bytes}").reshape(size.rows, size.columns, size.samples)
+    return Samples(values[:, :, 0] if size.samples == 1 else values, size.allocated_bits)
+
+
+def _unpack_bits(packed: bytes, wanted: int) -> npt.NDArray[np.uint8]:
+    out = bytearray()
+    at, end = 0, len(packed)
+    while len(out) < wanted and at < end:
+        head = packed[at]
+        if head < 128:
+            out += packed[at + 1 : at + 2 + head]
+            at += 2 + head
+        elif head > 128:
+            out += packed[at + 1 : at + 2] * (257 - head)
+            at += 2
+        else:
+            at += 1
+    if len(out) < wanted:
+        raise FilmError(Reason.TRUNCATED, f"RLE segment gives {len(out)} bytes of {wanted}")
+    return np.frombuffer(bytes(out[:wanted]), np.uint8)

@@ -1,0 +1,253 @@
+"""Whose film it is said to be: limb, side, view, age and keys from DICOM tags and file name.
+
+Room: imaging; pure functions over a data set and a string. The strongest source that speaks
+decides; sources that contradict one another are named, never settled.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from edge.imaging.tags import items, text
+from edge.imaging.words import limb_in, side_in, view_in
+from edge.model import Laterality, LateralitySource, Limb, StatedIdentity, View
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}\Z")
+_NAMED = re.compile(
+    r"(?:(?P<id>.*?\S)\s*[-_ ]\s*)?(?P<side>[LR])(?P<limb>[HF])", re.IGNORECASE | re.DOTALL
+)
+_SIDE_CODES = {
+    "7771000": Laterality.LEFT,
+    "24028007": Laterality.RIGHT,
+    "G-A101": Laterality.LEFT,
+    "G-A100": Laterality.RIGHT,
+}
+"""SNOMED CT and SRT codes; no code of one scheme is another's."""
+_LIMB_CODES = {
+    "85562004": Limb.HAND,
+    "7569003": Limb.HAND,
+    "T-D8700": Limb.HAND,
+    "T-D8800": Limb.HAND,
+    "56459004": Limb.FOOT,
+    "29707007": Limb.FOOT,
+    "T-D9700": Limb.FOOT,
+    "T-D9800": Limb.FOOT,
+}
+_VIEW_POSITIONS = {
+    "LL": View.LATERAL,
+    "RL": View.LATERAL,
+    "ML": View.LATERAL,
+    "LM": View.LATERAL,
+    "LLD": View.LATERAL,
+    "RLD": View.LATERAL,
+    "LLO": View.OBLIQUE,
+    "RLO": View.OBLIQUE,
+    "LAO": View.OBLIQUE,
+    "RAO": View.OBLIQUE,
+    "LPO": View.OBLIQUE,
+    "RPO": View.OBLIQUE,
+}
+_DESCRIPTIONS = (
+    "SeriesDescription",
+    "AcquisitionDeviceProcessingDescription",
+    "ProtocolName",
+    "PerformedProcedureStepDescription",
+    "StudyDescription",
+    "RequestedProcedureDescription",
+    "ImageComments",
+)
+_GLUED_PARTS = {
+    "LHAND": (Limb.HAND, Laterality.LEFT),
+    "RHAND": (Limb.HAND, Laterality.RIGHT),
+    "LFOOT": (Limb.FOOT, Laterality.LEFT),
+    "RFOOT": (Limb.FOOT, Laterality.RIGHT),
+}
+_DAYS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+_OLDEST_YEARS = 130
+
+
+@dataclass(frozen=True)
+class _Said:
+    """One source's word on side and limb."""
+
+    source: str
+    side: Laterality | None = None
+    limb: Limb | None = None
+
+
+@dataclass(frozen=True)
+class NamedFilm:
+    """What a file name of the form ``ID-LH`` says."""
+
+    id: str | None
+    side: Laterality
+    limb: Limb
+
+
+def name_says(file_name: str) -> NamedFilm | None:
+    """Read ``ID-LH``, ``ID_RH``, ``ID LF`` and the like; any other name says nothing."""
+    base = re.split(r"[/\\]", file_name)[-1]
+    found = _NAMED.fullmatch(_SUFFIX.sub("", base).strip())
+    if found is None:
+        return None
+    name = (found["id"] or "").strip(" -_")
+    # Names come in two Unicode forms and may hold bytes that are no text: keys must be plain text.
+    plain = unicodedata.normalize("NFC", name).encode("utf-8", "backslashreplace").decode()
+    return NamedFilm(
+        id=plain or None,
+        side=Laterality(found["side"].upper()),
+        limb=Limb.HAND if found["limb"].upper() == "H" else Limb.FOOT,
+    )
+
+
+def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
+    """Add what the file name says below what metadata say, and note where the two differ."""
+    named = name_says(file_name)
+    if named is None:
+        return stated
+    conflict = stated.conflict
+    if conflict is None and (
+        stated.laterality not in {None, named.side} or stated.limb not in {None, named.limb}
+    ):
+        conflict = f"{LateralitySource.DICOM}/{LateralitySource.FILENAME}"
+    added = replace(
+        stated,
+        conflict=conflict,
+        study_key=stated.study_key or named.id,
+        patient_key=stated.patient_key or named.id,
+    )
+    if stated.limb is None:
+        added = replace(added, limb=named.limb, limb_source=LateralitySource.FILENAME)
+    if stated.laterality is None:
+        added = replace(added, laterality=named.side, laterality_source=LateralitySource.FILENAME)
+    return added
+
+
+def dicom_says(data: Dataset) -> StatedIdentity:
+    """Read what a DICOM object's tags say, strongest tag first; never raises for their contents."""
+    said = _all_said(data)
+    side = next((s.side for s in said if s.side is not None), None)
+    limb = next((s.limb for s in said if s.limb is not None), None)
+    source = LateralitySource.DICOM
+    patient = text(data, "PatientID") or None
+    return StatedIdentity(
+        limb=limb,
+        limb_source=source if limb else None,
+        laterality=side,
+        laterality_source=source if side else None,
+        view=_view(data, limb),
+        age_years=_age_years(data),
+        conflict=_conflict(said),
+        study_key=_study_key(data, patient),
+        patient_key=patient,
+        burned_in_annotation=text(data, "BurnedInAnnotation").upper() == "YES",
+    )
+
+
+def _all_said(data: Dataset) -> list[_Said]:
+    shared = items(data, "SharedFunctionalGroupsSequence") + items(
+        data, "PerFrameFunctionalGroupsSequence"
+    )
+    frames = [data, *(a for s in shared for a in items(s, "FrameAnatomySequence"))]
+    regions = [r for frame in frames for r in items(frame, "AnatomicRegionSequence")]
+    said = [
+        _Said("ImageLaterality", _letter(text(data, "ImageLaterality"))),
+        _Said("Laterality", _letter(text(data, "Laterality"))),
+        *(_Said("FrameLaterality", _letter(text(f, "FrameLaterality"))) for f in frames),
+    ]
+    for region in regions:
+        meaning = text(region, "CodeMeaning")
+        modifiers = items(region, "AnatomicRegionModifierSequence")
+        sides = [_SIDE_CODES.get(_code(m)) or side_in(text(m, "CodeMeaning")) for m in modifiers]
+        side = next((s for s in sides if s is not None), None) or side_in(meaning)
+        limb = _LIMB_CODES.get(_code(region)) or limb_in(meaning)
+        said.append(_Said("AnatomicRegionSequence", side, limb))
+    part = text(data, "BodyPartExamined")
+    glued = _GLUED_PARTS.get(re.sub(r"[^A-Z]", "", part.upper()))
+    limb, side = glued or (limb_in(part), side_in(part))
+    said.append(_Said("BodyPartExamined", side, limb))
+    said.append(_Said("ViewPosition", side_in(text(data, "ViewPosition"))))
+    said += [
+        _Said(keyword, side_in(words), limb_in(words))
+        for keyword in _DESCRIPTIONS
+        if (words := text(data, keyword))
+    ]
+    return said
+
+
+def _letter(value: str) -> Laterality | None:
+    word = value.strip().upper()
+    if word in {"L", "R"}:
+        return Laterality(word)
+    return side_in(value)
+
+
+def _code(item: Dataset) -> str:
+    return text(item, "CodeValue").upper()
+
+
+def _conflict(said: list[_Said]) -> str | None:
+    first = next((s for s in said if s.side is not None), None)
+    if first is None:
+        return None
+    other = next((s for s in said if s.side not in {None, first.side}), None)
+    return f"{first.source}/{other.source}" if other is not None else None
+
+
+def _view(data: Dataset, limb: Limb | None) -> View:
+    position = text(data, "ViewPosition")
+    view = _VIEW_POSITIONS.get(position.upper(), view_in(position, limb))
+    if view is not View.UNKNOWN:
+        return view
+    for code in items(data, "ViewCodeSequence"):
+        view = view_in(text(code, "CodeMeaning"), limb)
+        if view is not View.UNKNOWN:
+            return view
+    return next(
+        (v for key in _DESCRIPTIONS if (v := view_in(text(data, key), limb)) is not View.UNKNOWN),
+        View.UNKNOWN,
+    )
+
+
+def _age_years(data: Dataset) -> float | None:
+    found = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", text(data, "PatientAge").upper())
+    if found is not None:
+        years = int(found[1]) * _DAYS[found[2] or "Y"]
+        # Consoles write 000Y for an age nobody typed in.
+        if 0 < years <= _OLDEST_YEARS:
+            return years
+    born, taken = _date(text(data, "PatientBirthDate")), _taken(data)
+    if born is None or taken is None:
+        return None
+    years = (taken - born).days / 365.25
+    return years if 0 <= years <= _OLDEST_YEARS else None
+
+
+def _taken(data: Dataset) -> date | None:
+    keywords = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
+    return next((day for key in keywords if (day := _date(text(data, key))) is not None), None)
+
+
+def _date(value: str) -> date | None:
+    found = re.match(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})", value)
+    if found is None:
+        return None
+    try:
+        return date(int(found[1]), int(found[2]), int(found[3]))
+    except ValueError:
+        return None
+
+
+def _study_key(data: Dataset, patient: str | None) -> str | None:
+    study = text(data, "StudyInstanceUID")
+    if study:
+        return study
+    day = _date(text(data, "StudyDate")) or _taken(data)
+    return f"{patient}/{day:%Y%m%d}" if patient and day else None

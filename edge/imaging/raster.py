@@ -1,0 +1,273 @@
+"""JPEG, PNG and BMP: the structure by our own readers, the samples by OpenCV.
+
+Room: imaging; bytes in, arrays out. OpenCV pads a film that ends early without a word, so the
+structure is walked to its end first, and sizes are judged before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edge.errors import FilmError, Reason
+from edge.imaging.picture import Picture, check_size, decode_with_opencv, grey_of
+from edge.imaging.tiff import exif_orientation
+
+if TYPE_CHECKING:
+    from edge.imaging.quiet import Messages
+
+# Inside scans JPEG stuffs 0xFF with 0x00, JPEG-LS with a byte under 0x80: neither is a marker.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+_MOST_SEGMENTS = 4000
+_MOST_SCANS = 100
+_SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+_FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+_BASELINE, _EXTENDED, _PROGRESSIVE, LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
+HUFFMAN_DCT_FRAMES = frozenset({_BASELINE, _EXTENDED, _PROGRESSIVE})
+
+
+@dataclass(frozen=True)
+class JpegHead:
+    """A JPEG's frame header, its orientation, and whether the stream reaches its end marker.
+
+    ``frame`` is the second byte of the frame's marker, e.g. 0xC0 for baseline.
+    """
+
+    frame: int
+    precision_bits: int
+    width: int
+    height: int
+    components: int
+    orientation: int
+    complete: bool
+
+    @property
+    def columns_rows_components(self) -> tuple[int, int, int]:
+        """Size in the order in which DICOM's tags are compared."""
+        return self.width, self.height, self.components
+
+
+def read_jpeg(data: bytes) -> JpegHead:
+    """Walk a JPEG's markers in bounded work.
+
+    Raises `FilmError` ``truncated`` when it ends before its frame header, ``corrupt`` when the
+    markers make no sense.
+    """
+    frame: tuple[int, int, int, int, int] | None = None
+    orientation, scans, complete, at = 1, 0, False, 2
+    for _ in range(_MOST_SEGMENTS):
+        found = _MARKER.search(data, at)
+        if found is None:
+            break
+        kind, at = found[1][0], found.end()
+        if kind == _EOI:
+            complete = scans > 0
+            break
+        if kind == _SOI:
+            continue
+        if at + 2 > len(data):
+            break
+        length = struct.unpack_from(">H", data, at)[0]
+        body, at = data[at + 2 : at + length], at + max(length, 2)
+        if at > len(data):
+            break
+        if kind in _FRAME_MARKERS:
+            if frame is not None or len(body) < 6:
+                raise FilmError(Reason.CORRUPT, "JPEG with a second or a short frame header")
+            precision, height, width, components = struct.unpack_from(">BHHB", body)
+            frame = kind, precision, width, height, components
+        elif kind == _SOS:
+            scans += 1
+        elif kind == _APP1 and body.startswith(b"Exif\0\0"):
+            orientation = exif_orientation(body[6:])
+        if scans > _MOST_SCANS:
+            break
+    else:
+        raise FilmError(Reason.CORRUPT, f"JPEG with over {_MOST_SEGMENTS} segments")
+    if scans > _MOST_SCANS:
+        raise FilmError(Reason.CORRUPT, f"JPEG with over {_MOST_SCANS} scans")
+    if frame is None:
+        raise FilmError(Reason.TRUNCATED, f"JPEG of {len(data)} bytes without a frame header")
+    return JpegHead(*frame, orientation, complete)
+
+
+def decode_jpeg(data: bytes, max_megapixels: float) -> Picture:
+    """Decode an 8-bit grey or colour JPEG, baseline or progressive, by its luminance.
+
+    Raises `FilmError` with ``truncated``, ``corrupt``, ``too_large``, ``too_small`` or
+    ``unsupported_pixels``.
+    """
+    head = read_jpeg(data)
+    check_size(head.width, head.height, max_megapixels)
+    if head.frame not in HUFFMAN_DCT_FRAMES or head.precision_bits != 8:
+        raise FilmError(
+            Reason.UNSUPPORTED_PIXELS,
+            f"JPEG process SOF{head.frame & 0x0F}, {head.precision_bits} bits",
+        )
+    if head.components not in {1, 3}:
+        raise FilmError(Reason.UNSUPPORTED_PIXELS, f"JPEG, {head.components} components (CMYK)")
+    if not head.complete:
+        raise FilmError(Reason.TRUNCATED, f"JPEG of {len(data)} bytes without its end marker")
+    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    image, messages = decode_with_opencv(data, flags, "JPEG")
+    jpeg_damage(messages)
+    return Picture(grey_of(image), head.orientation)
+
+
+def jpeg_damage(messages: Messages) -> None:
+    """Refuse a film whose decoder told of damage, though it gave a picture.
+
+    Raises `FilmError` with ``truncated`` or ``corrupt``.
+    """
+    short = messages.line_with("Premature end", "premature end")
+    if short is not None:
+        raise FilmError(Reason.TRUNCATED, f"JPEG: {short}")
+    damage = messages.line_with("Corrupt JPEG data")
+    if damage is not None:
+        raise FilmError(Reason.CORRUPT, f"JPEG: {damage}")
+
+
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+_MOST_CHUNKS = 100_000
+_INFLATED_STEP = 1 << 20
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+          (0, 1, 1, 2))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Png:
+    width: int
+    height: int
+    depth: int
+    colour: int
+    interlaced: bool
+    packed: tuple[bytes, ...]
+    significant_bits: int | None
+    orientation: int
+
+    @property
+    def inflated_bytes(self) -> int:
+        """Bytes of all filtered rows."""
+        bits = self.depth * _PNG_CHANNELS[self.colour]
+        passes = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        total = 0
+        for x, y, step_x, step_y in passes:
+            columns = max(0, -(-(self.width - x) // step_x))
+            rows = max(0, -(-(self.height - y) // step_y))
+            total += rows * (1 + -(-columns * bits // 8)) if columns else 0
+        return total
+
+
+def _read_png(data: bytes, max_megapixels: float) -> _Png:
+    at, packed, orientation, significant = 8, [], 1, None
+    header: tuple[int, ...] | None = None
+    for _ in range(_MOST_CHUNKS):
+        if at + 12 > len(data):
+            raise FilmError(Reason.TRUNCATED, f"PNG of {len(data)} bytes without its end chunk")
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body, end = data[at + 8 : at + 8 + length], at + 12 + length
+        if end > len(data):
+            raise FilmError(Reason.TRUNCATED, f"PNG chunk of {length} bytes passes the file's end")
+        critical = not kind[0] & 0x20
+        checksum = zlib.crc32(data[at + 4 : end - 4]).to_bytes(4, "big")
+        if critical and checksum != data[end - 4 : end]:
+            raise FilmError(Reason.CORRUPT, f"PNG chunk {kind!r}: checksum differs")
+        if header is None:
+            if kind != b"IHDR" or length != 13:
+                raise FilmError(Reason.CORRUPT, "PNG without its header")
+            header = struct.unpack(">IIBBBBB", body)
+            check_size(header[0], header[1], max_megapixels)
+        elif kind == b"IDAT":
+            packed.append(body)
+        elif kind == b"acTL":
+            raise FilmError(Reason.MULTI_FRAME, "animated PNG")
+        elif kind == b"eXIf":
+            orientation = exif_orientation(body)
+        elif kind == b"sBIT" and body:
+            significant = body[0]
+        elif kind == b"IEND":
+            break
+        at = end
+    else:
+        raise FilmError(Reason.CORRUPT, f"PNG with over {_MOST_CHUNKS} chunks")
+    if header is None:
+        raise FilmError(Reason.CORRUPT, "PNG without its header")
+    width, height, depth, colour, compression, filtering, interlace = header
+    if depth not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
+        raise FilmError(Reason.CORRUPT, f"PNG of colour type {colour}, {depth} bits")
+    return _Png(
+        width, height, depth, colour, bool(interlace), tuple(packed), significant, orientation
+    )
+
+
+def _check_inflated(png: _Png) -> None:
+    """Inflate a PNG's rows in small steps: OpenCV shows missing rows as black."""
+    inflate = zlib.decompressobj()
+    left = png.inflated_bytes
+    try:
+        for body in png.packed:
+            rest = body
+            while rest and left > 0:
+                left -= len(inflate.decompress(rest, _INFLATED_STEP))
+                rest = inflate.unconsumed_tail
+        while left > 0 and (more := inflate.decompress(b"", _INFLATED_STEP)):
+            left -= len(more)
+    except zlib.error as error:
+        raise FilmError(Reason.CORRUPT, f"PNG: {error}") from error
+    if left > 0:
+        raise FilmError(Reason.TRUNCATED, f"PNG lacks {left} bytes of {png.inflated_bytes}")
+
+
+def decode_png(data: bytes, max_megapixels: float) -> Picture:
+    """Decode a still PNG of any depth: grey, palette, colour, with or without alpha.
+
+    Raises `FilmError` with ``truncated``, ``corrupt``, ``too_large``, ``too_small`` or
+    ``multi_frame``.
+    """
+    png = _read_png(data, max_megapixels)
+    _check_inflated(png)
+    image, messages = decode_with_opencv(data, cv2.IMREAD_UNCHANGED, "PNG")
+    damage = messages.line_with("libpng error")
+    if damage is not None:
+        raise FilmError(Reason.CORRUPT, f"PNG: {damage}")
+    stated = (1 << png.significant_bits) - 1 if png.significant_bits else None
+    return Picture(grey_of(image, stated), png.orientation)
+
+
+_BMP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
+_BI_RGB, _BI_RLE8, _BI_RLE4, _BI_BITFIELDS = 0, 1, 2, 3
+
+
+def decode_bmp(data: bytes, max_megapixels: float) -> Picture:
+    """Decode a BMP: 1 to 32 bits, palette or colour, run-length coded or not.
+
+    Raises `FilmError` with ``truncated``, ``corrupt``, ``too_large``, ``too_small`` or
+    ``unsupported_format``.
+    """
+    if len(data) < 26:
+        raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes")
+    pixels_at, head_bytes = struct.unpack_from("<II", data, 10)
+    compression = _BI_RGB
+    if head_bytes == 12:
+        width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
+    else:
+        if len(data) < 34:
+            raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes")
+        width, height, _, depth, compression = struct.unpack_from("<iiHHI", data, 18)
+    check_size(width, abs(height), max_megapixels)
+    if compression > _BI_BITFIELDS or depth not in _BMP_DEPTHS:
+        raise FilmError(Reason.UNSUPPORTED_FORMAT, f"BMP, compression {compression}, {depth} bits")
+    if compression in {_BI_RGB, _BI_BITFIELDS}:
+        needed = pixels_at + (width * depth + 31) // 32 * 4 * abs(height)
+    else:
+        needed = pixels_at + struct.unpack_from("<I", data.ljust(38, b"\0"), 34)[0]
+    if len(data) < needed:
+        raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes, {needed} needed")
+    image, _ = decode_with_opencv(data, cv2.IMREAD_COLOR, "BMP")
+    return Picture(grey_of(image))

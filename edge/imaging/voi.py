@@ -1,0 +1,215 @@
+"""Stored values of a DICOM film to grey: modality step, window or table, polarity, padding.
+
+Room: imaging; pure functions over tags and arrays. Everything is one table over all values that
+the stored bits can hold, so a film of any size costs one look-up a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import FilmError, Reason
+from edge.imaging.picture import holding_bits
+from edge.imaging.tags import element, integer, items, number, numbers, text
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from edge.model import GreyImage
+
+_FULL_TABLE: Final = 65536
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GreyScale:
+    """Grey for every stored value.
+
+    ``table`` is uint8, indexed by the stored value minus ``lowest``; ``padding`` is the first
+    and last stored value that mean "no image here".
+    """
+
+    table: npt.NDArray[np.uint8]
+    lowest: int
+    padding: tuple[int, int] | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A look-up table of the standard: entries, the first input, full scale of the output."""
+
+    first: int
+    entries: npt.NDArray[np.uint16]
+    full_scale: int
+
+    def of(self, values: Values) -> Values:
+        """Entry of each value; inputs outside the table take its first or last entry."""
+        places = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1).astype(np.int64)
+        return np.asarray(self.entries[places], np.float64)
+
+
+def grey_scale(tags: Dataset, bits: int, *, signed: bool, inverted: bool) -> GreyScale:
+    """Build the table from stored values to 8-bit grey, bones bright.
+
+    Parameters
+    ----------
+    tags
+        The film's data set.
+    bits
+        Bits stored, at most 16.
+    signed
+        Whether stored values are two's complement.
+    inverted
+        Whether the lowest value is white (MONOCHROME1).
+    """
+    lowest = -(1 << (bits - 1)) if signed else 0
+    stored = np.arange(lowest, lowest + (1 << bits), dtype=np.int64)
+    padding = _padding(tags, signed=signed)
+    image = np.ones(len(stored), dtype=bool)
+    if padding is not None:
+        image = (stored < padding[0]) | (stored > padding[1])
+        if not image.any():
+            image[:] = True
+            padding = None
+    values = _modality(tags, stored, signed=signed)
+    shares, flags = _voi(tags, values, image, signed=signed)
+    if inverted:
+        shares = 1 - shares
+    shape = text(tags, "PresentationLUTShape").upper()
+    if (inverted and shape == "IDENTITY") or (not inverted and shape == "INVERSE"):
+        flags = (*flags, "presentation_lut_contradicts")
+    table = np.floor(np.clip(shares, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return GreyScale(table, lowest, padding, flags)
+
+
+def shade(stored: npt.NDArray[np.int32], scale: GreyScale) -> GreyImage:
+    """Look every stored value up; padding that touches the film's edge becomes black.
+
+    Padding values also occur inside films, as saturated bone: those keep their own grey.
+    """
+    grey = np.take(scale.table, stored - scale.lowest)
+    if scale.padding is not None:
+        low, high = scale.padding
+        padded = ((stored >= low) & (stored <= high)).astype(np.uint8)
+        if padded.any():
+            _, labels = cv2.connectedComponents(padded, connectivity=4)
+            rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+            outside = np.zeros(int(labels.max()) + 1, dtype=bool)
+            outside[rim] = True
+            outside[0] = False
+            grey[outside[labels]] = 0
+    return np.ascontiguousarray(grey)
+
+
+def palette_grey(tags: Dataset, bits: int) -> npt.NDArray[np.uint8]:
+    """Luminance of every index of a PALETTE COLOR film: [2 ** bits] uint8.
+
+    Raises `FilmError` ``corrupt`` when a palette is missing.
+    """
+    index = np.arange(1 << bits, dtype=np.float64)
+    total = np.zeros(len(index))
+    for name, weight in (("Red", 0.299), ("Green", 0.587), ("Blue", 0.114)):
+        key = f"{name}PaletteColorLookupTable"
+        table = _table(tags, f"{key}Descriptor", f"{key}Data", signed=False)
+        if table is None:
+            raise FilmError(Reason.CORRUPT, f"PALETTE COLOR without its {name.lower()} table")
+        total += weight * table.of(index) / table.full_scale
+    return np.floor(np.clip(total, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _padding(tags: Dataset, *, signed: bool) -> tuple[int, int] | None:
+    value = integer(tags, "PixelPaddingValue")
+    if value is None:
+        return None
+    limit = integer(tags, "PixelPaddingRangeLimit")
+    ends = [_as_stored(v, signed=signed) for v in (value, value if limit is None else limit)]
+    return min(ends), max(ends)
+
+
+def _as_stored(value: int, *, signed: bool) -> int:
+    """Read a 16-bit tag value with the sign of the pixels, whatever its VR said."""
+    value &= 0xFFFF
+    return value - 0x10000 if signed and value >= 0x8000 else value
+
+
+def _modality(tags: Dataset, stored: npt.NDArray[np.int64], *, signed: bool) -> Values:
+    for item in items(tags, "ModalityLUTSequence"):
+        table = _table(item, "LUTDescriptor", "LUTData", signed=signed)
+        if table is not None:
+            return table.of(stored.astype(np.float64))
+    slope, intercept = number(tags, "RescaleSlope"), number(tags, "RescaleIntercept")
+    return np.asarray(stored * (slope or 1.0) + (intercept or 0.0), np.float64)
+
+
+def _voi(
+    tags: Dataset, values: Values, image: npt.NDArray[np.bool_], *, signed: bool
+) -> tuple[Values, tuple[str, ...]]:
+    """Share of white, 0 to 1, for every value."""
+    signed_output = signed or bool(values.min() < 0)
+    for item in items(tags, "VOILUTSequence"):
+        table = _table(item, "LUTDescriptor", "LUTData", signed=signed_output)
+        if table is not None:
+            return table.of(values) / table.full_scale, ()
+    steps = np.abs(np.diff(values))
+    step = float(steps[steps > 0].min()) if (steps > 0).any() else 1.0
+    flags: tuple[str, ...] = ()
+    centres, widths = numbers(tags, "WindowCenter"), numbers(tags, "WindowWidth")
+    function = text(tags, "VOILUTFunction").upper().replace(" ", "_").replace("-", "_")
+    for centre, width in zip(centres, widths, strict=False):
+        # A window no wider than one step of the values shows two greys at most: no film is so.
+        if width > step:
+            return _window(values, centre, width, function), flags
+        flags = ("window_ignored",)
+    low, high = float(values[image].min()), float(values[image].max())
+    return (values - low) / ((high - low) or 1.0), flags
+
+
+def _window(values: Values, centre: float, width: float, function: str) -> Values:
+    if function.startswith("SIGMOID"):
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(-4 * (values - centre) / width)))
+    if function.endswith("EXACT") or width <= 1:
+        return np.clip((values - centre) / width + 0.5, 0, 1)
+    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def _table(item: Dataset, descriptor: str, data: str, *, signed: bool) -> _Table | None:
+    """Read a table, its data's word before its descriptor's; None when it holds nothing."""
+    given = numbers(item, descriptor)
+    entries = _entries(item, data, int(given[0]) if given else 0)
+    if entries is None:
+        return None
+    first = _as_stored(int(given[1]), signed=signed) if len(given) > 1 else 0
+    stated_bits = int(given[2]) if len(given) > 2 else 0
+    largest = int(entries.max())
+    bits = holding_bits(largest)
+    # One or two bits too many may be meant; more would blacken the film.
+    if stated_bits <= 16 and bits <= stated_bits < bits + 2:
+        bits = stated_bits
+    return _Table(first, entries, (1 << bits) - 1)
+
+
+def _entries(item: Dataset, keyword: str, stated: int) -> npt.NDArray[np.uint16] | None:
+    found = element(item, keyword)
+    if found is None or found.value is None:
+        return None
+    stated = stated % _FULL_TABLE or _FULL_TABLE
+    if isinstance(found.value, (bytes, bytearray)):
+        raw = bytes(found.value)
+        # 8-bit entries are packed two to a word; then there are as many bytes as entries.
+        if len(raw) - stated in {0, 1}:
+            entries = np.frombuffer(raw[:stated], np.uint8).astype(np.uint16)
+        else:
+            order = "<u2" if item.is_little_endian in {None, True} else ">u2"
+            entries = np.frombuffer(raw[: len(raw) // 2 * 2], order).astype(np.uint16)
+    else:
+        entries = np.array([int(v) & 0xFFFF for v in numbers(item, keyword)], np.uint16)
+        if stated > 2 and len(entries) == (stated + 1) // 2:
+            entries = entries.view(np.uint8)[:stated].astype(np.uint16)
+    return entries[:stated] if len(entries) > 0 else None

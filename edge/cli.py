@@ -238,6 +238,44 @@ def demo(
     raise typer.Exit(run_demo(out, typer.echo))
 
 
+train = typer.Typer(
+    help="Train the models (needs torch: pip install 'sharpedge[train]').", no_args_is_help=True
+)
+app.add_typer(train, name="train")
+
+
+@train.command(name="demo")
+def train_demo_command(
+    films: Annotated[
+        Path | None, typer.Option(help="Folder of FracAtlas films; without it, phantoms alone.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Checkpoints; the same folder resumes.")] = Path(
+        "runs"
+    ),
+    weights: Annotated[
+        Path | None, typer.Option(help="Where compact weights go; default: RUNS/weights.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
+) -> None:
+    """Train every demo model from nothing, resumable; prints an estimate first."""
+    try:
+        from training.demo_models import DemoRecipe, train_demo
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        _fail("training needs torch: pip install 'sharpedge[train]'", 2)
+    import json
+
+    import training
+
+    shipped = Path(training.__file__).parent / "labels" / "joints.csv"
+    target = weights or runs / "weights"
+    target.mkdir(parents=True, exist_ok=True)
+    figures = train_demo(films, labels or shipped, runs, target, DemoRecipe(), typer.echo)
+    typer.echo(json.dumps(figures, indent=1))
+    typer.echo(f"Figures on simulated films say nothing about patients. {NOTICE}")
+
+
 @app.command()
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of four films, after a warm-up.")] = 10,

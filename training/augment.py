@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.model import GreyImage, Points, Transform
 from edge.pipeline.shape import apply
 
 if TYPE_CHECKING:
+    from edge.model import GreyImage, Points, Transform
     from training.films import LabelledFilm
 
 QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
@@ -67,7 +67,7 @@ def random_exposure(image: GreyImage, rng: np.random.Generator) -> GreyImage:
     x = np.power(x, math.exp(rng.uniform(-0.7, 0.7)))
     x = (x - 0.5) * rng.uniform(0.6, 1.3) + 0.5 + rng.uniform(-0.12, 0.12)
     if rng.random() < 0.3:
-        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.4))
+        x = np.asarray(cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.4)))
     if rng.random() < 0.5:
         x += rng.standard_normal(x.shape, dtype=np.float32) * rng.uniform(0.005, 0.05)
     if rng.random() < 0.08:

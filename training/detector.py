@@ -11,8 +11,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,9 +20,14 @@ from torch import Tensor
 
 from edge.model import JointClass, Limb
 from training.augment import QUARTER_TURNS, detector_sample, warp
-from training.darknet import DarknetModule, decode, detection_loss
-from training.films import LabelledFilm, read_labelled, split
-from training.phantoms import PhantomShelf
+from training.checkpoint import load_checkpoint, save_checkpoint
+from training.darknet import DarknetModule, Section, decode, detection_loss
+from training.films import LabelledFilm, split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from training.phantoms import PhantomShelf
 
 
 @dataclass(frozen=True)
@@ -141,14 +145,17 @@ def non_maximum_suppression(boxes: np.ndarray, keep: int) -> np.ndarray:
 
 
 def train(
-    limb: Limb,
-    sections: list[tuple[str, dict[str, str]]],
+    sections: list[Section],
     run_dir: Path,
     films: list[LabelledFilm],
     shelf: PhantomShelf,
     recipe: DetectorRecipe,
+    start_from: Path | None = None,
 ) -> dict[str, Any]:
-    """Train until ``recipe.samples``; resumes from ``run_dir``; returns the last figures."""
+    """Train until ``recipe.samples``; resumes from ``run_dir``; returns the last figures.
+
+    ``start_from`` is another limb's finished checkpoint, whose weights a new run begins with.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     training, validation = split(films)
@@ -156,14 +163,14 @@ def train(
     average = DarknetModule(sections)
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=1e-3)
-    seen, spent_s = 0, 0.0
     latest = run_dir / "checkpoint.pt"
-    if latest.exists():
-        state = torch.load(latest, weights_only=True)
+    parts = {"model": model, "average": average, "optimiser": optimiser}
+    begins = not latest.exists()
+    seen, spent_s = load_checkpoint(latest, parts)
+    if begins and start_from is not None:
+        state = torch.load(start_from, weights_only=True)
         model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        seen, spent_s = state["seen"], state["spent_s"]
+        average.load_state_dict(state["model"])
     anchor, cell = layout(average.eval(), recipe.size_px)
     anchors = model.anchors()
     feed = Feed(training, shelf, recipe, recipe.seed + seen)
@@ -197,15 +204,7 @@ def train(
         losses.append(loss.item())
         if time.monotonic() - saved > recipe.checkpoint_every_s or seen >= recipe.samples:
             saved = time.monotonic()
-            state = {
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "seen": seen,
-                "spent_s": spent_s + saved - begun,
-            }
-            torch.save(state, latest.with_suffix(".new"))
-            latest.with_suffix(".new").replace(latest)
+            save_checkpoint(latest, parts, seen, spent_s + saved - begun)
             shelf.refresh()
             turns = QUARTER_TURNS if seen >= recipe.samples else (0.0,)
             figures = {
@@ -219,8 +218,3 @@ def train(
                 log.write(json.dumps(figures) + "\n")
             print(json.dumps(figures), flush=True)
     return figures
-
-
-def read_films(labels: Path, films_dir: Path, limb: Limb) -> list[LabelledFilm]:
-    """Labelled films of a limb, or none where the films are not there."""
-    return read_labelled(labels, films_dir, limb) if films_dir.is_dir() else []

@@ -27,12 +27,12 @@ class PhantomShelf:
 
     def __init__(self, folder: Path, limb: Limb) -> None:
         self._folder, self._limb = folder, limb
-        self._films: list[LabelledFilm] = []
+        self.films: list[LabelledFilm] = []
         self._lines = 0
         self.refresh()
 
     def __len__(self) -> int:
-        return len(self._films)
+        return len(self.films)
 
     def refresh(self) -> None:
         """Read what was put on the shelf since the last look."""
@@ -47,7 +47,7 @@ class PhantomShelf:
             pixels = cv2.imread(str(self._folder / row["file"]), cv2.IMREAD_GRAYSCALE)
             points = np.asarray(row["points"], dtype=np.float64)
             names = tuple(row["names"])
-            self._films.append(
+            self.films.append(
                 LabelledFilm(
                     film=row["file"],
                     limb=self._limb,
@@ -62,7 +62,7 @@ class PhantomShelf:
 
     def pick(self, rng: np.random.Generator) -> LabelledFilm:
         """One film at random."""
-        return self._films[int(rng.integers(len(self._films)))]
+        return self.films[int(rng.integers(len(self.films)))]
 
 
 def fill_shelf(folder: Path, limb: Limb, count: int, seed: int, longest_px: int = 700) -> None:

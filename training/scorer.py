@@ -7,6 +7,7 @@ is folded into its convolutions (14,714,688 weights, as published). Heads learn 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import queue
@@ -79,7 +80,7 @@ class FoldedTrunk(nn.Module):
         for i, width in enumerate(WIDTHS):
             conv = nn.Conv2d(previous, width, 3, padding=1)
             conv.weight.data = torch.from_numpy(arrays[f"trunk.conv{i}.weight"].copy())
-            conv.bias.data = torch.from_numpy(arrays[f"trunk.conv{i}.bias"].copy())  # type: ignore[union-attr]
+            conv.bias.data = torch.from_numpy(arrays[f"trunk.conv{i}.bias"].copy())
             self.convs.append(conv)
             previous = width
 
@@ -99,7 +100,7 @@ class Head(nn.Module):
     def __init__(self, outputs: int) -> None:
         super().__init__()
         sizes = (512, 512, 256, outputs)
-        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.bn = nn.ModuleList(nn.BatchNorm1d(b, eps=1e-3) for b in sizes[1:])
 
     def forward(self, features: Tensor) -> Tensor:
@@ -196,7 +197,10 @@ def read_crops(folder: Path, style: StyleName = "train", shards: slice = slice(N
     paths = sorted(folder.glob(f"crops-{style}-[0-9][0-9][0-9][0-9].npz"))[shards]
     loaded = [np.load(path) for path in paths]
     return Crops(
-        *(np.concatenate([part[key] for part in loaded]) for key in ("pixels", "limb", "erosion", "narrowing"))
+        *(
+            np.concatenate([part[key] for part in loaded])
+            for key in ("pixels", "limb", "erosion", "narrowing")
+        )
     )
 
 
@@ -210,7 +214,7 @@ def augment(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         )
         if rng.random() < 0.5:
             matrix = matrix @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1.0]])
-        matrix[:, 2] += rng.uniform(-2, 2, 2)
+        matrix = matrix + np.array([[0, 0, rng.uniform(-2, 2)], [0, 0, rng.uniform(-2, 2)]])
         turned = cv2.warpAffine(crop, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
         table = (np.arange(256) / 255) ** math.exp(rng.uniform(-0.4, 0.4)) * 255
         table = np.clip((table - 128) * rng.uniform(0.75, 1.2) + 128 + rng.uniform(-20, 20), 0, 255)
@@ -289,11 +293,15 @@ def train_trunk(
         share = seen / recipe.samples
         for group in optimiser.param_groups:
             warm = min(1.0, (seen + 1) / 3000)
-            group["lr"] = recipe.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+            group["lr"] = (
+                recipe.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+            )
         model.train()
         x = (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = model.loss(x.contiguous(memory_format=torch.channels_last), limb, erosion, narrowing)
+            loss = model.loss(
+                x.contiguous(memory_format=torch.channels_last), limb, erosion, narrowing
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -374,4 +382,3 @@ def train_head(features: Tensor, grades: Tensor, outputs: int, recipe: HeadRecip
             optimiser.step()
             schedule.step()
     return head.eval()
-

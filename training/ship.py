@@ -9,7 +9,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from edge import __version__
@@ -33,6 +32,8 @@ from training.unet import MultiScaleUNet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    import numpy as np
 
     from training.darknet import Section
 

@@ -172,8 +172,8 @@ def refined_outline(canvas: GreyImage, points: Points) -> GreyImage | None:
         return None
     bright = (rough & (smooth > ground + 0.18 * (tissue - ground))).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    bright = cv2.morphologyEx(cv2.morphologyEx(bright, cv2.MORPH_OPEN, kernel), cv2.MORPH_CLOSE, kernel)
-    _, labels = cv2.connectedComponents(bright)
+    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, kernel)
+    _, labels = cv2.connectedComponents(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel))
     rows, columns = points.round().astype(int)[:, 1], points.round().astype(int)[:, 0]
     inside = (rows >= 0) & (rows < canvas.shape[0]) & (columns >= 0) & (columns < canvas.shape[1])
     at_joints = labels[rows[inside], columns[inside]]
@@ -194,7 +194,8 @@ def mask_sample(
     height, width = example.canvas.shape
     angle, zoom = rng.uniform(-15, 15), float(np.exp(rng.uniform(-0.2, 0.2)))
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, zoom)
-    matrix[:, 2] += rng.uniform(-0.06, 0.06, 2) * (width, height)
+    shift = rng.uniform(-0.06, 0.06, 2) * (width, height)
+    matrix = matrix + np.array([[0, 0, shift[0]], [0, 0, shift[1]]])
     if rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]])
     canvas = cv2.warpAffine(example.canvas, matrix, (width, height))

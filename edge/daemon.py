@@ -27,7 +27,7 @@ from edge.delivery.identity import derived_key
 from edge.delivery.journal import Journal
 from edge.delivery.sender import Announcement, Sender
 from edge.delivery.store import JournalError, Store
-from edge.errors import ConfigError, Reason
+from edge.errors import ConfigError, Reason, place_of
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
 from edge.intake.quarantine import After, part_with, write_durably
@@ -69,7 +69,9 @@ def run(config: Config) -> int:
             return Appliance(config, root).run()
     except (ConfigError, JournalError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line an event
-        return EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - a traceback's text may name a patient
+        log.error("ended by a fault: %s", place_of(error))  # noqa: TRY400 - as above
+    return EXIT_FAILED
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from which the documentation and the tests are made. This module imports only `m
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 
 from edge.model import Status, StrEnum
@@ -189,3 +190,13 @@ class FilmError(EdgeError):
 
     def __reduce__(self) -> tuple[type[FilmError], tuple[Reason, str]]:
         return (FilmError, (self.reason, self.detail))
+
+
+def place_of(error: BaseException) -> str:
+    """Kind and place of a fault, without its text: that may hold a film's name or tags."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    last = frames[-1]
+    file = last.filename.rpartition("/")[2]
+    return f"{type(error).__name__} in {last.name}, {file}:{last.lineno}"

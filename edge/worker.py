@@ -16,16 +16,14 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import Field
 
 from edge.config import Config
-from edge.errors import REASONS, EdgeError, Reason
+from edge.errors import REASONS, EdgeError, Reason, place_of
 from edge.model import LimbResult, Record, StrEnum, Versions
 
 if TYPE_CHECKING:
@@ -179,7 +177,7 @@ def _score(scorer: Scorer, data: bytes, name: str, pipe: Connection) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - one film must not end the appliance
         # Not the exception's own text: it may hold what stood in the film's tags or name.
-        log.error("a fault in the software: %s", _place(error))  # noqa: TRY400
+        log.error("a fault in the software: %s", place_of(error))  # noqa: TRY400
         _say(pipe, Kind.OUTCOME, _internal(scorer.versions, name, error))
         pipe.send_bytes(b"")
         return
@@ -194,11 +192,6 @@ def _score(scorer: Scorer, data: bytes, name: str, pipe: Connection) -> None:
     _say(pipe, Kind.OUTCOME, outcome)
     for limb in film.limbs:
         pipe.send_bytes(limb.overlay_jpeg or b"")
-
-
-def _place(error: Exception) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name}:{frame.lineno}"
 
 
 def _internal(versions: Versions, name: str, error: Exception) -> Outcome:

@@ -49,6 +49,7 @@ from edge.delivery.link import (
 from edge.delivery.outbox import Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
 from edge.delivery.store import Store
+from edge.errors import place_of
 from edge.model import LimbResult, Record, Versions
 
 if TYPE_CHECKING:
@@ -217,6 +218,12 @@ class Sender:
         self._thread.join(within_s + 0.5)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 - told, and the daemon sees the thread's end
+            log.error("delivery ended by a fault: %s", place_of(error))  # noqa: TRY400
+
+    def _work(self) -> None:
         store = Store(self._journal, self._key)
         it = self._delivery
         self._outbox = Outbox(store, it.mode, it.receivers, it.resend_s)
@@ -442,7 +449,7 @@ class Sender:
                 if row.sendings == 0 and message.ledger.sent is not None:
                     self._latencies_ms.append((message.ledger.sent - message.ledger.closed) * 1e3)
         except (OSError, ValidationError) as error:
-            log.warning("job %d: message cannot be made: %s", row.job, error)
+            log.warning("job %d: message cannot be made: %s", row.job, place_of(error))
             self._set_aside(row, "unreadable")
             return False
         limit = self._limits.packet_limit

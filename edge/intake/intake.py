@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.errors import Reason
+from edge.errors import Reason, place_of
 from edge.intake.settle import Change, Closing, Patience, Ready, Settling, Signature
 from edge.intake.take import (
     ChangedError,
@@ -26,7 +26,7 @@ from edge.intake.take import (
     signature_of,
     take,
 )
-from edge.intake.watch import Folder, Inbox, Watch, WatchMode
+from edge.intake.watch import Folder, Inbox, Noticed, Watch, WatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -168,9 +168,8 @@ class Intake:
                         break
                     if self._settling.is_due(path, time.monotonic()):
                         self._look(path)
-        except Exception:
-            log.exception("the intake ended by a fault")
-            raise
+        except Exception as error:  # noqa: BLE001 - told, and the daemon sees the thread's end
+            log.error("the intake ended by a fault: %s", place_of(error))  # noqa: TRY400
         finally:
             self._watch.close()
 
@@ -179,8 +178,15 @@ class Intake:
         noticed, listing = self._inbox.take(timeout_s)
         for it in noticed:
             if self._folder.counts(it.path):
-                self._settling.note(it.path, it.change, it.at)
+                self._note(it)
         return listing
+
+    def _note(self, it: Noticed) -> None:
+        if it.touched and not _was_written(it.path):
+            change = Change.SEEN if it.closed is None else Change.CLOSED
+            self._settling.note(it.path, change, it.closed or it.at)
+        else:
+            self._settling.note(it.path, it.change, it.at)
 
     @property
     def _pause_s(self) -> float:
@@ -299,3 +305,12 @@ class Intake:
             self._known[ready.path] = ready.signature
             self._wake()
             return
+
+
+def _was_written(path: bytes) -> bool:
+    """Whether the latest change of a file was one of its contents: it sets both times at once."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return True
+    return found.st_mtime_ns == found.st_ctime_ns

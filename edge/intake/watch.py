@@ -12,10 +12,12 @@ import logging
 import os
 import threading
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from watchdog import events
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 from edge.intake.settle import Change, Closing
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
 log = logging.getLogger(__name__)
+
+_TELLS_ATTRIBUTES = hasattr(events, "FileAttribEvent")
+"""Before version 7 watchdog reports a change of attributes as one of contents."""
 
 NETWORK_TYPES = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"}
@@ -42,11 +47,17 @@ class WatchMode(StrEnum):
 
 
 class Noticed(NamedTuple):
-    """One event, with the time at which the handler got it."""
+    """One event, with the time at which the handler got it.
+
+    ``touched`` stands for a change that may have been one of attributes only; ``closed`` is the
+    close that came before it.
+    """
 
     path: bytes
     change: Change
     at: Closing
+    touched: bool = False
+    closed: Closing | None = None
 
 
 @dataclass
@@ -60,13 +71,17 @@ class Inbox:
     _listing: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def put(self, path: bytes, change: Change) -> None:
+    def put(self, path: bytes, change: Change, *, touched: bool = False) -> None:
         """Note an event; a later one of the same file replaces it, except a mere sighting."""
         at = Closing(time.monotonic(), time.time())
         with self._changed:
-            if change is Change.SEEN and path in self._files:
+            before = self._files.get(path)
+            if change is Change.SEEN and before is not None:
                 return
-            self._files[path] = Noticed(path, change, at)
+            closed = None
+            if touched and before is not None:
+                closed = before.at if before.change is Change.CLOSED else before.closed
+            self._files[path] = Noticed(path, change, at, touched, closed)
             self._changed.notify()
 
     def ask_listing(self) -> None:
@@ -104,7 +119,8 @@ class _Handler(FileSystemEventHandler):
         if event.event_type == "created":
             self._inbox.put(os.fsencode(event.src_path), Change.SEEN)
         elif event.event_type == "modified":
-            self._inbox.put(os.fsencode(event.src_path), Change.WRITTEN)
+            touched = not _TELLS_ATTRIBUTES
+            self._inbox.put(os.fsencode(event.src_path), Change.WRITTEN, touched=touched)
         elif event.event_type == "closed":
             self._inbox.put(os.fsencode(event.src_path), Change.CLOSED)
         elif event.event_type == "moved" and event.dest_path:
@@ -250,12 +266,17 @@ class Watch:
     def _alive(self) -> bool:
         if self._observer is None:
             return not self._native_wanted()
-        return self._observer.is_alive() and all(e.is_alive() for e in self._observer.emitters)
+        # Version 7 reads on one more thread, whose end neither of the others notices.
+        reader = getattr(self._observer, "_inotify_fd", None)
+        threads = [self._observer, *self._observer.emitters, *([reader] if reader else [])]
+        return all(thread.is_alive() for thread in threads)
 
     def _start(self) -> None:
         # Imported here: the module does not import where the C library has no inotify.
         from watchdog.observers.inotify import InotifyObserver  # noqa: PLC0415
 
+        # Its warnings hold the paths of folders, and turned into errors they end its thread.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
         try:
             observer = InotifyObserver(generate_full_events=True)
             observer.schedule(_Handler(self._inbox), str(self._folder), recursive=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -170,6 +171,16 @@ def test_a_rewritten_film_is_taken_again_and_a_mere_look_at_it_is_not(follow):
     assert len(films) == 1
     (drop / "a.jpg").write_bytes(film_bytes("other"))
     until(lambda: len(films) == 2, 5)
+
+
+def test_a_film_that_is_copied_with_its_times_is_taken_soon(follow, tmp_path):
+    drop, films, _ = follow()
+    for name, data in (("whole.jpg", WHOLE), ("cut.jpg", WHOLE[:-50])):
+        (tmp_path / name).write_bytes(data)
+        os.utime(tmp_path / name, (1e9, 1e9))
+        shutil.copy2(tmp_path / name, drop / name)
+        (drop / name).chmod(0o600)
+    until(lambda: len(films) == 2, 1.5)
 
 
 def test_the_kind_of_a_mount_is_told():

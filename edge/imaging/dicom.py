@@ -231,7 +231,7 @@ def _shaped(cells: npt.NDArray[Any], layout: _Layout) -> npt.NDArray[Any]:
     if layout.samples == 1 or cells.size == rows * columns:
         shape: tuple[int, ...] = (rows, columns)
     elif layout.planar:
-        return cells.reshape(layout.samples, rows, columns).transpose(1, 2, 0)
+        return np.moveaxis(cells.reshape(layout.samples, rows, columns), 0, 2)
     else:
         shape = (rows, columns, layout.samples)
-    return cells.reshape(shape)
+    return np.asarray(cells.reshape(shape))

@@ -62,10 +62,9 @@ class Page:
         code = _TYPE_CODES.get(entry.kind) if entry is not None else None
         if entry is None or code is None:
             return ()
-        layout = f"{self.order}{entry.count}{code}"
-        if entry.at + struct.calcsize(layout) > len(self.data):
+        if entry.at + entry.count * _TYPE_BYTES[entry.kind] > len(self.data):
             raise _Cut
-        return struct.unpack_from(layout, self.data, entry.at)
+        return struct.unpack_from(f"{self.order}{entry.count}{code}", self.data, entry.at)
 
     def number(self, tag: int, default: int) -> int:
         """First whole number of a tag, or the default."""
@@ -87,7 +86,7 @@ def _first_page_at(data: bytes) -> int:
 def _unpack(data: bytes, layout: str, at: int) -> int:
     try:
         return int(struct.unpack_from(layout, data, at)[0])
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise _Cut from error
 
 

@@ -206,7 +206,7 @@ def _entries(item: Dataset, keyword: str, stated: int) -> npt.NDArray[np.uint16]
         if len(raw) - stated in {0, 1}:
             entries = np.frombuffer(raw[:stated], np.uint8).astype(np.uint16)
         else:
-            order = "<u2" if item.is_little_endian in {None, True} else ">u2"
+            order = "<u2" if item.original_encoding[1] is not False else ">u2"
             entries = np.frombuffer(raw[: len(raw) // 2 * 2], order).astype(np.uint16)
     else:
         entries = np.array([int(v) & 0xFFFF for v in numbers(item, keyword)], np.uint16)

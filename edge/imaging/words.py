@@ -79,8 +79,9 @@ _WEAK_LEFT = frozenset({"l", "lt", "li", "lft"})
 _WEAK_RIGHT = frozenset({"r", "rt", "re", "rgt"})
 _FRENCH = frozenset({"main", "mains", "pied", "pieds", "mano", "pie"})
 _LATIN = frozenset({"mano", "piede", "hand", "fot", "fod", "mao"})
-_SIN = frozenset({"sin", "sx", "esq"})
-_DEX = frozenset({"dx", "dex", "dir"})
+_NORDIC = frozenset({"hand", "fot", "fod"})
+_SX = frozenset({"sx", "esq"})
+_DX = frozenset({"dx", "dex", "dir"})
 _BOTH = _words(
     "both bilateral bilat",
     "beide beider beidseits beidseitig beids bds bsts",
@@ -138,8 +139,10 @@ def side_in(text: str) -> Laterality | None:
             beside = before in _HAND | _FOOT or after in _HAND | _FOOT
             left |= beside and word in _WEAK_LEFT
             right |= beside and word in _WEAK_RIGHT
-            left |= (before in _FRENCH and word == "g") or (before in _LATIN and word in _SIN)
-            right |= (before in _FRENCH and word == "d") or (before in _LATIN and word in _DEX)
+            left |= (before in _FRENCH and word == "g") or (before in _LATIN and word in _SX)
+            right |= (before in _FRENCH and word == "d") or (before in _LATIN and word in _DX)
+            # In Spanish "sin" is "without".
+            left |= before in _NORDIC and word == "sin"
     if left == right:
         return None
     return Laterality.LEFT if left else Laterality.RIGHT

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from film_files import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    IMPLICIT_LITTLE,
+    RLE,
+    chunk,
+    dataset,
+    dicom,
+    encoded,
+    exif,
+    film,
+    jpeg,
+    png,
+    ramp,
+    rle_frame,
+    smooth,
+    table_item,
+    tiff,
+)
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydicom.sequence import Sequence
+
+from edge.errors import FilmError
+from edge.imaging.decode import decode_film
+from edge.model import Radiograph
+
+LIMIT_MEGAPIXELS = 0.05
+KINDS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"II+\0",
+         b"\0" * 128 + b"DICM", b"\x08\0\x05\0CS", b"\0\x08\0\x05")  # fmt: skip
+
+
+def _seeds():
+    small = ramp(64, 64)
+    sixteen = small.astype(np.uint16) * 16
+    done, stream = cv2.imencode(".jpg", smooth(64, 64))
+    assert done
+    tags = {
+        "WindowCenter": "2000", "WindowWidth": "900", "PatientAge": "060Y",
+        "VOILUTSequence": Sequence([table_item(np.arange(256))]), "ImageLaterality": "L",
+        "StudyDescription": "Hand links d.p.", "PixelPaddingValue": 0,
+    }  # fmt: skip
+    return (
+        jpeg(smooth(64, 64), 6),
+        encoded(".jpg", smooth(64, 64), cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        png(small, extra=chunk(b"eXIf", exif(5))),
+        encoded(".bmp", small),
+        tiff(small, tags={274: 6}),
+        tiff(sixteen, tile=32, deflate=True),
+        tiff(small, big=True, order=">"),
+        encoded(".tiff", small),
+        film(sixteen, bits=12, **tags),
+        film(sixteen, bits=12, syntax=IMPLICIT_LITTLE, **tags),
+        film(sixteen, bits=12, syntax=EXPLICIT_BIG),
+        film(sixteen, bits=12, syntax=DEFLATED),
+        dicom(dataset(sixteen, bits=12), [rle_frame(sixteen)], RLE),
+        dicom(dataset(smooth(64, 64)), [stream.tobytes()], "1.2.840.10008.1.2.4.50"),
+        dicom(dataset(sixteen, bits=12), sixteen.tobytes(), meta=False),
+    )
+
+
+SEEDS = _seeds()
+UNHURRIED = settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+def decoded_or_refused(data, name="film"):
+    """The one promise: a film within the budget, or `FilmError`."""
+    try:
+        film = decode_film(data, name, LIMIT_MEGAPIXELS)
+    except FilmError:
+        return
+    assert isinstance(film, Radiograph)
+    assert film.pixels.dtype == np.uint8
+    assert 64 * 64 <= film.pixels.size <= LIMIT_MEGAPIXELS * 1e6
+    assert sorted(film.pixels.shape) == sorted(film.stored_size)
+
+
+@UNHURRIED
+@given(st.sampled_from(KINDS), st.binary(max_size=400))
+def test_rubbish_behind_any_magic_number_is_refused(magic, rubbish):
+    decoded_or_refused(magic + rubbish)
+
+
+@UNHURRIED
+@given(st.binary(max_size=300), st.text(max_size=40))
+@example(b"\x08\0\x05\0CS\xff\xff", "\udcff-LH")
+def test_rubbish_is_refused_under_any_name(rubbish, name):
+    decoded_or_refused(rubbish, name)
+
+
+edits = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=8
+)
+
+
+@pytest.mark.parametrize("seed", range(len(SEEDS)))
+@settings(UNHURRIED, max_examples=60)
+@given(edits, st.floats(0.02, 1), st.booleans())
+def test_a_changed_film_is_decoded_or_refused(seed, edits, kept, at_head):
+    data = bytearray(SEEDS[seed])
+    for place, patch in edits:
+        # Half of the edits go where the lengths, sizes and kinds are.
+        at = int(place * min(len(data), 700 if at_head else len(data)))
+        data[at : at + len(patch)] = patch
+    decoded_or_refused(bytes(data[: int(len(data) * kept)]))
+
+
+@UNHURRIED
+@given(st.integers(0, len(SEEDS) - 1), st.integers(0, len(SEEDS) - 1), st.floats(0, 1))
+def test_two_films_spliced_are_decoded_or_refused(first, second, place):
+    one, other = SEEDS[first], SEEDS[second]
+    decoded_or_refused(one[: int(len(one) * place)] + other[int(len(other) * place) :])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.pipeline.contrast import equalise
 from edge.pipeline.detect import detect
 from edge.pipeline.identify import Identity, Prior, identify
 from edge.pipeline.shape import apply
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CROWDED = 1.4
 """More detections than this multiple of a limb's joints: there may be two limbs."""
+CONVINCING = 0.6
+"""With this merit nothing else needs to be tried."""
 WEAK_REACH = 0.3
 """A weak detection counts within this distance of its expected place, in template units."""
 
@@ -77,18 +80,45 @@ def name_detections(
     return None if identity is None else Sighting(limb, tuple(detections), identity)
 
 
+@dataclass(frozen=True)
+class FirstLook:
+    """What one detector saw on a whole film: no sighting, one, or two limbs told apart.
+
+    ``crowded`` says that there are joints for two limbs which could not be told apart.
+    """
+
+    sightings: tuple[Sighting, ...] = ()
+    crowded: bool = False
+
+    @property
+    def merit(self) -> float:
+        """Merit of the most convincing sighting, 0 without one."""
+        return max((sighting.merit for sighting in self.sightings), default=0.0)
+
+
 def first_look(
     engine: Engine, limb: Limb, film: GreyImage, settings: PipelineSettings
-) -> tuple[Sighting, ...]:
-    """Look for one kind of limb on a whole film; two sightings when two limbs lie on it."""
+) -> FirstLook:
+    """Look for one kind of limb on a whole film; a faint one is looked at with more contrast."""
+    look = _look_once(engine, limb, film, settings)
+    if look.merit >= CONVINCING:
+        return look
+    clear = equalise(film, settings.clahe_clip_limit, settings.clahe_grid)
+    return max(look, _look_once(engine, limb, clear, settings), key=lambda one: one.merit)
+
+
+def _look_once(
+    engine: Engine, limb: Limb, film: GreyImage, settings: PipelineSettings
+) -> FirstLook:
     found = detect(engine, limb, film, settings.first_look_confidence, settings.overlap_limit)
     expected = len(limb.joints)
-    if len(found) > CROWDED * expected:
+    crowded = len(found) > CROWDED * expected
+    if crowded:
         halves = [name_detections(limb, half[:expected]) for half in _two_groups(found)]
         if all(half is not None and half.identity.certain for half in halves):
-            return tuple(half for half in halves if half is not None)
+            return FirstLook(tuple(half for half in halves if half is not None))
     sighting = name_detections(limb, found[: expected + 2])
-    return () if sighting is None else (sighting,)
+    return FirstLook(() if sighting is None else (sighting,), crowded)
 
 
 def _two_groups(detections: Sequence[Detection]) -> tuple[list[Detection], list[Detection]]:

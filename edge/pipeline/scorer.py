@@ -28,13 +28,14 @@ from edge.model import (
 )
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse
-from edge.pipeline.look import Sighting, first_look
+from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look
 from edge.pipeline.shape import inverse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.engine.loader import EngineSet
+    from edge.model import GreyImage
     from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
@@ -143,22 +144,14 @@ class FilmScorer:
         size = (round(film.pixels.shape[1] * zoom), round(film.pixels.shape[0] * zoom))
         grow = np.diag([film.pixels.shape[1] / size[0], film.pixels.shape[0] / size[1], 1.0])
         small = warp(film.pixels, inverse(grow), size) if zoom < 1 else film.pixels
-        looks = {
-            limb: tuple(
-                _scaled(s, 1 / zoom)
-                for s in first_look(
-                    self._engines.require(Role.DETECT, limb), limb, small, self._settings
-                )
-            )
-            for limb in self._engines.limbs
-        }
-        merits = {limb: max((s.merit for s in found), default=0.0) for limb, found in looks.items()}
+        looks = self._looks(small, film.stated.limb)
+        best = max(looks, key=lambda limb: looks[limb].merit)
         stated = film.stated
-        best = max(merits, key=lambda limb: merits[limb])
         if stated.limb_source is LateralitySource.OPERATOR and stated.limb in looks:
             best = stated.limb
-        found = looks[best]
-        if not found or found[0].identity.n_named < LEAST_NAMED or merits[best] < LEAST_MERIT[best]:
+        look = looks[best]
+        found = tuple(_scaled(sighting, 1 / zoom) for sighting in look.sightings)
+        if not found or found[0].identity.n_named < LEAST_NAMED or look.merit < LEAST_MERIT[best]:
             raise FilmError(Reason.NOT_HAND_OR_FOOT)
         verdict = None
         if stated.conflict is not None:
@@ -169,7 +162,19 @@ class FilmScorer:
             verdict = Reason.OBLIQUE_VIEW
         elif stated.view is View.LATERAL:
             verdict = Reason.LATERAL_VIEW
+        elif look.crowded:
+            verdict = Reason.TWO_LIMBS
         return found, verdict
+
+    def _looks(self, film: GreyImage, stated: Limb | None) -> dict[Limb, FirstLook]:
+        """First look with each detector; the stated limb alone where it convinces."""
+        looks: dict[Limb, FirstLook] = {}
+        for limb in sorted(self._engines.limbs, key=lambda limb: limb is not stated):
+            engine = self._engines.require(Role.DETECT, limb)
+            looks[limb] = first_look(engine, limb, film, self._settings)
+            if limb is stated and looks[limb].merit >= CONVINCING:
+                break
+        return looks
 
     def _rejected(self, error: FilmError, file_name: str) -> LimbOutcome:
         return LimbOutcome(

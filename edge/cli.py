@@ -6,7 +6,7 @@ Exit statuses: 0 done (``score``: all scored), 1 failure, 2 wrong usage or confi
 
 from __future__ import annotations
 
-import sys
+import signal
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge.model import LimbResult
+    from edge.terminal import Progress
 
 NOTICE = "Research use only, not a medical device."
 
@@ -45,19 +44,19 @@ class Grades(str, Enum):
     real = "real"
 
 
-def _progress(label: str) -> Callable[[int, int], None]:
-    """A progress line on a terminal; nothing when piped."""
-    if not sys.stderr.isatty():
-        return lambda _done, _total: None
+class Looks(str, Enum):
+    """Family of looks: what is judged is never drawn like what models are trained on."""
 
-    def show(done: int, total: int) -> None:
-        width = 30
-        full = width * done // max(total, 1)
-        end = "\n" if done >= total else ""
-        sys.stderr.write(f"\r{label} [{'#' * full}{'.' * (width - full)}] {done}/{total}{end}")
-        sys.stderr.flush()
+    eval = "eval"
+    train = "train"
 
-    return show
+
+class Broker(str, Enum):
+    """Which broker the demo starts."""
+
+    auto = "auto"
+    mosquitto = "mosquitto"
+    amqtt = "amqtt"
 
 
 def _version(show: bool) -> None:
@@ -93,7 +92,7 @@ def run(
 @app.command()
 def score(
     paths: Annotated[list[Path], typer.Argument(help="Films, or folders of films.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per limb.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON line per limb.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for labelled pictures and masks.")
     ] = None,
@@ -108,32 +107,46 @@ def score(
     from edge.paths import built_engines
     from edge.pipeline.scorer import FilmScorer
     from edge.pipeline.settings import PipelineSettings
-    from edge.score_files import as_text, exit_status, films_in, score_files
+    from edge.score_files import (
+        as_json,
+        as_text,
+        exit_status,
+        films_in,
+        lacks_scorer,
+        score_files,
+    )
+    from edge.terminal import Progress, complain, say
 
     missing = [path for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         _fail(f"{missing[0]}: no such file or folder", 2)
+    films = list(films_in(paths, out))
+    if not films:
+        _fail("no film was found in what you named", 2)
     settings = PipelineSettings(accept_side_from_geometry=accept_side_from_geometry)
     scorer = FilmScorer(
         load_engines(engines or built_engines()), settings, want_masks=out is not None
     )
-    films = list(films_in(paths))
-    if not films:
-        _fail("no film was found in what you named", 2)
-    show = _progress("scoring")
+    show = Progress("scoring")
+    show(0, len(films))
     results: list[LimbResult] = []
+    faults = 0
     for scored in score_files(scorer, films, out, lambda done: show(done, len(films))):
         results += scored.results
-        if as_json:
+        show.clear()
+        if scored.fault is not None:
+            faults += 1
+            complain(f"{scored.path}: {scored.fault}")
+        elif json_lines:
             for result in scored.results:
-                typer.echo(result.model_dump_json())
+                say(as_json(result))
         else:
-            typer.echo(as_text(scored))
-            for picture in scored.pictures:
-                typer.echo(f"  {picture}")
-    if not as_json:
-        typer.echo(NOTICE)
-    raise typer.Exit(exit_status(results))
+            say("\n".join([as_text(scored), *(f"  {picture}" for picture in scored.pictures)]))
+    if not json_lines:
+        say(NOTICE)
+    if lacks_scorer(results):
+        _fail("joints have no grades: the scorers are not installed (mend: sharpedge export)", 1)
+    raise typer.Exit(1 if faults else exit_status(results))
 
 
 @app.command()
@@ -145,37 +158,39 @@ def export(
 ) -> None:
     """Write ONNX engines with passports from trained weights."""
     from edge.paths import built_engines, engines_home
+    from edge.terminal import Progress, complain, say
     from export.errors import ExportError
     from export.exporter import export_all, export_engine
 
     target = out or built_engines()
-    show = _progress("exporting")
+    show = Progress("exporting")
     failed = 0
-    if recipes:
-        for number, recipe in enumerate(recipes):
-            show(number, len(recipes))
-            try:
-                exported = export_engine(recipe, target)
-            except ExportError as error:
-                failed += 1
-                typer.echo(f"{recipe}: {error}", err=True)
-            else:
-                _print_engine(exported.engine, exported.sha256, exported.cached)
-        show(len(recipes), len(recipes))
-    else:
+
+    def tell(engine: Path, sha256: str, *, cached: bool) -> None:
+        show.clear()
+        say(f"{engine}  {sha256[:16]}  {'unchanged' if cached else 'built'}")
+
+    for number, recipe in enumerate(recipes or ()):
+        show(number, len(recipes or ()))
+        try:
+            done = export_engine(recipe, target)
+        except ExportError as error:
+            failed += 1
+            show.clear()
+            complain(str(error))
+        else:
+            tell(done.engine, done.sha256, cached=done.cached)
+    if not recipes:
         for outcome in export_all(engines_home(), target, lambda _n, i, total: show(i, total)):
             if outcome.exported is None:
                 failed += 1
-                typer.echo(f"{outcome.recipe}: {outcome.error}", err=True)
+                show.clear()
+                complain(str(outcome.error))
             else:
                 done = outcome.exported
-                _print_engine(done.engine, done.sha256, done.cached)
-    typer.echo(NOTICE)
+                tell(done.engine, done.sha256, cached=done.cached)
+    say(NOTICE)
     raise typer.Exit(1 if failed else 0)
-
-
-def _print_engine(path: Path, sha256: str, cached: bool) -> None:
-    typer.echo(f"{path}  {sha256[:16]}  {'unchanged' if cached else 'built'}")
 
 
 @app.command()
@@ -189,41 +204,55 @@ def phantom(
     grades: Annotated[
         Grades, typer.Option(help="flat: every grade as often; real: a cohort's marginals.")
     ] = Grades.real,
+    style: Annotated[
+        Looks, typer.Option(help="eval: looks for judging; train: the disjoint ones for training.")
+    ] = Looks.eval,
     borderline: Annotated[bool, typer.Option(help="Also draw joints between two grades.")] = False,
     check: Annotated[
-        bool, typer.Option(help="Measure phantoms against real films' numbers.")
+        bool,
+        typer.Option("--check", help="Measure phantoms against real films' numbers; 1: outside."),
     ] = False,
-    ceiling: Annotated[bool, typer.Option(help="Score of an ideal observer of the truth.")] = False,
+    ceiling: Annotated[
+        bool,
+        typer.Option("--ceiling", help="Grade with an ideal observer of the truth; 1: too low."),
+    ] = False,
 ) -> None:
     """Simulate a scanner: films with known truth."""
-    from edge.phantom.command import write_patients
+    from edge.terminal import Progress, say
 
     if check or ceiling:
-        raise typer.Exit(_phantom_tables(patients, seed, check=check, ceiling=ceiling))
+        raise typer.Exit(_phantom_tables(patients, seed, style, check=check, ceiling=ceiling))
     if out is None:
         _fail("name a folder with --out", 2)
-    show = _progress("drawing")
+    from edge.phantom.command import write_patients
+
     summary = write_patients(
-        out, patients, seed, image_format.value, grades.value, borderline=borderline, progress=show
+        out,
+        patients,
+        seed,
+        image_format.value,
+        grades.value,
+        style.value,
+        borderline=borderline,
+        progress=Progress("drawing"),
     )
-    typer.echo(f"{summary.films} films and {summary.truth.name} in {summary.out_dir}")
-    typer.echo(f"{summary.held} mirrored, {summary.graded_joints} graded joints. {NOTICE}")
+    say(f"{summary.films} films and {summary.truth.name} in {summary.out_dir}")
+    say(f"{summary.graded_joints} graded joints, {summary.held} films mirrored. {NOTICE}")
 
 
-def _phantom_tables(patients: int, seed: int, *, check: bool, ceiling: bool) -> int:
-    from edge.phantom import measure, observer
+def _phantom_tables(patients: int, seed: int, style: Looks, *, check: bool, ceiling: bool) -> int:
+    from edge.phantom.verdict import ceiling_table, check_table
+    from edge.terminal import say
 
-    passed = True
+    tables = []
     if check:
-        table = measure.check(4 * patients, seed)
-        passed &= all(row.inside for row in table)
-        for row in table:
-            typer.echo(str(row))
+        tables.append(check_table(4 * patients, seed, style.value))
     if ceiling:
-        for line in observer.ceiling(4 * patients, seed):
-            typer.echo(str(line))
-    typer.echo(f"Simulated films, no patients. {NOTICE}")
-    return 0 if passed else 1
+        tables.append(ceiling_table(4 * patients, seed, style.value))
+    for table in tables:
+        say("\n".join(table.lines))
+    say(f"Simulated films, no patients. {NOTICE}")
+    return 0 if all(table.passed for table in tables) else 1
 
 
 @app.command()
@@ -231,11 +260,15 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for what the demo leaves.")] = Path(
         "demo-out"
     ),
+    broker: Annotated[
+        Broker, typer.Option(help="auto: Mosquitto where it is installed, else the library amqtt.")
+    ] = Broker.auto,
 ) -> None:
     """Show the main job end to end with simulated films and a broker on this machine."""
     from edge.demo import run_demo
+    from edge.terminal import say
 
-    raise typer.Exit(run_demo(out, typer.echo))
+    raise typer.Exit(run_demo(out, say, broker.value))
 
 
 train = typer.Typer(
@@ -267,13 +300,14 @@ def train_demo_command(
     import json
 
     import training
+    from edge.terminal import say
 
     shipped = Path(training.__file__).parent / "labels" / "joints.csv"
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)
-    figures = train_demo(films, labels or shipped, runs, target, DemoRecipe(), typer.echo)
-    typer.echo(json.dumps(figures, indent=1))
-    typer.echo(f"Figures on simulated films say nothing about patients. {NOTICE}")
+    figures = train_demo(films, labels or shipped, runs, target, DemoRecipe(), say)
+    say(json.dumps(figures, indent=1))
+    say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 
 
 @app.command()
@@ -285,17 +319,18 @@ def bench(
 ) -> None:
     """Measure latency: each stage, and from file closed to message received."""
     from benchmarks.report import as_table, run_benchmarks, write_report
+    from edge.terminal import Progress, say
 
-    shows: dict[str, Callable[[int, int], None]] = {}
+    shows: dict[str, Progress] = {}
 
     def show(label: str, done: int, total: int) -> None:
-        shows.setdefault(label, _progress(label))(done, total)
+        shows.setdefault(label, Progress(label))(done, total)
 
     report = run_benchmarks(rounds, show)
-    typer.echo(as_table(report))
+    say(as_table(report))
     if out is not None:
         for path in write_report(report, out):
-            typer.echo(str(path))
+            say(str(path))
 
 
 @app.command(name="listen")
@@ -312,6 +347,7 @@ def listen_command(
 
     from edge.delivery.listen import listen
     from edge.delivery.settings import BrokerSettings
+    from edge.terminal import say
 
     for message in listen(BrokerSettings(host=host, port=port), topic=topic, receiver=receipt):
         body: object = None
@@ -324,28 +360,40 @@ def listen_command(
             "fault": message.fault,
             "message": body,
         }
-        typer.echo(json.dumps(line))
+        say(json.dumps(line))
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    typer.echo(f"sharpedge: {message}", err=True)
+    from edge.terminal import complain
+
+    complain(message)
     raise typer.Exit(status)
+
+
+def _terminated(_number: int, _frame: object) -> NoReturn:
+    # An exception, so that what a command has started is stopped on the way out.
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def main() -> None:
     """Entry point: expected errors become one line and an exit status."""
+    from edge.terminal import complain, prepare_streams
+
+    prepare_streams()
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
-    except BrokenPipeError:
-        sys.stderr.close()
+    except OSError as error:
+        complain(str(error))
         raise SystemExit(1) from None
     except Exception as error:
         from edge.errors import ConfigError, EdgeError
+        from export.errors import ExportError
 
-        if isinstance(error, EdgeError):
-            sys.stderr.write(f"sharpedge: {error}\n")
-            raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
-        raise
+        if not isinstance(error, EdgeError | ExportError):
+            raise
+        complain(str(error))
+        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,14 @@ from typing_extensions import Self
 from edge.delivery.contract import RejectMessage, ResultMessage, StateMessage, StudyMessage
 from edge.delivery.listen import Received, listen
 from edge.delivery.settings import BrokerSettings
-from edge.local_broker import LocalBroker, local_broker
+from edge.errors import NullReason
+from edge.local_broker import BrokerChoice, LocalBroker, local_broker
 from edge.model import DISCLAIMER, PARTIAL_SVH_NAME
 from edge.phantom.command import write_patients
+from edge.score_files import grade_word, limb_rows, limb_words, subtotal_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from edge.model import LimbResult, Subtotal
 
     Say = Callable[[str], None]
 
@@ -86,17 +87,26 @@ class Subscriber:
         return None
 
 
-def run_demo(out_dir: Path, say: Say) -> int:
-    """Run the demo; 0 when every film came back as it should and the daemon stopped cleanly."""
+def run_demo(out_dir: Path, say: Say, broker: BrokerChoice = "auto") -> int:
+    """Run the demo; 0 when every film came back as it should and the daemon stopped cleanly.
+
+    ``out_dir`` gets the films, the labelled pictures and the daemon's log; what an earlier demo
+    left there is replaced. Raises `edge.errors.EdgeError` where no broker can be started.
+    """
     films = out_dir / "films"
     drop = out_dir / "drop"
     for folder in (films, drop, out_dir / "state"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+    for old in out_dir.glob("*-labelled.jpg"):
+        old.unlink()
     say(f"sharpedge demo: {DISCLAIMER}. Simulated films, no patient.")
-    write_patients(films, 1, SEED, "jpeg", "real")
-    with local_broker() as broker, tempfile.TemporaryDirectory(prefix="sharpedge-demo-") as home:
-        return _with_broker(broker, films, drop, out_dir, Path(home), say)
+    write_patients(films, 1, SEED)
+    with (
+        local_broker(broker) as running,
+        tempfile.TemporaryDirectory(prefix="sharpedge-demo-") as home,
+    ):
+        return _with_broker(running, films, drop, out_dir, Path(home), say)
 
 
 def _with_broker(
@@ -104,8 +114,8 @@ def _with_broker(
 ) -> int:
     say(f"broker: {broker.name} on port {broker.port} of this machine")
     if not broker.speaks_mqtt5:
-        say("Mosquitto was not found: this broker speaks MQTT 3.1.1 only, so this shows the")
-        say("appliance's fallback (receipts on a topic, no message expiry).")
+        say("amqtt stands in for Mosquitto and speaks MQTT 3.1.1 only: this shows the appliance's")
+        say("fallback (no message expiry, no content type).")
     config = out_dir / "sharpedge.toml"
     config.write_text(
         "[site]\nname = 'demo'\nroom = 'xray-1'\ndevice = 'box-1'\n"
@@ -146,6 +156,16 @@ def state_of(message: Received) -> str | None:
     return str(message.message.state) if isinstance(message.message, StateMessage) else None
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What came back for one film; ``result`` is None where nothing did in time."""
+
+    result: ResultMessage | RejectMessage | None
+    received_unix_s: float
+    image: bytes | None
+    study: StudyMessage | None
+
+
 def _scenes(subscriber: Subscriber, films: Path, drop: Path, out_dir: Path, say: Say) -> bool:
     online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S)
     if online is None:
@@ -156,91 +176,104 @@ def _scenes(subscriber: Subscriber, films: Path, drop: Path, out_dir: Path, say:
     bad = films / BAD_NAME
     whole = dropped[0].read_bytes()
     bad.write_bytes(whole[: len(whole) * 2 // 3])
-    arrived = 0
-    study: StudyMessage | None = None
+    answers: list[_Answer] = []
+    pictures: list[Path] = []
     for film in [*dropped, bad]:
-        digest = hashlib.sha256(film.read_bytes()).hexdigest()
         say(f"the scanner writes {film.name}")
         shutil.copyfile(film, drop / film.name)
-        image: Received | None = None
-        result: ResultMessage | RejectMessage | None = None
-        end = time.monotonic() + FILM_S
-        received_unix_s = 0.0
-        while time.monotonic() < end and (
-            result is None or (isinstance(result, ResultMessage) and image is None)
-        ):
-            message = subscriber.wait_for(lambda _m: True, end - time.monotonic())
-            if message is None:
-                break
-            body = message.message
-            if isinstance(body, ResultMessage | RejectMessage) and body.film_sha256 == digest:
-                result, received_unix_s = body, message.received_unix_s
-            elif isinstance(body, StudyMessage):
-                study = body
-            elif message.kind == "image":
-                image = message
-        if result is None:
-            say(f"  no message within {FILM_S:.0f} s\n")
-            continue
-        arrived += _show(result, received_unix_s, image, film, out_dir, say)
+        answer = _await(subscriber, hashlib.sha256(film.read_bytes()).hexdigest())
+        answers.append(answer)
+        _show(answer, say)
+        if answer.image is not None:
+            pictures.append(out_dir / f"{film.stem}-labelled.jpg")
+            pictures[-1].write_bytes(answer.image)
     late = subscriber.wait_for(lambda m: isinstance(m.message, StudyMessage), 1)
+    studies = [answer.study for answer in answers if answer.study is not None]
     if late is not None and isinstance(late.message, StudyMessage):
-        study = late.message
-    if study is not None:
-        _show_study(study, say)
-    return arrived == len(dropped) + 1
+        studies.append(late.message)
+    if studies:
+        _show_study(studies[-1], say)
+    say("labelled images:" + "".join(f"\n  {picture}" for picture in pictures))
+    return _as_promised(answers, say)
 
 
-def _show(
-    result: ResultMessage | RejectMessage,
-    received_unix_s: float,
-    image: Received | None,
-    film: Path,
-    out_dir: Path,
-    say: Say,
-) -> bool:
+def _as_promised(answers: list[_Answer], say: Say) -> bool:
+    """Whether the whole films were scored and the broken one, the last, was rejected."""
+    results = [answer.result for answer in answers]
+    graded = [
+        joint.erosion is not None
+        for result in results
+        if isinstance(result, ResultMessage)
+        for joint in result.joints
+    ]
+    if any(
+        joint.erosion_reason == NullReason.NO_SCORER
+        for result in results
+        if result is not None
+        for joint in result.joints
+    ):
+        say("no grades: the scorers are not installed (mend: sharpedge export)")
+    return (
+        all(isinstance(result, ResultMessage) for result in results[:-1])
+        and isinstance(results[-1], RejectMessage)
+        and any(graded)
+    )
+
+
+def _await(subscriber: Subscriber, film_sha256: str) -> _Answer:
+    """Collect what the appliance says of one film: its result and its picture, or its reject."""
+    result: ResultMessage | RejectMessage | None = None
+    study: StudyMessage | None = None
+    images: dict[str | None, bytes] = {}
+    received_unix_s = 0.0
+    end = time.monotonic() + FILM_S
+    # A film on which nothing was found has no picture.
+    while result is None or (result.joints and result.id not in images):
+        message = subscriber.wait_for(lambda _m: True, end - time.monotonic())
+        if message is None:
+            break
+        body = message.message
+        if isinstance(body, ResultMessage | RejectMessage) and body.film_sha256 == film_sha256:
+            result, received_unix_s = body, message.received_unix_s
+        elif isinstance(body, StudyMessage):
+            study = body
+        elif message.kind == "image":
+            images[message.result_id] = message.payload
+    image = images.get(result.id) if result is not None else None
+    return _Answer(result, received_unix_s, image, study)
+
+
+def _show(answer: _Answer, say: Say) -> None:
+    result = answer.result
+    if result is None:
+        say(f"  no message within {FILM_S:.0f} s\n")
+        return
     if isinstance(result, RejectMessage):
         say(f"  {result.status}: {result.reason}; {result.advice}")
     else:
-        _show_joints(result, say)
+        say("\n".join(f"  {row}" for row in [limb_words(result), *limb_rows(result)]))
     ledger = result.ledger
-    stages = ", ".join(f"{name} {ms:.0f}" for name, ms in ledger.stage_ms.items())
-    say(f"  file closed to message received: {(received_unix_s - ledger.closed) * 1000:.0f} ms")
-    if stages:
-        say(f"    of which ({stages}) ms")
-    if image is not None:
-        picture = out_dir / f"{film.stem}-labelled.jpg"
-        picture.write_bytes(image.payload)
-        say(f"  labelled image: {picture}")
+    waited_ms = (answer.received_unix_s - ledger.closed) * 1000
+    say(f"  file closed to message received: {waited_ms:.0f} ms")
+    steps_s = {
+        "file complete": ledger.picked_up - ledger.closed,
+        "decoded, scored, journaled": ledger.queued - ledger.picked_up,
+        "sent and received": answer.received_unix_s - ledger.queued,
+    }
+    say("    ms: " + ", ".join(f"{name} {spent_s * 1000:.0f}" for name, spent_s in steps_s.items()))
+    if ledger.stage_ms:
+        stages = ", ".join(f"{name} {ms:.0f}" for name, ms in ledger.stage_ms.items())
+        say(f"    stages, ms: {stages}")
     say("")
-    return isinstance(result, RejectMessage) == (film.name == BAD_NAME)
-
-
-def _show_joints(result: LimbResult, say: Say) -> None:
-    side = {"L": "left", "R": "right"}.get(str(result.laterality), "?")
-    say(f"  {side} {result.limb}   joint  erosion  narrowing")
-    for joint in result.joints:
-        name = joint.name or f"{joint.name_candidate}?"
-        notes = ", ".join(part for part in (joint.erosion_reason, *joint.flags) if part is not None)
-        say(f"             {name:<6}{_cell(joint.erosion):>7}{_cell(joint.narrowing):>10}  {notes}")
-    if result.subtotals is not None:
-        say(f"  erosion {_sum(result.subtotals.erosion)}")
-        say(f"  narrowing {_sum(result.subtotals.narrowing)}")
 
 
 def _show_study(study: StudyMessage, say: Say) -> None:
     say(f"the patient's study, {study.status}")
-    say(f"  hands: erosion {_sum(study.hands.erosion)}, narrowing {_sum(study.hands.narrowing)}")
-    say(f"  feet: erosion {_sum(study.feet.erosion)}, narrowing {_sum(study.feet.narrowing)}")
-    say(f"  {PARTIAL_SVH_NAME}: {_sum(study.partial_svh)}")
-
-
-def _sum(subtotal: Subtotal) -> str:
-    return (
-        f"{_cell(subtotal.score)} of {subtotal.maximum} "
-        f"({subtotal.n_scored} of {subtotal.n_expected} scored)"
+    for name, part in (("hands", study.hands), ("feet", study.feet)):
+        say(f"  {name}: erosion {subtotal_words(part.erosion)}")
+        say(f"  {name}: narrowing {subtotal_words(part.narrowing)}")
+    whole = study.partial_svh
+    say(
+        f"  {PARTIAL_SVH_NAME}: {grade_word(whole.score)} "
+        f"({whole.n_scored} of {whole.n_expected} grades)"
     )
-
-
-def _cell(grade: int | None) -> str:
-    return "-" if grade is None else str(grade)

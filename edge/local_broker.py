@@ -15,14 +15,17 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BrokerChoice = Literal["auto", "mosquitto", "amqtt"]
 START_S = 15.0
+_TRIES = 3
+"""A port that was free may be taken by somebody else before the broker has it."""
 
 _AMQTT = """
 import asyncio, logging, sys, warnings
@@ -61,16 +64,28 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def local_broker() -> Iterator[LocalBroker]:
+def local_broker(choice: BrokerChoice = "auto") -> Iterator[LocalBroker]:
     """Run a broker while the block lasts.
 
-    Raises `EdgeError` when none can be started, with what to install.
+    ``auto`` takes Mosquitto where it is installed, else amqtt. Raises `EdgeError` when the broker
+    cannot be started, with what to install.
     """
-    port = _free_port()
+    binary = None if choice == "amqtt" else _mosquitto()
+    if choice == "mosquitto" and binary is None:
+        raise EdgeError("no mosquitto on this machine; install it, or take the broker amqtt")
     with tempfile.TemporaryDirectory(prefix="sharpedge-broker-") as folder:
-        binary = _mosquitto()
+        process, broker = _start(binary, Path(folder))
+        try:
+            yield broker
+        finally:
+            _stop(process)
+
+
+def _start(binary: str | None, folder: Path) -> tuple[subprocess.Popen[bytes], LocalBroker]:
+    for _ in range(_TRIES):
+        port = _free_port()
         if binary is not None:
-            config = Path(folder) / "mosquitto.conf"
+            config = folder / "mosquitto.conf"
             config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", "utf-8")
             command, broker = [binary, "-c", str(config)], LocalBroker("mosquitto", port, True)
         else:
@@ -79,27 +94,29 @@ def local_broker() -> Iterator[LocalBroker]:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        try:
-            _wait_until_open(process, broker)
-            yield broker
-        finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_until_open(process: subprocess.Popen[bytes], broker: LocalBroker) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", broker.port), 1):
-            return
-        time.sleep(0.05)
+        if _opens(process, port):
+            return process, broker
+        _stop(process)
     raise EdgeError(
         f"the broker {broker.name} did not start; install Mosquitto, or the library: "
         "pip install 'sharpedge[demo]'"
     )
+
+
+def _opens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether the broker takes connections; False once it has ended or its time is over."""
+    end = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

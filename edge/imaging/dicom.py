@@ -187,9 +187,7 @@ def _samples(opened: OpenedDicom, layout: _Layout) -> Samples:
     if native:
         raise FilmError(Reason.CORRUPT, f"{opened.syntax} without fragments")
     listed, fragments = fragments_of(opened)
-    rle = opened.syntax == RLE or (
-        opened.syntax is None and bool(fragments) and looks_like_rle(fragments[0])
-    )
+    rle = opened.syntax == RLE or (opened.syntax is None and looks_like_rle(fragments[0]))
     starts = sum(looks_like_rle(f) if rle else f.startswith(_NEW_FRAME) for f in fragments)
     if listed > 1 or starts > 1:
         raise FilmError(Reason.MULTI_FRAME, f"{max(listed, starts)} frames in the pixel data")

@@ -132,8 +132,12 @@ def _read_tags(
     stream = BytesIO(data)
     stream.seek(at)
     found: list[tuple[int, str, int]] = []
+    end = at
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
+        nonlocal end
+        if length != UNDEFINED_LENGTH:
+            end = max(end, stream.tell() + length)
         if tag not in {_FLOAT_PIXELS, _DOUBLE_PIXELS, _PIXEL_DATA}:
             return False
         found.append((int(tag), vr or "", length))
@@ -146,7 +150,7 @@ def _read_tags(
         reason = Reason.TRUNCATED if ended else Reason.CORRUPT
         raise FilmError(reason, f"DICOM tags: {type(error).__name__} at {stream.tell()}") from error
     if not found:
-        raise _without_pixels(data, tags, at)
+        raise _without_pixels(data, tags, end)
     tag, vr, length = found[-1]
     if tag != _PIXEL_DATA:
         raise FilmError(Reason.UNSUPPORTED_PIXELS, "float pixel data")
@@ -154,14 +158,8 @@ def _read_tags(
     return OpenedDicom(data, tags, syntax, little, flags, value_at, length, vr)
 
 
-def _without_pixels(data: bytes, tags: Dataset, at: int) -> FilmError:
+def _without_pixels(data: bytes, tags: Dataset, end: int) -> FilmError:
     """Tell an object that never had pixels from one that ends before them."""
-    end = at
-    for tag in tags.keys():  # noqa: SIM118 - iterating a data set converts every value
-        raw = tags.get_item(tag)
-        length, start = getattr(raw, "length", None), getattr(raw, "value_tell", None)
-        if length is not None and start is not None and length != UNDEFINED_LENGTH:
-            end = max(end, start + length)
     if not len(tags) or end > len(data) or 0 < len(data) - end < 8:
         return FilmError(Reason.TRUNCATED, f"DICOM of {len(data)} bytes ends before its pixels")
     return FilmError(Reason.NO_PIXELS, f"DICOM with {len(tags)} tags")
@@ -187,8 +185,8 @@ def fragments_of(opened: OpenedDicom) -> tuple[int, list[bytes]]:
             )
         items.append(data[at + 8 : at + 8 + length])
         at += 8 + length
-    if not items:
-        raise FilmError(Reason.TRUNCATED, "pixel data without a fragment")
-    if items[0].startswith((b"\xff\xd8", b"\xff\x4f")):
+    if items and items[0].startswith((b"\xff\xd8", b"\xff\x4f")):
         return 1, items
+    if len(items) < 2:
+        raise FilmError(Reason.TRUNCATED, "pixel data without a fragment")
     return len(items[0]) // 4, items[1:]

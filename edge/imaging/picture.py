@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LEAST_SIDE_PX = 64
 DEPTHS_BITS = (8, 10, 12, 14, 16)
-_DAMAGE = ("Corrupt JPEG data", "Premature end", "error", "Error")
+_DAMAGE = ("Corrupt JPEG data", "Premature end", "libpng error", "TIFF_Error")
 
 
 @dataclass(frozen=True, eq=False)

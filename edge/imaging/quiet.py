@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _STDERR = 2
 _KEPT_BYTES = 4096
+_STAMP = re.compile(r"^\[\s*\w+:\d+@[\d.]+\] global \S+ ")
 
 
 class Messages:
@@ -27,10 +29,10 @@ class Messages:
     text = ""
 
     def line_with(self, *words: str) -> str | None:
-        """First line that holds one of ``words``, without white space around it."""
+        """First line that holds one of ``words``, without OpenCV's stamp before it."""
         for line in self.text.splitlines():
             if any(word in line for word in words):
-                return line.strip()
+                return _STAMP.sub("", line).strip()
         return None
 
 

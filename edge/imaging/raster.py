@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
 _MOST_SEGMENTS = 4000
 _MOST_SCANS = 100
-_SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+_DHT, _SOI, _EOI, _SOS, _APP1 = 0xC4, 0xD8, 0xD9, 0xDA, 0xE1
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _BASELINE, _EXTENDED, _PROGRESSIVE, LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
 HUFFMAN_DCT_FRAMES = frozenset({_BASELINE, _EXTENDED, _PROGRESSIVE})
@@ -60,11 +60,15 @@ def read_jpeg(data: bytes) -> JpegHead:
     """
     frame: tuple[int, int, int, int, int] | None = None
     orientation, scans, complete, at = 1, 0, False, 2
+    in_scan, tables = False, set[int]()
     for _ in range(_MOST_SEGMENTS):
         found = _MARKER.search(data, at)
         if found is None:
             break
+        if not in_scan and data[at : found.start()].strip(b"\xff"):
+            raise FilmError(Reason.CORRUPT, f"JPEG with stray bytes between segments at {at}")
         kind, at = found[1][0], found.end()
+        in_scan = kind == _SOS
         if kind == _EOI:
             complete = scans > 0
             break
@@ -81,8 +85,13 @@ def read_jpeg(data: bytes) -> JpegHead:
                 raise FilmError(Reason.CORRUPT, "JPEG with a second or a short frame header")
             precision, height, width, components = struct.unpack_from(">BHHB", body)
             frame = kind, precision, width, height, components
+        elif kind == _DHT:
+            tables |= _huffman_tables(body)
         elif kind == _SOS:
             scans += 1
+            # GDCM ends the process over a lossless scan whose table was never sent.
+            if frame is not None and frame[0] == LOSSLESS_FRAME and not _has_tables(body, tables):
+                raise FilmError(Reason.CORRUPT, "lossless JPEG scan without its Huffman table")
         elif kind == _APP1 and body.startswith(b"Exif\0\0"):
             orientation = exif_orientation(body[6:])
         if scans > _MOST_SCANS:
@@ -94,6 +103,25 @@ def read_jpeg(data: bytes) -> JpegHead:
     if frame is None:
         raise FilmError(Reason.TRUNCATED, f"JPEG of {len(data)} bytes without a frame header")
     return JpegHead(*frame, orientation, complete)
+
+
+def _huffman_tables(body: bytes) -> set[int]:
+    """Class and number (one byte) of every table that a segment defines in full."""
+    tables, at = set[int](), 0
+    while at + 17 <= len(body):
+        symbols = sum(body[at + 1 : at + 17])
+        if at + 17 + symbols > len(body) or not symbols:
+            break
+        tables.add(body[at])
+        at += 17 + symbols
+    return tables
+
+
+def _has_tables(scan: bytes, tables: set[int]) -> bool:
+    components = scan[0] if scan else 0
+    return 0 < components <= (len(scan) - 4) // 2 and all(
+        scan[2 + 2 * i] >> 4 in tables for i in range(components)
+    )
 
 
 def decode_jpeg(data: bytes, max_megapixels: float) -> Picture:

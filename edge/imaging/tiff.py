@@ -30,8 +30,9 @@ TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 SAMPLE_FORMAT = 339
 
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946})
-_WHITE_IS_ZERO, _CMYK = 0, 5
+_WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
 _PHOTOMETRICS = frozenset({0, 1, 2, 3, 6})
+_PACKED_BITS = frozenset({10, 12, 14})
 
 
 class _Cut(Exception):  # noqa: N818 - a signal inside this module, never seen outside
@@ -154,7 +155,12 @@ def _decode(data: bytes, max_megapixels: float) -> Picture:
         raise FilmError(Reason.CORRUPT, f"TIFF of {width} x {height} pixels came as {image.shape}")
     # OpenCV has already laid an alpha plane over black.
     opaque = image[:, :, :3] if image.ndim == 3 else image
-    grey = grey_of(opaque, page.number(MAX_SAMPLE, 0) or None)
+    bits = page.number(BITS, 1)
+    stated = page.number(MAX_SAMPLE, 0) or None
+    if bits in _PACKED_BITS:
+        # OpenCV has already moved samples of 10 to 14 bits to the top of 16.
+        stated = ((1 << bits) - 1) << (16 - bits)
+    grey = grey_of(opaque, stated)
     if page.number(PHOTOMETRIC, 1) == _WHITE_IS_ZERO and image.dtype == np.uint16:
         grey = 255 - grey
     return Picture(grey, _orientation(page))
@@ -183,7 +189,8 @@ def _check_samples(page: Page) -> None:
         names = {2: "signed", 3: "float", 5: "complex", 6: "complex float"}
         named = ", ".join(sorted(names.get(f, str(f)) for f in formats))
         raise FilmError(Reason.UNSUPPORTED_PIXELS, f"TIFF, {named} samples of {bits[0]} bits")
-    if len(set(bits)) > 1 or bits[0] not in {1, 2, 4, 8, 10, 12, 14, 16}:
+    readable = {4, 8} if photometric == _PALETTE else {1, 8, 10, 12, 14, 16}
+    if len(set(bits)) > 1 or bits[0] not in readable:
         raise FilmError(Reason.UNSUPPORTED_PIXELS, f"TIFF, samples of {bits} bits")
     compression = page.number(COMPRESSION, 1)
     if compression not in _COMPRESSIONS:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ from pydicom.sequence import Sequence
 from edge.errors import FilmError, Reason
 from edge.imaging.decode import decode_film
 
+STREAMS = Path(__file__).parent / "streams"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 
 
@@ -281,6 +283,32 @@ def test_signed_samples_are_extended_from_their_own_sign_bit():
     as_rle = decode(dicom(dataset(cells, bits=12, PixelRepresentation=1), [rle_frame(cells)], RLE))
     for decoded in (native, as_rle):
         assert same(decoded.pixels, share(signed, -2048, 2047))
+
+
+@pytest.mark.parametrize("form", ["jpll", "jls", "j2k"])
+@pytest.mark.parametrize("cells", ["s12", "u16", "u8", "s8"])
+def test_compressed_cells_of_every_width_and_sign_are_exact(form, cells):
+    data = (STREAMS / f"{form}_{cells}.dcm").read_bytes()
+    bits, signed = int(cells[1:]), cells[0] == "s"
+    stored = ramp(64, 64).astype(int) * 16
+    stored[0, 1] = 4095
+    stored = {8: stored // 16, 12: stored, 16: stored * 16 + 7}[bits]
+    # Signed films were stored shifted down by half their range: the grey is the same.
+    assert data.count(struct.pack("<HH2sHH", 0x28, 0x103, b"US", 2, signed)) == 1
+    assert same(decode(data).pixels, share(stored, 0, (1 << bits) - 1))
+
+
+@pytest.mark.parametrize("form", ["jpll", "jls", "j2k"])
+def test_compressed_streams_cut_anywhere_are_refused(form):
+    data = (STREAMS / f"{form}_s12.dcm").read_bytes()
+    for part in range(10, 100):
+        cut = data[: max(len(data) * part // 100, 140)]
+        assert reason_of(cut) in {Reason.TRUNCATED, Reason.NO_PIXELS}
+
+
+def test_a_lossless_scan_without_its_huffman_table_is_refused():
+    data = (STREAMS / "jpll_u8.dcm").read_bytes()
+    assert reason_of(data.replace(b"\xff\xc4\0", b"\xff\xfe\0", 1)) is Reason.CORRUPT
 
 
 def test_one_bit_objects_decode():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -30,6 +32,7 @@ from edge.errors import FilmError
 from edge.imaging.decode import decode_film
 from edge.model import Radiograph
 
+STREAMS = Path(__file__).parent / "streams"
 LIMIT_MEGAPIXELS = 0.05
 KINDS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"II+\0",
          b"\0" * 128 + b"DICM", b"\x08\0\x05\0CS", b"\0\x08\0\x05")  # fmt: skip
@@ -61,6 +64,7 @@ def _seeds():
         dicom(dataset(sixteen, bits=12), [rle_frame(sixteen)], RLE),
         dicom(dataset(smooth(64, 64)), [stream.tobytes()], "1.2.840.10008.1.2.4.50"),
         dicom(dataset(sixteen, bits=12), sixteen.tobytes(), meta=False),
+        *(path.read_bytes() for path in sorted(STREAMS.glob("*_s12.dcm"))),
     )
 
 

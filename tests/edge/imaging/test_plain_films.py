@@ -120,6 +120,21 @@ def test_one_bit_films_are_black_and_white():
     assert np.array_equal(decode(white_is_zero).pixels, image * np.uint8(255))
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_tiff_samples_packed_without_gaps_decode(bits):
+    image = ramp().astype(np.uint16)
+    places = np.arange(bits - 1, -1, -1)
+    packed = np.packbits((image[:, :, None] >> places & 1).reshape(70, -1).astype(np.uint8), axis=1)
+    film = decode(tiff(packed, tags={256: 90}, bits=bits))
+    assert np.abs(film.pixels - scaled(image, (1 << bits) - 1)).max() <= 1
+
+
+def test_four_bit_grey_tiff_is_refused_by_its_bits():
+    with pytest.raises(FilmError, match="4") as caught:
+        decode(tiff(ramp(70, 45), tags={256: 90}, bits=4))
+    assert caught.value.reason is Reason.UNSUPPORTED_PIXELS
+
+
 def test_palette_colours_become_their_luminance():
     palette = np.random.default_rng(1).integers(0, 256, (256, 3), np.uint8)
     index = ramp()

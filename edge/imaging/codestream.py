@@ -128,7 +128,7 @@ def _gdcm(stream: bytes, size: FrameSize, syntax: str, precision_bits: int) -> S
         reader = gdcm.ImageReader()
         reader.SetFileName(f"/dev/fd/{file.fileno()}")
         text = reader.GetImage().GetBuffer() if reader.Read() else None
-    damage = messages.line_with("Corrupt", "Premature", "inconsistent", "truncated")
+    damage = messages.line_with("Corrupt JPEG data", "Premature end", "inconsistent with stream")
     if text is None or damage is not None:
         raise FilmError(Reason.CORRUPT, f"compressed pixel data: {damage or 'decoder refuses'}")
     # GDCM hands bytes out as text in which each stray byte is a surrogate.

@@ -148,7 +148,7 @@ def _decode(data: bytes, max_megapixels: float) -> Picture:
     if turn_tag is not None and turn_tag.kind in _TYPE_CODES and page.numbers(ORIENTATION):
         struct.pack_into(page.order + _TYPE_CODES[turn_tag.kind], plain, turn_tag.at, 1)
     image, messages = decode_with_opencv(bytes(plain), cv2.IMREAD_UNCHANGED, "TIFF")
-    damage = messages.line_with("error", "Error", "ERROR", "Not enough data", "Read error")
+    damage = messages.line_with("TIFF_Error")
     if damage is not None:
         raise FilmError(Reason.CORRUPT, f"TIFF: {damage}")
     if image.shape[:2] != (height, width):

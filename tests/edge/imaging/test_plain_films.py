@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
+import threading
 
 import cv2
 import numpy as np
@@ -307,3 +309,29 @@ def test_real_films_that_end_early_are_truncated_and_whole_ones_decode():
         data = path.read_bytes()
         want = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
         assert np.array_equal(decode(data, path.name).pixels, want)
+
+
+def test_damage_that_opencv_only_mentions_is_corrupt():
+    data = bytearray(tiff(ramp(), deflate=True))
+    packed_at = 8
+    data[packed_at + 200] ^= 0xFF
+    assert reason_of(bytes(data)) is Reason.CORRUPT
+
+
+def test_words_of_other_threads_are_not_taken_for_damage():
+    noise = "scoring TIFF_error/Premature-LH.tif: corrupt? error?\n"
+    stop = threading.Event()
+
+    def chatter():
+        while not stop.is_set():
+            os.write(2, noise.encode())
+
+    thread = threading.Thread(target=chatter)
+    thread.start()
+    try:
+        for _ in range(20):
+            assert np.array_equal(decode(tiff(ramp())).pixels, ramp())
+            assert decode(jpeg(smooth())).pixels.shape == (80, 112)
+    finally:
+        stop.set()
+        thread.join()

@@ -1,20 +1,21 @@
-# The two commands of the README, and their smaller parts. Needs git, make and Python 3.10 or newer.
-PYTHON ?= python3
+# The two commands of the README, and their smaller parts. Needs git, make and Python 3.10 or newer;
+# PYTHON=... names one that is not python3.
+PYTHON ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check --quiet
+export PYTHON
 
-.PHONY: demo test test-train lint clean
+# One after the other: they share the environment and the built engines.
+.NOTPARALLEL:
+.PHONY: demo test test-train lint docs clean
 
-$(VENV)/.demo: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e '.[demo]'
-	touch $@
+$(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
+	.ci/venv $(VENV) demo
+	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e '.[demo,dev]'
-	touch $@
+$(VENV)/.dev: pyproject.toml constraints.txt .ci/venv
+	.ci/venv $(VENV) demo,dev
+	@touch $@
 
 # Sets up, then shows the main job end to end: films dropped in a folder become scores on MQTT.
 demo: $(VENV)/.demo
@@ -26,15 +27,20 @@ test: $(VENV)/.dev
 	$(BIN)/sharpedge export
 	$(BIN)/python -m pytest -m 'not training'
 
-# The training package's tests; installs torch where a CPU wheel is to be had.
+# The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev
-	$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install torch==2.13.0
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip --quiet install torch==2.13.0
+	$(BIN)/sharpedge export
 	$(BIN)/python -m pytest -m training
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Writes docs/ anew from the code that it describes.
+docs: $(VENV)/.dev
+	$(BIN)/python -m edge.docs docs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-out engines/built

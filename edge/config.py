@@ -39,9 +39,9 @@ class SiteSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = "site"
-    room: str = "room"
-    device: str = "device"
+    name: str = Field(default="site", description="first word of every topic; no patient data")
+    room: str = Field(default="room", description="second word of every topic")
+    device: str = Field(default="device", description="third word of every topic")
 
     @field_validator("name", "room", "device")
     @classmethod

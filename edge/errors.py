@@ -62,6 +62,14 @@ class NullReason(StrEnum):
     NO_SCORER = "no_scorer"
 
 
+RESERVED = frozenset({Reason.TWO_LIMBS, Reason.CAST})
+"""Codes of the contract that no check of this version gives: a subscriber must know them."""
+NULL_RESERVED = frozenset(
+    {NullReason.IMPLANT, NullReason.OCCLUDED, NullReason.LOW_CONFIDENCE, NullReason.IMMATURE}
+)
+"""The same for joints."""
+
+
 @dataclass(frozen=True)
 class ReasonText:
     """What one reason code means and what to do about it."""
@@ -152,6 +160,21 @@ REASONS: dict[Reason, ReasonText] = {
         "find out which name is right, then release or dismiss the film",
     ),
 }
+
+
+NULL_REASONS: dict[NullReason, str] = {
+    NullReason.ABSENT: "the joint was not found where the others say that it must lie",
+    NullReason.IMPLANT: "the joint is replaced or fused by metal",
+    NullReason.OUT_OF_FIELD: "the joint lies outside the film",
+    NullReason.OCCLUDED: "something covers the joint",
+    NullReason.LOW_CONFIDENCE: "the joint was found too faintly to be graded",
+    NullReason.LOW_RESOLUTION: "the joint has too few pixels to be graded",
+    NullReason.IMMATURE: "growth plates: SvH is defined for adults",
+    NullReason.NOT_IN_SVH: "SvH gives this joint no such grade (narrowing of the thumb's IP)",
+    NullReason.HELD: "the film is held: a person must decide first",
+    NullReason.NO_SCORER: "no scorer is installed: run sharpedge export",
+}
+"""What each `NullReason` means."""
 
 
 class EdgeError(Exception):

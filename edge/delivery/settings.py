@@ -24,20 +24,29 @@ class BrokerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=1883, ge=1, le=65535)
-    protocol: Protocol = Protocol.AUTO
+    host: str = Field(default="127.0.0.1", min_length=1, description="name or address")
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS")
+    protocol: Protocol = Field(
+        default=Protocol.AUTO, description="auto: MQTT 5, and 3.1.1 where the broker knows no 5"
+    )
     client_id: str | None = Field(
         default=None,
         max_length=128,
         description="default: sharpedge-<site>-<room>-<device>; a changed one leaves an old will",
     )
-    username: str | None = None
+    username: str | None = Field(default=None, description="user at the broker")
     password_file: Path | None = Field(default=None, description="its first line is the password")
     ca_file: Path | None = Field(default=None, description="turns TLS on")
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-    keepalive_s: int = Field(default=30, ge=5, le=3600)
+    certificate_file: Path | None = Field(
+        default=None, description="our own certificate, where the broker asks for one"
+    )
+    key_file: Path | None = Field(default=None, description="the certificate's private key")
+    keepalive_s: int = Field(
+        default=30,
+        ge=5,
+        le=3600,
+        description="a silent connection is given up after 1.5 times this",
+    )
     connect_s: float = Field(default=5.0, gt=0, description="limit for TCP, TLS and CONNACK each")
 
     @model_validator(mode="after")
@@ -65,7 +74,7 @@ class DeliverySettings(BaseModel):
     resend_s: float = Field(default=30.0, gt=0, description="first repeat of what has no receipt")
     alert_s: float = Field(default=300.0, gt=0, description="an outbox row older than this alerts")
     historical_s: float = Field(default=300.0, gt=0, description="older results are so marked")
-    health_s: float = Field(default=30.0, gt=0)
+    health_s: float = Field(default=30.0, gt=0, description="pace of the topic health")
     study_wait_s: float = Field(default=1800.0, gt=0, description="then a study is incomplete")
     study_ttl_s: float = Field(default=7 * 86400.0, gt=0, description="life of a study's topic")
     images: bool = Field(default=True, description="send the labelled picture of each result")

@@ -1,0 +1,297 @@
+"""Writes the reference pages under ``docs/`` from the code that they describe.
+
+Run by ``make docs`` in a clone; reads models and tables, writes the folder it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from edge.config import PREFIX, Config
+from edge.delivery.contract import (
+    CHANNELS,
+    ClosedSource,
+    DeliveryMode,
+    Ledger,
+    ResultMessage,
+    write_contract,
+)
+from edge.delivery.identity import RESULT_NAMESPACE, DeviceName, ResultKey
+from edge.errors import NULL_REASONS, NULL_RESERVED, REASONS, RESERVED
+from edge.model import (
+    DISCLAIMER,
+    JointScore,
+    Laterality,
+    LateralitySource,
+    Limb,
+    Status,
+    Versions,
+    View,
+)
+from edge.pipeline.totals import limb_subtotals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from edge.delivery.contract import Channel
+
+_HEAD = f"""{DISCLAIMER.capitalize()}. Written by `make docs` from the code: do not edit."""
+
+
+def write_docs(out_dir: Path) -> list[Path]:
+    """Write every generated page and the contract's schemas; returns the files."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    pages = {
+        "reasons.md": reasons_page(),
+        "mqtt.md": mqtt_page(),
+        "configuration.md": configuration_page(),
+    }
+    for name, text in pages.items():
+        (out_dir / name).write_text(text, encoding="utf-8")
+    return [*(out_dir / name for name in pages), *write_contract(out_dir / "contract")]
+
+
+def reasons_page() -> str:
+    """Every reason code, what it means and what to do."""
+    films = [
+        (f"`{code}`", text.status, text.meaning, text.advice, _given(code in RESERVED))
+        for code, text in REASONS.items()
+    ]
+    joints = [
+        (f"`{code}`", meaning, _given(code in NULL_RESERVED))
+        for code, meaning in NULL_REASONS.items()
+    ]
+    return f"""# Reasons
+
+{_HEAD}
+
+## Why a film or limb was not scored
+
+Field `reason` of `sharpedge score --json` and of the MQTT topic `reject`. A *rejected* film cannot
+be used; a *held* one waits for a person and still shows the joints that were found. Codes marked
+"reserved" belong to the contract, and nothing gives them in this version.
+
+{_table(("code", "status", "what it means", "what to do", ""), films)}
+
+## Why one joint has no grade
+
+Fields `erosion_reason` and `narrowing_reason` of a joint. A joint without a grade is `null`, never
+a zero, and the subtotals say how many joints they sum.
+
+{_table(("code", "what it means", ""), joints)}
+"""
+
+
+def _given(reserved: bool) -> str:
+    return "reserved" if reserved else ""
+
+
+def mqtt_page() -> str:
+    """The MQTT contract for whoever writes a dashboard."""
+    topics = [_channel_row(channel) for channel in CHANNELS]
+    example = json.dumps(example_result().model_dump(mode="json"), indent=1)
+    return f"""# MQTT
+
+{_HEAD}
+
+Topics lie under `sharpedge/<site>/<room>/<device>/`; no patient data stands in a topic. Every
+payload but the picture is JSON. Its JSON Schema lies in [contract/](contract/), with an AsyncAPI 3
+document of the whole ([asyncapi.json](contract/asyncapi.json)).
+
+{_table(("topic", "QoS", "retained", "from", "payload", "what"), topics)}
+
+## What a subscriber can rely on
+
+- **Same film, same id.** `id` is a UUIDv5 in the namespace `{RESULT_NAMESPACE}` of
+  `site/room/device|film_sha256|limb_index|engines|operator_limb|operator_side`, and `|r1` and so on
+  where the same film and engines gave another outcome than before. Retries, reconnects and restarts
+  repeat a message under its id: keep the first, drop the others. New engines give a new id;
+  `supersedes` names the result that it replaces.
+- **Order.** `sequence` ascends per device. Order by it, not by arrival.
+- **Nothing is lost on the way.** With `delivery.mode = "receipt"` a result is sent again until a
+  dashboard answers on `receipt` with its `id`. With `"puback"` the broker's word is enough, which
+  is weaker: a broker can lose what it has acknowledged. `state` says which is in force.
+- **Presence.** `state` is retained: `online`, `degraded`, `unfit`, or `offline` (the will).
+- **Pseudonyms.** `study` and `patient` are keyed hashes; the key stays on the device.
+- **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`.
+- **MQTT 3.1.1.** Where the broker knows no MQTT 5, message expiry, content type and user
+  properties are left out; `state.protocol` says so.
+- **Unknown keys** come only with a new `schema_version`.
+
+A receipt is published to `.../receipt`:
+
+```json
+{{"id": "{example_result().id}", "receiver": "dashboard-1"}}
+```
+
+`sharpedge listen --receipt dashboard-1` does all of this; `edge/delivery/listen.py` is short and
+shows how. [reasons.md](reasons.md) lists every code of `reason`.
+
+## A result, shortened to one joint
+
+```json
+{example}
+```
+"""
+
+
+def _channel_row(channel: Channel) -> tuple[str, ...]:
+    name = channel.topic.split("/")[0]
+    schema = "JPEG" if channel.model is None else f"[{name}](contract/{name}.schema.json)"
+    return (
+        f"`{channel.topic.replace('{', '<').replace('}', '>')}`",
+        str(channel.qos),
+        "yes" if channel.retained else "no",
+        "device" if channel.sent_by_device else "dashboard",
+        schema,
+        channel.what,
+    )
+
+
+def example_result() -> ResultMessage:
+    """Build a result as it would be sent, with one joint in place of ten."""
+    joint = JointScore(
+        name="MCP2",
+        confidence=0.97,
+        box=(812.0, 1034.5, 150.0, 150.0),
+        centre=(887.0, 1109.5),
+        erosion=2,
+        erosion_expected=1.84,
+        narrowing=1,
+        narrowing_expected=1.12,
+    )
+    device = DeviceName("clinic", "xray1", "box1")
+    film_sha256 = "5f" * 32
+    return ResultMessage(
+        file="film.jpg",
+        limb_index=0,
+        status=Status.SCORED,
+        limb=Limb.HAND,
+        laterality=Laterality.LEFT,
+        laterality_source=LateralitySource.DICOM,
+        view=View.PA,
+        transform=[[0.9, 0.0, -80.0], [0.0, 0.9, -120.0], [0.0, 0.0, 1.0]],
+        joints=(joint,),
+        subtotals=limb_subtotals(Limb.HAND, [joint]),
+        n_scored=1,
+        n_expected=10,
+        versions=Versions(software="0.1.0", engines={"hand-detect": "0123456789abcdef"}),
+        id=ResultKey(device, film_sha256, 0, "e5" * 32).result_id(),
+        sequence=41,
+        site=device.site,
+        room=device.room,
+        device=device.device,
+        job=57,
+        film_sha256=film_sha256,
+        study=uuid.UUID(int=0x1D).hex,
+        historical=False,
+        sending=1,
+        ledger=Ledger(
+            closed=1767225600.0,
+            closed_source=ClosedSource.CLOSE_EVENT,
+            picked_up=1767225600.004,
+            decoded=1767225600.05,
+            inferred=1767225600.6,
+            queued=1767225600.61,
+            sent=1767225600.62,
+            stage_ms={"decode": 46.0, "find": 110.0, "mask": 140.0, "score": 240.0},
+            clock_synchronised=True,
+        ),
+    )
+
+
+def configuration_page() -> str:
+    """Every setting with its type, its default and its meaning."""
+    sections = "\n".join(_sections(Config, ()))
+    modes = " or ".join(f"`{mode}`" for mode in DeliveryMode)
+    return f"""# Configuration
+
+{_HEAD}
+
+One TOML file: `sharpedge run --config sharpedge.toml`; `systemd/sharpedge.toml` is an example.
+`{PREFIX}<SECTION>_<KEY>` in the environment replaces one key, for example
+`{PREFIX}BROKER_HOST=10.0.0.5`. Only `folders.watch` must be set. An unknown key, or a value out of
+range, ends the start with exit status 2 and a line that names file, line and key.
+
+`delivery.mode` is {modes}: see [mqtt.md](mqtt.md).
+{sections}
+"""
+
+
+def _sections(model: type[BaseModel], place: tuple[str, ...]) -> Iterator[str]:
+    """A heading and a table for each section, tables inside it after it."""
+    nested: list[tuple[str, type[BaseModel]]] = []
+    rows = []
+    properties = model.model_json_schema()["properties"]
+    # Defaults that differ between hands and feet come from the section that holds them.
+    defaults = _defaults(place)
+    for key, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            nested.append((key, kind))
+            continue
+        default = "required" if key not in defaults else _toml(defaults[key])
+        schema = _resolved(model, properties[key])
+        rows.append((f"`{key}`", schema, default, (field.description or "").replace("<", "&lt;")))
+    if place:
+        table = _table(("key", "value", "default", "meaning"), rows)
+        yield f"\n## [{'.'.join(place)}]\n\n{table}"
+    for key, kind in nested:
+        yield from _sections(kind, (*place, key))
+
+
+def _defaults(place: tuple[str, ...]) -> dict[str, Any]:
+    values: Any = Config.model_validate({"folders": {"watch": "/"}}).model_dump(mode="json")
+    for part in place:
+        values = values[part]
+    if place == ("folders",):
+        del values["watch"]
+    return dict(values)
+
+
+def _toml(value: Any) -> str:
+    """A default as it would stand in the file; nothing for what is not set."""
+    return "" if value is None else f"`{json.dumps(value)}`"
+
+
+def _resolved(model: type[BaseModel], schema: dict[str, Any]) -> str:
+    """A value's kind and range in a few words."""
+    if "$ref" in schema:
+        schema = model.model_json_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
+    if "allOf" in schema:
+        return _resolved(model, schema["allOf"][0])
+    if "anyOf" in schema:
+        return _resolved(model, schema["anyOf"][0])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "array":
+        items = schema.get("prefixItems")
+        if items:
+            return f"{len(items)} {_resolved(model, items[0])}s"
+        return f"list of {_resolved(model, schema['items'])}s"
+    names = {"integer": "whole number", "boolean": "`true`, `false`"}
+    if schema.get("format") == "path":
+        return "path"
+    limits = {
+        "minimum": "from",
+        "maximum": "to",
+        "exclusiveMinimum": "over",
+        "exclusiveMaximum": "under",
+    }
+    words = [f"{word} {schema[key]:g}" for key, word in limits.items() if key in schema]
+    return " ".join([names.get(schema["type"], schema["type"]), *words])
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    write_docs(Path(sys.argv[1]))

@@ -242,17 +242,19 @@ def phantom(
 
 def _phantom_tables(patients: int, seed: int, style: Looks, *, check: bool, ceiling: bool) -> int:
     from edge.phantom.verdict import ceiling_table, check_table
-    from edge.terminal import say
+    from edge.terminal import Progress, say
 
-    tables = []
-    if check:
-        tables.append(check_table(4 * patients, seed, style.value))
-    if ceiling:
-        tables.append(ceiling_table(4 * patients, seed, style.value))
-    for table in tables:
+    wanted = [*((check_table,) if check else ()), *((ceiling_table,) if ceiling else ())]
+    show = Progress("measuring")
+    passed = True
+    for number, table_of in enumerate(wanted):
+        show(number, len(wanted))
+        table = table_of(4 * patients, seed, style.value)
+        passed &= table.passed
+        show.clear()
         say("\n".join(table.lines))
     say(f"Simulated films, no patients. {NOTICE}")
-    return 0 if all(table.passed for table in tables) else 1
+    return 0 if passed else 1
 
 
 @app.command()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.statistics import summary
 from edge.delivery.contract import ResultMessage
 from edge.demo import Subscriber, state_of
+from edge.errors import EdgeError
 from edge.local_broker import local_broker
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def time_delivery(
 ) -> dict[str, Any]:
     """Drop films one by one, each made new by a trailing comment, and time their messages.
 
-    The first round warms up and is not counted. Raises `RuntimeError` when a result stays out.
+    The first round warms up and is not counted. Raises `EdgeError` when a result stays out.
     """
     waits_ms: list[float] = []
     with (
@@ -74,7 +75,7 @@ def time_delivery(
     ):
         online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S)
         if online is None:
-            raise RuntimeError(f"the daemon did not come online within {START_S:.0f} s")
+            raise EdgeError(_with_log(f"the daemon did not come online in {START_S:.0f} s", folder))
         for number in range((rounds + 1) * len(films)):
             film = films[number % len(films)]
             data = _renewed(film.read_bytes(), number)
@@ -85,11 +86,17 @@ def time_delivery(
             closed_unix_s = _copy_and_close(staged, target)
             message = subscriber.wait_for(_result_of(digest), FILM_S)
             if message is None:
-                raise RuntimeError(f"no result for {film.name} within {FILM_S:.0f} s")
+                raise EdgeError(_with_log(f"no result for {film.name} in {FILM_S:.0f} s", folder))
             progress(number + 1, (rounds + 1) * len(films))
             if number >= len(films):
                 waits_ms.append((message.received_unix_s - closed_unix_s) * 1000)
         return {"broker": broker.name, "closed_to_received": summary(waits_ms)}
+
+
+def _with_log(message: str, folder: Path) -> str:
+    """A fault with the daemon's last line: the folder is gone when it is read."""
+    lines = (folder / "daemon.log").read_text("utf-8", "replace").splitlines()
+    return f"{message}; the daemon's last line: {lines[-1] if lines else 'none'}"
 
 
 def _result_of(digest: str) -> Callable[[Received], bool]:

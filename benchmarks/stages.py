@@ -9,7 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.statistics import summary
+from edge.errors import EdgeError
 from edge.model import Status
+from edge.score_files import lacks_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +26,10 @@ def time_stages(
     rounds: int,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, dict[str, float]]:
-    """Percentiles of each stage and of the whole film, after one unmeasured round."""
+    """Percentiles of each stage and of the whole film, after one unmeasured round.
+
+    Raises `EdgeError` where a film is not scored or a scorer is missing: that would flatter.
+    """
     stages: dict[str, list[float]] = {}
     total = (rounds + 1) * len(films)
     for round_number in range(rounds + 1):
@@ -35,8 +40,14 @@ def time_stages(
             whole_ms = (time.perf_counter() - begun) * 1000
             progress(round_number * len(films) + number + 1, total)
             if round_number == 0:
-                if outcome.limbs[0].result.status is not Status.SCORED:
-                    raise ValueError(f"{film.name} was not scored: choose films that are")
+                result = outcome.limbs[0].result
+                if result.status is not Status.SCORED:
+                    raise EdgeError(
+                        f"{film.name} was not scored ({result.reason}); check the engines with "
+                        "sharpedge score"
+                    )
+                if lacks_scorer([result]):
+                    raise EdgeError("the scorers are not installed (mend: sharpedge export)")
                 continue
             for name, spent_ms in outcome.stage_ms.items():
                 stages.setdefault(name, []).append(spent_ms)

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,14 +75,25 @@ class Subscriber:
         ):
             self.messages.put(message)
 
-    def wait_for(self, wanted: Callable[[Received], bool], limit_s: float) -> Received | None:
-        """The next message that is wanted, or ``None`` after ``limit_s``."""
+    def wait_for(
+        self,
+        wanted: Callable[[Received], bool],
+        limit_s: float,
+        alive: Callable[[], bool] = lambda: True,
+    ) -> Received | None:
+        """The next message that is wanted.
+
+        ``None`` after ``limit_s``, or soon after its sender is no longer ``alive``.
+        """
         end = time.monotonic() + limit_s
         while (left := end - time.monotonic()) > 0:
+            was_alive = alive()
             try:
-                message = self.messages.get(timeout=left)
+                message = self.messages.get(timeout=min(left, 0.5))
             except queue.Empty:
-                return None
+                if not was_alive:
+                    return None
+                continue
             if wanted(message):
                 return message
         return None
@@ -136,7 +148,8 @@ def _with_broker(
             env=environment,
         )
         try:
-            passed = _scenes(subscriber, films, drop, out_dir, say)
+            alive = partial(_runs, daemon)
+            passed = _scenes(subscriber, films, drop, out_dir, alive, say)
         finally:
             daemon.send_signal(signal.SIGTERM)
             try:
@@ -146,9 +159,21 @@ def _with_broker(
                 status = daemon.wait()
         last = subscriber.wait_for(lambda m: state_of(m) == "offline", 5)
     say(f"daemon stopped with status {status}" + (", said offline" if last else ""))
+    if status != 0:
+        say("".join(f"  {line}\n" for line in _errors(log)).rstrip())
     say(f"log: {log}")
     say(f"{DISCLAIMER}: these are figures of simulated films")
     return 0 if passed and status == 0 else 1
+
+
+def _runs(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None
+
+
+def _errors(log: Path) -> list[str]:
+    """What the daemon complained of, each line once."""
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return list(dict.fromkeys(line for line in lines if line.startswith(("ERROR", "CRITICAL"))))
 
 
 def state_of(message: Received) -> str | None:
@@ -166,10 +191,17 @@ class _Answer:
     study: StudyMessage | None
 
 
-def _scenes(subscriber: Subscriber, films: Path, drop: Path, out_dir: Path, say: Say) -> bool:
-    online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S)
+def _scenes(
+    subscriber: Subscriber,
+    films: Path,
+    drop: Path,
+    out_dir: Path,
+    alive: Callable[[], bool],
+    say: Say,
+) -> bool:
+    online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S, alive)
     if online is None:
-        say(f"the daemon did not come online within {START_S:.0f} s: see {out_dir / 'daemon.log'}")
+        say("the daemon did not come online")
         return False
     say(f"state: {state_of(online)}, MQTT {subscriber.protocol}\n")
     dropped = sorted(films.glob("*.jpg"))
@@ -181,7 +213,10 @@ def _scenes(subscriber: Subscriber, films: Path, drop: Path, out_dir: Path, say:
     for film in [*dropped, bad]:
         say(f"the scanner writes {film.name}")
         shutil.copyfile(film, drop / film.name)
-        answer = _await(subscriber, hashlib.sha256(film.read_bytes()).hexdigest())
+        answer = _await(subscriber, hashlib.sha256(film.read_bytes()).hexdigest(), alive)
+        if not alive():
+            say("the daemon has ended by itself")
+            return False
         answers.append(answer)
         _show(answer, say)
         if answer.image is not None:
@@ -220,7 +255,7 @@ def _as_promised(answers: list[_Answer], say: Say) -> bool:
     )
 
 
-def _await(subscriber: Subscriber, film_sha256: str) -> _Answer:
+def _await(subscriber: Subscriber, film_sha256: str, alive: Callable[[], bool]) -> _Answer:
     """Collect what the appliance says of one film: its result and its picture, or its reject."""
     result: ResultMessage | RejectMessage | None = None
     study: StudyMessage | None = None
@@ -229,7 +264,7 @@ def _await(subscriber: Subscriber, film_sha256: str) -> _Answer:
     end = time.monotonic() + FILM_S
     # A film on which nothing was found has no picture.
     while result is None or (result.joints and result.id not in images):
-        message = subscriber.wait_for(lambda _m: True, end - time.monotonic())
+        message = subscriber.wait_for(lambda _m: True, end - time.monotonic(), alive)
         if message is None:
             break
         body = message.message

@@ -5,9 +5,13 @@ Room: training. One file a run, replaced whole.
 
 from __future__ import annotations
 
+import os
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,15 +22,45 @@ def save_checkpoint(path: Path, parts: Mapping[str, Any], seen: int, spent_s: fl
     """Write the state of each part (anything with ``state_dict``), then put it in place at once."""
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state.update(seen=seen, spent_s=spent_s)
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
+    new = path.with_suffix(".new")
+    with new.open("wb") as handle:
+        torch.save(state, handle)
+        handle.flush()
+        # Without this a power cut can leave the new name on an empty file.
+        os.fsync(handle.fileno())
+    new.replace(path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """State of every part, on the CPU. Raises `TrainingError` for a file that cannot be read."""
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: the checkpoint cannot be read: {error.strerror}",
+            mend="train this step first, or give the right runs folder",
+        ) from error
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise TrainingError(
+            f"{path}: the checkpoint is damaged or no checkpoint",
+            mend="delete it to begin this step again",
+        ) from error
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Any]) -> tuple[int, float]:
-    """Fill the parts from a checkpoint; returns samples seen and seconds spent, 0 without one."""
+    """Fill the parts from a checkpoint; returns samples seen and seconds spent, 0 without one.
+
+    Raises `TrainingError` for a damaged checkpoint and for one of another network.
+    """
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return int(state["seen"]), float(state["spent_s"])
+    state = read_checkpoint(path)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return int(state["seen"]), float(state["spent_s"])
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: the checkpoint is of another network or version",
+            mend="name another runs folder, or delete it to begin this step again",
+        ) from error

@@ -6,17 +6,20 @@ one network.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from export.darknet.cfg import parse_cfg, read_sections
+from training.errors import TrainingError
+from training.loop import numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
 
 Section = tuple[str, dict[str, str]]
 """Name and options of one block of a configuration."""
@@ -32,11 +35,42 @@ def read_cfg(path: Path) -> list[Section]:
     ]
 
 
+def _check_trainable(sections: list[Section]) -> None:
+    """Raise `TrainingError` for a layer or option that export knows and this module does not."""
+    # Option to what Darknet takes where it is not set, and the values that are trained here.
+    only: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+        "convolutional": {
+            "activation": ("logistic", ("leaky", "linear")),
+            "groups": ("1", ("1",)),
+            "dilation": ("1", ("1",)),
+        },
+        "shortcut": {"activation": ("linear", ("linear",))},
+        "route": {"groups": ("1", ("1",))},
+        "upsample": {},
+        "yolo": {"scale_x_y": ("1", ("1", "1.0")), "new_coords": ("0", ("0",))},
+    }
+    for i, (kind, options) in enumerate(sections):
+        odd = "".join(
+            f" {key}={options.get(key, default)}"
+            for key, (default, allowed) in only.get(kind, {}).items()
+            if options.get(key, default) not in allowed
+        )
+        if kind not in only or odd:
+            raise TrainingError(
+                f"layer {i} [{kind}]{odd} cannot be trained here",
+                mend="train the paper's topology, or bring finished weights to sharpedge export",
+            )
+
+
 class DarknetModule(nn.Module):
-    """Convolutional, shortcut, route, upsample and yolo layers of one parsed configuration."""
+    """Convolutional, shortcut, route, upsample and yolo layers of one parsed configuration.
+
+    Raises `TrainingError` for a layer or option that only export knows.
+    """
 
     def __init__(self, sections: list[Section]) -> None:
         super().__init__()
+        _check_trainable(sections[1:])
         self.sections = sections[1:]
         self.input_channels = int(sections[0][1].get("channels", "3"))
         self.layers = nn.ModuleList()
@@ -49,7 +83,8 @@ class DarknetModule(nn.Module):
                 normalised = options.get("batch_normalize", "0") == "1"
                 conv = nn.Conv2d(
                     previous, filters, size, int(options["stride"]),
-                    size // 2 if options.get("pad", "0") == "1" else 0, bias=not normalised,
+                    size // 2 if options.get("pad", "0") == "1" else int(options.get("padding", 0)),
+                    bias=not normalised,
                 )  # fmt: skip
                 norm = (
                     nn.BatchNorm2d(filters, eps=1e-6, momentum=0.03)
@@ -60,16 +95,11 @@ class DarknetModule(nn.Module):
                 layer = nn.Sequential(conv, norm, nn.LeakyReLU(0.1) if leaky else nn.Identity())
                 previous = filters
             elif kind == "route":
-                previous = sum(channels[i] for i in self._absolute(options, len(channels)))
+                previous = sum(channels[i] for i in _absolute(options["layers"], len(channels)))
             elif kind == "upsample":
                 layer = nn.Upsample(scale_factor=int(options["stride"]), mode="nearest")
             self.layers.append(layer)
             channels.append(previous)
-
-    @staticmethod
-    def _absolute(options: dict[str, str], here: int) -> list[int]:
-        indices = [int(part) for part in options["layers"].split(",")]
-        return [i if i >= 0 else here + i for i in indices]
 
     def anchors(self) -> list[Tensor]:
         """Anchors of each yolo layer in input pixels, [k, 2]."""
@@ -88,9 +118,10 @@ class DarknetModule(nn.Module):
         x = image
         for (kind, options), layer in zip(self.sections, self.layers, strict=True):
             if kind == "shortcut":
-                x = x + outputs[len(outputs) + int(options["from"])]
+                for i in _absolute(options["from"], len(outputs)):
+                    x = x + outputs[i]
             elif kind == "route":
-                parts = [outputs[i] for i in self._absolute(options, len(outputs))]
+                parts = [outputs[i] for i in _absolute(options["layers"], len(outputs))]
                 x = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
             elif kind == "yolo":
                 heads.append(x)
@@ -105,19 +136,21 @@ class DarknetModule(nn.Module):
         convolutions = [layer for layer in self.layers if isinstance(layer, nn.Sequential)]
         for i, layer in enumerate(convolutions):
             conv, norm = layer[0], layer[1]
-            found[f"conv{i}.weight"] = conv.weight.detach().float().numpy()
+            found[f"conv{i}.weight"] = numbers(conv.weight)
             if isinstance(norm, nn.BatchNorm2d):
-                found[f"conv{i}.bn.gamma"] = norm.weight.detach().float().numpy()
-                found[f"conv{i}.bn.beta"] = norm.bias.detach().float().numpy()
-                found[f"conv{i}.bn.mean"] = _buffer(norm.running_mean)
-                found[f"conv{i}.bn.var"] = _buffer(norm.running_var)
+                found[f"conv{i}.bn.gamma"] = numbers(norm.weight)
+                found[f"conv{i}.bn.beta"] = numbers(norm.bias)
+                found[f"conv{i}.bn.mean"] = numbers(norm.running_mean)
+                found[f"conv{i}.bn.var"] = numbers(norm.running_var)
             else:
-                found[f"conv{i}.bias"] = conv.bias.detach().float().numpy()
+                found[f"conv{i}.bias"] = numbers(conv.bias)
         return found
 
 
-def _buffer(tensor: Tensor | Any) -> np.ndarray:
-    return np.asarray(tensor.detach().float().numpy())
+def _absolute(text: str, here: int) -> list[int]:
+    """Layer numbers of a comma-separated list; negative ones count back from layer ``here``."""
+    indices = [int(part) for part in text.split(",")]
+    return [i if i >= 0 else here + i for i in indices]
 
 
 def decode(heads: list[Tensor], anchors: list[Tensor], size_px: int) -> Tensor:
@@ -146,8 +179,8 @@ def detection_loss(
     is given to the cell that holds its centre, at every anchor whose area ratio is over .5 and at
     the best one. Cells whose box overlaps a joint by more than .6 are left alone.
     """
-    objectness = torch.zeros(decoded.shape[:2])
-    weight = torch.ones(decoded.shape[:2])
+    objectness = decoded.new_zeros(decoded.shape[:2])
+    weight = decoded.new_ones(decoded.shape[:2])
     box_loss = decoded.new_zeros(())
     class_loss = decoded.new_zeros(())
     for i, boxes in enumerate(targets):
@@ -160,7 +193,7 @@ def detection_loss(
         ratio = torch.minimum(area, side**2) / torch.maximum(area, side**2)
         low = cell[:, None, :2]
         holds = ((centre >= low) & (centre < low + cell[:, None, 2:])).all(2)
-        fit = torch.where(holds, ratio, torch.zeros(()))
+        fit = torch.where(holds, ratio, torch.zeros_like(ratio))
         chosen = (fit > 0.5) | ((fit == fit.amax(0, keepdim=True)) & holds)
         rows, joints = chosen.nonzero(as_tuple=True)
         objectness[i, rows] = 1.0

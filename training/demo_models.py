@@ -1,25 +1,27 @@
 """Train every demo model from nothing, one command, resumable.
 
-Room: training. The recipe is the one that made the committed weights. It writes checkpoints under
-its runs folder and compact weights where it is told to.
+Room: training. The recipe ``demo`` is the one that made the committed weights. It writes
+checkpoints under its runs folder and compact weights where it is told to.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass, field
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 
 from edge.model import Limb
 from edge.paths import engines_home
 from training import detector, scorer, unet
-from training.darknet import DarknetModule, decode, detection_loss, read_cfg
+from training.darknet import read_cfg
+from training.errors import TrainingError
+from training.estimate import estimate_hours
 from training.films import read_labelled, split
 from training.phantoms import PhantomShelf, fill_shelf
+from training.recipes import DemoRecipe
 from training.ship import (
     last_figures,
     provenance,
@@ -37,71 +39,38 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
-COMMAND = "sharpedge train demo --films FRACATLAS"
+__all__ = ["DemoRecipe", "train_demo"]
 
 
-@dataclass(frozen=True)
-class DemoRecipe:
-    """Sizes of every step; the defaults made the committed weights."""
+class _Job:
+    """What every step of one command shares."""
 
-    phantom_films: int = 500
-    crop_shards: int = 25
-    crops_per_shard: int = 2_000
-    held_out_crops: int = 2_000
-    crop_px: int = 96
-    seed: int = 1
-    hand_detector: detector.DetectorRecipe = field(
-        default_factory=lambda: detector.DetectorRecipe(samples=26_000)
-    )
-    foot_detector: detector.DetectorRecipe = field(
-        default_factory=lambda: detector.DetectorRecipe(samples=18_000)
-    )
-    mask: unet.MaskRecipe = field(default_factory=unet.MaskRecipe)
-    trunk: scorer.TrunkRecipe = field(default_factory=scorer.TrunkRecipe)
-    head: scorer.HeadRecipe = field(default_factory=scorer.HeadRecipe)
+    def __init__(
+        self, films_dir: Path | None, labels: Path, runs: Path, weights: Path, recipe: DemoRecipe
+    ) -> None:
+        self.films_dir, self.runs, self.weights, self.recipe = films_dir, runs, weights, recipe
+        self.shelf_dir = runs / "shelf"
+        self.films: dict[Limb, list[LabelledFilm]] = {
+            limb: [] if films_dir is None else read_labelled(labels, films_dir, limb)
+            for limb in Limb
+        }
 
-
-def estimate_hours(recipe: DemoRecipe) -> dict[str, float]:
-    """Hours that each step will take on this machine, from one timed batch of each network."""
-    cfg = read_cfg(engines_home() / "cfg" / "yolov3-quarter.cfg")
-    detect = DarknetModule(cfg).to(memory_format=torch.channels_last)
-    size = recipe.hand_detector.size_px
-    anchor, cell = detector.layout(detect, size)
-
-    def detector_batch() -> None:
-        boxes = [torch.tensor([[0.0, 100.0, 100.0, 30.0]])] * 8
-        with torch.autocast("cpu", torch.bfloat16):
-            heads = detect(torch.rand(8, 1, size, size))
-        detection_loss(decode(heads, detect.anchors(), size), anchor, cell, boxes).backward()
-
-    mask = unet.MultiScaleUNet().to(memory_format=torch.channels_last)
-
-    def mask_batch() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = mask(torch.rand(8, 1, *recipe.mask.size))
-        logits.float().mean().backward()
-
-    trunk = scorer.TrunkTrainer().to(memory_format=torch.channels_last)
-    none = torch.zeros(8, dtype=torch.long)
-
-    def trunk_batch() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = trunk.loss(torch.rand(8, 3, recipe.crop_px, recipe.crop_px), none, none, none)
-        loss.backward()
-
-    detectors = recipe.hand_detector.samples + recipe.foot_detector.samples
-    steps = {
-        "detectors": (detector_batch, detectors),
-        "masks": (mask_batch, 2 * recipe.mask.samples),
-        "trunk": (trunk_batch, recipe.trunk.samples),
-    }
-    hours = {}
-    for name, (batch, samples) in steps.items():
-        batch()
-        begun = time.perf_counter()
-        batch()
-        hours[name] = round((time.perf_counter() - begun) / 8 * samples / 3600, 2)
-    return hours
+    def passport(
+        self, recipe: Any, figures: dict[str, Any], learnt_from: set[str] | None = None
+    ) -> dict[str, Any]:
+        """What a model's file says of its training; ``learnt_from`` names its real films."""
+        names = learnt_from or set()
+        command = "sharpedge train demo"
+        if self.recipe.name != DemoRecipe.name:
+            command += f" --recipe {self.recipe.name}"
+        paths: list[Path] = []
+        if self.films_dir is not None:
+            command += " --films FRACATLAS"
+            paths = [path for path in self.films_dir.rglob("*.jpg") if path.name in names]
+        simulated = {key: getattr(self.recipe, key) for key in ("seed", "phantom_films")}
+        return provenance(command, paths, figures) | {
+            "recipe": {"name": self.recipe.name, **simulated, **asdict(recipe)}
+        }
 
 
 def train_demo(
@@ -109,103 +78,131 @@ def train_demo(
 ) -> dict[str, Any]:
     """Train all models; each step resumes where it was cut off. Returns the figures.
 
-    Without ``films_dir`` everything is trained on simulated films alone, and that is said.
+    Without ``films_dir`` everything is trained on simulated films alone, and that is said. The
+    first line said is the estimate. Raises `TrainingError` for labels or films that cannot be used
+    and for a runs folder that was begun with other values.
     """
-    hours = estimate_hours(recipe)
-    say(f"estimate for this machine: {sum(hours.values()):.1f} h ({hours}), drawing not counted")
+    _keep_to_one_recipe(runs, recipe)
+    job = _Job(films_dir, labels, runs, weights, recipe)
+    real = sum(len(films) for films in job.films.values())
+    hours = estimate_hours(recipe, real)
+    steps = ", ".join(f"{name} {value} h" for name, value in hours.items())
+    say(
+        f"estimate for this machine: at most {sum(hours.values()):.1f} h from nothing ({steps}); "
+        f"recipe {recipe.name}"
+    )
     if films_dir is None:
         say("no folder of FracAtlas films was named: training on simulated films alone")
+    for limb, films in job.films.items():
+        if films:
+            kept = len(split(films)[1])
+            say(f"{limb}: {len(films)} labelled real films, {kept} of them only measured")
     figures: dict[str, Any] = {}
-    shelf_dir = runs / "shelf"
     for limb in Limb:
-        films = read_labelled(labels, films_dir, limb) if films_dir is not None else []
-        fill_shelf(shelf_dir, limb, recipe.phantom_films, recipe.seed)
-        figures |= _train_detector(limb, films, films_dir, runs, weights, recipe, say)
-        figures |= _train_mask(limb, films, films_dir, runs, weights, recipe, say)
-    figures |= _train_scorers(runs, weights, recipe, say)
+        say(f"{limb}: drawing simulated films")
+        fill_shelf(job.shelf_dir, limb, recipe.phantom_films, recipe.seed, recipe.film_px)
+        say(f"{limb}: detector")
+        figures[f"{limb}-detect"] = _train_detector(job, limb)
+        say(f"{limb}: mask")
+        figures[f"{limb}-mask"] = _train_mask(job, limb)
+    figures["scorers"] = _train_scorers(job, say)
     return figures
 
 
-def _trained_on(films: list[LabelledFilm], films_dir: Path | None) -> list[Path]:
-    if films_dir is None:
-        return []
-    names = {film.film for film in split(films)[0]}
-    return sorted(path for path in films_dir.rglob("*.jpg") if path.name in names)
+def _keep_to_one_recipe(runs: Path, recipe: DemoRecipe) -> None:
+    """Refuse to go on with checkpoints that were begun with other values."""
+    path = runs / "recipe.json"
+    mine = json.loads(json.dumps(asdict(recipe)))
+    if path.exists():
+        try:
+            begun = json.loads(path.read_text("utf-8"))
+        except ValueError:
+            begun = {}
+        odd = sorted(key for key in mine if begun.get(key) != mine[key])
+        if odd:
+            raise TrainingError(
+                f"{runs} was begun with other values of {', '.join(odd)}",
+                mend="name another folder with --runs, or delete this one",
+            )
+    runs.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(mine, indent=1) + "\n", "utf-8")
 
 
-def _train_detector(
-    limb: Limb, films: list[LabelledFilm], films_dir: Path | None,
-    runs: Path, weights: Path, recipe: DemoRecipe, say: Say,
-) -> dict[str, Any]:  # fmt: skip
-    say(f"{limb} detector")
+def _learnt_from(films: list[LabelledFilm]) -> set[str]:
+    return {film.film for film in split(films)[0]}
+
+
+def _train_detector(job: _Job, limb: Limb) -> dict[str, Any]:
     cfg = read_cfg(engines_home() / "cfg" / "yolov3-quarter.cfg")
-    run_dir = runs / f"detect-{limb}"
-    hand = runs / f"detect-{Limb.HAND}" / "checkpoint.pt"
-    detector.train(
-        cfg,
-        run_dir,
-        films,
-        PhantomShelf(runs / "shelf", limb),
-        recipe.hand_detector if limb is Limb.HAND else recipe.foot_detector,
-        start_from=hand if limb is Limb.FOOT else None,
-    )
+    run_dir = job.runs / f"detect-{limb}"
+    recipe, start_from = job.recipe.hand_detector, None
+    learnt_from = _learnt_from(job.films[limb])
+    if limb is Limb.FOOT:
+        # The foot's detector begins with the hand's weights, so the hand's films made it too.
+        recipe = job.recipe.foot_detector
+        start_from = job.runs / f"detect-{Limb.HAND}" / "checkpoint.pt"
+        learnt_from |= _learnt_from(job.films[Limb.HAND])
+    shelf = PhantomShelf(job.shelf_dir, limb)
+    detector.train(cfg, run_dir, job.films[limb], shelf, recipe, start_from)
     found = last_figures(run_dir)
-    meta = provenance(COMMAND, _trained_on(films, films_dir), found)
-    ship_detector(run_dir, cfg, weights / f"{limb}-detect.npz", meta)
-    return {f"{limb}-detect": found}
+    meta = job.passport(recipe, found, learnt_from)
+    ship_detector(run_dir, cfg, job.weights / f"{limb}-detect.npz", meta)
+    return found
 
 
-def mask_examples(
-    limb: Limb, films: list[LabelledFilm], shelf_dir: Path, held_out: int = 40
-) -> tuple[list[unet.MaskExample], ...]:
-    """Phantoms for training and for measuring, real films for training and for measuring."""
-    shelf = PhantomShelf(shelf_dir, limb)
-    drawn = []
-    for film in shelf.films:
+def phantom_examples(shelf_dir: Path, limb: Limb) -> list[unet.MaskExample]:
+    """Simulated films of a shelf on their canvases, with their true outlines."""
+    found = []
+    for film in PhantomShelf(shelf_dir, limb).films:
         outline = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
-        drawn.append(unet.canvas_example(film, np.asarray(outline, np.uint8)))
-    phantoms = [example for example in drawn if example is not None]
-    training, validation = split(films)
-    real, unseen = (
-        [example for film in part if (example := unet.canvas_example(film, None)) is not None]
-        for part in (training, validation)
+        found.append(unet.canvas_example(film, np.asarray(outline, np.uint8)))
+    return [example for example in found if example is not None]
+
+
+def _train_mask(job: _Job, limb: Limb) -> dict[str, Any]:
+    phantoms = phantom_examples(job.shelf_dir, limb)
+    measured = min(40, len(phantoms) // 5)
+    training, validation = split(job.films[limb])
+    # A film whose outline cannot be made is not learnt from, and not named in the passport.
+    real = [(film.film, unet.canvas_example(film, None)) for film in training]
+    usable = [(name, example) for name, example in real if example is not None]
+    unseen = [unet.canvas_example(film, None) for film in validation]
+    run_dir = job.runs / f"mask-{limb}"
+    unet.train(
+        run_dir,
+        phantoms[measured:],
+        [example for _, example in usable],
+        job.recipe.mask,
+        (phantoms[:measured], [example for example in unseen if example is not None]),
     )
-    return phantoms[held_out:], phantoms[:held_out], real, unseen
-
-
-def _train_mask(
-    limb: Limb, films: list[LabelledFilm], films_dir: Path | None,
-    runs: Path, weights: Path, recipe: DemoRecipe, say: Say,
-) -> dict[str, Any]:  # fmt: skip
-    say(f"{limb} mask")
-    phantoms, held_phantoms, real, held_real = mask_examples(limb, films, runs / "shelf")
-    run_dir = runs / f"mask-{limb}"
-    unet.train(run_dir, phantoms, real, recipe.mask, (held_phantoms, held_real))
     found = last_figures(run_dir)
-    meta = provenance(COMMAND, _trained_on(films, films_dir), found)
-    ship_mask(run_dir, weights / f"{limb}-mask.npz", meta)
-    return {f"{limb}-mask": found}
+    ship_mask(
+        run_dir,
+        job.weights / f"{limb}-mask.npz",
+        job.passport(job.recipe.mask, found, {name for name, _ in usable}),
+    )
+    return found
 
 
-def _train_scorers(runs: Path, weights: Path, recipe: DemoRecipe, say: Say) -> dict[str, Any]:
+def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
+    recipe, shelf = job.recipe, job.runs / "crops"
     say("scorers: drawing crops")
-    shelf = runs / "crops"
     scorer.shelve_crops(shelf, 1, recipe.held_out_crops, recipe.crop_px, recipe.seed + 6, "eval")
     scorer.shelve_crops(
         shelf, recipe.crop_shards, recipe.crops_per_shard, recipe.crop_px, recipe.seed
     )
     crops, held_out = scorer.read_crops(shelf), scorer.read_crops(shelf, "eval")
     say("scorers: trunk")
-    scorer.train_trunk(runs / "trunk", crops, held_out, recipe.trunk)
-    meta = provenance(COMMAND, [], last_figures(runs / "trunk"))
-    trunk = ship_trunk(runs / "trunk", weights / "trunk.npz", meta)
+    run_dir = job.runs / "trunk"
+    scorer.train_trunk(run_dir, crops, held_out, recipe.trunk)
+    meta = job.passport(recipe.trunk, last_figures(run_dir))
+    trunk = ship_trunk(run_dir, job.weights / "trunk.npz", meta)
     say("scorers: heads")
-    figures = ship_heads(
+    return ship_heads(
         trunk,
         crops,
         held_out,
-        weights,
+        job.weights,
         recipe.head,
-        lambda found: provenance(COMMAND, [], found) | {"recipe": asdict(recipe.head)},
+        lambda found: job.passport(recipe.head, found),
     )
-    return {"scorers": figures}

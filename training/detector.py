@@ -5,13 +5,9 @@ Room: training. Writes checkpoints and logs into its run folder only.
 
 from __future__ import annotations
 
-import json
 import math
-import queue
-import threading
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -19,26 +15,36 @@ import torch
 from torch import Tensor
 
 from edge.model import JointClass, Limb
+from training import loop
 from training.augment import QUARTER_TURNS, detector_sample, warp
-from training.checkpoint import load_checkpoint, save_checkpoint
+from training.checkpoint import read_checkpoint
 from training.darknet import DarknetModule, Section, decode, detection_loss
-from training.films import LabelledFilm, split
+from training.errors import TrainingError
+from training.films import split
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from training.films import LabelledFilm
     from training.phantoms import PhantomShelf
 
 
 @dataclass(frozen=True)
 class DetectorRecipe:
-    """How a detector is trained; the defaults are the demo's."""
+    """How a detector is trained; the defaults are the demo's. Lengths are in samples.
+
+    ``rate_steps`` are Darknet's ``steps``: with them the learning rate rises with the fourth power
+    of the warm-up's share and falls to a tenth at each; without them it ends in a cosine.
+    """
 
     samples: int = 40_000
     batch: int = 16
+    optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
     warm_up: int = 2_000
     decay_share: float = 0.35
+    rate_steps: tuple[int, ...] = ()
     phantom_share: float = 0.4
     size_px: int = 416
     seed: int = 1
@@ -46,7 +52,10 @@ class DetectorRecipe:
 
 
 def learning_rate(recipe: DetectorRecipe, seen: int) -> float:
-    """Warm-up, plateau, then a cosine to 2 %: a plateau lets a longer run resume from it."""
+    """Warm-up, plateau, then steps or a cosine to 2 %: a longer run can resume from a plateau."""
+    if recipe.rate_steps:
+        risen = min(1.0, (seen + recipe.batch) / recipe.warm_up) ** 4
+        return recipe.learning_rate * risen * 0.1 ** sum(seen >= at for at in recipe.rate_steps)
     if seen < recipe.warm_up:
         return recipe.learning_rate * (seen + 1) / recipe.warm_up
     start = recipe.samples * (1 - recipe.decay_share)
@@ -56,38 +65,34 @@ def learning_rate(recipe: DetectorRecipe, seen: int) -> float:
     return recipe.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-class Feed(threading.Thread):
-    """Prepares batches beside the training; OpenCV lets go of the interpreter while it works."""
+def detector_batch(
+    films: list[LabelledFilm], shelf: PhantomShelf, recipe: DetectorRecipe, seen: int
+) -> tuple[Tensor, list[Tensor]]:
+    """Batch number ``seen / batch``: images [n, 1, s, s] uint8 and boxes [k, 4] float32 an image.
 
-    def __init__(
-        self, films: list[LabelledFilm], shelf: PhantomShelf, recipe: DetectorRecipe, seed: int
-    ) -> None:
-        super().__init__(daemon=True)
-        self.ready: queue.Queue[tuple[Tensor, list[Tensor]]] = queue.Queue(6)
-        self._films, self._shelf, self._recipe = films, shelf, recipe
-        self._rng = np.random.default_rng(seed)
-
-    def _film(self) -> LabelledFilm:
-        if len(self._shelf) and self._rng.random() < self._recipe.phantom_share:
-            return self._shelf.pick(self._rng)
-        return self._films[int(self._rng.integers(len(self._films)))]
-
-    def run(self) -> None:
-        """Fill the queue for ever."""
-        while True:
-            samples = [
-                detector_sample(self._film(), self._recipe.size_px, self._rng)
-                for _ in range(self._recipe.batch)
-            ]
-            images = torch.from_numpy(np.stack([image for image, _ in samples]))[:, None]
-            boxes = [torch.from_numpy(box).float() for _, box in samples]
-            self.ready.put((images, boxes))
+    Phantoms alone where there are no real films, and the reverse.
+    """
+    rng = loop.batch_rng(recipe.seed, seen)
+    images, boxes = [], []
+    for _ in range(recipe.batch):
+        if len(shelf) and (not films or rng.random() < recipe.phantom_share):
+            film = shelf.pick(rng)
+        else:
+            film = films[int(rng.integers(len(films)))]
+        image, box = detector_sample(film, recipe.size_px, rng)
+        images.append(image)
+        boxes.append(torch.from_numpy(box).float())
+    return torch.from_numpy(np.stack(images))[:, None], boxes
 
 
 def layout(model: DarknetModule, size_px: int) -> tuple[Tensor, Tensor]:
     """Anchor [N, 2] and cell [N, 3] of every prediction, in `decode`'s order."""
+    where = next(model.parameters()).device
+    was_training = model.training
     with torch.no_grad():
-        heads = model(torch.zeros(1, model.input_channels, size_px, size_px))
+        # In eval mode: an empty image must leave no trace in the running figures.
+        heads = model.eval()(torch.zeros(1, model.input_channels, size_px, size_px, device=where))
+    model.train(was_training)
     anchors, cells = [], []
     for head, anchor in zip(heads, model.anchors(), strict=True):
         gh, gw = head.shape[2:]
@@ -97,7 +102,7 @@ def layout(model: DarknetModule, size_px: int) -> tuple[Tensor, Tensor]:
         for one in anchor:
             anchors.append(one.expand(gh * gw, 2))
             cells.append(cell.reshape(-1, 3).float())
-    return torch.cat(anchors), torch.cat(cells)
+    return torch.cat(anchors).to(where), torch.cat(cells).to(where)
 
 
 def found_share(
@@ -119,10 +124,10 @@ def found_share(
             matrix = np.eye(3)
             matrix[:2, :2] = linear
             matrix[:2, 2] = size_px / 2 - linear @ (width / 2, height / 2)
-            image = torch.from_numpy(warp(film.pixels, matrix, size_px)).float()[None, None] / 255
+            image = loop.to_device(warp(film.pixels, matrix, size_px)).float()[None, None] / 255
             points = film.points @ linear.T + matrix[:2, 2]
             with torch.no_grad():
-                boxes = decode(model(image), model.anchors(), size_px)[0].numpy()
+                boxes = decode(model(image), model.anchors(), size_px)[0].cpu().numpy()
             best = non_maximum_suppression(boxes, len(film.limb.joints))
             reach = film.unit * zoom * (0.2 if film.limb is Limb.HAND else 0.1)
             for point, kind in zip(points, film.classes, strict=True):
@@ -135,7 +140,8 @@ def found_share(
 
 def non_maximum_suppression(boxes: np.ndarray, keep: int) -> np.ndarray:
     """Best ``keep`` rows of decoded [N, 5 + c] by objectness, overlaps over .4 removed."""
-    boxes = np.hstack([boxes[:, :4], 1 / (1 + np.exp(-boxes[:, 4:]))])
+    # Beyond 60 the sigmoid is 0 or 1 in float32, and its exponential overflows.
+    boxes = np.hstack([boxes[:, :4], 1 / (1 + np.exp(-boxes[:, 4:].clip(-60, 60)))])
     rows = boxes[boxes[:, 4] > 0.02]
     corner = rows[:, :2] - rows[:, 2:4] / 2
     order = cv2.dnn.NMSBoxes(
@@ -155,66 +161,73 @@ def train(
     """Train until ``recipe.samples``; resumes from ``run_dir``; returns the last figures.
 
     ``start_from`` is another limb's finished checkpoint, whose weights a new run begins with.
+    Raises `TrainingError` where there is neither a film nor a phantom to learn from.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     training, validation = split(films)
-    model = DarknetModule(sections).to(memory_format=torch.channels_last)
-    average = DarknetModule(sections)
+    if not training and not len(shelf):
+        raise TrainingError(
+            f"{run_dir.name}: no labelled film and no simulated film to learn from",
+            mend="name the folder of FracAtlas films, or draw simulated ones",
+        )
+    model = DarknetModule(sections).to(loop.device(), memory_format=torch.channels_last)
+    average = DarknetModule(sections).to(loop.device())
     average.load_state_dict(model.state_dict())
-    optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=1e-3)
-    latest = run_dir / "checkpoint.pt"
-    parts = {"model": model, "average": average, "optimiser": optimiser}
-    begins = not latest.exists()
-    seen, spent_s = load_checkpoint(latest, parts)
-    if begins and start_from is not None:
-        state = torch.load(start_from, weights_only=True)
+    if start_from is not None and not (run_dir / "checkpoint.pt").exists():
+        state = read_checkpoint(start_from)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["model"])
-    anchor, cell = layout(average.eval(), recipe.size_px)
+    optimiser = _optimiser(model, recipe)
+    anchor, cell = layout(average, recipe.size_px)
     anchors = model.anchors()
-    feed = Feed(training, shelf, recipe, recipe.seed + seen)
-    feed.start()
-    begun = saved = time.monotonic()
-    figures: dict[str, Any] = {}
-    losses: list[float] = []
-    while seen < recipe.samples:
-        images, targets = feed.ready.get()
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, seen)
+
+    def step(batch: tuple[Tensor, list[Tensor]], seen: int) -> float:
+        images, targets = batch
         model.train()
-        batch = (images.float() / 255).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            heads = model(batch)
-        loss = detection_loss(decode(heads, anchors, recipe.size_px), anchor, cell, targets)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 30.0)
-        optimiser.step()
-        seen += recipe.batch
-        keep = 1 - 1 / (2 + min(seen, 0.04 * recipe.samples) / recipe.batch)
-        with torch.no_grad():
-            for mean, new in zip(
-                average.state_dict().values(), model.state_dict().values(), strict=True
-            ):
-                if mean.dtype.is_floating_point:
-                    mean.lerp_(new.float(), 1 - keep)
-                else:
-                    mean.copy_(new)
-        losses.append(loss.item())
-        if time.monotonic() - saved > recipe.checkpoint_every_s or seen >= recipe.samples:
-            saved = time.monotonic()
-            save_checkpoint(latest, parts, seen, spent_s + saved - begun)
-            shelf.refresh()
-            turns = QUARTER_TURNS if seen >= recipe.samples else (0.0,)
-            figures = {
-                "seen": seen,
-                "loss": float(np.mean(losses[-200:])),
-                "found": found_share(average, validation, recipe.size_px, turns),
-                "phantoms": len(shelf),
-                "minutes": round((spent_s + saved - begun) / 60, 1),
-            }
-            with (run_dir / "log.jsonl").open("a") as log:
-                log.write(json.dumps(figures) + "\n")
-            print(json.dumps(figures), flush=True)
-    return figures
+        x = (images.to(loop.device()).float() / 255).to(memory_format=torch.channels_last)
+        with loop.half_precision():
+            heads = model(x)
+        boxes = [target.to(loop.device()) for target in targets]
+        loss = detection_loss(decode(heads, anchors, recipe.size_px), anchor, cell, boxes)
+        value = loop.descend(loss, model, optimiser, learning_rate(recipe, seen), 30.0)
+        _follow(average, model, min(seen + recipe.batch, 0.04 * recipe.samples) / recipe.batch)
+        return value
+
+    def measure(final: bool) -> dict[str, Any]:
+        figures: dict[str, Any] = {}
+        shelf.refresh()
+        if validation:
+            turns = QUARTER_TURNS if final else (0.0,)
+            figures["found"] = found_share(average, validation, recipe.size_px, turns)
+        return figures | {"phantoms": len(shelf)}
+
+    return loop.run(
+        run_dir,
+        {"model": model, "average": average, "optimiser": optimiser},
+        loop.Plan(recipe.samples, recipe.batch, recipe.checkpoint_every_s),
+        lambda seen: detector_batch(training, shelf, recipe, seen),
+        step,
+        measure,
+    )
+
+
+def _optimiser(model: DarknetModule, recipe: DetectorRecipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), recipe.learning_rate, 0.9, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+
+
+def _follow(average: DarknetModule, model: DarknetModule, steps: float) -> None:
+    """Move the running average of the last ``steps`` steps' weights towards the newest."""
+    with torch.no_grad():
+        for mean, new in zip(
+            average.state_dict().values(), model.state_dict().values(), strict=True
+        ):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(new.float(), 1 / (2 + steps))
+            else:
+                mean.copy_(new)

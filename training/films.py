@@ -17,9 +17,9 @@ import numpy as np
 from edge.model import GreyImage, JointClass, Limb, Points, joint_class
 from edge.pipeline.shape import unit_px
 from edge.shape import joint_box_side_px
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 VALIDATION_SHARE = 6
@@ -92,13 +92,10 @@ def read_labelled(
     """Read every labelled film of one limb, sorted by name.
 
     ``films_dir`` is searched recursively by file name. A label whose film is not there is left
-    out: an outsider has the labels but may not have every film.
+    out: an outsider has the labels but may not have every film. Raises `TrainingError` where the
+    labels cannot be read, where none of their films is there, or where a film is damaged.
     """
-    rows: dict[tuple[str, str], list[dict[str, str]]] = {}
-    with labels_csv.open(newline="") as handle:
-        for row in csv.DictReader(handle):
-            if row["limb"] == limb.value:
-                rows.setdefault((row["film"], row["limb_no"]), []).append(row)
+    rows = _read_rows(labels_csv, limb)
     paths = {path.name: path for path in sorted(films_dir.rglob("*.jpg"))}
     films = []
     for (film, _), joints in sorted(rows.items()):
@@ -106,7 +103,9 @@ def read_labelled(
             continue
         stored = cv2.imread(str(paths[film]), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
         if stored is None:
-            continue
+            raise TrainingError(
+                f"{paths[film]}: the film cannot be decoded", mend="download it again"
+            )
         pixels, scale = shrink(np.asarray(stored, dtype=np.uint8), longest_px)
         points = np.array([[float(j["x_px"]), float(j["y_px"])] for j in joints]) * scale
         names = tuple(j["joint"] for j in joints)
@@ -126,18 +125,35 @@ def read_labelled(
                 first_ray_side=first["thumb_or_hallux_side"],
             )
         )
+    if not films:
+        raise TrainingError(
+            f"{films_dir}: none of the {len(rows)} labelled {limb} films is there",
+            mend="name the folder of FracAtlas that holds IMG*.jpg, or leave --films out to train "
+            "on simulated films alone",
+        )
     return films
+
+
+def _read_rows(labels_csv: Path, limb: Limb) -> dict[tuple[str, str], list[dict[str, str]]]:
+    rows: dict[tuple[str, str], list[dict[str, str]]] = {}
+    try:
+        with labels_csv.open(newline="", encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                if row["limb"] == limb.value:
+                    rows.setdefault((row["film"], row["limb_no"]), []).append(row)
+    except OSError as error:
+        raise TrainingError(
+            f"{labels_csv}: the joint labels cannot be read: {error.strerror}",
+            mend="name the file with --labels, or leave the option out for the shipped one",
+        ) from error
+    except KeyError as error:
+        raise TrainingError(
+            f"{labels_csv}: the column {error} is missing", mend="see training/labels/README.md"
+        ) from error
+    return rows
 
 
 def split(films: list[LabelledFilm]) -> tuple[list[LabelledFilm], list[LabelledFilm]]:
     """Training and validation part, by film."""
     training = [film for film in films if not is_validation(film.film)]
     return training, [film for film in films if is_validation(film.film)]
-
-
-def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Index batches for ever, each pass over the data in a new order."""
-    while True:
-        order = rng.permutation(count)
-        for start in range(0, count - size + 1, size):
-            yield order[start : start + size]

@@ -39,7 +39,7 @@ class PhantomShelf:
         index = self._folder / "index.jsonl"
         if not index.exists():
             return
-        lines = index.read_text("utf-8").splitlines()
+        lines = _whole_lines(index)
         for line in lines[self._lines :]:
             row = json.loads(line)
             if row["limb"] != self._limb.value:
@@ -65,11 +65,18 @@ class PhantomShelf:
         return self.films[int(rng.integers(len(self.films)))]
 
 
+def _whole_lines(index: Path) -> list[str]:
+    """Lines of an index without the one that a cut-off or running writer left unfinished."""
+    return index.read_text("utf-8").split("\n")[:-1]
+
+
 def fill_shelf(folder: Path, limb: Limb, count: int, seed: int, longest_px: int = 700) -> None:
     """Draw ``count`` films onto a shelf; continues a shelf that was begun with the same seed."""
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "index.jsonl"
-    done = index.read_text("utf-8").splitlines() if index.exists() else []
+    done = _whole_lines(index) if index.exists() else []
+    if index.exists() and not index.read_bytes().endswith(b"\n"):
+        index.write_text("".join(f"{line}\n" for line in done), "utf-8")
     names = {json.loads(line)["file"] for line in done}
     for i in range(count):
         name = f"{limb}-{seed}-{i:05d}.png"

@@ -8,11 +8,7 @@ is folded into its convolutions (14,714,688 weights, as published). Heads learn 
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import queue
-import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +20,9 @@ from torch.nn import functional
 
 from edge.model import Limb
 from edge.phantom import render_crop
-from training.checkpoint import load_checkpoint, save_checkpoint
+from training import loop
+from training.errors import TrainingError
+from training.loop import numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,8 +63,8 @@ class Trunk(nn.Module):
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             weight = conv.weight * scale[:, None, None, None]
             bias = (conv.bias - norm.running_mean) * scale + norm.bias
-            found[f"trunk.conv{i}.weight"] = weight.detach().numpy()
-            found[f"trunk.conv{i}.bias"] = bias.detach().numpy()
+            found[f"trunk.conv{i}.weight"] = numbers(weight)
+            found[f"trunk.conv{i}.bias"] = numbers(bias)
         return found
 
 
@@ -116,18 +114,18 @@ class Head(nn.Module):
         """Weights as `export.vgg` names them."""
         found = {}
         for i, (dense, norm) in enumerate(zip(self.dense, self.bn, strict=True)):
-            found[f"{task}.dense{i}.weight"] = dense.weight.detach().numpy()
-            found[f"{task}.dense{i}.bias"] = dense.bias.detach().numpy()
-            found[f"{task}.bn{i}.gamma"] = norm.weight.detach().numpy()
-            found[f"{task}.bn{i}.beta"] = norm.bias.detach().numpy()
-            found[f"{task}.bn{i}.mean"] = norm.running_mean.numpy()
-            found[f"{task}.bn{i}.var"] = norm.running_var.numpy()
+            found[f"{task}.dense{i}.weight"] = numbers(dense.weight)
+            found[f"{task}.dense{i}.bias"] = numbers(dense.bias)
+            found[f"{task}.bn{i}.gamma"] = numbers(norm.weight)
+            found[f"{task}.bn{i}.beta"] = numbers(norm.bias)
+            found[f"{task}.bn{i}.mean"] = numbers(norm.running_mean)
+            found[f"{task}.bn{i}.var"] = numbers(norm.running_var)
         return found
 
 
 def ordinal_targets(grades: Tensor, outputs: int) -> Tensor:
     """Grade k to k + 1 leading ones, [n, K] float32 (paper, section 2.4)."""
-    return (torch.arange(outputs)[None] <= grades[:, None]).float()
+    return (torch.arange(outputs, device=grades.device)[None] <= grades[:, None]).float()
 
 
 def ordinal_loss(logits: Tensor, grades: Tensor) -> Tensor:
@@ -193,15 +191,19 @@ def shelve_crops(
 
 
 def read_crops(folder: Path, style: StyleName = "train", shards: slice = slice(None)) -> Crops:
-    """Read every shard on a shelf."""
+    """Read every shard on a shelf. Raises `TrainingError` for none, and for mixed sizes."""
     paths = sorted(folder.glob(f"crops-{style}-[0-9][0-9][0-9][0-9].npz"))[shards]
-    loaded = [np.load(path) for path in paths]
-    return Crops(
-        *(
-            np.concatenate([part[key] for part in loaded])
-            for key in ("pixels", "limb", "erosion", "narrowing")
+    keys = ("pixels", "limb", "erosion", "narrowing")
+    loaded = []
+    for path in paths:
+        with np.load(path) as shard:
+            loaded.append([shard[key] for key in keys])
+    if len({part[0].shape[1:] for part in loaded}) != 1:
+        raise TrainingError(
+            f"{folder}: no crops-{style}-*.npz of one size",
+            mend="delete the folder: the crops are drawn again",
         )
-    )
+    return Crops(*(np.concatenate(parts) for parts in zip(*loaded, strict=True)))
 
 
 def augment(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -252,86 +254,62 @@ class TrunkTrainer(nn.Module):
         return total
 
 
-class _Feed(threading.Thread):
-    def __init__(self, crops: Crops, batch: int, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.ready: queue.Queue[tuple[Tensor, ...]] = queue.Queue(6)
-        self._crops, self._batch, self._rng = crops, batch, np.random.default_rng(seed)
-
-    def run(self) -> None:
-        while True:
-            rows = self._rng.integers(0, len(self._crops), self._batch)
-            pixels = augment(self._crops.pixels[rows], self._rng)
-            self.ready.put(
-                (
-                    torch.from_numpy(pixels),
-                    torch.from_numpy(self._crops.limb[rows]),
-                    torch.from_numpy(self._crops.erosion[rows]),
-                    torch.from_numpy(self._crops.narrowing[rows]),
-                )
-            )
+def trunk_batch(crops: Crops, recipe: TrunkRecipe, seen: int) -> tuple[Tensor, ...]:
+    """Batch after ``seen`` samples: pixels [n, s, s] uint8, limb, erosion, narrowing [n]."""
+    rng = loop.batch_rng(recipe.seed, seen)
+    rows = rng.integers(0, len(crops), recipe.batch)
+    return (
+        torch.from_numpy(augment(crops.pixels[rows], rng)),
+        torch.from_numpy(crops.limb[rows]),
+        torch.from_numpy(crops.erosion[rows]),
+        torch.from_numpy(crops.narrowing[rows]),
+    )
 
 
 def train_trunk(
     run_dir: Path, crops: Crops, held_out: Crops, recipe: TrunkRecipe
 ) -> dict[str, Any]:
     """Train the trunk until ``recipe.samples``, resuming from ``run_dir``."""
-    run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    model = TrunkTrainer().to(memory_format=torch.channels_last)
+    model = TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=0.02)
-    latest = run_dir / "checkpoint.pt"
-    parts = {"model": model, "optimiser": optimiser}
-    seen, spent_s = load_checkpoint(latest, parts)
-    feed = _Feed(crops, recipe.batch, recipe.seed + seen)
-    feed.start()
-    begun = saved = time.monotonic()
-    losses: list[float] = []
-    figures: dict[str, Any] = {}
-    while seen < recipe.samples:
-        pixels, limb, erosion, narrowing = feed.ready.get()
-        share = seen / recipe.samples
-        for group in optimiser.param_groups:
-            warm = min(1.0, (seen + 1) / 3000)
-            group["lr"] = (
-                recipe.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
-            )
+
+    def step(batch: tuple[Tensor, ...], seen: int) -> float:
+        pixels, limb, erosion, narrowing = (part.to(loop.device()) for part in batch)
+        fall = 0.01 + 0.99 * (1 + math.cos(math.pi * seen / recipe.samples)) / 2
+        rate = recipe.learning_rate * min(1.0, (seen + 1) / 3000) * fall
         model.train()
         x = (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1)
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.half_precision():
             loss = model.loss(
                 x.contiguous(memory_format=torch.channels_last), limb, erosion, narrowing
             )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimiser.step()
-        seen += recipe.batch
-        losses.append(loss.item())
-        if time.monotonic() - saved > recipe.checkpoint_every_s or seen >= recipe.samples:
-            saved = time.monotonic()
-            save_checkpoint(latest, parts, seen, spent_s + saved - begun)
-            figures = {"seen": seen, "loss": float(np.mean(losses[-200:]))}
-            figures |= judge_trunk(model, held_out)
-            figures["minutes"] = round((spent_s + saved - begun) / 60, 1)
-            with (run_dir / "log.jsonl").open("a") as log:
-                log.write(json.dumps(figures) + "\n")
-            print(json.dumps(figures), flush=True)
-    return figures
+        return loop.descend(loss, model, optimiser, rate, 5.0)
+
+    return loop.run(
+        run_dir,
+        {"model": model, "optimiser": optimiser},
+        loop.Plan(recipe.samples, recipe.batch, recipe.checkpoint_every_s),
+        lambda seen: trunk_batch(crops, recipe, seen),
+        step,
+        lambda _final: judge_trunk(model, held_out),
+    )
 
 
 def judge_trunk(model: TrunkTrainer, crops: Crops, most: int = 1500) -> dict[str, float]:
     """Balanced accuracy of the throw-away heads on crops that were not trained on."""
     model.eval()
-    features = cache_features(model.trunk, crops.pixels[:most])
+    features = cache_features(model.trunk, crops.pixels[:most]).to(loop.device())
     found = {}
     for i, limb in enumerate(Limb):
         for kind, grades in (("erosion", crops.erosion), ("narrowing", crops.narrowing)):
             task = f"{limb}_{kind}"
             rows = (crops.limb[:most] == i) & (grades[:most] != UNKNOWN)
+            if not rows.any():
+                continue
             with torch.no_grad():
-                logits = model.heads[task](features[torch.from_numpy(rows)])
-            guess = decode_grades(logits.sigmoid().numpy())
+                logits = model.heads[task](features[loop.to_device(rows)])
+            guess = decode_grades(logits.sigmoid().cpu().numpy())
             found[task] = round(balanced_accuracy(grades[:most][rows], guess), 4)
     return found
 
@@ -343,42 +321,89 @@ def balanced_accuracy(truth: np.ndarray, guess: np.ndarray, within: int = 0) -> 
 
 
 def cache_features(trunk: nn.Module, pixels: np.ndarray, batch: int = 64) -> Tensor:
-    """Run a trunk over crops [n, s, s] uint8: [n, 512] float32."""
+    """Run a trunk over crops [n, s, s] uint8: [n, 512] float32, on the CPU."""
     trunk.eval()
+    where = next(trunk.parameters()).device
     parts = []
     with torch.no_grad():
         for start in range(0, len(pixels), batch):
-            x = torch.from_numpy(pixels[start : start + batch]).float()[:, None] / 255
+            x = torch.from_numpy(pixels[start : start + batch]).to(where).float()[:, None] / 255
             x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-            parts.append(trunk(x).float())
+            parts.append(trunk(x).float().cpu())
     return torch.cat(parts)
 
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """How a head is trained: the paper's 250 epochs (its learning rate is 1e-4)."""
+    """How a head is trained; the defaults are the demo's, 250 epochs are the paper's.
+
+    With ``test_share`` and ``validation_share`` these parts of the crops are kept apart by
+    `split_rows` and measured; ``undersample_zero`` thins grade 0 in what is left.
+    """
 
     epochs: int = 250
     batch: int = 512
     learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    rate_falls: bool = True
+    undersample_zero: bool = False
+    test_share: float = 0.0
+    validation_share: float = 0.0
     seed: int = 1
 
 
+def split_rows(
+    count: int, test_share: float, validation_share: float, random_state: int = 42
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row numbers for training, validation and test.
+
+    The test rows are those of scikit-learn's ``train_test_split(random_state=42)``, the validation
+    rows the last share of the rest, as Keras takes them: the paper's split, by joint. It is a split
+    by patient only where every row is of another patient, as simulated crops are.
+    """
+    order = np.random.RandomState(random_state).permutation(count)
+    tests = math.ceil(test_share * count)
+    rest = order[tests:]
+    learnt = len(rest) - math.ceil(validation_share * len(rest))
+    return rest[:learnt], rest[learnt:], order[:tests]
+
+
+def undersample_zero(grades: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows to keep, in order, so that grade 0 is no more frequent than the next largest grade.
+
+    Only for the training fold: measured folds keep every row.
+    """
+    zeros = np.flatnonzero(grades == 0)
+    others = np.flatnonzero(grades != 0)
+    if not len(others):
+        return zeros
+    most = int(np.unique(grades[others], return_counts=True)[1].max())
+    kept = rng.permutation(zeros)[:most]
+    return np.sort(np.concatenate([kept, others]))
+
+
 def train_head(features: Tensor, grades: Tensor, outputs: int, recipe: HeadRecipe) -> Head:
-    """Train one head on cached features; grades must be known."""
+    """Train one head on cached features; grades must be known. Needs at least two crops."""
+    if len(features) < 2:
+        raise TrainingError(
+            f"{len(features)} crops with a known grade are too few for a head",
+            mend="draw more crops (crops_per_shard of the recipe)",
+        )
     torch.manual_seed(recipe.seed)
     head = Head(outputs)
-    optimiser = torch.optim.AdamW(head.parameters(), recipe.learning_rate, weight_decay=0.02)
-    steps = recipe.epochs * max(1, len(features) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    optimiser = torch.optim.AdamW(
+        head.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    batch = min(recipe.batch, len(features))
+    steps = recipe.epochs * (len(features) // batch)
     head.train()
+    done = 0
     for _ in range(recipe.epochs):
         order = torch.randperm(len(features))
-        for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            rows = order[start : start + recipe.batch]
+        for start in range(0, len(order) - batch + 1, batch):
+            rows = order[start : start + batch]
+            fall = (1 + math.cos(math.pi * done / steps)) / 2 if recipe.rate_falls else 1.0
             loss = ordinal_loss(head(features[rows]), grades[rows])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+            loop.descend(loss, head, optimiser, recipe.learning_rate * fall, float("inf"))
+            done += 1
     return head.eval()

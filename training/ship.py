@@ -9,23 +9,29 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from edge import __version__
 from edge.model import DISCLAIMER, Limb
 from export.compact import load_compact, save_compact
+from training import loop
+from training.checkpoint import read_checkpoint
 from training.darknet import DarknetModule
 from training.scorer import (
     TASKS,
     UNKNOWN,
     Crops,
     FoldedTrunk,
+    Head,
     HeadRecipe,
     TrunkTrainer,
     balanced_accuracy,
     cache_features,
     decode_grades,
+    split_rows,
     train_head,
+    undersample_zero,
 )
 from training.unet import MultiScaleUNet
 
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    import numpy as np
+    from torch import Tensor
 
     from training.darknet import Section
 
@@ -58,15 +64,15 @@ def provenance(command: str, films: Iterable[Path], figures: dict[str, Any]) -> 
 
 
 def last_figures(run_dir: Path) -> dict[str, Any]:
-    """Last line of a run's log."""
-    lines = (run_dir / "log.jsonl").read_text("utf-8").splitlines()
+    """Last whole line of a run's log; a line that was cut off is left out."""
+    lines = (run_dir / "log.jsonl").read_text("utf-8").split("\n")[:-1]
     return dict(json.loads(lines[-1]))
 
 
 def ship_detector(run_dir: Path, sections: list[Section], out: Path, meta: dict[str, Any]) -> None:
     """Write the averaged weights of a detector's run."""
     model = DarknetModule(sections)
-    state = torch.load(run_dir / "checkpoint.pt", weights_only=True)
+    state = read_checkpoint(run_dir / "checkpoint.pt")
     model.load_state_dict(state["average"])
     save_compact(out, model.eval().arrays(), meta)
 
@@ -74,7 +80,7 @@ def ship_detector(run_dir: Path, sections: list[Section], out: Path, meta: dict[
 def ship_mask(run_dir: Path, out: Path, meta: dict[str, Any]) -> None:
     """Write the weights of a mask network's run."""
     model = MultiScaleUNet()
-    state = torch.load(run_dir / "checkpoint.pt", weights_only=True)
+    state = read_checkpoint(run_dir / "checkpoint.pt")
     model.load_state_dict(state["model"])
     save_compact(out, model.eval().arrays(), meta)
 
@@ -82,11 +88,12 @@ def ship_mask(run_dir: Path, out: Path, meta: dict[str, Any]) -> None:
 def ship_trunk(run_dir: Path, out: Path, meta: dict[str, Any]) -> FoldedTrunk:
     """Write the folded trunk and return it as it will be read back: quantised."""
     model = TrunkTrainer()
-    state = torch.load(run_dir / "checkpoint.pt", weights_only=True)
+    state = read_checkpoint(run_dir / "checkpoint.pt")
     model.load_state_dict(state["model"])
     save_compact(out, model.trunk.eval().arrays(), meta)
     arrays, _ = load_compact(out)
-    return FoldedTrunk(arrays).eval().to(memory_format=torch.channels_last)
+    folded = FoldedTrunk(arrays).eval()
+    return folded.to(loop.device(), memory_format=torch.channels_last)
 
 
 def ship_heads(
@@ -99,7 +106,8 @@ def ship_heads(
 ) -> dict[str, Any]:
     """Train the four heads on cached features and write one file a limb; returns the figures.
 
-    The figures are of simulated crops that no head has seen.
+    The figures are of simulated crops that no head has seen: ``held_out``, and where the recipe
+    keeps them apart, the validation and test rows of ``crops``.
     """
     features = cache_features(trunk, crops.pixels)
     unseen = cache_features(trunk, held_out.pixels)
@@ -109,22 +117,45 @@ def ship_heads(
         for kind in ("erosion", "narrowing"):
             task = f"{limb}_{kind}"
             grades, truth = getattr(crops, kind), getattr(held_out, kind)
-            rows = (crops.limb == i) & (grades != UNKNOWN)
-            test = (held_out.limb == i) & (truth != UNKNOWN)
+            rows = np.flatnonzero((crops.limb == i) & (grades != UNKNOWN))
+            learnt, validation, test = (
+                rows[part]
+                for part in split_rows(len(rows), recipe.test_share, recipe.validation_share)
+            )
+            if recipe.undersample_zero:
+                rng = np.random.default_rng(recipe.seed)
+                learnt = learnt[undersample_zero(grades[learnt], rng)]
             head = train_head(
-                features[torch.from_numpy(rows)],
-                torch.from_numpy(grades[rows]),
+                features[torch.from_numpy(learnt)],
+                torch.from_numpy(grades[learnt]),
                 TASKS[task],
                 recipe,
             )
-            with torch.no_grad():
-                guess = decode_grades(head(unseen[torch.from_numpy(test)]).sigmoid().numpy())
-            figures[task] = {
-                "phantom_balanced_exact": round(balanced_accuracy(truth[test], guess), 4),
-                "phantom_balanced_within_one": round(balanced_accuracy(truth[test], guess, 1), 4),
-                "n": int(test.sum()),
-            }
+            apart = np.flatnonzero((held_out.limb == i) & (truth != UNKNOWN))
+            figures[task] = _phantom_figures(head, unseen, truth, apart)
+            for name, fold in (("validation", validation), ("test", test)):
+                if len(fold):
+                    figures[task][name] = _phantom_figures(head, features, grades, fold)
             arrays |= head.arrays(task)
         mine = {task: value for task, value in figures.items() if task.startswith(str(limb))}
         save_compact(out_dir / f"{limb}-heads.npz", arrays, describe(mine))
     return figures
+
+
+def _phantom_figures(
+    head: Head, features: Tensor, grades: np.ndarray, rows: np.ndarray
+) -> dict[str, Any]:
+    """Balanced accuracies of one head on some rows, and how many there are of each grade."""
+    truth = grades[rows]
+    found: dict[str, Any] = {"n": len(rows)}
+    if not len(rows):
+        return found
+    with torch.no_grad():
+        guess = decode_grades(head(features[torch.from_numpy(rows)]).sigmoid().numpy())
+    values, counts = np.unique(truth, return_counts=True)
+    return found | {
+        "phantom_balanced_exact": round(balanced_accuracy(truth, guess), 4),
+        "phantom_balanced_within_one": round(balanced_accuracy(truth, guess, 1), 4),
+        "all_zero_balanced_exact": round(balanced_accuracy(truth, np.zeros_like(truth)), 4),
+        "n_of_grade": dict(zip(map(str, values), counts.tolist(), strict=True)),
+    }

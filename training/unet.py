@@ -6,8 +6,7 @@ with an outline made by the classical algorithm and refined by brightness.
 
 from __future__ import annotations
 
-import json
-import time
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,10 @@ from edge.pipeline.frame import frame, warp
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.mask import classical_mask
 from edge.pipeline.settings import PipelineSettings
+from training import loop
 from training.augment import random_exposure
-from training.checkpoint import load_checkpoint, save_checkpoint
+from training.errors import TrainingError
+from training.loop import numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,35 +87,39 @@ class MultiScaleUNet(nn.Module):
                 found[f"{name}.conv{k}.weight"], found[f"{name}.conv{k}.bias"] = weight, bias
             weight, bias = _fold(block.fuse, block.fuse_norm, slice(None))
             found[f"{name}.fuse.weight"], found[f"{name}.fuse.bias"] = weight, bias
-        found["head.weight"] = self.head.weight.detach().numpy()
-        found["head.bias"] = _numbers(self.head.bias)
+        found["head.weight"] = numbers(self.head.weight)
+        found["head.bias"] = numbers(self.head.bias)
         return found
 
 
-def _numbers(tensor: Tensor | None) -> np.ndarray:
-    if tensor is None:
-        raise ValueError("the layer has no such tensor: it was built without it")
-    return np.asarray(tensor.detach().numpy())
-
-
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d, part: slice) -> tuple[np.ndarray, np.ndarray]:
-    scale = _numbers(norm.weight)[part] / np.sqrt(_numbers(norm.running_var)[part] + norm.eps)
-    shift = (_numbers(conv.bias) - _numbers(norm.running_mean)[part]) * scale
-    weight = _numbers(conv.weight) * scale[:, None, None, None]
-    return weight.astype(np.float32), (shift + _numbers(norm.bias)[part]).astype(np.float32)
+    scale = numbers(norm.weight)[part] / np.sqrt(numbers(norm.running_var)[part] + norm.eps)
+    shift = (numbers(conv.bias) - numbers(norm.running_mean)[part]) * scale
+    weight = numbers(conv.weight) * scale[:, None, None, None]
+    return weight.astype(np.float32), (shift + numbers(norm.bias)[part]).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class MaskRecipe:
-    """How a mask network is trained; the defaults are the demo's."""
+    """How a mask network is trained; the defaults are the demo's.
+
+    ``epochs`` replaces ``samples``: an epoch has as many samples as there are examples, and after
+    each the loss on a tenth of the examples, kept apart, is measured; training stops when it has
+    not fallen for ``patience_epochs``, and the best epoch's weights are kept.
+    """
 
     samples: int = 8_000
     batch: int = 8
     learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    rate_falls: bool = True
+    soft_dice: bool = True
     size: tuple[int, int] = (256, 208)
     real_share: float = 0.35
     seed: int = 1
     checkpoint_every_s: float = 120.0
+    epochs: int | None = None
+    patience_epochs: int = 10
 
 
 @dataclass(frozen=True)
@@ -220,20 +225,103 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * float((first & second).sum()) / total if total else 1.0
 
 
-def measure(model: MultiScaleUNet, examples: list[MaskExample], size: tuple[int, int]) -> float:
-    """Mean Dice over examples, at the canvas's own resolution."""
+def measure_dice(
+    model: MultiScaleUNet, examples: list[MaskExample], size: tuple[int, int]
+) -> float:
+    """Mean Dice over examples (at least one), at the canvas's own resolution."""
     model.eval()
     scores = []
     for example in examples:
         small = cv2.resize(
             equalise(example.canvas, 2.0, 8), size[::-1], interpolation=cv2.INTER_AREA
         )
-        image = torch.from_numpy(np.asarray(small)).float()[None, None] / 255
+        image = loop.to_device(np.asarray(small)).float()[None, None] / 255
         with torch.no_grad():
-            probability = model(image).sigmoid()[0, 0].numpy()
+            probability = model(image).sigmoid()[0, 0].cpu().numpy()
         full = cv2.resize(probability, example.canvas.shape[::-1])
         scores.append(dice(full >= 0.5, example.outline > 127))
-    return float(np.mean(scores)) if scores else float("nan")
+    return float(np.mean(scores))
+
+
+class EarlyStop:
+    """The best weights so far, and whether the loss has stopped falling; survives a checkpoint."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._best = float("inf")
+        self._since = 0
+        self._weights: dict[str, Any] = {}
+
+    @property
+    def stopped(self) -> bool:
+        """Whether ``patience`` looks in a row were no better than the best one."""
+        return self._since >= self._patience
+
+    def look(self, loss: float, model: nn.Module) -> None:
+        """Take note of one epoch's loss."""
+        self._since += 1
+        if loss < self._best:
+            self._best, self._since = loss, 0
+            self._weights = copy.deepcopy(model.state_dict())
+
+    def restore(self, model: nn.Module) -> None:
+        """Give a model the best weights."""
+        model.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"best": self._best, "since": self._since, "weights": self._weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what a checkpoint kept."""
+        self._best, self._since, self._weights = state["best"], state["since"], state["weights"]
+
+
+@dataclass(frozen=True)
+class MaskPools:
+    """Examples to learn from: simulated ones (at least one), and real ones."""
+
+    phantoms: list[MaskExample]
+    real: list[MaskExample]
+
+    def __len__(self) -> int:
+        return len(self.phantoms) + len(self.real)
+
+    def without_tenth(self) -> tuple[MaskPools, list[MaskExample]]:
+        """The pools without every tenth example, and these."""
+        kept = [[e for i, e in enumerate(pool) if i % 10] for pool in (self.phantoms, self.real)]
+        return MaskPools(*kept), self.phantoms[::10] + self.real[::10]
+
+    def batch(self, recipe: MaskRecipe, seen: int) -> tuple[Tensor, Tensor]:
+        """Images and outlines [n, 1, h, w] float32 in 0..1 of the batch after ``seen`` samples."""
+        rng = loop.batch_rng(recipe.seed, seen)
+        pairs = []
+        for _ in range(recipe.batch):
+            pool = self.real if self.real and rng.random() < recipe.real_share else self.phantoms
+            pairs.append(mask_sample(pool[int(rng.integers(len(pool)))], recipe.size, rng))
+        x, y = (
+            torch.from_numpy(np.stack(part))[:, None].float() / 255
+            for part in zip(*pairs, strict=True)
+        )
+        return x, y
+
+
+def mask_loss(logits: Tensor, outline: Tensor, *, soft_dice: bool) -> Tensor:
+    """Binary cross-entropy of [n, 1, h, w], with the soft Dice loss where asked."""
+    loss = functional.binary_cross_entropy_with_logits(logits, outline)
+    if not soft_dice:
+        return loss
+    overlap = (logits.sigmoid() * outline).sum((1, 2, 3))
+    soft = 1 - 2 * overlap / (logits.sigmoid().sum((1, 2, 3)) + outline.sum((1, 2, 3)))
+    return loss + soft.mean()
+
+
+def plan_of(recipe: MaskRecipe, examples: int) -> loop.Plan:
+    """Length of a run with so many examples; with epochs, a checkpoint after each."""
+    if recipe.epochs is None:
+        return loop.Plan(recipe.samples, recipe.batch, recipe.checkpoint_every_s)
+    epoch = max(1, examples // recipe.batch) * recipe.batch
+    return loop.Plan(recipe.epochs * epoch, recipe.batch, recipe.checkpoint_every_s, epoch)
 
 
 def train(
@@ -243,56 +331,76 @@ def train(
     recipe: MaskRecipe,
     held_out: tuple[list[MaskExample], list[MaskExample]],
 ) -> dict[str, Any]:
-    """Train until ``recipe.samples``, resuming from ``run_dir``; returns the last figures.
+    """Train as long as the recipe says, resuming from ``run_dir``; returns the last figures.
 
-    ``held_out`` are phantoms and real films that are only measured.
+    ``held_out`` are phantoms and real films that are only measured. Raises `TrainingError` without
+    phantoms.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    model = MultiScaleUNet()
-    optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=1e-4)
-    latest = run_dir / "checkpoint.pt"
-    seen, spent_s = load_checkpoint(latest, {"model": model, "optimiser": optimiser})
-    rng = np.random.default_rng(recipe.seed + seen)
-    begun = saved = time.monotonic()
-    figures: dict[str, Any] = {}
-    losses: list[float] = []
-    while seen < recipe.samples:
-        images, outlines = [], []
-        for _ in range(recipe.batch):
-            pool = real if real and rng.random() < recipe.real_share else phantoms
-            image, outline = mask_sample(pool[int(rng.integers(len(pool)))], recipe.size, rng)
-            images.append(image)
-            outlines.append(outline)
-        x = torch.from_numpy(np.stack(images))[:, None].float() / 255
-        y = torch.from_numpy(np.stack(outlines))[:, None].float() / 255
-        share = seen / recipe.samples
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * min(1.0, (seen + 1) / 400) * (1 - share) ** 0.9
+    pools, judged = MaskPools(phantoms, real), list[MaskExample]()
+    if recipe.epochs is not None:
+        pools, judged = pools.without_tenth()
+    if not pools.phantoms:
+        raise TrainingError(
+            f"{run_dir.name}: no simulated film to learn from",
+            mend="draw more simulated films (phantom_films of the recipe)",
+        )
+    model = MultiScaleUNet().to(loop.device())
+    optimiser = torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    plan = plan_of(recipe, len(pools))
+    parts: dict[str, Any] = {"model": model, "optimiser": optimiser}
+    early = EarlyStop(recipe.patience_epochs)
+    if recipe.epochs is not None:
+        parts["early"] = early
+
+    def step(batch: tuple[Tensor, Tensor], seen: int) -> float:
+        x, y = (part.to(loop.device()) for part in batch)
+        rate = recipe.learning_rate
+        if recipe.rate_falls:
+            rate *= min(1.0, (seen + 1) / 400) * (1 - seen / plan.samples) ** 0.9
         model.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.half_precision():
             logits = model(x.to(memory_format=torch.channels_last))
-        logits = logits.float()
-        overlap = (logits.sigmoid() * y).sum((1, 2, 3))
-        soft = 1 - 2 * overlap / (logits.sigmoid().sum((1, 2, 3)) + y.sum((1, 2, 3)))
-        loss = functional.binary_cross_entropy_with_logits(logits, y) + soft.mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        seen += recipe.batch
-        losses.append(loss.item())
-        if time.monotonic() - saved > recipe.checkpoint_every_s or seen >= recipe.samples:
-            saved = time.monotonic()
-            parts = {"model": model, "optimiser": optimiser}
-            save_checkpoint(latest, parts, seen, spent_s + saved - begun)
-            figures = {
-                "seen": seen,
-                "loss": float(np.mean(losses[-100:])),
-                "dice_phantom": measure(model, held_out[0], recipe.size),
-                "dice_real_outline": measure(model, held_out[1], recipe.size),
-                "minutes": round((spent_s + saved - begun) / 60, 1),
-            }
-            with (run_dir / "log.jsonl").open("a") as log:
-                log.write(json.dumps(figures) + "\n")
-            print(json.dumps(figures), flush=True)
-    return figures
+        loss = mask_loss(logits.float(), y, soft_dice=recipe.soft_dice)
+        return loop.descend(loss, model, optimiser, rate, float("inf"))
+
+    def measure(final: bool) -> dict[str, Any]:
+        figures: dict[str, Any] = {}
+        if recipe.epochs is not None:
+            figures["validation_loss"] = judge(model, judged, recipe)
+            early.look(figures["validation_loss"], model)
+            if final or early.stopped:
+                early.restore(model)
+        for name, examples in zip(("dice_phantom", "dice_real_outline"), held_out, strict=True):
+            if examples:
+                figures[name] = measure_dice(model, examples, recipe.size)
+        return figures
+
+    return loop.run(
+        run_dir,
+        parts,
+        plan,
+        lambda seen: pools.batch(recipe, seen),
+        step,
+        measure,
+        lambda: early.stopped,
+    )
+
+
+def judge(model: MultiScaleUNet, examples: list[MaskExample], recipe: MaskRecipe) -> float:
+    """Mean loss on examples that are not learnt from, as they are: no turns, no exposure."""
+    model.eval()
+    losses = []
+    for example in examples:
+        small = cv2.resize(
+            equalise(example.canvas, 2.0, 8), recipe.size[::-1], interpolation=cv2.INTER_AREA
+        )
+        outline = cv2.resize(example.outline, recipe.size[::-1], interpolation=cv2.INTER_AREA)
+        x, y = (
+            loop.to_device(np.asarray(part)).float()[None, None] / 255 for part in (small, outline)
+        )
+        with torch.no_grad():
+            losses.append(mask_loss(model(x), y, soft_dice=recipe.soft_dice).item())
+    return float(np.mean(losses))

@@ -1,0 +1,238 @@
+"""The whole command with tiny sizes: seven files that export takes, and passports that are true."""
+
+import csv
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+
+import cv2
+import pytest
+
+from edge.model import Limb
+from edge.paths import engines_home
+from export.compact import load_compact
+from export.exporter import export_all
+from training.errors import TrainingError
+from training.films import is_validation
+
+torch = pytest.importorskip("torch")
+
+from training.demo_models import train_demo  # noqa: E402
+from training.detector import DetectorRecipe, learning_rate  # noqa: E402
+from training.estimate import estimate_hours  # noqa: E402
+from training.phantoms import PhantomShelf, fill_shelf  # noqa: E402
+from training.recipes import PAPER, RECIPES, DemoRecipe  # noqa: E402
+from training.scorer import HeadRecipe, TrunkRecipe  # noqa: E402
+from training.unet import MaskRecipe  # noqa: E402
+
+pytestmark = pytest.mark.training
+
+FILES = {
+    "hand-detect", "foot-detect", "hand-mask", "foot-mask", "trunk", "hand-heads", "foot-heads",
+}  # fmt: skip
+COLUMNS = (
+    "film", "limb", "limb_no", "view", "thumb_or_hallux_side", "immature", "issues", "joint",
+    "x_px", "y_px",
+)  # fmt: skip
+DETECTOR = DetectorRecipe(samples=4, batch=2, size_px=96)
+TINY = DemoRecipe(
+    phantom_films=6,
+    film_px=300,
+    crop_shards=1,
+    crops_per_shard=60,
+    held_out_crops=20,
+    crop_px=32,
+    hand_detector=DETECTOR,
+    foot_detector=DETECTOR,
+    mask=MaskRecipe(samples=4, batch=2, size=(64, 52)),
+    trunk=TrunkRecipe(samples=8, batch=4),
+    head=HeadRecipe(epochs=2, batch=16),
+)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """A folder of labelled films; drawn ones stand for FracAtlas's."""
+    folder = tmp_path_factory.mktemp("fracatlas")
+    drawn = tmp_path_factory.mktemp("drawn")
+    rows, number = [], 0
+    for limb in Limb:
+        fill_shelf(drawn, limb, 6, seed=77, longest_px=300)
+        for film in PhantomShelf(drawn, limb).films:
+            name = f"IMG{(number := number + 1):07d}.jpg"
+            cv2.imwrite(str(folder / name), film.pixels)
+            rows += [
+                (name, limb, 0, "pa", "left", 0, "", joint, x, y)
+                for joint, (x, y) in zip(film.names, film.points, strict=True)
+            ]
+    with (folder / "joints.csv").open("w", newline="") as handle:
+        out = csv.writer(handle)
+        out.writerow(COLUMNS)
+        out.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(films, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    said = []
+    figures = train_demo(
+        films, films / "joints.csv", folder / "runs", folder / "weights", TINY, said.append
+    )
+    return folder, figures, said
+
+
+def test_the_first_line_is_the_estimate(trained):
+    _, _, said = trained
+    assert said[0].startswith("estimate for this machine: at most ")
+    assert "recipe demo" in said[0]
+    for step in ("drawing", "detectors", "masks", "trunk", "heads"):
+        assert step in said[0]
+
+
+def test_it_leaves_the_seven_files_that_export_takes(trained, tmp_path):
+    folder, _, _ = trained
+    assert {path.stem for path in (folder / "weights").iterdir()} == FILES
+    shutil.copytree(engines_home() / "cfg", tmp_path / "cfg")
+    shutil.copytree(folder / "weights", tmp_path / "weights")
+    for recipe in engines_home().glob("*.toml"):
+        shutil.copy(recipe, tmp_path)
+    outcomes = export_all(tmp_path, tmp_path / "built")
+    assert [outcome.error for outcome in outcomes] == [None] * 6
+    passport = json.loads((tmp_path / "built" / "hand-detect.json").read_text())
+    assert "real_films" in json.dumps(passport["training"])
+
+
+def meta_of(folder, name):
+    return load_compact(folder / "weights" / f"{name}.npz")[1]
+
+
+def test_passports_name_every_real_film_that_a_model_learnt_from(trained, films):
+    folder, _, _ = trained
+    hands = {f"IMG{i:07d}.jpg" for i in range(1, 7) if not is_validation(f"IMG{i:07d}.jpg")}
+    feet = {f"IMG{i:07d}.jpg" for i in range(7, 13) if not is_validation(f"IMG{i:07d}.jpg")}
+    assert 0 < len(hands) < 6
+    assert set(meta_of(folder, "hand-detect")["real_films"]) == hands
+    # The foot's detector began with the hand's weights.
+    assert set(meta_of(folder, "foot-detect")["real_films"]) == hands | feet
+    assert set(meta_of(folder, "hand-mask")["real_films"]) <= hands
+    for name, digest in meta_of(folder, "foot-detect")["real_films"].items():
+        assert hashlib.sha256((films / name).read_bytes()).hexdigest() == digest
+    for name in ("trunk", "hand-heads", "foot-heads"):
+        assert meta_of(folder, name)["real_films"] == {}
+        assert meta_of(folder, name)["attribution"] == "trained on simulated films alone"
+
+
+def test_every_file_says_command_recipe_figures_and_notice(trained):
+    folder, figures, _ = trained
+    for name in FILES:
+        meta = meta_of(folder, name)
+        assert meta["command"] == "sharpedge train demo --films FRACATLAS"
+        assert meta["recipe"]["name"] == "demo"
+        assert meta["figures"]
+        assert meta["notice"] == "research use only, not a medical device"
+    assert "found" in figures["hand-detect"]
+    assert "phantom_balanced_exact" in figures["scorers"]["foot_erosion"]
+
+
+def test_a_finished_command_changes_nothing_when_it_is_given_again(trained, films):
+    folder, figures, _ = trained
+    before = {path.name: path.read_bytes() for path in (folder / "weights").iterdir()}
+    again = train_demo(
+        films, films / "joints.csv", folder / "runs", folder / "weights", TINY, lambda _: None
+    )
+    assert again == figures
+    assert {path.name: path.read_bytes() for path in (folder / "weights").iterdir()} == before
+
+
+def test_a_runs_folder_of_other_values_is_refused(trained, films):
+    folder, _, _ = trained
+    with pytest.raises(TrainingError, match=r"begun with other values of crop_px, head .*--runs"):
+        train_demo(
+            films,
+            films / "joints.csv",
+            folder / "runs",
+            folder / "weights",
+            replace(TINY, crop_px=40, head=HeadRecipe(epochs=3)),
+            lambda _: None,
+        )
+
+
+def test_a_folder_without_films_is_an_error_before_anything_is_drawn(films, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrainingError, match="none of the 6 labelled hand films is there"):
+        train_demo(
+            tmp_path / "empty",
+            films / "joints.csv",
+            tmp_path / "runs",
+            tmp_path / "weights",
+            TINY,
+            lambda _: None,
+        )
+    assert not (tmp_path / "runs" / "shelf").exists()
+
+
+def test_without_films_the_papers_recipe_trains_on_phantoms_alone_and_says_so(films, tmp_path):
+    small = replace(
+        TINY,
+        name="paper",
+        hand_detector=replace(PAPER.hand_detector, samples=4, batch=2, size_px=96),
+        foot_detector=replace(PAPER.foot_detector, samples=4, batch=2, size_px=96),
+        mask=replace(PAPER.mask, batch=2, size=(64, 52), epochs=1),
+        head=replace(PAPER.head, epochs=2, batch=8),
+    )
+    said = []
+    figures = train_demo(
+        None, films / "joints.csv", tmp_path / "runs", tmp_path / "weights", small, said.append
+    )
+    assert "recipe paper" in said[0]
+    assert "training on simulated films alone" in said[1]
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == FILES
+    meta = meta_of(tmp_path, "hand-detect")
+    assert meta["command"] == "sharpedge train demo --recipe paper"
+    assert meta["real_films"] == {}
+    assert meta["attribution"] == "trained on simulated films alone"
+    for task in ("hand_erosion", "foot_narrowing"):
+        folds = figures["scorers"][task]
+        assert folds["test"]["n"] > 0
+        assert folds["validation"]["n"] > 0
+
+
+def test_the_recipes_fit_the_shipped_engines():
+    shipped = {}
+    for path in engines_home().glob("*.toml"):
+        lines = dict(
+            line.split(" = ", 1) for line in path.read_text().splitlines() if " = " in line
+        )
+        shipped[path.stem] = int(lines["height"]), int(lines["width"])
+    assert set(RECIPES) == {"demo", "paper"}
+    for recipe in RECIPES.values():
+        for limb, detector in (("hand", recipe.hand_detector), ("foot", recipe.foot_detector)):
+            assert shipped[f"{limb}-detect"] == (detector.size_px, detector.size_px)
+            assert shipped[f"{limb}-mask"] == recipe.mask.size
+            assert shipped[f"{limb}-score"] == (recipe.crop_px, recipe.crop_px)
+
+
+def test_the_papers_detector_follows_darknets_schedule():
+    recipe = PAPER.hand_detector
+    rate = [learning_rate(recipe, 64 * batch) for batch in range(4_000)]
+    assert recipe.samples == 4_000 * 64
+    assert rate[499] == pytest.approx(1e-3 / 16)
+    assert rate[999] == rate[3_199] == 1e-3
+    assert rate[3_200] == rate[3_599] == pytest.approx(1e-4)
+    assert rate[3_600] == rate[3_999] == pytest.approx(1e-5)
+
+
+def test_the_papers_values_are_the_published_ones():
+    mask, head = PAPER.mask, PAPER.head
+    assert (mask.learning_rate, mask.batch, mask.epochs) == (1e-4, 16, 200)
+    assert not mask.soft_dice
+    assert (head.epochs, head.learning_rate, head.undersample_zero) == (250, 1e-4, True)
+    assert (head.test_share, head.validation_share) == (0.1, 0.1)
+
+
+def test_the_paper_takes_longer_than_the_demo():
+    small = {name: replace(recipe, crop_px=32, film_px=300) for name, recipe in RECIPES.items()}
+    hours = {name: sum(estimate_hours(recipe).values()) for name, recipe in small.items()}
+    assert hours["paper"] > 1.5 * hours["demo"] > 0

@@ -1,0 +1,208 @@
+"""The scorers: published counts, folding, ordinal answers, the paper's split and thinning."""
+
+import numpy as np
+import pytest
+
+from edge.pipeline.ordinal import decode_ordinal
+
+torch = pytest.importorskip("torch")
+
+from training import scorer  # noqa: E402
+from training.errors import TrainingError  # noqa: E402
+
+pytestmark = pytest.mark.training
+
+
+def count(module, *, trainable):
+    if trainable:
+        return sum(p.numel() for p in module.parameters())
+    return sum(b.numel() for n, b in module.named_buffers() if "running" in n)
+
+
+@pytest.mark.parametrize(("outputs", "total"), [(5, 15_113_049), (6, 15_113_310), (11, 15_114_615)])
+def test_a_scorer_has_the_published_numbers_of_parameters(outputs, total):
+    trunk = scorer.FoldedTrunk(scorer.Trunk().arrays())
+    head = scorer.Head(outputs)
+    frozen = count(trunk, trainable=True)
+    learnt, kept = count(head, trainable=True), count(head, trainable=False)
+    assert frozen == 14_714_688
+    assert frozen + learnt + kept == total
+    if outputs == 5:
+        assert learnt == 396_815
+        assert frozen + kept == 14_716_234
+
+
+@torch.no_grad()
+def test_the_folded_trunk_answers_as_the_trunk(settle):
+    trunk = settle(scorer.Trunk())
+    x = torch.rand(3, 3, 64, 64)
+    features = trunk(x)
+    assert features.shape == (3, 512)
+    assert features.std() > 1e-3
+    torch.testing.assert_close(
+        scorer.FoldedTrunk(trunk.arrays())(x), features, atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("outputs", [5, 6, 11])
+def test_targets_are_read_back_as_their_grade_by_the_appliance(outputs):
+    grades = torch.arange(outputs)
+    targets = scorer.ordinal_targets(grades, outputs).numpy()
+    assert targets.sum(1).tolist() == [grade + 1 for grade in range(outputs)]
+    for grade, row in enumerate(targets):
+        estimate = decode_ordinal(row)
+        assert estimate.grade == grade
+        assert estimate.expected == grade
+    assert scorer.decode_grades(targets).tolist() == list(range(outputs))
+
+
+def test_training_and_the_appliance_read_the_same_grade_from_any_outputs():
+    rng = np.random.default_rng(0)
+    outputs = rng.random((500, 11))
+    outputs[::2] = np.sort(outputs[::2])[:, ::-1]
+    mine = scorer.decode_grades(outputs).tolist()
+    assert mine == [decode_ordinal(row).grade for row in outputs]
+    assert len(set(mine)) > 5
+
+
+def test_unknown_grades_teach_nothing():
+    logits = torch.zeros(3, 5, requires_grad=True)
+    loss = scorer.ordinal_loss(logits, torch.tensor([2, scorer.UNKNOWN, 0]))
+    loss.backward()
+    assert (logits.grad[1] == 0).all()
+    assert (logits.grad[0] != 0).all()
+    none = scorer.ordinal_loss(logits, torch.full((3,), scorer.UNKNOWN))
+    assert none.item() == 0
+
+
+def test_each_task_learns_from_its_own_limb():
+    torch.manual_seed(0)
+    model = scorer.TrunkTrainer()
+    unknown, grade = torch.tensor([scorer.UNKNOWN]), torch.tensor([3])
+    x = torch.rand(2, 3, 32, 32)
+    model.loss(x, torch.tensor([1, 1]), torch.cat([grade, grade]), torch.cat([unknown] * 2))
+    loss = model.loss(x, torch.tensor([1, 1]), grade.repeat(2), unknown.repeat(2))
+    loss.backward()
+    moved = {
+        task: float(head.weight.grad.abs().sum()) if head.weight.grad is not None else 0.0
+        for task, head in model.heads.items()
+    }
+    assert moved.pop("foot_erosion") > 0
+    assert set(moved.values()) == {0.0}
+
+
+def toy(rows_of_a_grade, outputs=5, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).normal(0, 1, (outputs, 512))
+    grades = np.repeat(np.arange(outputs), rows_of_a_grade)
+    features = centres[grades] + rng.normal(0, 0.5, (len(grades), 512))
+    return torch.from_numpy(features).float(), torch.from_numpy(grades)
+
+
+@pytest.mark.parametrize(("batch", "epochs"), [(32, 60), (4096, 400)])
+def test_a_head_learns_what_can_be_told_apart(batch, epochs):
+    # The larger batch holds more rows than there are: they are learnt from all the same.
+    features, grades = toy(40)
+    recipe = scorer.HeadRecipe(epochs=epochs, batch=batch, learning_rate=5e-3)
+    head = scorer.train_head(features, grades, 5, recipe)
+    unseen, truth = toy(20, seed=1)
+    with torch.no_grad():
+        guess = scorer.decode_grades(head(unseen).sigmoid().numpy())
+    assert scorer.balanced_accuracy(truth.numpy(), guess) > 0.95
+
+
+def test_a_head_is_decided_by_its_seed(same_weights):
+    features, grades = toy(8)
+    recipe = scorer.HeadRecipe(epochs=3, batch=16)
+    first, again = (scorer.train_head(features, grades, 5, recipe) for _ in range(2))
+    same_weights(first.state_dict(), again.state_dict())
+
+
+def test_a_head_needs_crops():
+    with pytest.raises(TrainingError, match="1 crops with a known grade are too few"):
+        scorer.train_head(torch.zeros(1, 512), torch.zeros(1), 5, scorer.HeadRecipe())
+
+
+def test_the_test_fold_is_scikit_learns_with_random_state_42():
+    # train_test_split(range(10), test_size=0.2, random_state=42)
+    learnt, validation, test = scorer.split_rows(10, 0.2, 0.0)
+    assert test.tolist() == [8, 1]
+    assert learnt.tolist() == [5, 0, 7, 2, 9, 4, 3, 6]
+    assert validation.tolist() == []
+
+
+@pytest.mark.parametrize("rows", [1, 10, 99, 1000])
+def test_the_folds_share_no_row_and_lose_none(rows):
+    learnt, validation, test = scorer.split_rows(rows, 0.1, 0.1)
+    assert sorted([*learnt, *validation, *test]) == list(range(rows))
+    assert len(test) == -(-rows // 10)
+    assert scorer.split_rows(rows, 0.0, 0.0)[0].shape == (rows,)
+
+
+def test_grade_zero_is_thinned_to_the_next_largest_grade_and_nothing_else_is():
+    grades = np.array([0] * 50 + [1] * 7 + [2] * 12 + [3])
+    np.random.default_rng(3).shuffle(grades)
+    kept = scorer.undersample_zero(grades, np.random.default_rng(1))
+    assert np.unique(grades[kept], return_counts=True)[1].tolist() == [12, 7, 12, 1]
+    assert (np.diff(kept) > 0).all()
+    again = scorer.undersample_zero(grades, np.random.default_rng(1))
+    other = scorer.undersample_zero(grades, np.random.default_rng(2))
+    np.testing.assert_array_equal(kept, again)
+    assert kept.tolist() != other.tolist()
+
+
+@pytest.mark.parametrize("grades", [[0, 0, 0], [1, 2, 2], [0, 1, 1, 2], []])
+def test_thinning_takes_nothing_where_zero_is_no_majority(grades):
+    kept = scorer.undersample_zero(np.array(grades, int), np.random.default_rng(0))
+    assert kept.tolist() == list(range(len(grades)))
+
+
+def test_crops_are_decided_by_their_seed_and_kept_shards_are_left_alone(tmp_path):
+    scorer.shelve_crops(tmp_path, 1, 6, 32, seed=4)
+    first = (tmp_path / "crops-train-0000.npz").read_bytes()
+    scorer.shelve_crops(tmp_path, 2, 6, 32, seed=4)
+    assert (tmp_path / "crops-train-0000.npz").read_bytes() == first
+    both = scorer.read_crops(tmp_path)
+    assert both.pixels.shape == (12, 32, 32)
+    drawn = scorer.draw_crops(6, 32, 4 * 100_003 + 1, "train")
+    np.testing.assert_array_equal(both.pixels[6:], drawn.pixels)
+    np.testing.assert_array_equal(both.erosion[6:], drawn.erosion)
+    assert (both.pixels[:6] != both.pixels[6:]).any()
+
+
+def test_the_thumbs_ip_has_no_narrowing_and_grades_stay_in_range():
+    crops = scorer.draw_crops(60, 32, 1, "train")
+    hand = crops.limb == 0
+    assert set(np.unique(crops.limb)) == {0, 1}
+    assert (crops.narrowing[hand] == scorer.UNKNOWN).any()
+    assert (crops.narrowing[~hand] >= 0).all()
+    assert crops.erosion[hand].max() <= 5
+    assert crops.erosion[~hand].max() <= 10
+    assert crops.narrowing.max() <= 4
+
+
+def test_a_shelf_of_two_sizes_or_none_says_what_to_do(tmp_path):
+    with pytest.raises(TrainingError, match="delete the folder"):
+        scorer.read_crops(tmp_path)
+    scorer.shelve_crops(tmp_path, 1, 2, 32, seed=1)
+    scorer.shelve_crops(tmp_path, 2, 2, 40, seed=1)
+    with pytest.raises(TrainingError, match="of one size"):
+        scorer.read_crops(tmp_path)
+
+
+def test_augmentation_keeps_the_joint_in_the_middle():
+    crop = np.zeros((1, 96, 96), np.uint8)
+    crop[0, 40:56, 40:56] = 255
+    for seed in range(20):
+        out = scorer.augment(crop, np.random.default_rng(seed))[0].astype(float)
+        bright = out > (out.max() + out.min()) / 2
+        rows, columns = bright.nonzero()
+        assert abs(rows.mean() - 47.5) < 4
+        assert abs(columns.mean() - 47.5) < 4
+        assert 0.7 < bright.sum() / 256 < 1.4
+
+
+def test_balanced_accuracy_weighs_every_grade_the_same():
+    truth = np.array([0] * 98 + [1, 2])
+    assert scorer.balanced_accuracy(truth, np.zeros(100, int)) == pytest.approx(1 / 3)
+    assert scorer.balanced_accuracy(truth, np.zeros(100, int), 1) == pytest.approx(2 / 3)

@@ -1,0 +1,13 @@
+"""The one error of the package `training`. Imports no torch, so that a command can catch it."""
+
+from __future__ import annotations
+
+from edge.errors import EdgeError
+
+
+class TrainingError(EdgeError):
+    """A training cannot begin, resume or go on; ``mend`` says what to do next."""
+
+    def __init__(self, message: str, *, mend: str) -> None:
+        super().__init__(f"{message} (mend: {mend})")
+        self.mend = mend

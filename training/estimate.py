@@ -1,0 +1,141 @@
+"""How long a recipe will take on the machine at hand, from a few timed samples of each step.
+
+Room: training. Reads the shipped network configuration, writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edge.model import Laterality, Limb
+from edge.paths import engines_home
+from edge.phantom import render_film, sample_limb
+from edge.shape import shape_template
+from training import detector, loop, scorer, unet
+from training.augment import detector_sample
+from training.darknet import DarknetModule, decode, detection_loss, read_cfg
+from training.films import LabelledFilm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.recipes import DemoRecipe
+
+_BATCH = 8
+
+
+def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
+    """Hours from nothing of each step on this machine, in the order of the steps.
+
+    Early stopping and what is already done are not known here: the figure is a most.
+    """
+    crops = scorer.draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
+    detectors = recipe.hand_detector.samples + recipe.foot_detector.samples
+    examples = recipe.phantom_films + real_films // 2
+    masks = 2 * unet.plan_of(recipe.mask, examples).samples
+    all_crops = recipe.crop_shards * recipe.crops_per_shard + recipe.held_out_crops
+    film_s = sum(_film_s(recipe, limb) for limb in Limb)
+    crop_s = _seconds(
+        lambda: scorer.draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
+    ) / len(crops)
+    trunk = scorer.TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
+    seconds = {
+        "drawing": film_s * recipe.phantom_films + crop_s * all_crops,
+        "detectors": detectors * _detector_s(recipe),
+        "masks": masks * _mask_s(recipe),
+        "trunk": recipe.trunk.samples * _trunk_s(trunk, crops, recipe),
+        "heads": _heads_s(trunk, crops, recipe, all_crops),
+    }
+    return {name: round(value / 3600, 2) for name, value in seconds.items()}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Time of the second of two runs: the first one warms caches up."""
+    work()
+    begun = time.perf_counter()
+    work()
+    if loop.device().type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def _film_s(recipe: DemoRecipe, limb: Limb) -> float:
+    rng = np.random.default_rng(recipe.seed)
+
+    def draw() -> object:
+        model = sample_limb(rng, limb, Laterality.LEFT, "flat")
+        return render_film(model, rng, long_side_px=recipe.film_px)
+
+    return _seconds(draw)
+
+
+def _beside(prepare_s: float) -> float:
+    """What preparing a sample adds when it shares the cores with the training."""
+    return prepare_s / (os.cpu_count() or 1)
+
+
+def _detector_s(recipe: DemoRecipe) -> float:
+    size = recipe.hand_detector.size_px
+    cfg = read_cfg(engines_home() / "cfg" / "yolov3-quarter.cfg")
+    model = DarknetModule(cfg).to(loop.device(), memory_format=torch.channels_last)
+    anchor, cell = detector.layout(model, size)
+    boxes = [torch.tensor([[0.0, 100.0, 100.0, 30.0]], device=loop.device())] * _BATCH
+
+    def learn() -> None:
+        with loop.half_precision():
+            heads = model(torch.rand(_BATCH, 1, size, size, device=loop.device()))
+        detection_loss(decode(heads, model.anchors(), size), anchor, cell, boxes).backward()
+
+    limb, rng = Limb.HAND, np.random.default_rng(recipe.seed)
+    points = shape_template(limb).mean * 150 + 350
+    pixels = np.zeros((recipe.film_px, recipe.film_px), np.uint8)
+    film = LabelledFilm("", limb, pixels, 1.0, limb.joints, points, 150.0)
+    prepare = _seconds(lambda: detector_sample(film, size, rng))
+    return _seconds(learn) / _BATCH + _beside(prepare)
+
+
+def _mask_s(recipe: DemoRecipe) -> float:
+    model = unet.MultiScaleUNet().to(loop.device())
+
+    def learn() -> None:
+        x = torch.rand(_BATCH, 1, *recipe.mask.size, device=loop.device())
+        with loop.half_precision():
+            logits = model(x.to(memory_format=torch.channels_last))
+        logits.float().mean().backward()
+
+    example = unet.MaskExample(np.zeros((600, 480), np.uint8), np.zeros((600, 480), np.uint8))
+    rng = np.random.default_rng(recipe.seed)
+    prepare = _seconds(lambda: unet.mask_sample(example, recipe.mask.size, rng))
+    return _seconds(learn) / _BATCH + _beside(prepare)
+
+
+def _trunk_s(trunk: scorer.TrunkTrainer, crops: scorer.Crops, recipe: DemoRecipe) -> float:
+    known = torch.zeros(_BATCH, dtype=torch.long, device=loop.device())
+
+    def learn() -> None:
+        x = torch.rand(_BATCH, 3, recipe.crop_px, recipe.crop_px, device=loop.device())
+        with loop.half_precision():
+            loss = trunk.loss(x.contiguous(memory_format=torch.channels_last), known, known, known)
+        loss.backward()
+
+    rng = np.random.default_rng(recipe.seed)
+    prepare = _seconds(lambda: scorer.augment(crops.pixels, rng)) / len(crops)
+    return _seconds(learn) / _BATCH + _beside(prepare)
+
+
+def _heads_s(
+    trunk: scorer.TrunkTrainer, crops: scorer.Crops, recipe: DemoRecipe, count: int
+) -> float:
+    caching = _seconds(lambda: scorer.cache_features(trunk.trunk, crops.pixels)) / len(crops)
+    batch = recipe.head.batch
+    one = scorer.HeadRecipe(epochs=20, batch=batch)
+    features, grades = torch.rand(batch, 512), torch.zeros(batch, dtype=torch.long)
+    step = _seconds(lambda: scorer.train_head(features, grades, 6, one)) / one.epochs
+    # Each of the two limbs has about half the crops, and two heads learn from each.
+    steps = 2 * recipe.head.epochs * count / batch
+    return caching * count + step * steps

@@ -1,0 +1,72 @@
+"""Named sets of values for `training.demo_models.train_demo`: ``demo`` and ``paper``.
+
+Room: training. Values only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from training.detector import DetectorRecipe
+from training.scorer import HeadRecipe, TrunkRecipe
+from training.unet import MaskRecipe
+
+
+@dataclass(frozen=True)
+class DemoRecipe:
+    """Sizes of every step; the defaults made the committed weights."""
+
+    name: str = "demo"
+    phantom_films: int = 500
+    film_px: int = 700
+    crop_shards: int = 25
+    crops_per_shard: int = 2_000
+    held_out_crops: int = 2_000
+    crop_px: int = 96
+    seed: int = 1
+    hand_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=26_000))
+    foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=18_000))
+    mask: MaskRecipe = field(default_factory=MaskRecipe)
+    trunk: TrunkRecipe = field(default_factory=TrunkRecipe)
+    head: HeadRecipe = field(default_factory=HeadRecipe)
+
+
+_DARKNET_BATCH = 64
+
+_PAPER_DETECTOR = DetectorRecipe(
+    samples=4_000 * _DARKNET_BATCH,
+    batch=_DARKNET_BATCH,
+    optimiser="sgd",
+    learning_rate=1e-3,
+    weight_decay=5e-4,
+    warm_up=1_000 * _DARKNET_BATCH,
+    rate_steps=(3_200 * _DARKNET_BATCH, 3_600 * _DARKNET_BATCH),
+)
+
+PAPER = DemoRecipe(
+    name="paper",
+    hand_detector=_PAPER_DETECTOR,
+    foot_detector=_PAPER_DETECTOR,
+    mask=MaskRecipe(
+        batch=16,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        rate_falls=False,
+        soft_dice=False,
+        epochs=200,
+    ),
+    head=HeadRecipe(
+        batch=32,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        rate_falls=False,
+        undersample_zero=True,
+        test_share=0.1,
+        validation_share=0.1,
+    ),
+)
+"""The paper's schedules, where it states them. Adam is AdamW without weight decay. The trunk has no
+published schedule (the paper's came from ImageNet) and is trained as in the demo."""
+
+RECIPES = {recipe.name: recipe for recipe in (DemoRecipe(), PAPER)}
+"""Name on the command line to recipe."""

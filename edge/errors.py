@@ -62,7 +62,7 @@ class NullReason(StrEnum):
     NO_SCORER = "no_scorer"
 
 
-RESERVED = frozenset({Reason.TWO_LIMBS, Reason.CAST})
+RESERVED = frozenset({Reason.CAST})
 """Codes of the contract that no check of this version gives: a subscriber must know them."""
 NULL_RESERVED = frozenset(
     {NullReason.IMPLANT, NullReason.OCCLUDED, NullReason.LOW_CONFIDENCE, NullReason.IMMATURE}

@@ -1,0 +1,252 @@
+"""Every reason code can be reached, or is known not to be.
+
+Codes of films that cannot be decoded are reached in tests/edge/imaging, those of folder, worker and
+journal in the tests named in `ELSEWHERE`. The others are reached here through the whole pipeline,
+with an engine that finds bright dots in place of a trained one: so each test says what is odd.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from edge.engine.loader import EngineSet
+from edge.engine.passport import Role
+from edge.errors import NULL_RESERVED, RESERVED, NullReason, Reason
+from edge.model import Limb, Status, has_narrowing
+from edge.pipeline.scorer import FilmScorer
+from edge.pipeline.settings import PipelineSettings
+from edge.shape import shape_template
+
+ROOT = Path(__file__).resolve().parents[2]
+HAND = shape_template(Limb.HAND)
+SIZE = 1200
+ELSEWHERE = {
+    Reason.NOT_A_REGULAR_FILE: "tests/edge/intake/test_intake.py",
+    Reason.WORKER_DIED: "tests/edge/test_daemon.py",
+    Reason.WORKER_TIMEOUT: "tests/edge/test_daemon.py",
+    Reason.INTERNAL: "tests/edge/test_daemon.py",
+    Reason.DUPLICATE_CONFLICT: "tests/edge/test_daemon.py",
+}
+DECODING = frozenset(
+    {
+        Reason.EMPTY_FILE, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT, Reason.TOO_LARGE,
+        Reason.TOO_SMALL, Reason.UNSUPPORTED_FORMAT, Reason.UNSUPPORTED_TRANSFER_SYNTAX,
+        Reason.UNSUPPORTED_PIXELS, Reason.MULTI_FRAME, Reason.NO_PIXELS,
+    }
+)  # fmt: skip
+HERE = frozenset(
+    {
+        Reason.NOT_HAND_OR_FOOT, Reason.SIDE_NOT_KNOWN, Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT,
+        Reason.TWO_LIMBS, Reason.OBLIQUE_VIEW, Reason.LATERAL_VIEW, Reason.JOINTS_NOT_FOUND,
+        Reason.SHAPE_IMPLAUSIBLE, Reason.IMMATURE,
+    }
+)  # fmt: skip
+NULL_HERE = frozenset(
+    {
+        NullReason.ABSENT, NullReason.OUT_OF_FIELD, NullReason.LOW_RESOLUTION,
+        NullReason.NOT_IN_SVH, NullReason.HELD, NullReason.NO_SCORER,
+    }
+)  # fmt: skip
+
+
+def passport_of(side_px, scale):
+    size = {"height": side_px, "width": side_px}
+    return {"input": {"name": "image", **size, "scale": scale, "mean": [0.0], "std": [1.0]}}
+
+
+class Dots:
+    """Finds bright dots: small ones are PIP joints, large ones MCP joints."""
+
+    name, sha256, input_shapes = "hand-detect", "0" * 64, {"image": (None, 1, 416, 416)}
+    passport = passport_of(416, 1 / 255)
+
+    def run(self, inputs):
+        [image] = inputs.values()
+        bright = (image[0, 0] > 0.85).astype(np.uint8)
+        count, _, stats, centres = cv2.connectedComponentsWithStats(bright)
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        rows = np.zeros((max(count - 1, 1), 7), np.float32)
+        if count > 1:
+            large = areas > np.sqrt(float(areas.min()) * float(areas.max()))
+            rows[:, :2] = centres[1:]
+            rows[:, 2:4] = 2 * np.sqrt(areas)[:, None]
+            rows[:, 4], rows[:, 5], rows[:, 6] = 0.9, ~large, large
+        return {"rows": rows[None]}
+
+
+class Grader:
+    """Gives every joint erosion 2 and narrowing 1."""
+
+    name, sha256, input_shapes = "hand-score", "1" * 64, {"image": (None, 3, 96, 96)}
+    passport = passport_of(96, 1.0)
+
+    def run(self, inputs):
+        [crops] = inputs.values()
+        return {
+            "erosion": np.tile(np.float32([0.9, 0.9, 0.9, 0.1, 0.0, 0.0]), (len(crops), 1)),
+            "narrowing": np.tile(np.float32([0.9, 0.9, 0.1, 0.0, 0.0]), (len(crops), 1)),
+        }
+
+
+def hand(unit_px=200.0, *, left_out=(), moved=(), centre=(0.5, 0.5), size=SIZE):
+    """A left hand in dots, uint8 [size, size]. ``moved`` maps joints to template coordinates."""
+    film = np.full((size, size), 40, np.uint8)
+    places = dict(zip(HAND.joints, HAND.mean, strict=True)) | dict(moved)
+    for joint, place in places.items():
+        if joint not in left_out:
+            x, y = (np.array(centre) * size + np.array(place) * unit_px).round().astype(int)
+            share = 0.11 if joint.startswith("MCP") else 0.07
+            cv2.circle(film, (int(x), int(y)), max(round(share * unit_px), 2), 255, -1)
+    return film
+
+
+def png(film):
+    ok, data = cv2.imencode(".png", film)
+    assert ok
+    return data.tobytes()
+
+
+def dicom(film, **tags):
+    """A film in a DICOM object that says what ``tags`` say."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset("film", {}, file_meta=meta, preamble=b"\0" * 128)
+    data.Rows, data.Columns = film.shape
+    data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
+    data.SamplesPerPixel, data.PixelRepresentation = 1, 0
+    data.PhotometricInterpretation = "MONOCHROME2"
+    data.PixelData = film.tobytes()
+    for name, value in tags.items():
+        setattr(data, name, value)
+    out = io.BytesIO()
+    data.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def score(data, name="P1-LH.png", *, grader=True):
+    engines = {(Role.DETECT, Limb.HAND): Dots()}
+    if grader:
+        engines[Role.SCORE, Limb.HAND] = Grader()
+    outcome = FilmScorer(EngineSet(engines), PipelineSettings()).score(data, name)
+    return outcome.limbs[0].result
+
+
+def test_a_plain_hand_is_scored():
+    result = score(png(hand()))
+    assert (result.status, result.reason) == (Status.SCORED, None)
+    assert [joint.erosion for joint in result.joints] == [2] * 10
+    assert all(
+        joint.narrowing == (1 if has_narrowing(Limb.HAND, joint.name) else None)
+        for joint in result.joints
+    )
+
+
+SCATTERED = {
+    joint: np.array([np.cos(2.4 * i), np.sin(2.4 * i)]) * (0.4 + 0.13 * i)
+    for i, joint in enumerate(HAND.joints)
+}
+# Ten joints that can be named, but not for certain: what two hands that touch look like.
+CROSSED = {
+    "IP1": HAND.mean[HAND.joints.index("IP1")] + (0.0, 0.8),
+    "PIP5": HAND.mean[HAND.joints.index("PIP5")] - (0.0, 0.8),
+}
+ODD = {
+    Reason.NOT_HAND_OR_FOOT: (png(hand(left_out=HAND.joints)), "P1-LH.png"),
+    Reason.SIDE_NOT_KNOWN: (png(hand()), "film.png"),
+    Reason.SIDE_CONFLICT: (png(hand()[:, ::-1]), "P1-LH.png"),
+    Reason.LIMB_CONFLICT: (png(hand()), "P1-LF.png"),
+    Reason.OBLIQUE_VIEW: (dicom(hand(), ViewPosition="LLO"), "P1-LH.dcm"),
+    Reason.LATERAL_VIEW: (dicom(hand(), ViewPosition="LL"), "P1-LH.dcm"),
+    Reason.IMMATURE: (dicom(hand(), PatientAge="009Y"), "P1-LH.dcm"),
+    Reason.JOINTS_NOT_FOUND: (
+        png(hand(left_out=("IP1", "MCP1", "PIP5", "MCP5"))), "P1-LH.png",
+    ),
+    Reason.TWO_LIMBS: (
+        png(np.maximum(*(hand(130, centre=(x, 0.5), moved=CROSSED) for x in (0.25, 0.75)))),
+        "P1-LH.png",
+    ),
+    Reason.SHAPE_IMPLAUSIBLE: (png(hand(moved=SCATTERED)), "P1-LH.png"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", sorted(HERE))
+def test_an_odd_film_ends_with_its_reason(reason):
+    data, name = ODD[reason]
+    result = score(data, name)
+    assert result.reason == reason
+    assert all(joint.erosion is None and joint.narrowing is None for joint in result.joints)
+    assert result.advice
+
+
+def null_reasons(result):
+    return {
+        joint.name or joint.name_candidate: (joint.erosion_reason, joint.narrowing_reason)
+        for joint in result.joints
+        if joint.erosion_reason or joint.narrowing_reason
+    }
+
+
+NULL = {
+    NullReason.ABSENT: (lambda: score(png(hand(left_out=("PIP3",)))), "PIP3"),
+    NullReason.OUT_OF_FIELD: (lambda: score(png(hand(centre=(0.5, 0.06), size=1500))), "PIP3"),
+    NullReason.LOW_RESOLUTION: (lambda: score(png(hand(60, size=400))), "MCP2"),
+    NullReason.HELD: (lambda: score(png(hand()), "film.png"), "MCP2"),
+    NullReason.NO_SCORER: (lambda: score(png(hand()), grader=False), "MCP2"),
+}
+
+
+@pytest.mark.parametrize("reason", sorted(NULL))
+def test_a_joint_without_a_grade_says_why(reason):
+    make, joint = NULL[reason]
+    assert null_reasons(make())[joint] == (reason, reason)
+
+
+def test_the_thumbs_missing_narrowing_has_its_own_reason():
+    assert null_reasons(score(png(hand()))) == {"IP1": (None, NullReason.NOT_IN_SVH)}
+
+
+def sources():
+    return "\n".join(
+        path.read_text() for path in (ROOT / "edge").rglob("*.py") if path.name != "errors.py"
+    )
+
+
+def test_every_code_is_reached_by_a_test_or_reserved():
+    reached = [set(ELSEWHERE), set(DECODING), set(HERE), set(RESERVED)]
+    assert set.union(*reached) == set(Reason)
+    assert sum(map(len, reached)) == len(Reason)
+    assert set(ODD) == HERE
+    assert set(NullReason) == NULL_HERE | NULL_RESERVED
+    assert not NULL_HERE & NULL_RESERVED
+    assert set(NULL) | {NullReason.NOT_IN_SVH} == NULL_HERE
+
+
+def test_a_reserved_code_is_given_by_nothing():
+    text = sources()
+    given = [code for code in RESERVED if re.search(rf"\bReason\.{code.name}\b", text)]
+    given += [code for code in NULL_RESERVED if re.search(rf"\bNullReason\.{code.name}\b", text)]
+    assert not given, "take it out of the reserved ones and reach it in a test"
+
+
+@pytest.mark.parametrize("reason", sorted(set(ELSEWHERE) | DECODING))
+def test_codes_of_other_rooms_are_asserted_by_their_tests(reason):
+    places = [ELSEWHERE[reason]] if reason in ELSEWHERE else ["tests/edge/imaging"]
+    files = [
+        file
+        for place in places
+        for file in ([ROOT / place] if place.endswith(".py") else (ROOT / place).glob("test_*.py"))
+    ]
+    asserted = re.compile(rf"Reason\.{reason.name}\b|[\"']{reason.value}[\"']")
+    assert any(asserted.search(line) for file in files for line in file.read_text().splitlines()), (
+        f"no test in {places} names {reason}"
+    )

@@ -256,3 +256,13 @@ def test_early_stopping_survives_a_checkpoint_and_gives_the_best_weights_back(tm
     assert resumed.stopped
     resumed.restore(model)
     assert model.weight.item() == 1
+
+
+def test_every_batch_is_another_and_so_is_every_seed():
+    draws = {
+        (seed, seen): loop.batch_rng(seed, seen).random()
+        for seed in range(4)
+        for seen in range(0, 40, 4)
+    }
+    assert len(set(draws.values())) == len(draws)
+    assert loop.batch_rng(1, 4).random() == draws[1, 4]

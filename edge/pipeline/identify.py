@@ -34,6 +34,9 @@ RESIDUAL_LIMIT = {Limb.HAND: 9.0, Limb.FOOT: 9.0}
 TENSION_LIMIT = 2.5
 """Largest full-covariance distance by degree of freedom of a certain naming (labelled real films:
 99 % under 2.5 and 2.0; ten points at random, named as well as they can be, 98 % above)."""
+WHOLE_TENSION_LIMIT = 5.0
+"""The same when every joint was found and nothing else: damage displaces joints, chance hardly
+ever fills a whole template."""
 STRANGERS = 2
 """More detections without a joint than this, and the naming is not certain."""
 
@@ -231,12 +234,13 @@ def identify(
     others = [c.cost for c in found.values() if _differs(c.rows, best.rows)]
     margin = min(others) - best.cost if others else math.inf
     named = sum(row >= 0 for row in best.rows)
+    whole = named == n_joints == len(best.rows)
     certain = (
         named >= LEAST_JOINTS[limb]
         and margin >= MARGIN[limb]
         and len(best.rows) - named <= STRANGERS
         and best.shape.mean_square <= RESIDUAL_LIMIT[limb]
-        and best.shape.tension <= TENSION_LIMIT
+        and best.shape.tension <= (WHOLE_TENSION_LIMIT if whole else TENSION_LIMIT)
     )
     return Identity(limb, best.rows, best.shape, best.cost, margin, certain)
 

@@ -112,11 +112,15 @@ def _look_once(
 ) -> FirstLook:
     found = detect(engine, limb, film, settings.first_look_confidence, settings.overlap_limit)
     expected = len(limb.joints)
-    crowded = len(found) > CROWDED * expected
-    if crowded:
-        halves = [name_detections(limb, half[:expected]) for half in _two_groups(found)]
-        if all(half is not None and half.identity.certain for half in halves):
-            return FirstLook(tuple(half for half in halves if half is not None))
+    sure = [d for d in found if d.confidence >= settings.confidence]
+    crowded = False
+    if len(sure) > CROWDED * expected:
+        halves = [name_detections(limb, half[:expected]) for half in _two_groups(sure)]
+        seen = [half for half in halves if half is not None]
+        if len(seen) == 2 and all(half.identity.certain for half in seen):
+            return FirstLook(tuple(seen))
+        least = settings.limb(limb).least_joints
+        crowded = len(seen) == 2 and all(half.identity.n_named >= least for half in seen)
     sighting = name_detections(limb, found[: expected + 2])
     return FirstLook(() if sighting is None else (sighting,), crowded)
 

@@ -1,8 +1,8 @@
 import cv2
 import numpy as np
 
-from edge.phantom import render_film, sample_limb
 from edge.model import Laterality, Limb
+from edge.phantom import render_film, sample_limb
 from edge.pipeline.mask import apply_mask, classical_mask, judge
 
 AREA = (0.08, 0.75)

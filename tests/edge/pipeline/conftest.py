@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.engine.loader import load_engines
+from edge.paths import built_engines, engines_home
+from edge.phantom.command import patient_film, patient_grades
+from edge.pipeline.scorer import FilmScorer
+from edge.pipeline.settings import PipelineSettings
+from export.exporter import export_all
+
+
+@pytest.fixture(scope="session")
+def engines():
+    outcomes = export_all(engines_home(), built_engines())
+    assert [str(outcome.error) for outcome in outcomes if outcome.error] == []
+    return load_engines(built_engines(), threads=1)
+
+
+@pytest.fixture(scope="session")
+def scorer(engines):
+    return FilmScorer(engines, PipelineSettings(), want_masks=True)
+
+
+@pytest.fixture(scope="session")
+def patient():
+    """Four films of one simulated patient, by LH RH LF RF."""
+    grades = patient_grades(31, 1, "flat")
+    films = [patient_film(grades, 31, 1, index, "eval", mirrored=False) for index in range(4)]
+    return {one.stem.rsplit("-", 1)[1]: one for one in films}

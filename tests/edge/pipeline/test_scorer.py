@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.errors import Reason
+from edge.model import Laterality, LateralitySource, Limb, Status, has_narrowing
+from edge.pipeline.scorer import FilmScorer, OperatorWord
+from edge.pipeline.settings import PipelineSettings
+
+SIDES = ["LH", "RH", "LF", "RF"]
+
+
+def png(pixels):
+    ok, data = cv2.imencode(".png", pixels)
+    assert ok
+    return data.tobytes()
+
+
+def only(outcome):
+    assert len(outcome.limbs) == 1
+    return outcome.limbs[0].result
+
+
+def reach_px(truth):
+    return truth.unit_px * (0.2 if truth.limb is Limb.HAND else 0.1)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_every_joint_of_a_simulated_film_is_found_named_and_scored(scorer, patient, side):
+    truth = patient[side].film
+    outcome = scorer.score(png(truth.pixels), f"X1-{side}.png")
+    result = only(outcome)
+    assert result.status is Status.SCORED
+    assert (result.limb, result.laterality) == (truth.limb, truth.laterality)
+    assert result.laterality_source is LateralitySource.FILENAME
+    found = {joint.name: joint for joint in result.joints}
+    for joint in truth.joints:
+        assert joint.name in found
+        off = np.hypot(*np.subtract(found[joint.name].centre, joint.centre))
+        assert off <= reach_px(truth)
+        assert found[joint.name].erosion is not None
+        graded = found[joint.name].narrowing is not None
+        assert graded == has_narrowing(truth.limb, joint.name)
+    assert result.n_scored == result.n_expected == len(truth.limb.joints)
+    assert result.subtotals is not None
+    assert result.subtotals.erosion.n_scored == len(truth.limb.joints)
+    assert set(outcome.stage_ms) >= {"decode", "find", "frame", "mask", "detect", "score", "label"}
+
+
+def test_transform_lays_the_film_on_the_canvas(scorer, patient):
+    result = only(scorer.score(png(patient["RH"].film.pixels), "X1-RH.png"))
+    matrix = np.array(result.transform)
+    for joint in result.joints:
+        x, y, _ = matrix @ (*joint.centre, 1.0)
+        assert 0 < x < 1200
+        assert 0 < y < 1500
+
+
+def test_turned_film_gives_the_same_joints_in_its_own_pixels(scorer, patient):
+    pixels = patient["LH"].film.pixels
+    upright = only(scorer.score(png(pixels), "X1-LH.png"))
+    turned = only(scorer.score(png(np.rot90(pixels, 2)), "X1-LH.png"))
+    assert turned.status is Status.SCORED
+    height, width = pixels.shape
+    for one, other in zip(upright.joints, turned.joints, strict=True):
+        assert one.name == other.name
+        mapped = (width - 1 - other.centre[0], height - 1 - other.centre[1])
+        assert np.hypot(*np.subtract(one.centre, mapped)) <= reach_px(patient["LH"].film)
+
+
+def test_mask_comes_back_in_film_pixels(scorer, patient):
+    truth = patient["RF"].film
+    outcome = scorer.score(png(truth.pixels), "X1-RF.png")
+    mask = cv2.imdecode(np.frombuffer(outcome.limbs[0].mask_png, np.uint8), 0)
+    assert mask.shape == truth.pixels.shape
+    centres = [joint.centre for joint in truth.joints]
+    assert all(mask[round(y), round(x)] > 127 for x, y in centres)
+
+
+def test_mirrored_film_with_a_stated_side_is_held_without_scores(scorer, patient):
+    mirrored = patient["LH"].film.pixels[:, ::-1]
+    result = only(scorer.score(png(mirrored), "X1-LH.png"))
+    assert (result.status, result.reason) == (Status.HELD, Reason.SIDE_CONFLICT)
+    assert result.laterality is Laterality.LEFT
+    assert [joint.name for joint in result.joints] == list(Limb.HAND.joints)
+    assert all(joint.erosion is None and joint.erosion_reason == "held" for joint in result.joints)
+    assert result.subtotals is None
+
+
+def test_side_that_nobody_states_is_held(scorer, patient):
+    result = only(scorer.score(png(patient["RF"].film.pixels), "scan17.png"))
+    assert (result.status, result.reason) == (Status.HELD, Reason.SIDE_NOT_KNOWN)
+    assert result.laterality_source is LateralitySource.GEOMETRY
+    assert result.laterality is Laterality.RIGHT
+
+
+def test_site_may_accept_the_side_from_geometry(engines, patient):
+    scorer = FilmScorer(engines, PipelineSettings(accept_side_from_geometry=True))
+    result = only(scorer.score(png(patient["RF"].film.pixels), "scan17.png"))
+    assert result.status is Status.SCORED
+    assert result.laterality is Laterality.RIGHT
+
+
+def test_operators_word_is_final(scorer, patient):
+    mirrored = patient["LH"].film.pixels[:, ::-1]
+    word = OperatorWord(Limb.HAND, Laterality.LEFT)
+    result = only(scorer.score(png(mirrored), "X1-LH.png", word))
+    assert result.status is Status.SCORED
+    assert result.laterality_source is LateralitySource.OPERATOR
+    assert "operator_against_geometry" in result.flags
+
+
+def test_hand_under_a_foots_name_is_held(scorer, patient):
+    result = only(scorer.score(png(patient["LH"].film.pixels), "X1-LF.png"))
+    assert (result.status, result.reason) == (Status.HELD, Reason.LIMB_CONFLICT)
+
+
+def test_film_without_a_limb_is_rejected(scorer):
+    noise = np.random.default_rng(1).integers(0, 90, (800, 600)).astype(np.uint8)
+    result = only(scorer.score(png(cv2.GaussianBlur(noise, (0, 0), 3)), "X1-LH.png"))
+    assert (result.status, result.reason) == (Status.REJECTED, Reason.NOT_HAND_OR_FOOT)
+
+
+def test_bad_bytes_become_a_rejected_result_not_an_error(scorer):
+    result = only(scorer.score(b"no film", "X1-LH.jpg"))
+    assert (result.status, result.reason) == (Status.REJECTED, Reason.NOT_AN_IMAGE)
+    assert result.advice
+
+
+def test_small_joints_are_shown_but_not_scored(scorer, patient):
+    truth = patient["RH"].film
+    zoom = 70 / truth.unit_px
+    small = cv2.resize(truth.pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+    result = only(scorer.score(png(small), "X1-RH.png"))
+    assert result.status is Status.SCORED
+    assert result.n_scored == 0
+    assert result.subtotals.erosion.score is None
+    assert {joint.erosion_reason for joint in result.joints} == {"low_resolution"}
+    assert all(joint.box is not None for joint in result.joints)
+
+
+def test_middling_resolution_is_flagged(scorer, patient):
+    truth = patient["RH"].film
+    zoom = 128 / truth.unit_px
+    small = cv2.resize(truth.pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+    result = only(scorer.score(png(small), "X1-RH.png"))
+    assert result.n_scored == 10
+    assert all("low_resolution" in joint.flags for joint in result.joints)
+
+
+def test_two_hands_on_one_film_become_two_limbs_or_are_held(scorer, patient):
+    left, right = patient["LH"].film.pixels, patient["RH"].film.pixels
+    height = max(left.shape[0], right.shape[0])
+    sheets = [np.pad(film, ((0, height - film.shape[0]), (40, 40))) for film in (left, right)]
+    outcome = scorer.score(png(np.hstack(sheets)), "X1.png")
+    results = [limb.result for limb in outcome.limbs]
+    if len(results) == 2:
+        assert {result.laterality for result in results} == set(Laterality)
+        assert [result.limb_index for result in results] == [0, 1]
+    else:
+        assert results[0].reason == Reason.TWO_LIMBS

@@ -153,6 +153,8 @@ class Appliance:
         self._config = config
         self._notifier = Notifier()
         self._places = Places(root / "pictures", root / "quarantine", root / "archive")
+        # Refused before anything is opened that would have to be closed.
+        folder = _drop_folder(config, root.absolute(), self._places)
         self._places.make()
         key = device_key(root)
         journal_key = derived_key(key, "journal")
@@ -179,7 +181,6 @@ class Appliance:
             session=self._session,
         )
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        folder = _drop_folder(config, root.absolute(), self._places)
         # Claimed in an earlier run and not finished: their files must still be there.
         self._left_over = self._journal.unfinished()
         self._intake = Intake(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics import summary
 from edge.delivery.contract import ResultMessage
-from edge.demo import Subscriber, state_of
+from edge.demo import Subscriber, serves
 from edge.errors import EdgeError
 from edge.local_broker import local_broker
 
@@ -73,7 +73,7 @@ def time_delivery(
         Subscriber(broker.port) as subscriber,
         appliance(folder, broker.port) as drop,
     ):
-        online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S)
+        online = subscriber.wait_for(serves, START_S)
         if online is None:
             raise EdgeError(_with_log(f"the daemon did not come online in {START_S:.0f} s", folder))
         for number in range((rounds + 1) * len(films)):

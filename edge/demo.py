@@ -191,6 +191,13 @@ class _Answer:
     study: StudyMessage | None
 
 
+def serves(message: Received) -> bool:
+    """Whether the appliance says that it is up and has loaded its engines."""
+    body = message.message
+    up = state_of(message) in ("online", "degraded")
+    return up and isinstance(body, StateMessage) and body.versions is not None
+
+
 def _scenes(
     subscriber: Subscriber,
     films: Path,
@@ -199,7 +206,7 @@ def _scenes(
     alive: Callable[[], bool],
     say: Say,
 ) -> bool:
-    online = subscriber.wait_for(lambda m: state_of(m) in ("online", "degraded"), START_S, alive)
+    online = subscriber.wait_for(serves, START_S, alive)
     if online is None:
         say("the daemon did not come online")
         return False

@@ -273,6 +273,13 @@ def demo(
     raise typer.Exit(run_demo(out, say, broker.value))
 
 
+class TrainRecipe(str, Enum):
+    """Named sets of training values."""
+
+    demo = "demo"
+    paper = "paper"
+
+
 train = typer.Typer(
     help="Train the models (needs torch: pip install 'sharpedge[train]').", no_args_is_help=True
 )
@@ -291,10 +298,15 @@ def train_demo_command(
         Path | None, typer.Option(help="Where compact weights go; default: RUNS/weights.")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
+    recipe: Annotated[
+        TrainRecipe,
+        typer.Option(help="demo: made the committed weights; paper: its schedules (days)."),
+    ] = TrainRecipe.demo,
 ) -> None:
     """Train every demo model from nothing, resumable; prints an estimate first."""
     try:
-        from training.demo_models import DemoRecipe, train_demo
+        from training.demo_models import train_demo
+        from training.recipes import RECIPES
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -307,7 +319,7 @@ def train_demo_command(
     shipped = Path(training.__file__).parent / "labels" / "joints.csv"
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)
-    figures = train_demo(films, labels or shipped, runs, target, DemoRecipe(), say)
+    figures = train_demo(films, labels or shipped, runs, target, RECIPES[recipe.value], say)
     say(json.dumps(figures, indent=1))
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
-__all__ = ["DemoRecipe", "train_demo"]
-
 
 class _Job:
     """What every step of one command shares."""
@@ -200,7 +198,7 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     say("scorers: heads")
     return ship_heads(
         trunk,
-        crops,
+        crops.first(recipe.head_crops),
         held_out,
         job.weights,
         recipe.head,

@@ -155,6 +155,12 @@ class Crops:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def first(self, count: int) -> Crops:
+        """The first ``count`` crops."""
+        return Crops(
+            self.pixels[:count], self.limb[:count], self.erosion[:count], self.narrowing[:count]
+        )
+
 
 def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
     """Render crops of all joints of both limbs, every grade about equally often."""
@@ -228,7 +234,7 @@ def augment(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 class TrunkRecipe:
     """How the trunk is trained; the defaults are the demo's."""
 
-    samples: int = 120_000
+    samples: int = 46_000
     batch: int = 64
     learning_rate: float = 2e-3
     seed: int = 1

@@ -31,13 +31,16 @@ def _subtotal(grades: list[int], n_expected: int, joint_maximum: int) -> Subtota
 
 
 def limb_subtotals(limb: Limb, joints: Iterable[JointScore]) -> Subtotals:
-    """Erosion and narrowing of one limb. The thumb's IP never enters the narrowing sum."""
-    named = [joint for joint in joints if joint.name is not None or joint.name_candidate is None]
-    erosion = [joint.erosion for joint in named if joint.erosion is not None]
+    """Erosion and narrowing of one limb. The thumb's IP never enters the narrowing sum.
+
+    A joint whose name is uncertain counts: the sum asks only which limb it belongs to.
+    """
+    scored = [(joint.name or joint.name_candidate, joint) for joint in joints]
+    erosion = [joint.erosion for _, joint in scored if joint.erosion is not None]
     narrowing = [
         joint.narrowing
-        for joint in named
-        if joint.narrowing is not None and (joint.name is None or has_narrowing(limb, joint.name))
+        for name, joint in scored
+        if joint.narrowing is not None and (name is None or has_narrowing(limb, name))
     ]
     n_narrowing = sum(has_narrowing(limb, name) for name in limb.joints)
     return Subtotals(

@@ -33,3 +33,12 @@ def test_adding_keeps_what_one_side_has():
     none = limb_subtotals(Limb.FOOT, []).erosion
     assert add(full, none).score == 6
     assert add(none, none).score is None
+
+
+def test_joint_of_uncertain_name_counts_but_a_likely_thumb_never_narrows():
+    likely = [
+        JointScore(name_candidate="MCP2", erosion=2, narrowing=3),
+        JointScore(name_candidate="IP1", erosion=1, narrowing=4),
+    ]
+    subtotals = limb_subtotals(Limb.HAND, likely)
+    assert (subtotals.erosion.score, subtotals.narrowing.score) == (3, 3)

@@ -22,7 +22,7 @@ class DemoRecipe:
     crop_shards: int = 25
     crops_per_shard: int = 2_000
     held_out_crops: int = 2_000
-    head_crops: int = 20_000
+    head_crops: int = 10_000
     crop_px: int = 96
     seed: int = 1
     hand_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=38_000))

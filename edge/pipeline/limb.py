@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from edge.engine.passport import Role
 from edge.errors import REASONS, NullReason, Reason
@@ -23,21 +24,23 @@ from edge.model import (
     Limb,
     LimbResult,
     Mask,
+    Points,
     Radiograph,
     Status,
     Transform,
     Versions,
     View,
     has_narrowing,
+    joint_class,
 )
 from edge.pipeline import contrast, mask
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
 from edge.pipeline.look import Sighting, second_look
 from edge.pipeline.score import JointGrades, score_joints
-from edge.pipeline.shape import apply, fit, inverse, unit_px
+from edge.pipeline.shape import apply, expected_places, fit, inverse, unit_px
 from edge.pipeline.totals import limb_subtotals
-from edge.shape import joint_box_side_px, shape_template
+from edge.shape import joint_box_side_px
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from edge.engine.loader import EngineSet
     from edge.pipeline.settings import PipelineSettings
 
+MOST_PLACED = {Limb.HAND: 2, Limb.FOOT: 1}
+"""More joints than this are never placed by the template alone."""
 HALLUX_OR_THUMB_RIGHT = Laterality.LEFT
 """Side of an upright PA hand or AP foot whose first ray lies at the right of the image."""
 
@@ -160,7 +165,7 @@ def analyse(
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
-    joints = _joints(second, canvas, engines, settings, to_stored, reason, film)
+    joints = _joints(second, canvas, masked, engines, settings, to_stored, reason, film)
     held = reason is not None
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(
@@ -223,18 +228,21 @@ def _shape_verdict(sighting: Sighting, least_joints: int) -> Reason | None:
 def _joints(
     sighting: Sighting,
     canvas: GreyImage,
+    masked: Mask,
     engines: EngineSet,
     settings: PipelineSettings,
     to_stored: Transform,
     reason: Reason | None,
     film: Radiograph,
 ) -> list[JointScore]:
-    """Score the named joints and list the missing ones, in template order."""
+    """Score the joints that have a place and list the missing ones, in template order."""
     limb, numbers = sighting.limb, settings.limb(sighting.limb)
-    named = sighting.named()
-    names = [name for name, _ in named]
-    centres = [detection.centre for _, detection in named]
-    unit = unit_px(limb, names, np.array(centres))
+    found = dict(sighting.named())
+    names = list(found)
+    unit = unit_px(limb, names, sighting.points())
+    places = _expected(sighting)
+    placed = _placed_by_template(sighting, places, unit, masked)
+    detections = {name: {**found, **placed}[name] for name in limb.joints if name in found | placed}
     stored_zoom = float(np.sqrt(abs(np.linalg.det(to_stored[:2, :2]))))
     unit_stored_px = unit * stored_zoom
     null: NullReason | None = NullReason.HELD if reason is not None else None
@@ -243,35 +251,78 @@ def _joints(
     scorer = engines.get(Role.SCORE, limb)
     if null is None and scorer is None:
         null = NullReason.NO_SCORER
-    flags = ("low_resolution",) if unit_stored_px < numbers.unit_flagged_px else ()
-    sides = [joint_box_side_px(limb, name, unit) * settings.crop_scale for name in names]
-    grades: list[JointGrades | None] = [None] * len(named)
+    low = ("low_resolution",) if unit_stored_px < numbers.unit_flagged_px else ()
+    grades: dict[str, JointGrades] = {}
     if null is None and scorer is not None:
-        grades = list(score_joints(scorer, canvas, centres, sides))
+        centres = [detection.centre for detection in detections.values()]
+        sides = [joint_box_side_px(limb, name, unit) * settings.crop_scale for name in detections]
+        batch = score_joints(scorer, canvas, centres, sides)
+        grades = dict(zip(detections, batch, strict=True))
     certain = sighting.identity.certain
-    joints = [
-        _joint(limb, name, detection, grade, null, to_stored, flags, certain=certain)
-        for (name, detection), grade in zip(named, grades, strict=True)
-    ]
-    places = apply(to_stored @ sighting.identity.shape.to_image, shape_template(limb).mean)
-    width, height = film.stored_size
-    for row, name in enumerate(limb.joints):
-        if name in names:
-            continue
-        x, y = places[row]
-        outside = not (0 <= x < width and 0 <= y < height)
-        why = NullReason.OUT_OF_FIELD if outside else NullReason.ABSENT
-        joints.append(
-            JointScore(
-                name=name if certain else None,
-                name_candidate=None if certain else name,
-                erosion_reason=str(why),
-                narrowing_reason=str(why if has_narrowing(limb, name) else NullReason.NOT_IN_SVH),
-            )
-        )
-    order = {name: i for i, name in enumerate(limb.joints)}
-    joints.sort(key=lambda joint: order[joint.name or joint.name_candidate or ""])
+    stored = dict(zip(limb.joints, apply(to_stored, places), strict=True))
+    joints = []
+    for name in limb.joints:
+        if name in detections:
+            flags = (*low, "placed_by_template") if name in placed else low
+            joint = _joint(
+                limb, name, detections[name], grades.get(name), null, to_stored, flags,
+                certain=certain,
+            )  # fmt: skip
+        else:
+            joint = _missing(limb, name, stored[name], film.stored_size, certain=certain)
+        joints.append(joint)
     return joints
+
+
+def _expected(sighting: Sighting) -> Points:
+    rows = tuple(sorted(row for row in sighting.identity.rows if row >= 0))
+    return expected_places(sighting.limb, rows, sighting.points(), sighting.identity.shape)
+
+
+def _placed_by_template(
+    sighting: Sighting, places: Points, unit: float, masked: Mask
+) -> dict[str, Detection]:
+    """Places for a few joints that the detector missed: fused joints have no line to detect.
+
+    Only beside a certain naming, and only where the mask says that there is limb: an absent toe
+    stays absent.
+    """
+    limb = sighting.limb
+    missing = [name for name in limb.joints if name not in dict(sighting.named())]
+    blind = set(masked.flags) & {"mask_implausible", "mask_cuts_joint"}
+    if blind or not sighting.identity.certain or len(missing) > MOST_PLACED[limb]:
+        return {}
+    height, width = masked.foreground.shape
+    placed = {}
+    for name in missing:
+        x, y = places[limb.joints.index(name)]
+        side = joint_box_side_px(limb, name, unit)
+        left, top = round(x - side / 4), round(y - side / 4)
+        right, bottom = round(x + side / 4), round(y + side / 4)
+        if left < 0 or top < 0 or right >= width or bottom >= height:
+            continue
+        if masked.foreground[top : bottom + 1, left : right + 1].mean() >= 0.9:
+            box = (float(x - side / 2), float(y - side / 2), side, side)
+            placed[name] = Detection(joint_class(name), 0.0, box)
+    return placed
+
+
+def _missing(
+    limb: Limb,
+    name: str,
+    place: npt.NDArray[np.float64],
+    film_size: tuple[int, int],
+    *,
+    certain: bool,
+) -> JointScore:
+    inside = 0 <= place[0] < film_size[0] and 0 <= place[1] < film_size[1]
+    why = NullReason.ABSENT if inside else NullReason.OUT_OF_FIELD
+    return JointScore(
+        name=name if certain else None,
+        name_candidate=None if certain else name,
+        erosion_reason=str(why),
+        narrowing_reason=str(why if has_narrowing(limb, name) else NullReason.NOT_IN_SVH),
+    )
 
 
 def _joint(

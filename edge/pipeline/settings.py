@@ -70,7 +70,7 @@ class PipelineSettings(BaseModel):
         default=0.3, gt=0, lt=1, description="the first look only has to find the limb"
     )
     weak_confidence: float = Field(
-        default=0.15,
+        default=0.08,
         gt=0,
         lt=1,
         description="a weaker detection still counts where the shape template expects that joint",

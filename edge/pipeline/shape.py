@@ -154,3 +154,17 @@ def fit(limb: Limb, rows: tuple[int, ...], points: Points, *, mirrored: bool) ->
         tension=float(white @ white) / (2 * k - 4),
         cost=cost,
     )
+
+
+def expected_places(limb: Limb, rows: tuple[int, ...], points: Points, shape: ShapeFit) -> Points:
+    """Where every joint of the limb is expected in the image, [n, 2], given those that were found.
+
+    The conditional mean under the full covariance: fingers that lie off the template pull their
+    unseen neighbours with them.
+    """
+    whole = shape_template(limb)
+    seen = np.array([[2 * row, 2 * row + 1] for row in rows]).ravel()
+    offsets = apply(inverse(shape.to_image), points) - whole.mean[list(rows)]
+    covariance = whole.covariance[np.ix_(seen, seen)] + DETECTION_NOISE**2 * np.eye(len(seen))
+    pull = whole.covariance[:, seen] @ np.linalg.solve(covariance, offsets.ravel())
+    return apply(shape.to_image, whole.mean + pull.reshape(-1, 2))

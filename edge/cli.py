@@ -324,6 +324,54 @@ def train_demo_command(
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 
 
+evaluate = typer.Typer(help="Measure the installed engines on known truth.", no_args_is_help=True)
+app.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.command(name="phantoms")
+def evaluate_phantoms(
+    folder: Annotated[Path, typer.Argument(help="What `sharpedge phantom` wrote.")],
+) -> None:
+    """Compare with the truth of simulated films: phantom figures, nothing about patients."""
+    from edge.engine.loader import load_engines
+    from edge.paths import built_engines
+    from edge.pipeline.scorer import FilmScorer
+    from edge.pipeline.settings import PipelineSettings
+    from edge.terminal import say
+    from training.measure import as_table, measure_phantoms
+
+    if not (folder / "truth.jsonl").is_file():
+        _fail(f"{folder}: no truth.jsonl; write films with: sharpedge phantom --out {folder}", 2)
+    scorer = FilmScorer(load_engines(built_engines()), PipelineSettings(), want_masks=True)
+    tally = measure_phantoms(scorer, folder, lambda _done: None)
+    say(as_table(tally, "phantom figures (simulated films)"))
+    say(NOTICE)
+
+
+@evaluate.command(name="films")
+def evaluate_films(
+    folder: Annotated[Path, typer.Argument(help="Folder of FracAtlas films.")],
+    labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
+) -> None:
+    """Compare with joint labels on real films that no training has seen."""
+    import training
+    from edge.engine.loader import load_engines
+    from edge.model import Limb
+    from edge.paths import built_engines
+    from edge.pipeline.scorer import FilmScorer
+    from edge.pipeline.settings import PipelineSettings
+    from edge.terminal import say
+    from training.measure import as_table, measure_films
+
+    shipped = Path(training.__file__).parent / "labels" / "joints.csv"
+    settings = PipelineSettings(accept_side_from_geometry=True)
+    scorer = FilmScorer(load_engines(built_engines()), settings)
+    for limb in Limb:
+        tally = measure_films(scorer, labels or shipped, folder, limb, lambda _done: None)
+        say(as_table(tally, f"labelled {limb} films kept out of training"))
+    say(NOTICE)
+
+
 @app.command()
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of four films, after a warm-up.")] = 10,

@@ -49,9 +49,10 @@ def draw_overlay(analysis: LimbAnalysis, film: Radiograph) -> npt.NDArray[np.uin
     )  # fmt: skip
     margin = cv2.resize(margin, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_NEAREST)
     size = (round(analysis.canvas.shape[1] * zoom), SHOWN_HEIGHT_PX)
-    shown = cv2.resize(cv2.dilate(small_mask, margin), size, interpolation=cv2.INTER_NEAREST)
+    grown = cv2.GaussianBlur(cv2.dilate(small_mask, margin) * 255, (0, 0), 2)
+    shown = cv2.resize(grown, size, interpolation=cv2.INTER_LINEAR) > 127
     grey = cv2.resize(analysis.canvas, size, interpolation=cv2.INTER_AREA)
-    inside = np.where(shown > 0, grey, 0).astype(np.uint8)
+    inside = np.where(shown, grey, 0).astype(np.uint8)
     picture = np.asarray(cv2.cvtColor(inside, cv2.COLOR_GRAY2BGR), np.uint8)
     to_picture = np.diag([zoom, zoom, 1.0]) @ analysis.to_canvas @ film.stored_to_upright
     for joint in analysis.result.joints:

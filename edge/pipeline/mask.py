@@ -94,7 +94,19 @@ def judge(
         patch = foreground[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
         if patch.mean() < 0.9:
             return Mask(everything, ("mask_cuts_joint",))
-    return Mask(foreground)
+    return Mask(_with_joints(foreground, joints))
+
+
+def _with_joints(foreground: Foreground, joints: Points) -> Foreground:
+    """The parts of a mask that hold a joint: letters, rulers and other limbs fall away."""
+    count, labels = cv2.connectedComponents(foreground.astype(np.uint8))
+    height, width = foreground.shape
+    x, y = joints.round().astype(int).T
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    holds = np.zeros(count, dtype=np.bool_)
+    holds[labels[y[inside], x[inside]]] = True
+    holds[0] = False
+    return np.asarray(holds[labels]) if holds.any() else foreground
 
 
 def apply_mask(canvas: GreyImage, mask: Mask) -> GreyImage:

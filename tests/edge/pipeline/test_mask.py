@@ -20,6 +20,13 @@ def test_plausible_mask_is_used():
     assert (judged.foreground == blob()).all()
 
 
+def test_part_without_a_joint_falls_away():
+    foreground = blob()
+    foreground[5:30, 200:230] = True
+    judged = judge(foreground, np.array([[120.0, 150.0]]), 20, AREA)
+    assert (judged.foreground == blob()).all()
+
+
 def test_mask_that_cuts_a_joint_fails_open():
     judged = judge(blob(), np.array([[120.0, 150.0], [48.0, 150.0]]), 20, AREA)
     assert judged.flags == ("mask_cuts_joint",)

@@ -6,7 +6,7 @@ canvas. Both return `Sighting`s in the pixels of the picture they were given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.engine.protocol import Engine
-    from edge.model import Detection, GreyImage, Limb, Points
+    from edge.model import Detection, GreyImage, Limb, Points, Transform
     from edge.pipeline.settings import PipelineSettings
 
 CROWDED = 1.4
@@ -99,12 +99,61 @@ class FirstLook:
 def first_look(
     engine: Engine, limb: Limb, film: GreyImage, settings: PipelineSettings
 ) -> FirstLook:
-    """Look for one kind of limb on a whole film; a faint one is looked at with more contrast."""
+    """Look for one kind of limb on a whole film.
+
+    A film that does not convince is looked at again with more contrast, and then half by half: a
+    limb of half the size needs twice the zoom, and two limbs are mostly laid side by side.
+    """
     look = _look_once(engine, limb, film, settings)
     if look.merit >= CONVINCING:
         return look
     clear = equalise(film, settings.clahe_clip_limit, settings.clahe_grid)
-    return max(look, _look_once(engine, limb, clear, settings), key=lambda one: one.merit)
+    look = max(look, _look_once(engine, limb, clear, settings), key=lambda one: one.merit)
+    if look.merit >= CONVINCING:
+        return look
+    halves = [
+        _shifted(_look_once(engine, limb, half, settings), offset)
+        for half, offset in _halves(clear)
+    ]
+    certain = [half.sightings[0] for half in halves if _one_certain(half)]
+    if len(certain) == 2:
+        return FirstLook(tuple(certain))
+    return max((look, *halves), key=lambda one: one.merit)
+
+
+def _halves(film: GreyImage) -> tuple[tuple[GreyImage, tuple[int, int]], ...]:
+    """Both halves along the longer side with the place (x, y) of their corner."""
+    height, width = film.shape
+    if width >= height:
+        return (film[:, : width // 2], (0, 0)), (film[:, width // 2 :], (width // 2, 0))
+    return (film[: height // 2], (0, 0)), (film[height // 2 :], (0, height // 2))
+
+
+def _one_certain(look: FirstLook) -> bool:
+    return len(look.sightings) == 1 and look.sightings[0].identity.certain
+
+
+def _shifted(look: FirstLook, offset: tuple[int, int]) -> FirstLook:
+    """The same look in pixels of the whole film."""
+    move = np.eye(3)
+    move[:2, 2] = offset
+    return FirstLook(tuple(mapped(sighting, move) for sighting in look.sightings), look.crowded)
+
+
+def mapped(sighting: Sighting, transform: Transform) -> Sighting:
+    """A sighting under a scaling and shift [3, 3]: its detections and its fit."""
+    zoom = float(transform[0, 0])
+    detections = []
+    for detection in sighting.detections:
+        x, y, w, h = detection.box
+        left, top = zoom * x + transform[0, 2], zoom * y + transform[1, 2]
+        box = (float(left), float(top), w * zoom, h * zoom)
+        detections.append(replace(detection, box=box))
+    shape = sighting.identity.shape
+    moved = replace(shape, to_image=transform @ shape.to_image, scale=shape.scale * zoom)
+    return replace(
+        sighting, detections=tuple(detections), identity=replace(sighting.identity, shape=moved)
+    )
 
 
 def _look_once(

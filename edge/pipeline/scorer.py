@@ -28,14 +28,13 @@ from edge.model import (
 )
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse
-from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look
+from edge.pipeline.look import Sighting, first_look, mapped
 from edge.pipeline.shape import inverse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.engine.loader import EngineSet
-    from edge.model import GreyImage
     from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
@@ -142,15 +141,18 @@ class FilmScorer:
         """First look with both detectors; the more convincing limb, or the stated one."""
         zoom = min(1.0, FIRST_LOOK_SIDE_PX / max(film.pixels.shape))
         size = (round(film.pixels.shape[1] * zoom), round(film.pixels.shape[0] * zoom))
-        grow = np.diag([film.pixels.shape[1] / size[0], film.pixels.shape[0] / size[1], 1.0])
+        grow = np.diag([1 / zoom, 1 / zoom, 1.0])
         small = warp(film.pixels, inverse(grow), size) if zoom < 1 else film.pixels
-        looks = self._looks(small, film.stated.limb)
+        looks = {
+            limb: first_look(self._engines.require(Role.DETECT, limb), limb, small, self._settings)
+            for limb in self._engines.limbs
+        }
         best = max(looks, key=lambda limb: looks[limb].merit)
         stated = film.stated
         if stated.limb_source is LateralitySource.OPERATOR and stated.limb in looks:
             best = stated.limb
         look = looks[best]
-        found = tuple(_scaled(sighting, 1 / zoom) for sighting in look.sightings)
+        found = tuple(mapped(sighting, grow) for sighting in look.sightings)
         if not found or found[0].identity.n_named < LEAST_NAMED or look.merit < LEAST_MERIT[best]:
             raise FilmError(Reason.NOT_HAND_OR_FOOT)
         verdict = None
@@ -165,16 +167,6 @@ class FilmScorer:
         elif look.crowded:
             verdict = Reason.TWO_LIMBS
         return found, verdict
-
-    def _looks(self, film: GreyImage, stated: Limb | None) -> dict[Limb, FirstLook]:
-        """First look with each detector; the stated limb alone where it convinces."""
-        looks: dict[Limb, FirstLook] = {}
-        for limb in sorted(self._engines.limbs, key=lambda limb: limb is not stated):
-            engine = self._engines.require(Role.DETECT, limb)
-            looks[limb] = first_look(engine, limb, film, self._settings)
-            if limb is stated and looks[limb].merit >= CONVINCING:
-                break
-        return looks
 
     def _rejected(self, error: FilmError, file_name: str) -> LimbOutcome:
         return LimbOutcome(
@@ -199,15 +191,6 @@ class FilmScorer:
             ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
             mask = png.tobytes() if ok_mask else None
         return LimbOutcome(analysis.result, jpeg.tobytes() if ok else None, mask)
-
-
-def _scaled(sighting: Sighting, factor: float) -> Sighting:
-    """A sighting in pixels of a film ``factor`` times as large."""
-    detections = tuple(
-        replace(d, box=(d.box[0] * factor, d.box[1] * factor, d.box[2] * factor, d.box[3] * factor))
-        for d in sighting.detections
-    )
-    return replace(sighting, detections=detections)
 
 
 def _with_operator(film: Radiograph, word: OperatorWord) -> Radiograph:

@@ -52,10 +52,12 @@ def test_large_kernels_keep_two_digits_in_a_quarter_of_the_bytes(file, arrays):
 def test_no_clip_is_worse_than_rounding_to_the_full_range(array):
     levels, scale = quantise(array)
     ours = np.square(dequantise(levels, scale).astype(np.float64) - array).sum(axis=1)
-    step = np.abs(array).max(axis=1, keepdims=True).astype(np.float64) / 127
+    # In float32 like the stored scale: its rounding, coarse among subnormals, is not the clip's fault.
+    step = (np.abs(array).max(axis=1, keepdims=True) / np.float32(127)).astype(np.float64)
     step[step == 0] = 1
+    peak = np.abs(array).max(axis=1).astype(np.float64)
     plain = np.square(np.rint(array / step) * step - array).sum(axis=1)
-    assert (ours <= plain * (1 + 1e-3) + 1e-30).all()
+    assert (ours <= plain * (1 + 1e-3) + peak**2 * 1e-12 + 1e-60).all()
 
 
 def test_equal_arrays_give_equal_bytes(tmp_path, arrays, file):

@@ -151,7 +151,10 @@ def test_middling_resolution_is_flagged(scorer, patient):
 
 
 def test_two_hands_on_one_film_become_two_limbs_or_are_held(scorer, patient):
-    left, right = patient["LH"].film.pixels, patient["RH"].film.pixels
+    left, right = (
+        cv2.resize(film.pixels, None, fx=200 / film.unit_px, fy=200 / film.unit_px)
+        for film in (patient["LH"].film, patient["RH"].film)
+    )
     height = max(left.shape[0], right.shape[0])
     sheets = [np.pad(film, ((0, height - film.shape[0]), (40, 40))) for film in (left, right)]
     outcome = scorer.score(png(np.hstack(sheets)), "X1.png")

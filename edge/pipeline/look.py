@@ -97,15 +97,20 @@ class FirstLook:
 
 
 def first_look(
-    engine: Engine, limb: Limb, film: GreyImage, settings: PipelineSettings
+    engine: Engine,
+    limb: Limb,
+    film: GreyImage,
+    settings: PipelineSettings,
+    *,
+    once: bool = False,
 ) -> FirstLook:
-    """Look for one kind of limb on a whole film.
+    """Look for one kind of limb on a whole film; ``once`` when another kind convinced already.
 
     A film that does not convince is looked at again with more contrast, and then half by half: a
     limb of half the size needs twice the zoom, and two limbs are mostly laid side by side.
     """
     look = _look_once(engine, limb, film, settings)
-    if look.merit >= CONVINCING:
+    if once or look.merit >= CONVINCING:
         return look
     clear = equalise(film, settings.clahe_clip_limit, settings.clahe_grid)
     look = max(look, _look_once(engine, limb, clear, settings), key=lambda one: one.merit)

@@ -28,7 +28,7 @@ from edge.model import (
 )
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse
-from edge.pipeline.look import Sighting, first_look, mapped
+from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped
 from edge.pipeline.shape import inverse
 
 if TYPE_CHECKING:
@@ -143,10 +143,11 @@ class FilmScorer:
         size = (round(film.pixels.shape[1] * zoom), round(film.pixels.shape[0] * zoom))
         grow = np.diag([1 / zoom, 1 / zoom, 1.0])
         small = warp(film.pixels, inverse(grow), size) if zoom < 1 else film.pixels
-        looks = {
-            limb: first_look(self._engines.require(Role.DETECT, limb), limb, small, self._settings)
-            for limb in self._engines.limbs
-        }
+        looks: dict[Limb, FirstLook] = {}
+        for limb in sorted(self._engines.limbs, key=lambda limb: limb is not film.stated.limb):
+            engine = self._engines.require(Role.DETECT, limb)
+            sure = any(look.merit >= CONVINCING for look in looks.values())
+            looks[limb] = first_look(engine, limb, small, self._settings, once=sure)
         best = max(looks, key=lambda limb: looks[limb].merit)
         stated = film.stated
         if stated.limb_source is LateralitySource.OPERATOR and stated.limb in looks:

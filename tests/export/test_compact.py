@@ -52,7 +52,8 @@ def test_large_kernels_keep_two_digits_in_a_quarter_of_the_bytes(file, arrays):
 def test_no_clip_is_worse_than_rounding_to_the_full_range(array):
     levels, scale = quantise(array)
     ours = np.square(dequantise(levels, scale).astype(np.float64) - array).sum(axis=1)
-    # In float32 like the stored scale: its rounding, coarse among subnormals, is not the clip's fault.
+    # In float32 like the stored scale: its rounding, coarse among subnormals, is no fault of a
+    # clip.
     step = (np.abs(array).max(axis=1, keepdims=True) / np.float32(127)).astype(np.float64)
     step[step == 0] = 1
     peak = np.abs(array).max(axis=1).astype(np.float64)

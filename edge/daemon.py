@@ -27,7 +27,7 @@ from edge.delivery.identity import derived_key
 from edge.delivery.journal import Journal
 from edge.delivery.sender import Announcement, Sender
 from edge.delivery.store import JournalError, Store
-from edge.errors import ConfigError, Reason, place_of
+from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
 from edge.intake.quarantine import After, part_with, write_durably
@@ -35,7 +35,7 @@ from edge.intake.settle import Patience
 from edge.intake.watch import Folder
 from edge.model import DISCLAIMER, Versions
 from edge.sdnotify import Notifier
-from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Worker, rejected
+from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
-from edge.model import Status, StrEnum
+from edge.model import LimbResult, Status, StrEnum, Versions
 
 
 class Reason(StrEnum):
@@ -223,3 +223,16 @@ def place_of(error: BaseException) -> str:
     last = frames[-1]
     file = last.filename.rpartition("/")[2]
     return f"{type(error).__name__} in {last.name}, {file}:{last.lineno}"
+
+
+def rejected(reason: Reason, file: str, versions: Versions, *, detail: str = "") -> LimbResult:
+    """Give the result of a film that never reached the pipeline or never left it."""
+    return LimbResult(
+        file=file,
+        limb_index=0,
+        status=REASONS[reason].status,
+        reason=str(reason),
+        advice=REASONS[reason].advice,
+        flags=(detail,) if detail else (),
+        versions=versions,
+    )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.errors import REASONS, EdgeError, FilmError, NullReason, Reason, place_of
-from edge.model import LimbResult, Status, Subtotal, Versions
+from edge.errors import EdgeError, FilmError, NullReason, Reason, place_of, rejected
+from edge.model import LimbResult, Status, Subtotal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -99,7 +99,9 @@ def _score_file(
     try:
         data = read_film(path)
     except FilmError as error:
-        return ScoredFile(path, (_rejected(error.reason, error.detail, name, scorer.versions),))
+        return ScoredFile(
+            path, (rejected(error.reason, name, scorer.versions, detail=error.detail),)
+        )
     except OSError as error:
         return ScoredFile(path, (), fault=f"cannot be read ({error.strerror})")
     try:
@@ -108,7 +110,7 @@ def _score_file(
         raise
     except Exception as error:  # noqa: BLE001 - one film must not end the others
         return ScoredFile(
-            path, (_rejected(Reason.INTERNAL, place_of(error), name, scorer.versions),)
+            path, (rejected(Reason.INTERNAL, name, scorer.versions, detail=place_of(error)),)
         )
     pictures = () if out_dir is None else tuple(_write(outcome, path, out_dir, taken))
     results = tuple(limb.result for limb in outcome.limbs)
@@ -129,18 +131,6 @@ def _write(outcome: FilmOutcome, path: Path, out_dir: Path, taken: set[Path]) ->
                 target.write_bytes(data)
                 taken.add(target.resolve())
                 yield target
-
-
-def _rejected(reason: Reason, detail: str, file_name: str, versions: Versions) -> LimbResult:
-    return LimbResult(
-        file=file_name,
-        limb_index=0,
-        status=REASONS[reason].status,
-        reason=str(reason),
-        advice=REASONS[reason].advice,
-        flags=(detail,) if detail else (),
-        versions=versions,
-    )
 
 
 def exit_status(results: Sequence[LimbResult]) -> int:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import Field
 
 from edge.config import Config
-from edge.errors import REASONS, EdgeError, Reason, place_of
+from edge.errors import EdgeError, Reason, place_of, rejected
 from edge.model import LimbResult, Record, StrEnum, Versions
 
 if TYPE_CHECKING:
@@ -203,19 +203,6 @@ def _internal(versions: Versions, name: str, error: Exception) -> Outcome:
         patient_key=None,
         burned_in_annotation=False,
         at_s=time.monotonic(),
-    )
-
-
-def rejected(reason: Reason, file: str, versions: Versions, *, detail: str = "") -> LimbResult:
-    """Give the result of a film that never reached the pipeline or never left it."""
-    return LimbResult(
-        file=file,
-        limb_index=0,
-        status=REASONS[reason].status,
-        reason=reason,
-        advice=REASONS[reason].advice,
-        flags=(detail,) if detail else (),
-        versions=versions,
     )
 
 

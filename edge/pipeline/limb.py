@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from edge.engine.loader import EngineSet
     from edge.pipeline.settings import PipelineSettings
 
+LEAST_MERIT = {Limb.HAND: 0.30, Limb.FOOT: 0.40}
+"""A limb less convincing on its canvas is shown but not scored."""
 MOST_PLACED = {Limb.HAND: 2, Limb.FOOT: 1}
 """More joints than this are never placed by the template alone."""
 HALLUX_OR_THUMB_RIGHT = Laterality.LEFT
@@ -222,6 +224,8 @@ def _shape_verdict(sighting: Sighting, least_joints: int) -> Reason | None:
         return Reason.JOINTS_NOT_FOUND
     if sighting.identity.shape.mean_square > RESIDUAL_LIMIT[sighting.limb]:
         return Reason.SHAPE_IMPLAUSIBLE
+    if sighting.merit < LEAST_MERIT[sighting.limb]:
+        return Reason.JOINTS_NOT_FOUND
     return None
 
 

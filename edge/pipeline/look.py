@@ -123,6 +123,8 @@ def first_look(
     certain = [half.sightings[0] for half in halves if _one_certain(half)]
     if len(certain) == 2:
         return FirstLook(tuple(certain))
+    if look.crowded:
+        return look
     return max((look, *halves), key=lambda one: one.merit)
 
 

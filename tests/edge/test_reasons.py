@@ -152,7 +152,7 @@ def test_a_plain_hand_is_scored():
 
 
 SCATTERED = {
-    joint: np.array([np.cos(2.4 * i), np.sin(2.4 * i)]) * (0.4 + 0.13 * i)
+    joint: np.array([np.cos(2.4 * i + 2), np.sin(2.4 * i + 2)]) * (0.4 + 0.13 * i)
     for i, joint in enumerate(HAND.joints)
 }
 # Ten joints that can be named, but not for certain: what two hands that touch look like.

@@ -37,11 +37,16 @@ class Tally:
     dice: list[float] = field(default_factory=list)
 
 
+def balanced_accuracy(truth: np.ndarray, guess: np.ndarray, within: int = 0) -> float:
+    """Mean over the grades present of the share graded right (or at most ``within`` off)."""
+    right = np.abs(truth - guess) <= within
+    return float(np.mean([right[truth == grade].mean() for grade in np.unique(truth)]))
+
+
 def balanced(pairs: Sequence[tuple[int, int]], within: int = 0) -> float:
-    """Mean over the true grades of the share graded right, or at most ``within`` off."""
+    """`balanced_accuracy` of pairs of true and given grade."""
     table = np.asarray(pairs)
-    right = np.abs(table[:, 0] - table[:, 1]) <= within
-    return float(np.mean([right[table[:, 0] == g].mean() for g in np.unique(table[:, 0])]))
+    return balanced_accuracy(table[:, 0], table[:, 1], within)
 
 
 def named(result: LimbResult, *, certain: bool = True) -> dict[str, JointScore]:
@@ -150,9 +155,9 @@ def measure_films(
 def as_table(tally: Tally, what: str) -> str:
     """The tally as a person reads it; ``what`` says of which films it speaks."""
     rows = [what, *(f"  {name}: {count}" for name, count in sorted(tally.counts.items()))]
-    for part, total in (("clean joints found and named", "clean joints"),):
-        if tally.counts[total]:
-            rows.append(f"  {part}: {100 * tally.counts[part] / tally.counts[total]:.1f} %")
+    if tally.counts["clean joints"]:
+        share = tally.counts["clean joints found and named"] / tally.counts["clean joints"]
+        rows.append(f"  clean joints found and named: {100 * share:.1f} %")
     if tally.dice:
         rows.append(f"  outline, Dice: mean {np.mean(tally.dice):.4f}, least {min(tally.dice):.4f}")
     for name, pairs in tally.grades.items():

@@ -23,6 +23,7 @@ from edge.phantom import render_crop
 from training import loop
 from training.errors import TrainingError
 from training.loop import numbers
+from training.measure import balanced_accuracy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -318,12 +319,6 @@ def judge_trunk(model: TrunkTrainer, crops: Crops, most: int = 1500) -> dict[str
             guess = decode_grades(logits.sigmoid().cpu().numpy())
             found[task] = round(balanced_accuracy(grades[:most][rows], guess), 4)
     return found
-
-
-def balanced_accuracy(truth: np.ndarray, guess: np.ndarray, within: int = 0) -> float:
-    """Mean over the grades present of the share graded right (or at most ``within`` off)."""
-    right = np.abs(truth - guess) <= within
-    return float(np.mean([right[truth == grade].mean() for grade in np.unique(truth)]))
 
 
 def cache_features(trunk: nn.Module, pixels: np.ndarray, batch: int = 64) -> Tensor:

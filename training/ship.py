@@ -18,6 +18,7 @@ from export.compact import load_compact, save_compact
 from training import loop
 from training.checkpoint import read_checkpoint
 from training.darknet import DarknetModule
+from training.measure import balanced_accuracy
 from training.scorer import (
     TASKS,
     UNKNOWN,
@@ -26,7 +27,6 @@ from training.scorer import (
     Head,
     HeadRecipe,
     TrunkTrainer,
-    balanced_accuracy,
     cache_features,
     decode_grades,
     split_rows,

@@ -36,9 +36,9 @@ from edge.model import (
 from edge.pipeline import contrast, mask
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
-from edge.pipeline.look import Sighting, second_look
+from edge.pipeline.look import Sighting, mapped, second_look
 from edge.pipeline.score import JointGrades, score_joints
-from edge.pipeline.shape import apply, expected_places, fit, inverse, unit_px
+from edge.pipeline.shape import apply, expected_places, inverse, unit_px
 from edge.pipeline.totals import limb_subtotals
 from edge.shape import joint_box_side_px
 
@@ -155,7 +155,7 @@ def analyse(
     )
     clock.start("score")
     if second is None or second.merit < first.merit - 0.15:
-        second = _carried_over(first, laid)
+        second = mapped(first, laid.to_canvas)
         flags = [*film.flags, *masked.flags, "second_look_weaker"]
     else:
         flags = [*film.flags, *masked.flags]
@@ -203,20 +203,6 @@ def _mask(
     return (
         judged if engine is not None else replace(judged, flags=(*judged.flags, "classical_mask"))
     )
-
-
-def _carried_over(first: Sighting, laid: Frame) -> Sighting:
-    """The first look's detections laid on the canvas, named again there."""
-    zoom = float(np.hypot(laid.to_canvas[0, 0], laid.to_canvas[1, 0]))
-    moved = []
-    for detection in first.detections:
-        x, y = apply(laid.to_canvas, np.array([detection.centre]))[0]
-        w, h = detection.box[2] * zoom, detection.box[3] * zoom
-        moved.append(replace(detection, box=(float(x - w / 2), float(y - h / 2), w, h)))
-    points = apply(laid.to_canvas, first.points())
-    rows = tuple(row for row in sorted(first.identity.rows) if row >= 0)
-    shape = fit(first.limb, rows, points, mirrored=first.identity.shape.mirrored)
-    return Sighting(first.limb, tuple(moved), replace(first.identity, shape=shape))
 
 
 def _shape_verdict(sighting: Sighting, least_joints: int) -> Reason | None:

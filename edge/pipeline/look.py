@@ -15,7 +15,7 @@ import numpy as np
 from edge.pipeline.contrast import equalise
 from edge.pipeline.detect import detect
 from edge.pipeline.identify import Identity, Prior, identify
-from edge.pipeline.shape import apply
+from edge.pipeline.shape import apply, fit
 from edge.shape import shape_template
 
 if TYPE_CHECKING:
@@ -148,19 +148,18 @@ def _shifted(look: FirstLook, offset: tuple[int, int]) -> FirstLook:
 
 
 def mapped(sighting: Sighting, transform: Transform) -> Sighting:
-    """A sighting under a scaling and shift [3, 3]: its detections and its fit."""
-    zoom = float(transform[0, 0])
+    """A sighting under a similarity [3, 3] that does not mirror: its detections and its fit."""
+    zoom = float(np.hypot(transform[0, 0], transform[1, 0]))
     detections = []
     for detection in sighting.detections:
-        x, y, w, h = detection.box
-        left, top = zoom * x + transform[0, 2], zoom * y + transform[1, 2]
-        box = (float(left), float(top), w * zoom, h * zoom)
-        detections.append(replace(detection, box=box))
-    shape = sighting.identity.shape
-    moved = replace(shape, to_image=transform @ shape.to_image, scale=shape.scale * zoom)
-    return replace(
-        sighting, detections=tuple(detections), identity=replace(sighting.identity, shape=moved)
-    )
+        x, y = apply(transform, np.array([detection.centre]))[0]
+        w, h = detection.box[2] * zoom, detection.box[3] * zoom
+        detections.append(replace(detection, box=(float(x - w / 2), float(y - h / 2), w, h)))
+    identity = sighting.identity
+    rows = tuple(row for row in sorted(identity.rows) if row >= 0)
+    points = apply(transform, sighting.points())
+    shape = fit(sighting.limb, rows, points, mirrored=identity.shape.mirrored)
+    return replace(sighting, detections=tuple(detections), identity=replace(identity, shape=shape))
 
 
 def _look_once(

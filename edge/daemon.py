@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import secrets
 import shutil
 import signal
 import sqlite3
@@ -23,14 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.delivery.contract import Alert, HealthMessage, Presence
-from edge.delivery.identity import derived_key
 from edge.delivery.journal import Journal
 from edge.delivery.sender import Announcement, Sender
 from edge.delivery.store import JournalError, Store
+from edge.device_key import derived_key, device_key
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
-from edge.intake.quarantine import After, part_with, write_durably
+from edge.intake.quarantine import After, part_with
 from edge.intake.settle import Patience
 from edge.intake.watch import Folder
 from edge.model import DISCLAIMER, Versions
@@ -94,19 +93,6 @@ def _state_folder(config: Config) -> Iterator[Path]:
         yield root
     finally:
         os.close(lock)
-
-
-def device_key(root: Path) -> bytes:
-    """32 secret bytes of this appliance, made at the first start, readable by its user only."""
-    path = root / "device.key"
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        write_durably(path, key, 0o600)
-    if len(key) != 32:
-        raise ConfigError(f"{path}: is damaged (32 bytes expected); put the copy back")
-    return key
 
 
 def open_store(path: Path, key: bytes) -> tuple[Store, bool]:

@@ -11,6 +11,8 @@ import re
 import uuid
 from dataclasses import dataclass
 
+from edge.device_key import derived_key
+
 RESULT_NAMESPACE = uuid.UUID("6f1c2d0e-5b0a-5c1e-9d0c-7e1f5a3b9c42")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -73,11 +75,6 @@ class ResultKey:
     def result_id(self) -> str:
         """UUIDv5, as text: the same for the same key on every machine and after every restart."""
         return str(uuid.uuid5(RESULT_NAMESPACE, self.canonical()))
-
-
-def derived_key(device_key: bytes, purpose: str) -> bytes:
-    """One 32-byte key for each purpose, so that no key serves two."""
-    return hmac.digest(device_key, purpose.encode(), "sha256")
 
 
 def pseudonym(device_key: bytes, kind: str, value: str) -> str:

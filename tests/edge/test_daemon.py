@@ -13,8 +13,8 @@ from appliance import Subscriber, until
 from stand_in import film_bytes
 
 from edge.delivery.contract import DeliveryMode, Presence, StudyStatus
-from edge.delivery.identity import derived_key
 from edge.delivery.store import Store
+from edge.device_key import derived_key
 
 
 def states(appliance):

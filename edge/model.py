@@ -130,6 +130,14 @@ class StatedIdentity:
 
 
 @dataclass(frozen=True)
+class OperatorWord:
+    """What an operator said of a film that was held; final."""
+
+    limb: Limb | None = None
+    laterality: Laterality | None = None
+
+
+@dataclass(frozen=True)
 class Radiograph:
     """One decoded film: 8-bit grey, bones bright, turned as its orientation tag says.
 

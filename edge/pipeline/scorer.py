@@ -18,10 +18,10 @@ from edge.errors import FilmError, Reason, rejected
 from edge.imaging.decode import decode_film
 from edge.imaging.overlay import draw_overlay
 from edge.model import (
-    Laterality,
     LateralitySource,
     Limb,
     LimbResult,
+    OperatorWord,
     Radiograph,
     Versions,
     View,
@@ -43,14 +43,6 @@ LEAST_MERIT = 0.15
 """Of 13 films of other body parts 12 show no joint, one shows four with a merit of .1."""
 FIRST_LOOK_SIDE_PX = 1024
 """The first look works on a copy of the film no larger than this."""
-
-
-@dataclass(frozen=True)
-class OperatorWord:
-    """What an operator said of a film that was held."""
-
-    limb: Limb | None = None
-    laterality: Laterality | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,20 @@ class ImageFormat(str, Enum):
     dicom = "dicom"
 
 
+class LimbName(str, Enum):
+    """What a film shows, in an operator's words."""
+
+    hand = "hand"
+    foot = "foot"
+
+
+class SideName(str, Enum):
+    """Side of the patient, in an operator's words."""
+
+    L = "L"
+    R = "R"
+
+
 class Grades(str, Enum):
     """How the simulated scanner draws grades."""
 
@@ -76,12 +90,14 @@ def root(
     """Score hand and foot radiographs (research use only, not a medical device)."""
 
 
+_Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="SHARPEDGE_CONFIG", help="Configuration (TOML)."),
+]
+
+
 @app.command()
-def run(
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Configuration (TOML).")
-    ] = None,
-) -> None:
+def run(config: _Config = None) -> None:
     """Watch the drop folder, score what arrives, publish over MQTT."""
     from edge import daemon
     from edge.config import load
@@ -393,6 +409,54 @@ def bench(
     if out is not None:
         for path in write_report(report, out):
             say(str(path))
+
+
+_Films = Annotated[
+    list[str], typer.Argument(help="Films: path, result id, job number, or name of the kept copy.")
+]
+
+
+@app.command()
+def release(
+    films: _Films,
+    limb: Annotated[LimbName | None, typer.Option(help="What the film shows.")] = None,
+    side: Annotated[SideName | None, typer.Option(help="Side of the patient.")] = None,
+    config: _Config = None,
+) -> None:
+    """Have held films scored with the limb and side that you state."""
+    from edge import operate
+    from edge.model import Laterality, Limb, OperatorWord
+
+    word = OperatorWord(
+        None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
+    )
+    operate.release(config, films, word)
+
+
+@app.command()
+def retry(films: _Films, config: _Config = None) -> None:
+    """Have held, quarantined or set-aside films worked on again."""
+    from edge import operate
+
+    operate.retry(config, films)
+
+
+@app.command()
+def dismiss(films: _Films, config: _Config = None) -> None:
+    """End held films without a score."""
+    from edge import operate
+
+    operate.dismiss(config, films)
+
+
+@app.command()
+def replay(
+    ids: Annotated[list[str], typer.Argument(help="Result ids.")], config: _Config = None
+) -> None:
+    """Send messages again under their ids; a dashboard must answer anew."""
+    from edge import operate
+
+    operate.replay(config, ids)
 
 
 @app.command(name="listen")

@@ -134,6 +134,10 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path}: {error}") from error
     variables = _from_environment(os.environ if environment is None else environment)
+    if path is None and not variables:
+        raise ConfigError(
+            f"no configuration: name a file with --config, or set {PREFIX}FOLDERS_WATCH"
+        )
     for (section, key), (_, value) in variables.items():
         values.setdefault(section, {})[key] = value
     try:

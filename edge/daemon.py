@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.delivery.contract import Alert, HealthMessage, Presence
+from edge.delivery.contract import Alert, ClosedSource, HealthMessage, Presence
 from edge.delivery.journal import Journal
 from edge.delivery.sender import Announcement, Sender
 from edge.delivery.store import JournalError, Store
@@ -29,17 +29,18 @@ from edge.device_key import derived_key, device_key
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
-from edge.intake.quarantine import After, part_with
+from edge.intake.quarantine import After, kept_film, part_with
 from edge.intake.settle import Patience
 from edge.intake.watch import Folder
-from edge.model import DISCLAIMER, Versions
+from edge.model import DISCLAIMER, OperatorWord, Versions
 from edge.sdnotify import Notifier
-from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Worker
+from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Task, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edge.config import Config
+    from edge.delivery.journal import Order
     from edge.delivery.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -306,10 +307,48 @@ class Appliance:
         if self._hand is not None:
             self._guarded(self._try)
             return
+        order = self._journal.next_order()
+        if order is not None:
+            self._guarded(partial(self._follow, order))
+            return
         if self._pending is None:
             self._pending = self._intake.fetch()
         if self._pending is not None:
             self._guarded(self._claim)
+
+    def _follow(self, order: Order) -> None:
+        """Work again on a film that a person released or retried."""
+        picked_up_s = time.monotonic()
+        data = kept_film(
+            (self._places.quarantine, self._places.archive),
+            order.supersedes_job or order.job,
+            order.path,
+            order.sha256,
+            self._config.limits.max_file_mib << 20,
+        )
+        if data is None:
+            self._journal.set_aside(order.job, "no_copy_left")
+            log.error("job %d: set aside: neither a copy nor the file is left", order.job)
+            self._alert("film_vanished", f"job {order.job}: neither a copy nor the file is left")
+            return
+        mtime_s = order.signature.mtime_ns / 1e9
+        film = Film(
+            path=order.path,
+            signature=order.signature,
+            data=data,
+            sha256=order.sha256,
+            refusal=None,
+            closed_s=picked_up_s - max(0.0, time.time() - mtime_s),
+            closed_unix_s=mtime_s,
+            closed_source=ClosedSource.MTIME,
+            picked_up_s=picked_up_s,
+        )
+        log.info("job %d: claimed by order", order.job)
+        self._hand = FilmInHand(film, order.job, order.supersedes_job, operator=order.word)
+        if order.deaths >= _DEATHS:
+            self._refuse(Reason.WORKER_DIED)
+        else:
+            self._try()
 
     def _claim(self) -> None:
         film = self._pending
@@ -336,18 +375,19 @@ class Appliance:
         if not self._journal.begin_try(hand.job):
             self._refuse(Reason.WORKER_DIED)
             return
-        name = os.path.basename(hand.film.path).decode("utf-8", "replace")  # noqa: PTH119 - bytes
-        self._worker.score(hand.film.data, name)
+        word = hand.operator or OperatorWord()
+        self._worker.score(
+            hand.film.data, Task(name=hand.name, limb=word.limb, laterality=word.laterality)
+        )
 
     def _refuse(self, reason: Reason) -> None:
         """End the film in hand without the pipeline."""
         hand, versions = self._hand, self._versions
         assert hand is not None  # noqa: S101 - the caller set it
         assert versions is not None  # noqa: S101 - films are taken once the worker was ready
-        name = os.path.basename(hand.film.path).decode("utf-8", "replace")  # noqa: PTH119 - bytes
         self._file(
             Outcome(
-                limbs=(rejected(reason, name, versions),),
+                limbs=(rejected(reason, hand.name, versions),),
                 stage_ms={},
                 study_key=None,
                 patient_key=None,

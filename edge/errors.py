@@ -92,7 +92,9 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.TRUNCATED: ReasonText(_R, "the file ends early", "export the film again"),
     Reason.CORRUPT: ReasonText(_R, "the image data are damaged", "export the film again"),
     Reason.TOO_LARGE: ReasonText(
-        _R, "the film has more pixels than the limit", "raise max_megapixels or export it smaller"
+        _R,
+        "the film has more pixels than the limit",
+        "export it smaller; or raise the limit, then sharpedge retry",
     ),
     Reason.TOO_SMALL: ReasonText(
         _R, "the film is under 64 pixels wide or high", "send the full film, not a preview"
@@ -113,25 +115,35 @@ REASONS: dict[Reason, ReasonText] = {
     ),
     Reason.NO_PIXELS: ReasonText(_R, "the DICOM object holds no image", "send the image object"),
     Reason.WORKER_DIED: ReasonText(
-        _R, "the film ended the decoder's process twice", "keep the file and report it"
+        _R,
+        "the film ended the decoder's process twice",
+        "report it; after an update: sharpedge retry",
     ),
     Reason.WORKER_TIMEOUT: ReasonText(
-        _R, "the film took longer than its time limit twice", "keep the file and report it"
+        _R,
+        "the film took longer than its time limit twice",
+        "report it; after an update: sharpedge retry",
     ),
-    Reason.INTERNAL: ReasonText(_R, "a fault in the software", "keep the file and report it"),
+    Reason.INTERNAL: ReasonText(
+        _R, "a fault in the software", "report it; after an update: sharpedge retry"
+    ),
     Reason.NOT_HAND_OR_FOOT: ReasonText(
         _R, "no hand and no foot was found", "only hand and foot films belong in this folder"
     ),
     Reason.SIDE_NOT_KNOWN: ReasonText(
         _H,
         "neither tags nor file name say left or right",
-        "release the film with its side, or set accept_side_from_geometry",
+        "sharpedge release with its --side, or set accept_side_from_geometry",
     ),
     Reason.SIDE_CONFLICT: ReasonText(
-        _H, "two sources disagree about the side", "look at the film, release it with its side"
+        _H,
+        "two sources disagree about the side",
+        "look at the film, then sharpedge release with its --side",
     ),
     Reason.LIMB_CONFLICT: ReasonText(
-        _H, "tags or name say hand, the film shows a foot, or the reverse", "release with its limb"
+        _H,
+        "tags or name say hand, the film shows a foot, or the reverse",
+        "sharpedge release with its --limb",
     ),
     Reason.TWO_LIMBS: ReasonText(
         _H, "two limbs on one film could not be told apart", "send one limb a film"
@@ -148,7 +160,7 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.SHAPE_IMPLAUSIBLE: ReasonText(
         _H,
         "the joints found do not lie like those of one hand or foot",
-        "check the view; release the film if it is a plain PA or AP view",
+        "check view and positioning; take the film again",
     ),
     Reason.IMMATURE: ReasonText(
         _H, "the patient is under 18: growth plates", "SvH is defined for adults"
@@ -157,7 +169,7 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.DUPLICATE_CONFLICT: ReasonText(
         _H,
         "the same bytes came before under another patient, limb or side",
-        "find out which name is right, then release or dismiss the film",
+        "find out which name is right, then sharpedge release or dismiss the film",
     ),
 }
 

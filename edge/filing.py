@@ -6,6 +6,7 @@ Touches the state folder (pictures, quarantine) and the journal; no MQTT, no ima
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from edge.delivery.sender import StoredMessage
 from edge.delivery.study import StudyBody, place_of, with_limb
 from edge.errors import REASONS, NullReason, Reason
 from edge.intake.quarantine import keep_copy, suffix_of, write_durably
-from edge.model import DISCLAIMER, JointScore, LimbResult, Status
+from edge.model import DISCLAIMER, JointScore, LimbResult, OperatorWord, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,8 @@ class FilmInHand:
     """A film with its job, while it is worked on.
 
     ``decoded_s`` is on the monotonic clock, None until it was decoded. ``same_as`` is the job
-    that gave a result for the same bytes under another name.
+    that gave a result for the same bytes under another name. ``operator`` is what a person stated
+    when releasing the film.
     """
 
     film: Film
@@ -57,6 +59,13 @@ class FilmInHand:
     supersedes_job: int | None
     same_as: int | None = None
     decoded_s: float | None = None
+    operator: OperatorWord | None = None
+
+    @property
+    def name(self) -> str:
+        """The scanner's name of the file, for the pipeline: it may state limb and side."""
+        base = os.path.basename(self.film.path)  # noqa: PTH119 - names that are not UTF-8
+        return base.decode("utf-8", "replace")
 
 
 class Filing:
@@ -108,7 +117,7 @@ class Filing:
             if hand.same_as is not None:
                 # Several copies may be in conflict; each is told of.
                 outcome_text += f":{hand.job}"
-            word = self._resolve(film, limb, engine_set, outcome_text)
+            word = self._resolve(hand, limb, engine_set, outcome_text)
             kind = Kind.RESULT if limb.status is Status.SCORED else Kind.REJECT
             stored = StoredMessage(
                 topic=kind,
@@ -143,10 +152,20 @@ class Filing:
         # Bytes that were not read were not copied: the scanner's file is then the only one.
         return self._journal.finish(hand.job, end, keep_original=film.refusal is not None)
 
-    def _resolve(self, film: Film, limb: LimbResult, engine_set: str, outcome: str) -> Resolved:
+    def _resolve(
+        self, hand: FilmInHand, limb: LimbResult, engine_set: str, outcome: str
+    ) -> Resolved:
+        word = hand.operator or OperatorWord()
+
         def key(revision: int) -> ResultKey:
             return ResultKey(
-                self._device, film.sha256, limb.limb_index, engine_set, revision=revision
+                self._device,
+                hand.film.sha256,
+                limb.limb_index,
+                engine_set,
+                operator_limb=str(word.limb or ""),
+                operator_side=str(word.laterality or ""),
+                revision=revision,
             )
 
         return self._journal.resolve(key, outcome)

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from edge.config import Config
 from edge.errors import EdgeError, Reason, place_of, rejected
-from edge.model import LimbResult, Record, StrEnum, Versions
+from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEnum, Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,11 @@ class Scorer(Protocol):
     versions: Versions
 
     def score(
-        self, data: bytes, file_name: str, *, on_stage: Callable[[str], None] | None = None
+        self,
+        data: bytes,
+        file_name: str,
+        operator: OperatorWord | None = None,
+        on_stage: Callable[[str], None] | None = None,
     ) -> _Film:
         """Score one film; gives rejected limbs for bad ones."""
 
@@ -109,6 +113,20 @@ class Failed(Record):
     message: str
 
 
+class Task(Record):
+    """What is said before a film's bytes: its name, and what an operator stated of it."""
+
+    name: str
+    limb: Limb | None = None
+    laterality: Laterality | None = None
+
+    @property
+    def operator(self) -> OperatorWord | None:
+        """The operator's word, None where there is none."""
+        word = OperatorWord(self.limb, self.laterality)
+        return None if word == OperatorWord() else word
+
+
 class Stage(Record):
     """A stage of the film in hand begins; monotonic seconds."""
 
@@ -149,8 +167,8 @@ def serve(descriptor: int) -> None:
         config = Config.model_validate_json(pipe.recv_bytes())
         scorer = _make(config, pipe)
         while scorer is not None:
-            name = pipe.recv_bytes().decode("utf-8", "replace")
-            _score(scorer, pipe.recv_bytes(), name, pipe)
+            task = Task.model_validate_json(pipe.recv_bytes())
+            _score(scorer, pipe.recv_bytes(), task, pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
@@ -166,19 +184,19 @@ def _make(config: Config, pipe: Connection) -> Scorer | None:
     return made.scorer
 
 
-def _score(scorer: Scorer, data: bytes, name: str, pipe: Connection) -> None:
+def _score(scorer: Scorer, data: bytes, task: Task, pipe: Connection) -> None:
     def tell(stage: str) -> None:
         _say(pipe, Kind.STAGE, Stage(name=stage, at_s=time.monotonic()))
 
     try:
-        film = scorer.score(data, name, on_stage=tell)
+        film = scorer.score(data, task.name, task.operator, tell)
     except (MemoryError, EdgeError):
         # Out of memory or a lost device: a fresh child may do better, so this one ends.
         raise
     except Exception as error:  # noqa: BLE001 - one film must not end the appliance
         # Not the exception's own text: it may hold what stood in the film's tags or name.
         log.error("a fault in the software: %s", place_of(error))  # noqa: TRY400
-        _say(pipe, Kind.OUTCOME, _internal(scorer.versions, name, error))
+        _say(pipe, Kind.OUTCOME, _internal(scorer.versions, task.name, error))
         pipe.send_bytes(b"")
         return
     outcome = Outcome(
@@ -265,11 +283,11 @@ class Worker:
         self.ready = self.busy = False
         self._send(self._config.model_dump_json().encode())
 
-    def score(self, data: bytes, file_name: str) -> None:
+    def score(self, data: bytes, task: Task) -> None:
         """Hand over a film; only when `ready` and not `busy`."""
         self._begun_s = self._beat_s = time.monotonic()
         self.busy = True
-        self._send(file_name.encode("utf-8", "replace"))
+        self._send(task.model_dump_json().encode())
         self._send(data)
 
     def _send(self, data: bytes) -> None:

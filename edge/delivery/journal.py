@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.delivery.contract import DeliveryMode, StudyStatus
 from edge.intake.settle import Signature
-from edge.model import StrEnum
+from edge.model import Laterality, Limb, OperatorWord, StrEnum
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from edge.delivery.identity import ResultKey
     from edge.delivery.store import Store
 
+ORDERED = "order"
+"""Origin of a job that a person ordered; all others come from the folder."""
+_PROVISIONAL = frozenset({"truncated", "empty_file", "too_large", "not_a_regular_file"})
+"""Reasons of a reject that a later film under the same name replaces."""
 _INTERRUPTIONS = 50
 """Tries that ended with the appliance itself (not with its worker) before a film is given up."""
 
@@ -83,6 +87,19 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Order:
+    """A film that a person ordered to be worked on again; its bytes are kept or still there."""
+
+    job: int
+    path: bytes
+    signature: Signature
+    sha256: str
+    word: OperatorWord | None
+    deaths: int
+    supersedes_job: int | None
+
+
+@dataclass(frozen=True)
 class Resolved:
     """Id of a limb's message; ``known`` when the very outcome is in the outbox already."""
 
@@ -123,7 +140,7 @@ class Finish:
 
 
 class Journal:
-    """States of files, over one connection. Only the daemon's main thread writes through it."""
+    """States of files, over one connection; the daemon's main thread writes through one."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -140,8 +157,8 @@ class Journal:
         """Latest signature of every path whose job needs no further work on the file."""
         rows = self._db.execute(
             "SELECT path, device, inode, size, mtime_ns, MAX(number) AS number FROM job "
-            "GROUP BY path HAVING state != ?",
-            (State.CLAIMED,),
+            "GROUP BY path HAVING state != ? OR origin = ?",
+            (State.CLAIMED, ORDERED),
         )
         return {
             r["path"]: Signature(r["device"], r["inode"], r["size"], r["mtime_ns"]) for r in rows
@@ -150,7 +167,8 @@ class Journal:
     def unfinished(self) -> dict[bytes, int]:
         """Path to job of the films that were claimed and not finished, e.g. in a crash."""
         rows = self._db.execute(
-            "SELECT path, number FROM job WHERE state = ? ORDER BY number", (State.CLAIMED,)
+            "SELECT path, number FROM job WHERE state = ? AND origin != ? ORDER BY number",
+            (State.CLAIMED, ORDERED),
         )
         return {r["path"]: r["number"] for r in rows}
 
@@ -181,7 +199,7 @@ class Journal:
             "UPDATE job SET device = ?, inode = ?, size = ?, mtime_ns = ? WHERE number = ?",
             (*signature, number),
         )
-        if state is not State.CLAIMED:
+        if state is not State.CLAIMED or latest["origin"] == ORDERED:
             return Claim(None, work=False, state=state)
         return Claim(
             number,
@@ -194,9 +212,10 @@ class Journal:
     def _new_job(
         self, path: bytes, sha256: str, signature: Signature, latest: sqlite3.Row | None
     ) -> Claim:
-        if latest is not None and latest["state"] == State.CLAIMED:
+        unfinished = latest is not None and latest["state"] == State.CLAIMED
+        if latest is not None and unfinished and latest["origin"] != ORDERED:
             self._move(latest["number"], State.SET_ASIDE, why="contents_replaced")
-        provisional = latest is not None and latest["reason"] in {"truncated", "empty_file"}
+        provisional = latest is not None and latest["reason"] in _PROVISIONAL
         previous = int(latest["number"]) if latest is not None and provisional else None
         marks = ",".join("?" * len(HAS_RESULT))
         # A job that gave a result before one that did not, the latest of each.
@@ -210,19 +229,48 @@ class Journal:
         state = State.DUPLICATE if same_name else State.CLAIMED
         number = self._db.execute(
             "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, first_job,"
-            " previous_job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " previous_job, deaths) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "COALESCE((SELECT deaths FROM job WHERE sha256 = ? ORDER BY number DESC LIMIT 1), 0))",
             (path, sha256, *signature, state, time.time(), first["number"] if duplicate else None,
-             previous),
+             previous, sha256),
         ).lastrowid  # fmt: skip
         assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
         self.store.log(state, number, sha256=sha256)
         if same_name:
             return Claim(number, work=False, state=state)
+        deaths = self._one("SELECT deaths FROM job WHERE number = ?", number)
         if duplicate:
-            return Claim(number, work=True, same_as=int(first["number"]))
+            return Claim(number, work=True, deaths=deaths, same_as=int(first["number"]))
         if first is not None and first["state"] == State.HELD:
             self._move(first["number"], State.SET_ASIDE, why="same_bytes_again", by=number)
-        return Claim(number, work=True, supersedes_job=previous)
+        return Claim(number, work=True, deaths=deaths, supersedes_job=previous)
+
+    def next_order(self) -> Order | None:
+        """Oldest film that a person ordered to be worked on again."""
+        it = self._db.execute(
+            "SELECT * FROM job WHERE state = ? AND origin = ? ORDER BY number LIMIT 1",
+            (State.CLAIMED, ORDERED),
+        ).fetchone()
+        if it is None:
+            return None
+        word = OperatorWord(
+            Limb(it["operator_limb"]) if it["operator_limb"] else None,
+            Laterality(it["operator_side"]) if it["operator_side"] else None,
+        )
+        return Order(
+            job=it["number"],
+            path=it["path"],
+            signature=Signature(it["device"], it["inode"], it["size"], it["mtime_ns"]),
+            sha256=it["sha256"],
+            word=None if word == OperatorWord() else word,
+            deaths=it["deaths"],
+            supersedes_job=it["previous_job"],
+        )
+
+    def set_aside(self, job: int, why: str) -> None:
+        """End a film that cannot be worked on."""
+        with self.store.transaction():
+            self._move(job, State.SET_ASIDE, why=why)
 
     def begin_try(self, job: int) -> bool:
         """Count a try before it is made; False when the film has had too many.
@@ -340,15 +388,19 @@ class Journal:
             sequence = None if parcel.kind is Kind.IMAGE else self.store.counter("sequence")
             self._db.execute(
                 "INSERT INTO outbox (id, kind, job, limb_index, outcome, sequence, payload, "
-                "created, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')",
+                "created, state, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
                 (parcel.result_id, parcel.kind, job, parcel.limb_index, parcel.outcome, sequence,
-                 parcel.payload, now),
+                 parcel.payload, now,
+                 self.store.seal(parcel.result_id, parcel.kind, parcel.payload)),
             )  # fmt: skip
             return job
         if found["state"] == "set_aside":
+            # Written anew: it may have been set aside because it was damaged.
+            seal = self.store.seal(parcel.result_id, parcel.kind, parcel.payload)
             self._db.execute(
-                "UPDATE outbox SET state = 'queued', refusals = 0, job = ? WHERE row = ?",
-                (job, found["row"]),
+                "UPDATE outbox SET state = 'queued', refusals = 0, job = ?, payload = ?, seal = ? "
+                "WHERE row = ?",
+                (job, parcel.payload, seal, found["row"]),
             )
             return job
         return int(found["job"])

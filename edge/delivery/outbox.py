@@ -38,6 +38,8 @@ class Row:
     sequence: int | None
     payload: bytes
     sendings: int
+    sound: bool
+    """Whether the payload is the one that was written."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Depth:
     set_aside: int
 
 
-def _row(found: sqlite3.Row) -> Row:
+def _row(store: Store, found: sqlite3.Row) -> Row:
     return Row(
         row=found["row"],
         kind=Kind(found["kind"]),
@@ -67,6 +69,7 @@ def _row(found: sqlite3.Row) -> Row:
         sequence=found["sequence"],
         payload=found["payload"],
         sendings=found["sendings"],
+        sound=store.seal(found["id"], found["kind"], found["payload"]) == found["seal"],
     )
 
 
@@ -106,7 +109,7 @@ class Outbox:
             "SELECT * FROM outbox WHERE state = 'queued' ORDER BY row LIMIT ?",
             (limit + len(in_flight),),
         )
-        return [_row(r) for r in found if r["row"] not in in_flight][:limit]
+        return [_row(self.store, r) for r in found if r["row"] not in in_flight][:limit]
 
     def note_sent(self, rows: Iterable[Row]) -> None:
         """Count sendings; a file whose result went out for the first time becomes ``sent``."""

@@ -432,6 +432,9 @@ class Sender:
     def _send(self, row: Row) -> bool:
         """Send one row, or set it aside; whether it was sent."""
         assert self._link is not None  # noqa: S101 - called while serving
+        if not row.sound:
+            self._set_aside(row, f"damaged in the journal; mend: sharpedge retry {row.job}")
+            return False
         extras = Extras(
             correlation=row.result_id.encode(),
             response_topic=self._device.topic("receipt"),

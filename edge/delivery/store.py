@@ -1,13 +1,15 @@
 """Delivery: the one SQLite file: its schema, its transactions and its chained log.
 
 Every change of state is a row of ``event``, chained by HMAC under the device key: a row that
-was edited or removed breaks the chain, and the head that is published shows a cut tail.
+was edited or removed breaks the chain, and the signed head, kept here and published, shows a cut
+tail. Retention cuts the chain's old end and leaves a signed checkpoint to start from.
 Connections are per thread; `Store` hides nothing but the pragmas and the transaction.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
 import json
 import sqlite3
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE event (
@@ -56,6 +58,15 @@ CREATE TABLE study (
 ) WITHOUT ROWID;
 CREATE INDEX study_open ON study (study) WHERE version > published;
 """
+_SECOND = """
+ALTER TABLE job ADD COLUMN operator_limb TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN operator_side TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN origin TEXT NOT NULL DEFAULT 'folder';
+ALTER TABLE outbox ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL);
+"""
+_UPGRADES = (_TABLES, _SECOND)
+"""What leads from each schema to the next; an outbox that is full survives them."""
 
 
 class JournalError(EdgeError):
@@ -67,6 +78,16 @@ class Head(NamedTuple):
 
     row: int
     mac: str
+
+
+class Event(NamedTuple):
+    """One row of the chain, read."""
+
+    row: int
+    at: float
+    job: int | None
+    kind: str
+    detail: dict[str, Any]
 
 
 class _Event(NamedTuple):
@@ -84,7 +105,11 @@ _ORIGIN = Head(0, "0" * 64)
 
 @dataclass(frozen=True)
 class BrokenChain:
-    """Where the chain does not hold: the first row that does not follow from the one before."""
+    """Where the chain does not hold: the first row that does not follow from the one before.
+
+    ``row`` lies before ``expected_row`` where the tail was cut: rows up to ``expected_row`` had
+    been written.
+    """
 
     row: int
     expected_row: int
@@ -119,12 +144,23 @@ class Store:
                 "install that release again, or let its outbox run empty first"
             )
             raise JournalError(message)
-        if version == 0:
+        if version < SCHEMA:
             with self.transaction():
-                if self.db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _TABLES.split(";\n"):
+                version = self.db.execute("PRAGMA user_version").fetchone()[0]
+                for step in _UPGRADES[version:]:
+                    for statement in step.split(";\n"):
                         self.db.execute(statement)
-                    self.db.execute(f"PRAGMA user_version={SCHEMA}")
+                if version == 1:
+                    self._sign_what_is_there()
+                self.db.execute(f"PRAGMA user_version={SCHEMA}")
+
+    def _sign_what_is_there(self) -> None:
+        """Give the rows of an earlier release the signatures that it did not write."""
+        rows = self.db.execute("SELECT row, id, kind, payload FROM outbox").fetchall()
+        for row in rows:
+            seal = self.seal(row["id"], row["kind"], row["payload"])
+            self.db.execute("UPDATE outbox SET seal = ? WHERE row = ?", (seal, row["row"]))
+        self._sign_head(self.head())
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -146,25 +182,88 @@ class Store:
         head = self.head()
         text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
         event = _Event(head.row + 1, time.time(), job, kind, text)
-        self.db.execute(
-            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", (*event, self._mac(head, event))
-        )
+        mac = self._mac(head, event)
+        self.db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", (*event, mac))
+        self._sign_head(Head(event.row, mac.hex()))
 
     def head(self) -> Head:
         """Last row of the chain."""
         found = self.db.execute("SELECT row, mac FROM event ORDER BY row DESC LIMIT 1").fetchone()
-        return _ORIGIN if found is None else Head(found["row"], found["mac"].hex())
+        return self.checkpoint() if found is None else Head(found["row"], found["mac"].hex())
+
+    def checkpoint(self) -> Head:
+        """Last row that retention has cut off; row 0 where nothing was cut."""
+        found = self._meta("cut")
+        if found is None:
+            return _ORIGIN
+        row, mac, _signature = str(found).split(":")
+        return Head(int(row), mac)
+
+    def events(self) -> Iterator[Event]:
+        """Rows of the chain, oldest first."""
+        for it in self.db.execute("SELECT row, at, job, kind, detail FROM event ORDER BY row"):
+            yield Event(it["row"], it["at"], it["job"], it["kind"], json.loads(it["detail"]))
+
+    def code_of(self, row: int) -> str | None:
+        """Code of a row as 64 hex digits; None where the chain has no such row."""
+        found = self.db.execute("SELECT mac FROM event WHERE row = ?", (row,)).fetchone()
+        if found is None:
+            cut = self.checkpoint()
+            return cut.mac if cut.row == row else None
+        return str(found["mac"].hex())
 
     def verify(self) -> BrokenChain | None:
-        """Walk the chain; None when every row follows from the one before."""
-        head = _ORIGIN
+        """Walk the chain; None when every row follows from the one before, to the signed head."""
+        head = self.checkpoint()
+        if head.row and self._meta("cut") != self._signed("cut", head, self.carried_digest()):
+            return BrokenChain(head.row, head.row)
         for it in self.db.execute("SELECT row, at, job, kind, detail, mac FROM event ORDER BY row"):
             event = _Event(*it[:5])
             sound = hmac.compare_digest(self._mac(head, event), it["mac"])
             if event.row != head.row + 1 or not sound:
                 return BrokenChain(event.row, head.row + 1)
             head = Head(event.row, it["mac"].hex())
+        signed = str(self._meta("head") or "")
+        if (head.row or signed) and signed != self._signed("head", head):
+            last = signed.partition(":")[0]
+            return BrokenChain(head.row, int(last) if last.isdigit() else head.row)
         return None
+
+    def carried_digest(self) -> str:
+        """SHA-256 over what a checkpoint keeps of jobs whose rows were cut."""
+        digest = hashlib.sha256()
+        for it in self.db.execute("SELECT job, state, sha256 FROM carried ORDER BY job"):
+            digest.update(json.dumps(list(it)).encode())
+        return digest.hexdigest()
+
+    def cut(self, row: int) -> None:
+        """Cut the chain off up to a row, which becomes the checkpoint; inside a transaction.
+
+        What ``carried`` holds is signed with it and must be written before.
+        """
+        code = self.code_of(row)
+        assert code is not None  # noqa: S101 - the caller chose a row of the chain
+        self.db.execute("DELETE FROM event WHERE row <= ?", (row,))
+        self._set_meta("cut", self._signed("cut", Head(row, code), self.carried_digest()))
+        self.log("checkpoint", cut=row)
+
+    def seal(self, result_id: str, kind: str, payload: bytes) -> bytes:
+        """Code of a message in the outbox: a flipped bit must never become a score."""
+        return hmac.digest(self._key, f"{result_id}\0{kind}\0".encode() + payload, "sha256")
+
+    def _signed(self, what: str, head: Head, more: str = "") -> str:
+        text = f"{what}:{head.row}:{head.mac}:{more}".encode()
+        return f"{head.row}:{head.mac}:{hmac.digest(self._key, text, 'sha256').hex()}"
+
+    def _sign_head(self, head: Head) -> None:
+        self._set_meta("head", self._signed("head", head))
+
+    def _meta(self, key: str) -> Any:
+        found = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if found is None else found["value"]
+
+    def _set_meta(self, key: str, value: Any) -> None:
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def _mac(self, before: Head, event: _Event) -> bytes:
         text = json.dumps([before.mac, *event], separators=(",", ":"))
@@ -172,9 +271,8 @@ class Store:
 
     def counter(self, name: str) -> int:
         """Next value of a counter that never goes back; only inside a transaction."""
-        found = self.db.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()
-        value = 1 if found is None else int(found["value"]) + 1
-        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        value = int(self._meta(name) or 0) + 1
+        self._set_meta(name, value)
         return value
 
     def close(self) -> None:

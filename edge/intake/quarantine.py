@@ -7,15 +7,17 @@ names carry patients' names.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
 from typing import TYPE_CHECKING
 
-from edge.intake.take import signature_of
+from edge.intake.take import ChangedError, NotRegularError, TooLargeError, signature_of, take
 from edge.model import StrEnum
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from edge.intake.settle import Signature
@@ -64,6 +66,29 @@ def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> 
     target = folder / f"{job:08d}-{reason}{suffix_of(path)}"
     write_durably(target, data)
     return target
+
+
+def kept_film(
+    places: Iterable[Path], job: int, path: bytes, sha256: str, limit_bytes: int
+) -> bytes | None:
+    """Find the bytes of a film that was dealt with before.
+
+    Looks for the job's copy in our own folders, then at the scanner's file. None where neither
+    holds the bytes that ``sha256`` tells of.
+    """
+    copies = [
+        os.fsencode(copy)
+        for place in places
+        for copy in sorted(place.glob(f"{job:08d}[-.]*")) + sorted(place.glob(f"{job:08d}"))
+    ]
+    for candidate in (*copies, path):
+        try:
+            data = take(candidate, signature_of(os.lstat(candidate)), limit_bytes)
+        except (OSError, ChangedError, NotRegularError, TooLargeError):
+            continue
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return data
+    return None
 
 
 def part_with(path: bytes, signature: Signature, after: After, archive: Path, job: int) -> str:

@@ -62,8 +62,8 @@ class Broker:
 
     def __init__(self, folder, extra=""):
         self.port = free_port()
-        self._config = folder / f"mosquitto-{self.port}.conf"
-        self._config.write_text(
+        self.config = folder / f"mosquitto-{self.port}.conf"
+        self.config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
             f"user {os.environ.get('USER', 'root')}\n{extra}"
         )
@@ -71,7 +71,7 @@ class Broker:
 
     def start(self):
         self._process = subprocess.Popen(
-            [MOSQUITTO, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [MOSQUITTO, "-c", self.config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         until(self._listens, what="the broker")
         return self
@@ -150,29 +150,29 @@ class Appliance:
         self.drop, self.state = folder / "drop", folder / "state"
         self.drop.mkdir(exist_ok=True)
         self.log_path = folder / "daemon.log"
-        self._config = folder / "sharpedge.toml"
+        self.config = folder / "sharpedge.toml"
         text = (
             f'[site]\nname = "clinic"\nroom = "xr1"\ndevice = "box1"\n'
             f'[folders]\nwatch = "{self.drop}"\nstate = "{self.state}"\nrescan_s = 2\n'
             f'[broker]\nport = {port}\n[worker]\nfactory = "{factory}"\n'
         )
-        self._config.write_text(text + extra)
+        self.config.write_text(text + extra)
         self.process = None
 
     def extend(self, text):
         """Set keys of a section anew, before the start."""
         section, *lines = text.splitlines()
-        old = self._config.read_text()
+        old = self.config.read_text()
         for line in lines:
             key = line.split(" = ")[0]
             old = re.sub(rf"^{key} = .*\n", "", old, flags=re.MULTILINE)
-        self._config.write_text(old.replace(section + "\n", text))
+        self.config.write_text(old.replace(section + "\n", text))
 
     def start(self, *, ready=True, environment=None):
         before = len(self.log())
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "dev", "-c", _MAIN, self._config],
+                [sys.executable, "-X", "dev", "-c", _MAIN, self.config],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -53,7 +53,7 @@ class FilmOutcome:
 class StandIn:
     versions = VERSIONS
 
-    def score(self, data, file_name, on_stage=None):
+    def score(self, data, file_name, operator=None, on_stage=None):
         tell = on_stage or (lambda _name: None)
         tell("decode")
         found = re.match(rb"\xff\xd8\xff\xfe..stand-in ([^\x11]*)", data, re.DOTALL)
@@ -72,10 +72,14 @@ class StandIn:
         if "lost" in words:
             raise EngineError("device lost", engine="hand-detect", mend="restart")
         tell("label")
-        if "reason" in words:
+        if "reason" in words and operator is None:
             return FilmOutcome((LimbOutcome(self._refused(file_name, Reason(words["reason"]))),))
         limb = Limb.FOOT if words.get("limb", "LH")[1] == "F" else Limb.HAND
         side = Laterality(words.get("limb", "LH")[0])
+        source = LateralitySource.FILENAME
+        if operator is not None:
+            limb, side = operator.limb or limb, operator.laterality or side
+            source = LateralitySource.OPERATOR
         joints = tuple(
             JointScore(
                 name=name, erosion=1, narrowing=1 if has_narrowing(limb, name) else None,
@@ -89,7 +93,7 @@ class StandIn:
             status=Status.SCORED,
             limb=limb,
             laterality=side,
-            laterality_source=LateralitySource.FILENAME,
+            laterality_source=source,
             joints=joints,
             subtotals=limb_subtotals(limb, joints),
             n_scored=len(joints),
@@ -132,8 +136,8 @@ def build_slowly(_config):
 
 
 class LargePictures(StandIn):
-    def score(self, data, file_name, on_stage=None):
-        film = super().score(data, file_name, on_stage)
+    def score(self, data, file_name, operator=None, on_stage=None):
+        film = super().score(data, file_name, operator, on_stage)
         limbs = tuple(
             LimbOutcome(limb.result, film_bytes("overlay", padding=20_000)) for limb in film.limbs
         )
@@ -148,10 +152,10 @@ def build_with_large_pictures(_config):
 class NameReader(StandIn):
     """Takes patient, limb and side from the name, as the pipeline does."""
 
-    def score(self, _data, file_name, on_stage=None):
+    def score(self, _data, file_name, operator=None, on_stage=None):
         found = re.match(r"(P\d)-([LR][HF])", file_name)
         words = f"patient={found[1]} study={found[1]} limb={found[2]}" if found else "limb=LH"
-        return super().score(film_bytes(words), file_name, on_stage)
+        return super().score(film_bytes(words), file_name, operator, on_stage)
 
 
 def build_that_trusts_names(_config):

@@ -59,7 +59,7 @@ def test_a_missing_a_broken_and_a_foreign_file_are_told(tmp_path):
         load(tmp_path / "bin", {})
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "none", {})
-    with pytest.raises(ConfigError, match=r"folders"):
+    with pytest.raises(ConfigError, match="FOLDERS_WATCH"):
         load(None, {})
 
 

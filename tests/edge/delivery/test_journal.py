@@ -59,8 +59,52 @@ def test_an_edited_a_removed_and_a_cut_row_show(store, journal):
     store.db.execute("DELETE FROM event WHERE row = 2")
     assert store.verify().expected_row == 2
     store.db.execute("DELETE FROM event WHERE row >= 2")
-    assert store.verify() is None
+    assert (store.verify().row, store.verify().expected_row) == (1, head.row)
+    store.db.execute("DELETE FROM event")
+    assert store.verify().expected_row == head.row
+    store.db.execute("DELETE FROM meta WHERE key = 'head'")
     assert store.head() != head
+
+
+def test_a_checkpoint_starts_the_chain_and_an_edited_one_shows(store, journal):
+    for number in range(5):
+        journal.claim(b"%d" % number, f"{number}" * 64, signature())
+    with store.transaction():
+        store.db.execute("INSERT INTO carried VALUES (1, 'acked', ?)", (SHA,))
+        store.cut(3)
+    assert store.verify() is None
+    assert [event.row for event in store.events()] == [4, 5, 6]
+    journal.claim(b"9", "9" * 64, signature())
+    assert store.verify() is None
+    store.db.execute("UPDATE carried SET state = 'dismissed'")
+    assert store.verify() is not None
+    store.db.execute("UPDATE carried SET state = 'acked'")
+    assert store.verify() is None
+    cut = store.db.execute("SELECT value FROM meta WHERE key = 'cut'").fetchone()[0]
+    store.db.execute("UPDATE meta SET value = ? WHERE key = 'cut'", (cut.replace("3:", "4:", 1),))
+    assert store.verify() is not None
+
+
+def test_a_journal_of_the_first_release_is_taken_over_with_its_outbox(tmp_path):
+    from edge.delivery import store as module
+
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as db:
+        for statement in module._TABLES.split(";\n"):
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 1")
+        db.execute(
+            "INSERT INTO outbox (id, kind, job, limb_index, outcome, payload, created, state) "
+            "VALUES ('x', 'result', 1, 0, 'scored:', x'7b7d', 1, 'queued')"
+        )
+    db.close()
+    it = Store(path, KEY)
+    (row,) = open_outbox(it).next_rows(1, ())
+    assert row.sound
+    it.db.execute("UPDATE outbox SET payload = x'7b7e'")
+    (row,) = open_outbox(it).next_rows(1, ())
+    assert not row.sound
+    it.close()
 
 
 def test_a_chain_does_not_hold_under_another_key(tmp_path, journal):

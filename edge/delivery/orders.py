@@ -1,0 +1,191 @@
+"""Delivery: what a person orders of single films: release, retry, dismiss, replay.
+
+An order is one transaction in the journal, from whatever process; the daemon finds it there, at
+once when it runs and at its next start when it does not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.delivery.journal import ORDERED, Kind, State, move
+from edge.delivery.store import JournalError
+from edge.model import OperatorWord
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from edge.delivery.store import Store
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_KEPT = re.compile(r"(\d{8})-[a-z_]+(\.[a-z0-9]{1,5})?")
+_RETRIED = (State.HELD, State.QUARANTINED, State.SET_ASIDE, State.DISMISSED)
+UNREAD = frozenset({"too_large", "not_a_regular_file"})
+"""Reasons of films whose bytes were never read: no copy is kept of them."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an order came to: the job that it was about, and the new one, if any."""
+
+    job: int
+    new_job: int | None = None
+
+
+def find_job(store: Store, word: str) -> int:
+    """Find a film's latest job by job number, result id, path, or the name of its kept copy.
+
+    Raises `JournalError` when there is none, or when a bare name fits several films.
+    """
+    if word.isdigit():
+        found = store.db.execute("SELECT number FROM job WHERE number = ?", (int(word),)).fetchone()
+    elif _UUID.fullmatch(word):
+        found = store.db.execute(
+            "SELECT job AS number FROM outbox WHERE id = ?", (word.lower(),)
+        ).fetchone()
+    else:
+        return _job_of_file(store, os.fsencode(word))
+    if found is None:
+        raise JournalError(f"{word}: the journal knows no such film; topic reject tells its id")
+    return int(found["number"])
+
+
+def _job_of_file(store: Store, word: bytes) -> int:
+    path = os.path.abspath(word)  # noqa: PTH100 - names that are not UTF-8
+    found = store.db.execute(
+        "SELECT MAX(number) AS number FROM job WHERE path IN (?, ?)", (path, word)
+    ).fetchone()["number"]
+    if found is not None:
+        return int(found)
+    name = os.path.basename(word)  # noqa: PTH119 - as above
+    kept = _KEPT.fullmatch(os.fsdecode(name))
+    if kept is not None:
+        return find_job(store, str(int(kept[1])))
+    jobs = store.db.execute(
+        "SELECT MAX(number) AS number FROM job WHERE substr(path, -?) = ? GROUP BY path",
+        (len(name) + 1, b"/" + name),
+    ).fetchall()
+    if len(jobs) == 1:
+        return int(jobs[0]["number"])
+    why = "several films have this name: give the whole path or the id" if jobs else (
+        "the journal knows no such film; give its path, its id or its job number"
+    )  # fmt: skip
+    raise JournalError(f"{os.fsdecode(word)!a}: {why}")
+
+
+def release(store: Store, job: int, word: OperatorWord) -> Done:
+    """Have a held film scored with the limb and side that a person states.
+
+    Raises `JournalError` where the film is not held, or nothing was stated.
+    """
+    if word == OperatorWord():
+        raise JournalError("say what the film shows: --limb hand|foot, --side L|R, or both")
+    with store.transaction():
+        row = _row_of(store, job)
+        if row["state"] != State.HELD:
+            raise JournalError(f"job {job} is {_told(store, row)}, not held: nothing to release")
+        limb, side = str(word.limb or ""), str(word.laterality or "")
+        return Done(job, _order(store, row, limb, side, "released"))
+
+
+def retry(store: Store, job: int) -> Done:
+    """Have a film worked on again as it is.
+
+    ``new_job`` is None where its bytes were never read: it is then looked at again at the next
+    start, when a changed limit counts. Raises `JournalError` where the film is not held,
+    quarantined, set aside or dismissed.
+    """
+    with store.transaction():
+        row = _row_of(store, job)
+        if row["state"] not in _RETRIED:
+            raise JournalError(f"job {job} is {_told(store, row)}: there is nothing to retry")
+        _refuse_older(store, row)
+        if row["reason"] in UNREAD:
+            store.db.execute("UPDATE job SET mtime_ns = -1 WHERE number = ?", (job,))
+            store.log("look_again", job)
+            return Done(job)
+        limb, side = row["operator_limb"], row["operator_side"]
+        return Done(job, _order(store, row, limb, side, "retried"))
+
+
+def dismiss(store: Store, job: int) -> Done:
+    """End a held film for good. Raises `JournalError` where it is not held."""
+    with store.transaction():
+        row = _row_of(store, job)
+        if row["state"] != State.HELD:
+            raise JournalError(f"job {job} is {_told(store, row)}, not held: nothing to dismiss")
+        move(store, job, State.DISMISSED)
+    return Done(job)
+
+
+def replay(store: Store, result_id: str) -> Done:
+    """Send a message again under its id, with its picture; a dashboard must answer anew.
+
+    Raises `JournalError` for an id that is not known.
+    """
+    with store.transaction():
+        rows = store.db.execute(
+            "SELECT row, job, kind, state FROM outbox WHERE id = ?", (result_id.lower(),)
+        ).fetchall()
+        if not rows:
+            raise JournalError(f"{result_id}: the journal knows no such message")
+        store.db.execute("DELETE FROM receipt WHERE id = ?", (result_id.lower(),))
+        for row in rows:
+            # A picture that could not be sent is gone or too large: it stays aside.
+            if row["kind"] == Kind.IMAGE and row["state"] == "set_aside":
+                continue
+            store.db.execute(
+                "UPDATE outbox SET state = 'queued', refusals = 0, why = NULL, created = ? "
+                "WHERE row = ?",
+                (time.time(), row["row"]),
+            )
+        store.log("replay", rows[0]["job"], id=result_id.lower())
+    return Done(int(rows[0]["job"]))
+
+
+def _row_of(store: Store, job: int) -> sqlite3.Row:
+    found: sqlite3.Row | None = store.db.execute(
+        "SELECT * FROM job WHERE number = ?", (job,)
+    ).fetchone()
+    if found is None:
+        raise JournalError(f"job {job}: the journal knows no such film")
+    return found
+
+
+def _told(store: Store, row: sqlite3.Row) -> str:
+    """State of a job, and the job that came after it."""
+    after = store.db.execute(
+        "SELECT MAX(number) AS number FROM job WHERE sha256 = ? AND number > ?",
+        (row["sha256"], row["number"]),
+    ).fetchone()["number"]
+    return str(row["state"]) + (f" (and went on as job {after})" if after else "")
+
+
+def _refuse_older(store: Store, row: sqlite3.Row) -> None:
+    later = store.db.execute(
+        "SELECT number FROM job WHERE sha256 = ? AND number > ? AND state = ?",
+        (row["sha256"], row["number"], State.CLAIMED),
+    ).fetchone()
+    if later is not None:
+        raise JournalError(f"job {row['number']}: job {later['number']} works on this film already")
+
+
+def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> int:
+    number = store.db.execute(
+        "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, previous_job,"
+        " original, operator_limb, operator_side, origin)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (row["path"], row["sha256"], row["device"], row["inode"], row["size"], row["mtime_ns"],
+         State.CLAIMED, time.time(), row["number"], row["original"], limb, side, ORDERED),
+    ).lastrowid  # fmt: skip
+    assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
+    store.log(State.CLAIMED, number, sha256=row["sha256"], order=why, limb=limb, side=side)
+    if row["state"] == State.HELD:
+        # The scanner's file is the new job's to part with.
+        store.db.execute("UPDATE job SET original = 'passed_on' WHERE number = ?", (row["number"],))
+        move(store, row["number"], State.SET_ASIDE, why=why, by=number)
+    return int(number)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.delivery.identity import DeviceName, ResultKey
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
+from edge.delivery.orders import dismiss, find_job, release, replay, retry
+from edge.delivery.store import JournalError, Store
+from edge.intake.settle import Signature
+from edge.model import Laterality, Limb, OperatorWord
+
+DEVICE = DeviceName("clinic", "xr1", "box1")
+LEFT = OperatorWord(None, Laterality.LEFT)
+
+
+@pytest.fixture
+def store(tmp_path):
+    it = Store(tmp_path / "journal.sqlite", b"k" * 32)
+    yield it
+    assert it.verify() is None
+    it.close()
+
+
+@pytest.fixture
+def journal(store):
+    return Journal(store)
+
+
+def film(journal, path=b"/drop/a.jpg", state=State.HELD, reason="side_not_known", sha="a" * 64):
+    """A film that ended in a state; returns its job and the id of its message."""
+    job = journal.claim(path, sha, Signature(1, hash(path) % 1000, 10, 1)).job
+    key = ResultKey(DEVICE, sha, 0, "e" * 64)
+    found = journal.resolve(lambda _revision: key, f"{state}:{reason}")
+    kind = Kind.RESULT if state is State.QUEUED else Kind.REJECT
+    parcel = Parcel(kind, found.result_id, 0, f"{state}:{reason}", b"{}")
+    journal.finish(job, Finish(state, reason, (parcel,)))
+    return job, found.result_id
+
+
+def state_of(store, job):
+    return store.db.execute("SELECT state FROM job WHERE number = ?", (job,)).fetchone()[0]
+
+
+def test_a_film_is_found_by_number_id_path_name_and_kept_copy(store, journal):
+    job, result_id = film(journal)
+    for word in (str(job), result_id, result_id.upper(), "/drop/a.jpg", "elsewhere/a.jpg",
+                 f"/var/q/{job:08d}-side_not_known.jpg"):  # fmt: skip
+        assert find_job(store, word) == job
+    film(journal, b"/drop/x/a.jpg", sha="b" * 64)
+    with pytest.raises(JournalError, match="several"):
+        find_job(store, "elsewhere/a.jpg")
+    for word in ("77", "b.jpg", "00000000-0000-0000-0000-000000000000"):
+        with pytest.raises(JournalError, match="no such film"):
+            find_job(store, word)
+
+
+def test_a_release_is_a_new_job_with_the_operators_word_and_ends_the_held_one(store, journal):
+    job, _ = film(journal)
+    done = release(store, job, OperatorWord(Limb.FOOT, Laterality.LEFT))
+    assert state_of(store, job) == State.SET_ASIDE
+    order = journal.next_order()
+    assert (order.job, order.supersedes_job) == (done.new_job, job)
+    assert order.word == OperatorWord(Limb.FOOT, Laterality.LEFT)
+    assert journal.unfinished() == {}
+    with pytest.raises(JournalError, match=f"went on as job {done.new_job}"):
+        release(store, job, LEFT)
+
+
+def test_what_is_not_held_is_neither_released_nor_dismissed(store, journal):
+    job, _ = film(journal, state=State.QUARANTINED, reason="corrupt")
+    for order in (lambda: release(store, job, LEFT), lambda: dismiss(store, job)):
+        with pytest.raises(JournalError, match="quarantined, not held"):
+            order()
+    held, _ = film(journal, b"/drop/b.jpg", sha="b" * 64)
+    with pytest.raises(JournalError, match="--side"):
+        release(store, held, OperatorWord())
+    assert journal.next_order() is None
+
+
+def test_a_dismissed_film_has_reached_its_end(store, journal):
+    job, _ = film(journal)
+    dismiss(store, job)
+    assert state_of(store, job) == State.DISMISSED
+    with pytest.raises(JournalError, match="dismissed"):
+        dismiss(store, job)
+
+
+def test_the_folder_does_not_take_a_film_that_an_order_works_on(store, journal):
+    job, _ = film(journal)
+    release(store, job, LEFT)
+    assert b"/drop/a.jpg" in journal.known()
+    claim = journal.claim(b"/drop/a.jpg", "a" * 64, Signature(1, 77, 10, 99))
+    assert claim.job is None
+    other = journal.claim(b"/drop/a.jpg", "b" * 64, Signature(1, 77, 10, 100))
+    assert other.work
+    assert journal.next_order() is not None
+
+
+def test_a_retry_forgives_deaths_and_new_copies_do_not(store, journal):
+    job, _ = film(journal, state=State.QUARANTINED, reason="worker_died")
+    journal.note_death(job, "worker_died")
+    journal.note_death(job, "worker_died")
+    again = journal.claim(b"/drop/copy.jpg", "a" * 64, Signature(1, 5, 10, 1))
+    assert again.deaths == 2
+    journal.set_aside(again.job, "test")
+    retry(store, job)
+    assert journal.next_order().deaths == 0
+    with pytest.raises(JournalError, match="works on this film already"):
+        retry(store, job)
+
+
+def test_a_film_that_was_never_read_is_looked_at_again(store, journal):
+    job, _ = film(journal, state=State.QUARANTINED, reason="too_large")
+    before = journal.known()[b"/drop/a.jpg"]
+    assert retry(store, job).new_job is None
+    assert journal.known()[b"/drop/a.jpg"] != before
+
+
+def test_a_replay_opens_the_row_again_and_forgets_its_receipts(store, journal):
+    job, result_id = film(journal, state=State.QUEUED, reason="")
+    store.db.execute("UPDATE outbox SET state = 'closed'")
+    store.db.execute("INSERT INTO receipt VALUES (?, 'ward', 1)", (result_id,))
+    assert replay(store, result_id).job == job
+    assert store.db.execute("SELECT state FROM outbox").fetchone()[0] == "queued"
+    assert store.db.execute("SELECT COUNT(*) FROM receipt").fetchone()[0] == 0
+    with pytest.raises(JournalError, match="no such message"):
+        replay(store, "00000000-0000-0000-0000-000000000000")

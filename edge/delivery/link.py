@@ -258,7 +258,7 @@ class Link:
         """Say goodbye: the broker then publishes no will."""
         with contextlib.suppress(OSError, ValueError):
             self._client.disconnect()
-        self._client.loop_stop()
+        self._let_go()
 
     def abandon(self) -> None:
         """Cut the connection without goodbye."""
@@ -266,7 +266,15 @@ class Link:
         if isinstance(sock, socket.socket):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """End paho's thread, and the circle of references that would keep its sockets open."""
         self._client.loop_stop()
+        it = self._client
+        it.on_connect = it.on_disconnect = it.on_publish = it.on_message = None
+        it.on_socket_open = None
+        it.on_crash = lambda _why: None
 
     # paho's callbacks: an exception here would end its thread in silence.
 

@@ -1,17 +1,18 @@
 """From a recipe to a checked ONNX engine with its passport.
 
-Room: export. Reads the recipe's sources, writes two files into the folder it is given: the engine,
-then the passport that vouches for it. A build whose recipe, sources and exporter have not changed
-is left alone.
+Room: export. Reads the recipe's sources, writes three files into the folder it is given: the FP32
+engine, its FP16-typed sibling, then the passport that vouches for both. A build whose recipe,
+sources and exporter have not changed is left alone; an engine that is replaced is kept under
+another name, so that `sharpedge engines activate` can bring it back.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ import onnxruntime
 
 import edge
 from edge.engine.inputs import scale_grey
+from edge.engine.installed import replace_file, scan
+from edge.engine.key import device_key
 from edge.engine.passport import (
     ClassSpec,
     EngineFile,
@@ -28,13 +31,15 @@ from edge.engine.passport import (
     Passport,
     Role,
     SourceFile,
+    open_engine,
     passport_path,
-    read_passport,
+    signed,
 )
 from edge.errors import EngineError
 from export.contract import check_contract
-from export.errors import ContractError, ExportError, RecipeError
+from export.errors import ContractError, ExportError, LayerError, RecipeError
 from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
+from export.sibling import Sibling, half_file, largest_differences, make_sibling
 from export.sources import build_graph, source_files
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 
 _CHECK_SEED = 20240501
 _CHECK_CROPS = 2
+_KEPT_EARLIER = 2
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,8 @@ def export_engine(recipe_path: Path, out_dir: Path) -> ExportedEngine:
     sources = _hash_sources(recipe, folder)
     engine_path = out_dir / f"{recipe.name}.onnx"
     key = _build_key(recipe, sources)
-    earlier = _still_good(engine_path, key)
+    secret = device_key()
+    earlier = _still_good(engine_path, key, secret)
     if earlier is not None:
         return ExportedEngine(
             recipe.name, engine_path, passport_path(engine_path), earlier, cached=True
@@ -87,28 +94,36 @@ def export_engine(recipe_path: Path, out_dir: Path) -> ExportedEngine:
     outputs = check_contract(built.model, recipe)
     data = built.model.SerializeToString(deterministic=True)
     digest = hashlib.sha256(data).hexdigest()
+    agreement = _agreement(recipe, built, data)
+    spec = _input_spec(recipe)
+    sibling, notes = _sibling(recipe, built, spec)
     out_dir.mkdir(parents=True, exist_ok=True)
     passport = Passport(
         name=recipe.name,
         role=recipe.role,
         limb=recipe.limb,
-        input=_input_spec(recipe),
+        input=spec,
         outputs=outputs,
         classes=tuple(
             ClassSpec(index=i, name=c.name, meaning=c.meaning) for i, c in enumerate(recipe.classes)
         ),
         anchors=built.anchors,
         engine=EngineFile(file=engine_path.name, sha256=digest, bytes=len(data)),
+        half=sibling.record if sibling else None,
         sources=sources,
         build_key=key,
         training=built.training,
         settings=_settings(recipe),
-        agreement=_agreement(recipe, built, data),
-        notes=built.notes,
+        agreement=agreement,
+        notes=(*built.notes, *notes),
         versions=_versions(),
+        built_at=now_utc(),
     )
-    _replace(engine_path, data)
-    _replace(passport_path(engine_path), (passport.model_dump_json(indent=1) + "\n").encode())
+    _keep_earlier(engine_path, digest, secret)
+    replace_file(engine_path, data)
+    if sibling is not None:
+        replace_file(out_dir / sibling.record.file, sibling.data)
+    write_passport(passport_path(engine_path), passport, secret)
     return ExportedEngine(
         recipe.name, engine_path, passport_path(engine_path), digest, cached=False
     )
@@ -183,14 +198,77 @@ def _exporter_hash() -> str:
     return total.hexdigest()
 
 
-def _still_good(engine_path: Path, key: str) -> str | None:
+def write_passport(path: Path, passport: Passport, key: bytes) -> None:
+    """Sign a passport under the device's key and put it in its place, whole."""
+    replace_file(path, (signed(passport, key).model_dump_json(indent=1) + "\n").encode())
+
+
+def now_utc() -> str:
+    """Time now as the passports have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _sibling(
+    recipe: Recipe, built: Built, spec: InputSpec
+) -> tuple[Sibling | None, tuple[str, ...]]:
     try:
-        passport = read_passport(passport_path(engine_path))
-        data = engine_path.read_bytes()
+        sibling = make_sibling(
+            built.model, name=recipe.name, role=recipe.role, limb=recipe.limb, spec=spec
+        )
+    except LayerError as error:
+        # The FP32 graph serves all the same; only an FP16 engine cannot be built.
+        return None, (f"no FP16 sibling: {error.where}: {error.message}",)
+    return sibling, ()
+
+
+def _keep_earlier(engine_path: Path, digest: str, key: bytes) -> None:
+    """Keep the engine that is about to be replaced, under a name that holds its hash."""
+    try:
+        earlier = open_engine(passport_path(engine_path), key)
+    except EngineError:
+        return
+    passport = earlier.passport
+    if passport.engine.sha256 == digest:
+        return
+    stem = f"{passport.name}.onnxruntime-{passport.engine.sha256[:8]}"
+    file = passport.engine.model_copy(update={"file": f"{stem}.onnx"})
+    half = passport.half
+    if half is not None:
+        moved = half.model_copy(update={"file": half_file(stem)})
+        try:
+            replace_file(
+                engine_path.with_name(moved.file), (engine_path.parent / half.file).read_bytes()
+            )
+            half = moved
+        except OSError:
+            half = None
+    replace_file(engine_path.with_name(file.file), earlier.data)
+    write_passport(
+        engine_path.with_name(f"{stem}.json"),
+        passport.model_copy(update={"engine": file, "half": half}),
+        key,
+    )
+    kept = [
+        item
+        for item in scan(engine_path.parent)
+        if item.stem.startswith(f"{passport.name}.onnxruntime-") and item.passport is not None
+    ]
+    kept.sort(key=lambda item: item.passport.built_at if item.passport else "", reverse=True)
+    for item in kept[_KEPT_EARLIER:]:
+        for ending in (".json", ".onnx", ".fp16.onnx"):
+            (item.path.parent / f"{item.stem}{ending}").unlink(missing_ok=True)
+
+
+def _still_good(engine_path: Path, key: str, secret: bytes) -> str | None:
+    try:
+        passport = open_engine(passport_path(engine_path), secret).passport
+        half = passport.half
+        whole = half is None or (
+            hashlib.sha256((engine_path.parent / half.file).read_bytes()).hexdigest() == half.sha256
+        )
     except (EngineError, OSError):
         return None
-    digest = hashlib.sha256(data).hexdigest()
-    return digest if passport.build_key == key and passport.engine.sha256 == digest else None
+    return passport.engine.sha256 if passport.build_key == key and whole else None
 
 
 def _input_spec(recipe: Recipe) -> InputSpec:
@@ -252,13 +330,7 @@ def _agreement(recipe: Recipe, built: Built, data: bytes) -> dict[str, float]:
 def _differences(
     recipe: Recipe, found: Mapping[str, Array], wanted: Mapping[str, Array]
 ) -> dict[str, float]:
-    differences: dict[str, float] = {}
-    for name, array in wanted.items():
-        gap = np.abs(found[name] - array)
-        if recipe.role is Role.DETECT:
-            differences[f"{name}_px"] = float(gap[..., :4].max())
-            gap = gap[..., 4:]
-        differences[name] = float(gap.max())
+    differences = largest_differences(recipe.role, found, wanted)
     for name, value in differences.items():
         limit = recipe.tolerance.box_px if name.endswith("_px") else recipe.tolerance.probability
         if value > limit:
@@ -268,9 +340,3 @@ def _differences(
                 mend="report this as a fault of the exporter, with recipe and weights",
             )
     return differences
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)

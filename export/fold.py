@@ -47,7 +47,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
         removed.append(node)
     for node in removed:
         graph.node.remove(node)
-    _drop_unused(graph)
+    drop_unused(graph)
     return folded
 
 
@@ -96,7 +96,8 @@ def _array(tensor: onnx.TensorProto) -> Array:
     return numpy_helper.to_array(tensor).astype(np.float32)
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove the constants that no node reads."""
     read = {name for node in graph.node for name in node.input}
     read |= {output.name for output in graph.output}
     kept = [item for item in graph.initializer if item.name in read]

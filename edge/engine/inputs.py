@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from edge.errors import EngineError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,3 +43,27 @@ def input_size(engine: Engine) -> tuple[int, int]:
     """Height and width in px that ``engine`` takes."""
     spec = cast("Mapping[str, Any]", engine.passport["input"])
     return int(spec["height"]), int(spec["width"])
+
+
+def check_inputs(
+    name: str, wanted: Mapping[str, tuple[int | None, ...]], inputs: Mapping[str, Tensor]
+) -> None:
+    """Raise `EngineError` naming the first input that engine ``name`` does not take as given."""
+    for key in sorted(set(inputs) | set(wanted)):
+        shape, array = wanted.get(key), inputs.get(key)
+        fits = (
+            shape is not None
+            and array is not None
+            and array.dtype == np.float32
+            and array.ndim == len(shape)
+            and array.size > 0
+            and all(w in (None, s) for w, s in zip(shape, array.shape, strict=True))
+        )
+        if not fits:
+            given = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
+            asked = "no such input" if shape is None else f"float32 {list(shape)}"
+            raise EngineError(
+                f"{name}: input {key}: given {given}, wanted {asked}",
+                engine=name,
+                mend="give arrays as the passport's input says",
+            )

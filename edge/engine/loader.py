@@ -1,6 +1,8 @@
 """Finds the installed engines and gives them by role and limb.
 
-Room: engine. Reads one folder of passports and engines.
+Room: engine. Reads one folder of passports and engines. An engine that is refused is stepped over
+for the next back end of the same recipe, and the refusal is kept for whoever asks; a recipe of
+which nothing can serve stops the start.
 """
 
 from __future__ import annotations
@@ -8,10 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from edge.engine.installed import (
+    Installed,
+    Refusal,
+    in_order,
+    not_serving,
+    read_active,
+    refusal_of,
+    scan,
+)
+from edge.engine.key import device_key
 from edge.engine.onnxruntime import OnnxRuntimeEngine
-from edge.engine.passport import MEND, Role, read_passport
+from edge.engine.passport import MEND, Backend, Role, open_engine
 from edge.errors import EngineError
 from edge.model import Limb
 
@@ -19,17 +32,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge.engine.installed import Choice
+    from edge.engine.passport import VerifiedEngine
     from edge.engine.protocol import Engine
 
-_IDENTITY = ("name", "role", "limb", "input", "outputs", "classes", "anchors")
+_IDENTITY = (
+    "name", "role", "limb", "input", "outputs", "classes", "anchors", "backend", "engine",
+)  # fmt: skip
 _SHORT_HASH = 16
 
 
 @dataclass(frozen=True)
 class EngineSet:
-    """The engines that serve together."""
+    """The engines that serve together.
+
+    ``refusals`` are engines that should have served and do not: the set is degraded. ``tuned``
+    says whether the back ends were chosen by what was measured on this machine.
+    """
 
     engines: Mapping[tuple[Role, Limb], Engine]
+    refusals: tuple[Refusal, ...] = ()
+    tuned: bool = False
 
     def get(self, role: Role, limb: Limb) -> Engine | None:
         """Return the engine of a role and limb, or None where none is installed."""
@@ -44,6 +67,11 @@ class EngineSet:
                 mend=MEND,
             )  # fmt: skip
         return engine
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a lesser engine serves because a better one was refused."""
+        return bool(self.refusals)
 
     @property
     def limbs(self) -> tuple[Limb, ...]:
@@ -67,24 +95,120 @@ class EngineSet:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_engines(folder: Path, *, threads: int = 0) -> EngineSet:
-    """Load every engine that has a passport in ``folder``.
+def load_engines(
+    folder: Path,
+    *,
+    threads: int = 0,
+    backend: Backend | None = None,
+    fallback: bool = True,
+    key: bytes | None = None,
+) -> EngineSet:
+    """Load the best engine of every recipe that is installed in ``folder``.
 
-    ``threads`` inside one run, 0 for every usable core. Raises `EngineError` where the folder holds
-    no engine, one is refused, or two have the same role and limb.
+    Parameters
+    ----------
+    folder : Path
+        Passports and engines.
+    threads : int
+        Inside one run, 0 for every usable core.
+    backend : Backend, optional
+        Comes first whatever was chosen or measured.
+    fallback : bool
+        Whether the next back end serves where an engine is refused; without it the refusal is
+        raised.
+    key : bytes, optional
+        The device's key; read from its file unless stated.
+
+    Raises
+    ------
+    EngineError
+        Where the folder holds no engine, a recipe has none that can serve, or two recipes have
+        the same role and limb.
     """
-    passports = sorted(folder.glob("*.json"))
-    if not passports:
+    items = scan(folder)
+    if not items:
         raise EngineError(f"{folder}: no engine is installed", engine="any", mend=MEND)
+    key = device_key() if key is None else key
+    choice = read_active(folder).now
     engines: dict[tuple[Role, Limb], Engine] = {}
-    for path in passports:
-        passport = read_passport(path)
-        key = (passport.role, passport.limb)
-        if key in engines:
+    refusals: list[Refusal] = []
+    all_tuned = True
+    for name, group in groupby(sorted(items, key=lambda item: item.name), lambda item: item.name):
+        candidates, tuned = _candidates(list(group), name, choice, backend)
+        all_tuned &= tuned
+        verified, engine, refused = _first(candidates, name, key, threads, fallback=fallback)
+        refusals += refused
+        where = (verified.passport.role, verified.passport.limb)
+        if where in engines:
             raise EngineError(
-                f"{folder}: {engines[key].name} and {passport.name} both {key[0]} a {key[1]}",
-                engine=passport.name,
+                f"{folder}: {engines[where].name} and {name} both {where[0]} a {where[1]}",
+                engine=name,
                 mend=f"remove the files of one of them from {folder}",
             )
-        engines[key] = OnnxRuntimeEngine(path.with_name(passport.engine.file), threads=threads)
-    return EngineSet(engines)
+        engines[where] = engine
+    return EngineSet(engines, tuple(refusals), all_tuned)
+
+
+def open_backend(verified: VerifiedEngine, *, threads: int = 0) -> Engine:
+    """Load an engine that was vouched for into its back end. Raises `EngineError`."""
+    backend = verified.passport.backend
+    if backend is Backend.ONNXRUNTIME:
+        return OnnxRuntimeEngine(verified, threads=threads)
+    # Imported here: each needs a library that most machines lack.
+    if backend is Backend.OPENVINO:
+        from edge.engine.openvino import OpenVinoEngine  # noqa: PLC0415
+
+        return OpenVinoEngine(verified, threads=threads)
+    from edge.engine.tensorrt import TensorRtEngine  # noqa: PLC0415
+
+    return TensorRtEngine(verified)
+
+
+def _candidates(
+    items: list[Installed], name: str, choice: Choice, backend: Backend | None
+) -> tuple[list[Installed], bool]:
+    """Engines of one recipe that may serve, best first, and whether measurements decided.
+
+    One that cannot be read stays in: that it should have served is not known to be false. One that
+    was built from another graph drops out, unless it is the chosen one: that is a refusal.
+    """
+    chosen = choice.engines.get(name)
+    held = choice.graphs.get(name, name)
+    current = next((i.passport.graph for i in items if i.passport and i.stem == held), None)
+    kept = []
+    for item in items:
+        passport = item.passport
+        if passport is not None:
+            if not_serving(passport) is not None:
+                continue
+            if current is not None and passport.graph != current:
+                if item.stem != chosen:
+                    continue
+                stale = Refusal(
+                    item.stem, "it was built from another graph than is installed", passport.mend
+                )
+                kept.append(Installed(item.path, passport, stale))
+                continue
+        kept.append(item)
+    return in_order(kept, chosen, backend)
+
+
+def _first(
+    candidates: list[Installed], name: str, key: bytes, threads: int, *, fallback: bool
+) -> tuple[VerifiedEngine, Engine, list[Refusal]]:
+    refused: list[Refusal] = []
+    for item in candidates:
+        if item.refusal is not None:
+            refusal = item.refusal
+        else:
+            try:
+                verified = open_engine(item.path, key)
+                return verified, open_backend(verified, threads=threads), refused
+            except EngineError as error:
+                refusal = refusal_of(item.stem, error)
+        if not fallback:
+            raise EngineError(refusal.why, engine=name, mend=refusal.mend)
+        refused.append(refusal)
+    if not refused:
+        raise EngineError(f"{name}: no engine of it may serve", engine=name, mend=MEND)
+    raise EngineError(refused[0].why, engine=name, mend=refused[0].mend)

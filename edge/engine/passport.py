@@ -1,11 +1,18 @@
-"""The JSON sidecar of an engine: what it is, what it takes, where it came from.
+"""The JSON sidecar of an engine: what it is, what it takes, where it came from, who vouches for it.
 
-Room: engine. Reads one file. The exporter writes passports with the same model.
+Room: engine. Reads one passport and the engine beside it. Whoever builds engines writes passports
+with the same model, and signs them under the device's key: a hash alone stops nobody who edits both
+files. `open_engine` is the one way to an engine's bytes, and it checks before anything parses them:
+a TensorRT plan is executable.
 """
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - pydantic looks annotations up
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -22,6 +29,24 @@ class Role(StrEnum):
     MASK = "mask"
     DETECT = "detect"
     SCORE = "score"
+
+
+class Backend(StrEnum):
+    """What runs an engine. The order is the order of choice where nothing was measured."""
+
+    TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+
+
+class Precision(StrEnum):
+    """In which numbers most of an engine computes."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    INT8 = "int8"
 
 
 class InputSpec(Record):
@@ -53,14 +78,75 @@ class SourceFile(Record):
     bytes: int
 
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
 class EngineFile(Record):
     """The engine beside the passport: a bare file name in the same folder."""
 
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    file: FileName
     sha256: str
     bytes: int
-    format: Literal["onnx"] = "onnx"
-    precision: Literal["fp32"] = "fp32"
+    format: Literal["onnx", "plan"] = "onnx"
+    precision: Precision = Precision.FP32
+
+
+class KeptNode(Record):
+    """A node of the FP16-typed graph that computes in FP32, and why."""
+
+    node: str
+    why: str
+
+
+class HalfGraph(Record):
+    """The FP16-typed sibling beside an FP32 graph, from which engines are built."""
+
+    file: FileName
+    sha256: str
+    bytes: int
+    half_nodes: int
+    kept_fp32: tuple[KeptNode, ...]
+    largest_activation: float = Field(description="over the calibration, in FP32")
+    agreement: dict[str, float] = Field(
+        description="largest difference of each output from FP32 when FP16 rounding is simulated"
+    )
+
+
+class Device(Record):
+    """The machine an engine was built on, as far as the engine depends on it."""
+
+    gpu: str
+    compute_capability: str
+    driver: str
+    cuda: str
+
+
+class Build(Record):
+    """How a plan was built."""
+
+    builder: str
+    version: str
+    flags: tuple[str, ...]
+    strongly_typed: bool
+    half_tensors: int = Field(description="tensors of the network that are FP16")
+    profile: tuple[int, int, int] | None = Field(description="least, best and largest batch")
+    seconds: float
+    peak_mib: float
+    device: Device | None = Field(description="null: built where there is no GPU")
+
+
+class Acceptance(Record):
+    """What the acceptance gate found; an engine that was not accepted never serves."""
+
+    accepted: bool
+    reason: str = Field(description="`agrees`, or why the engine was not accepted")
+    films: int = 0
+    scores: int = 0
+    borderline: tuple[str, ...] = Field(
+        default=(), description="joints whose deciding FP32 output is too near .5 to count"
+    )
+    figures: dict[str, float] = Field(default_factory=dict)
+    warning: str | None = None
 
 
 class Passport(Record):
@@ -70,19 +156,58 @@ class Passport(Record):
     name: str
     role: Role
     limb: Limb
+    backend: Backend = Backend.ONNXRUNTIME
     input: InputSpec
     outputs: dict[str, tuple[int | None, ...]]
     classes: tuple[ClassSpec, ...] = ()
     anchors: tuple[tuple[float, float], ...] = ()
     engine: EngineFile
+    graph_sha256: str | None = Field(
+        default=None, description="the FP32 graph that it was built from; null: it is that graph"
+    )
+    half: HalfGraph | None = None
     sources: tuple[SourceFile, ...]
     build_key: str
+    build: Build | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     agreement: dict[str, float] = Field(default_factory=dict)
+    acceptance: Acceptance | None = None
+    latency_ms: dict[str, float] = Field(
+        default_factory=dict, description="measured on this machine, e.g. total_p50"
+    )
     notes: tuple[str, ...] = ()
     versions: dict[str, str]
+    built_at: str = Field(default="", description="UTC, ISO 8601")
     notice: Literal["research use only, not a medical device"] = DISCLAIMER
+    hmac: str = Field(default="", description="HMAC-SHA256 under the device's key")
+
+    @property
+    def graph(self) -> str:
+        """SHA-256 of the FP32 graph behind the engine."""
+        return self.graph_sha256 or self.engine.sha256
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the FP32 graph itself, against which every other engine is measured."""
+        return self.backend is Backend.ONNXRUNTIME and self.engine.precision is Precision.FP32
+
+    @property
+    def mend(self) -> str:
+        """The command that makes it anew."""
+        if self.is_reference:
+            return MEND
+        return f"sharpedge build {self.name} --backend {self.backend}"
+
+
+@dataclass(frozen=True)
+class VerifiedEngine:
+    """An engine whose passport and bytes were vouched for by the device's key."""
+
+    passport: Passport
+    data: bytes
+    path: Path
+    """Where the bytes came from, for messages."""
 
 
 def passport_path(engine: Path) -> Path:
@@ -91,7 +216,7 @@ def passport_path(engine: Path) -> Path:
 
 
 def read_passport(path: Path) -> Passport:
-    """Read and check a passport. Raises `EngineError` naming the file and the field."""
+    """Read and check a passport's form. Raises `EngineError` naming the file and the field."""
     name = path.stem
     try:
         return Passport.model_validate_json(path.read_bytes())
@@ -105,3 +230,52 @@ def read_passport(path: Path) -> Passport:
         raise EngineError(
             f"{path}: no passport of this version: {field}: {first['msg']}", engine=name, mend=MEND
         ) from error
+
+
+def signed(passport: Passport, key: bytes) -> Passport:
+    """Return the passport with its HMAC under ``key``; the engine's hash is part of it."""
+    return passport.model_copy(update={"hmac": _mac(passport, key)})
+
+
+def open_engine(path: Path, key: bytes) -> VerifiedEngine:
+    """Read an engine by its passport's path; nothing of it is parsed.
+
+    Raises `EngineError` where the passport was not signed under ``key``, or the file is not the one
+    that the passport vouches for.
+    """
+    passport = read_passport(path)
+    engine = path.with_name(passport.engine.file)
+    if not passport.hmac:
+        raise EngineError(
+            f"{path}: the passport is not signed", engine=passport.name, mend=passport.mend
+        )
+    if not hmac.compare_digest(passport.hmac, _mac(passport, key)):
+        raise EngineError(
+            f"{path}: the signature is not this device's: the engine comes from another device, "
+            "or its passport was changed",
+            engine=passport.name,
+            mend=passport.mend,
+        )
+    try:
+        data = engine.read_bytes()
+    except OSError as error:
+        raise EngineError(
+            f"{engine}: the engine cannot be read: {error.strerror}",
+            engine=passport.name,
+            mend=passport.mend,
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != passport.engine.sha256:
+        raise EngineError(
+            f"{engine}: SHA-256 is {digest[:16]}..., its passport says "
+            f"{passport.engine.sha256[:16]}...: the engine was changed or is of another build",
+            engine=passport.name,
+            mend=passport.mend,
+        )
+    return VerifiedEngine(passport, data, engine)
+
+
+def _mac(passport: Passport, key: bytes) -> str:
+    fields = passport.model_dump(mode="json", exclude={"hmac"})
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hmac.new(key, b"engine passport\0" + text.encode(), hashlib.sha256).hexdigest()

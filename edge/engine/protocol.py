@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Tensor = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the last run spent its time; copies are zero where the engine computes in place."""
+
+    h2d_ms: float
+    compute_ms: float
+    d2h_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """Copies and computation together."""
+        return self.h2d_ms + self.compute_ms + self.d2h_ms
 
 
 class Engine(Protocol):
@@ -31,6 +46,10 @@ class Engine(Protocol):
     @property
     def passport(self) -> Mapping[str, object]:
         """The JSON sidecar: role, limb, input size, normalisation, classes, anchors, hashes."""
+
+    @property
+    def timings(self) -> Timings:
+        """Of the last run; zeros before the first."""
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run once. Raises `edge.errors.EngineError` when the device fails."""

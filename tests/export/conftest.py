@@ -46,6 +46,15 @@ def run_onnx(model, image):
     return dict(zip(names, session.run(names, {"image": image}), strict=True))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def home(tmp_path_factory):
+    """A data folder of the tests' own: engines are signed under a key that lies there."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHARPEDGE_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def engines_dir():
     return REPOSITORY / "engines"

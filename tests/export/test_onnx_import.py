@@ -7,7 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.engine.key import device_key
 from edge.engine.onnxruntime import OnnxRuntimeEngine
+from edge.engine.passport import open_engine
 from export.errors import ContractError, ExportError, LayerError, WeightsError
 from export.exporter import export_engine
 from export.onnx_import import import_onnx, load_onnx
@@ -109,7 +111,7 @@ def test_old_new_and_odd_files_become_the_same_graph(tmp_path, tools, options):
 
 def test_a_recipe_makes_an_engine_of_it(home):
     exported = export_engine(home / "foot-mask.toml", home / "built")
-    engine = OnnxRuntimeEngine(exported.engine)
+    engine = OnnxRuntimeEngine(open_engine(exported.passport, device_key()))
     image = np.random.default_rng(1).random(SHAPE, dtype=np.float32)
     np.testing.assert_allclose(
         engine.run({"image": image})["mask"], reference(make_model(), image), atol=1e-6
@@ -279,7 +281,9 @@ def test_raw_heads_are_decoded_with_the_recipes_anchors(tmp_path, tools):
     )
     exported = export_engine(tmp_path / "r.toml", tmp_path / "built")
     image = np.random.default_rng(0).random((1, 1, 16, 24), dtype=np.float32)
-    found = OnnxRuntimeEngine(exported.engine).run({"image": image})["boxes"]
+    found = OnnxRuntimeEngine(open_engine(exported.passport, device_key())).run({"image": image})[
+        "boxes"
+    ]
     np.testing.assert_allclose(
         found, tools.run(darknet_to_onnx(network, arrays), image)["boxes"], atol=1e-5
     )

@@ -1,4 +1,4 @@
-"""A tiny real engine with its passport."""
+"""A tiny real engine with its signed passport, under a device key of the tests' own."""
 
 import hashlib
 
@@ -7,11 +7,22 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.engine.passport import EngineFile, InputSpec, Passport
+from edge.engine.key import device_key
+from edge.engine.passport import EngineFile, InputSpec, Passport, open_engine, signed
 
 
-def write_engine(folder, name="hand-score", role="score", limb="hand", weight=2.0, **changes):
-    """Engine that multiplies [n, 1, 2, 2] by ``weight``; returns its path."""
+@pytest.fixture(autouse=True, scope="session")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHARPEDGE_HOME", str(folder))
+        yield folder
+
+
+def write_engine(
+    folder, name="hand-score", role="score", limb="hand", weight=2.0, stem=None, **changes
+):
+    """Engine that multiplies [n, 1, 2, 2] by ``weight``; returns its passport's path."""
     folder.mkdir(parents=True, exist_ok=True)
     graph = helper.make_graph(
         [helper.make_node("Mul", ["image", "w"], ["out"])],
@@ -23,7 +34,7 @@ def write_engine(folder, name="hand-score", role="score", limb="hand", weight=2.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)
     data = model.SerializeToString()
-    path = folder / f"{name}.onnx"
+    path = folder / f"{stem or name}.onnx"
     path.write_bytes(data)
     fields = {
         "name": name,
@@ -39,10 +50,32 @@ def write_engine(folder, name="hand-score", role="score", limb="hand", weight=2.
         "versions": {},
         **changes,
     }
-    path.with_suffix(".json").write_text(Passport(**fields).model_dump_json())
-    return path
+    passport = signed(Passport(**fields), device_key())
+    path.with_suffix(".json").write_text(passport.model_dump_json())
+    return path.with_suffix(".json")
+
+
+def resign(path, **changes):
+    """Change fields of a passport and sign it anew, as its rightful device may."""
+    passport = Passport.model_validate_json(path.read_bytes())
+    changed = Passport.model_validate({**passport.model_dump(), **changes})
+    path.write_text(signed(changed, device_key()).model_dump_json())
+
+
+def open_signed(path):
+    return open_engine(path, device_key())
 
 
 @pytest.fixture(scope="session")
 def make_engine():
     return write_engine
+
+
+@pytest.fixture(scope="session")
+def sign_again():
+    return resign
+
+
+@pytest.fixture(scope="session")
+def opened():
+    return open_signed

@@ -1,0 +1,107 @@
+"""The FP16-typed sibling of an exported graph: planned, made, tried, described.
+
+Room: export. Pure functions over models and arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+
+from edge.engine.passport import HalfGraph, InputSpec, KeptNode, Role
+from export.calibration import calibration_inputs
+from export.errors import ContractError
+from export.half import activation_ranges, plan_half, to_half, to_rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import onnx
+
+    from edge.engine.protocol import Tensor
+    from edge.model import Limb
+    from export.graph import Array
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """An FP16-typed graph, serialised, and what the passport says of it."""
+
+    data: bytes
+    record: HalfGraph
+
+
+def make_sibling(
+    model: onnx.ModelProto, *, name: str, role: Role, limb: Limb, spec: InputSpec
+) -> Sibling:
+    """Make the sibling of a checked FP32 graph.
+
+    Raises `LayerError` for a graph that cannot be converted, `ContractError` where simulated FP16
+    rounding gives values that are not finite.
+    """
+    images = calibration_inputs(role, limb, spec)
+    plan = plan_half(model, activation_ranges(model, images, input_name=spec.name))
+    data = to_half(model, plan).SerializeToString(deterministic=True)
+    rounded = to_rounded(model, plan).SerializeToString()
+    record = HalfGraph(
+        file=half_file(name),
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        half_nodes=len(plan.half),
+        kept_fp32=tuple(KeptNode(node=kept.node, why=kept.why) for kept in plan.kept),
+        largest_activation=max(plan.largest.values(), default=0.0),
+        agreement=_agreement(model.SerializeToString(), rounded, images, spec, role, name),
+    )
+    return Sibling(data, record)
+
+
+def half_file(name: str) -> str:
+    """File name of the FP16-typed graph of engine ``name``."""
+    return f"{name}.fp16.onnx"
+
+
+def largest_differences(
+    role: Role, found: Mapping[str, Array], wanted: Mapping[str, Array]
+) -> dict[str, float]:
+    """Largest difference of each output; of boxes, places in px (``_px``) and the rest apart."""
+    differences: dict[str, float] = {}
+    for name, array in wanted.items():
+        gap = np.abs(found[name] - array)
+        if role is Role.DETECT:
+            differences[f"{name}_px"] = float(gap[..., :4].max())
+            gap = gap[..., 4:]
+        differences[name] = float(gap.max())
+    return differences
+
+
+def _agreement(
+    single: bytes, rounded: bytes, images: Sequence[Tensor], spec: InputSpec, role: Role, name: str
+) -> dict[str, float]:
+    sessions = [_session(data) for data in (single, rounded)]
+    outputs = [item.name for item in sessions[0].get_outputs()]
+    worst: dict[str, float] = {}
+    for image in images:
+        wanted, found = (
+            dict(zip(outputs, session.run(outputs, {spec.name: image}), strict=True))
+            for session in sessions
+        )
+        for output, array in found.items():
+            if not np.isfinite(array).all():
+                raise ContractError(
+                    f"output {output} is not finite in FP16",
+                    where=name,
+                    mend="report this as a fault of the exporter, with recipe and weights",
+                )
+        for key, value in largest_differences(role, found, wanted).items():
+            worst[key] = max(worst.get(key, 0.0), value)
+    return worst
+
+
+def _session(data: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -23,7 +23,7 @@ from edge.delivery.contract import (
     write_contract,
 )
 from edge.delivery.identity import RESULT_NAMESPACE, DeviceName, ResultKey
-from edge.errors import NULL_REASONS, NULL_RESERVED, REASONS, RESERVED
+from edge.errors import NULL_REASONS, REASONS
 from edge.model import (
     DISCLAIMER,
     JointScore,
@@ -60,13 +60,9 @@ def write_docs(out_dir: Path) -> list[Path]:
 def reasons_page() -> str:
     """Every reason code, what it means and what to do."""
     films = [
-        (f"`{code}`", text.status, text.meaning, text.advice, _given(code in RESERVED))
-        for code, text in REASONS.items()
+        (f"`{code}`", text.status, text.meaning, text.advice) for code, text in REASONS.items()
     ]
-    joints = [
-        (f"`{code}`", meaning, _given(code in NULL_RESERVED))
-        for code, meaning in NULL_REASONS.items()
-    ]
+    joints = [(f"`{code}`", meaning) for code, meaning in NULL_REASONS.items()]
     return f"""# Reasons
 
 {_HEAD}
@@ -74,22 +70,17 @@ def reasons_page() -> str:
 ## Why a film or limb was not scored
 
 Field `reason` of `sharpedge score --json` and of the MQTT topic `reject`. A *rejected* film cannot
-be used; a *held* one waits for a person and still shows the joints that were found. Codes marked
-"reserved" belong to the contract, and nothing gives them in this version.
+be used; a *held* one waits for a person and still shows the joints that were found.
 
-{_table(("code", "status", "what it means", "what to do", ""), films)}
+{_table(("code", "status", "what it means", "what to do"), films)}
 
 ## Why one joint has no grade
 
 Fields `erosion_reason` and `narrowing_reason` of a joint. A joint without a grade is `null`, never
 a zero, and the subtotals say how many joints they sum.
 
-{_table(("code", "what it means", ""), joints)}
+{_table(("code", "what it means"), joints)}
 """
-
-
-def _given(reserved: bool) -> str:
-    return "reserved" if reserved else ""
 
 
 def mqtt_page() -> str:

@@ -43,7 +43,6 @@ class Reason(StrEnum):
     JOINTS_NOT_FOUND = "joints_not_found"
     SHAPE_IMPLAUSIBLE = "shape_implausible"
     IMMATURE = "immature"
-    CAST = "cast"
     DUPLICATE_CONFLICT = "duplicate_conflict"
 
 
@@ -60,14 +59,6 @@ class NullReason(StrEnum):
     NOT_IN_SVH = "not_in_svh"
     HELD = "held"
     NO_SCORER = "no_scorer"
-
-
-RESERVED = frozenset({Reason.CAST})
-"""Codes of the contract that no check of this version gives: a subscriber must know them."""
-NULL_RESERVED = frozenset(
-    {NullReason.IMPLANT, NullReason.OCCLUDED, NullReason.LOW_CONFIDENCE, NullReason.IMMATURE}
-)
-"""The same for joints."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +156,6 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.IMMATURE: ReasonText(
         _H, "the patient is under 18: growth plates", "SvH is defined for adults"
     ),
-    Reason.CAST: ReasonText(_H, "a cast covers the limb", "take the film without the cast"),
     Reason.DUPLICATE_CONFLICT: ReasonText(
         _H,
         "the same bytes came before under another patient, limb or side",
@@ -175,11 +165,11 @@ REASONS: dict[Reason, ReasonText] = {
 
 
 NULL_REASONS: dict[NullReason, str] = {
-    NullReason.ABSENT: "the joint was not found where the others say that it must lie",
-    NullReason.IMPLANT: "the joint is replaced or fused by metal",
+    NullReason.ABSENT: "no part of the limb lies where the others say that the joint must be",
+    NullReason.IMPLANT: "metal in the joint: a prosthesis, plate or screw",
     NullReason.OUT_OF_FIELD: "the joint lies outside the film",
-    NullReason.OCCLUDED: "something covers the joint",
-    NullReason.LOW_CONFIDENCE: "the joint was found too faintly to be graded",
+    NullReason.OCCLUDED: "metal lies across the joint: a ring, bangle or wire",
+    NullReason.LOW_CONFIDENCE: "the joint must lie on this part of the limb, but was not seen",
     NullReason.LOW_RESOLUTION: "the joint has too few pixels to be graded",
     NullReason.IMMATURE: "growth plates: SvH is defined for adults",
     NullReason.NOT_IN_SVH: "SvH gives this joint no such grade (narrowing of the thumb's IP)",

@@ -20,6 +20,7 @@ from training.darknet import read_cfg
 from training.errors import TrainingError
 from training.estimate import estimate_hours
 from training.films import read_labelled, split
+from training.painted import FULL_SIZE_PX, sharp_films, shelve_painted
 from training.phantoms import PhantomShelf, fill_shelf
 from training.recipes import DemoRecipe
 from training.ship import (
@@ -46,7 +47,8 @@ class _Job:
     def __init__(
         self, films_dir: Path | None, labels: Path, runs: Path, weights: Path, recipe: DemoRecipe
     ) -> None:
-        self.films_dir, self.runs, self.weights, self.recipe = films_dir, runs, weights, recipe
+        self.films_dir, self.labels = films_dir, labels
+        self.runs, self.weights, self.recipe = runs, weights, recipe
         self.shelf_dir = runs / "shelf"
         self.films: dict[Limb, list[LabelledFilm]] = {
             limb: [] if films_dir is None else read_labelled(labels, films_dir, limb)
@@ -65,7 +67,8 @@ class _Job:
         if self.films_dir is not None:
             command += " --films FRACATLAS"
             paths = [path for path in self.films_dir.rglob("*.jpg") if path.name in names]
-        simulated = {key: getattr(self.recipe, key) for key in ("seed", "phantom_films")}
+        sizes = ("seed", "hand_phantoms", "foot_phantoms")
+        simulated = {key: getattr(self.recipe, key) for key in sizes}
         return provenance(command, paths, figures) | {
             "recipe": {"name": self.recipe.name, **simulated, **asdict(recipe)}
         }
@@ -98,7 +101,7 @@ def train_demo(
     figures: dict[str, Any] = {}
     for limb in Limb:
         say(f"{limb}: drawing simulated films")
-        fill_shelf(job.shelf_dir, limb, recipe.phantom_films, recipe.seed, recipe.film_px)
+        fill_shelf(job.shelf_dir, limb, recipe.phantoms(limb), recipe.seed, recipe.film_px)
         say(f"{limb}: detector")
         figures[f"{limb}-detect"] = _train_detector(job, limb)
         say(f"{limb}: mask")
@@ -148,17 +151,17 @@ def _train_detector(job: _Job, limb: Limb) -> dict[str, Any]:
     return found
 
 
-def phantom_examples(shelf_dir: Path, limb: Limb) -> list[unet.MaskExample]:
-    """Simulated films of a shelf on their canvases, with their true outlines."""
+def phantom_examples(shelf_dir: Path, limb: Limb, most: int) -> list[unet.MaskExample]:
+    """The first simulated films of a shelf on their canvases, with their true outlines."""
     found = []
-    for film in PhantomShelf(shelf_dir, limb).films:
+    for film in PhantomShelf(shelf_dir, limb).films[:most]:
         outline = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
         found.append(unet.canvas_example(film, np.asarray(outline, np.uint8)))
     return [example for example in found if example is not None]
 
 
 def _train_mask(job: _Job, limb: Limb) -> dict[str, Any]:
-    phantoms = phantom_examples(job.shelf_dir, limb)
+    phantoms = phantom_examples(job.shelf_dir, limb, job.recipe.mask_phantoms)
     measured = min(40, len(phantoms) // 5)
     training, validation = split(job.films[limb])
     # A film whose outline cannot be made is not learnt from, and not named in the passport.
@@ -182,6 +185,29 @@ def _train_mask(job: _Job, limb: Limb) -> dict[str, Any]:
     return found
 
 
+def _painted(job: _Job) -> tuple[set[str], bool]:
+    """Paint damage on sharp real films; the names of those learnt from, and whether any is kept.
+
+    The films are read once more, at full size.
+    """
+    recipe, shelf = job.recipe, job.runs / "crops"
+    learnt: set[str] = set()
+    kept = False
+    if job.films_dir is not None:
+        whole = [
+            film
+            for limb in Limb
+            for film in read_labelled(job.labels, job.films_dir, limb, FULL_SIZE_PX)
+        ]
+        training, validation = (sharp_films(part) for part in split(whole))
+        learnt, kept = {sharp.film.film for sharp in training}, bool(validation)
+        shelve_painted(shelf, validation, 1, recipe.crop_px, recipe.seed + 6, "painted-eval")
+        shelve_painted(
+            shelf, training, recipe.painted_shards, recipe.crop_px, recipe.seed, "painted"
+        )
+    return learnt, kept
+
+
 def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     recipe, shelf = job.recipe, job.runs / "crops"
     say("scorers: drawing crops")
@@ -189,18 +215,26 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     scorer.shelve_crops(
         shelf, recipe.crop_shards, recipe.crops_per_shard, recipe.crop_px, recipe.seed
     )
-    crops, held_out = scorer.read_crops(shelf), scorer.read_crops(shelf, "eval")
+    say("scorers: painting damage on sharp real films")
+    painted, kept = _painted(job)
+    crops = scorer.CropSet(
+        scorer.read_crops(shelf), scorer.read_crops(shelf, "painted") if painted else None
+    )
+    held_out = scorer.CropSet(
+        scorer.read_crops(shelf, "eval"),
+        scorer.read_crops(shelf, "painted-eval") if kept else None,
+    )
     say("scorers: trunk")
     run_dir = job.runs / "trunk"
     scorer.train_trunk(run_dir, crops, held_out, recipe.trunk)
-    meta = job.passport(recipe.trunk, last_figures(run_dir))
+    meta = job.passport(recipe.trunk, last_figures(run_dir), painted)
     trunk = ship_trunk(run_dir, job.weights / "trunk.npz", meta)
     say("scorers: heads")
     return ship_heads(
         trunk,
-        crops.first(recipe.head_crops),
+        scorer.CropSet(crops.simulated.first(recipe.head_crops), crops.painted),
         held_out,
         job.weights,
         recipe.head,
-        lambda found: job.passport(recipe.head, found),
+        lambda found: job.passport(recipe.head, found, painted),
     )

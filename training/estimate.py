@@ -20,6 +20,7 @@ from training import detector, loop, scorer, unet
 from training.augment import detector_sample
 from training.darknet import DarknetModule, decode, detection_loss, read_cfg
 from training.films import LabelledFilm
+from training.painted import PAINTINGS_A_SHARD, painted_crops, sharp_films
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from training.recipes import DemoRecipe
 
 _BATCH = 8
+_SHARP_PX = 2_600
 
 
 def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
@@ -36,20 +38,25 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
     """
     crops = scorer.draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
     detectors = recipe.hand_detector.samples + recipe.foot_detector.samples
-    examples = recipe.phantom_films + real_films // 2
+    examples = recipe.mask_phantoms + real_films // 2
     masks = 2 * unet.plan_of(recipe.mask, examples).samples
-    all_crops = recipe.crop_shards * recipe.crops_per_shard + recipe.held_out_crops
-    film_s = sum(_film_s(recipe, limb) for limb in Limb)
+    simulated = recipe.crop_shards * recipe.crops_per_shard
+    shards = recipe.painted_shards if real_films else 0
+    painted = shards * sum(n * len(limb.joints) for limb, n in PAINTINGS_A_SHARD.items())
+    painting_s = sum(n * _painting_s(recipe, limb) for limb, n in PAINTINGS_A_SHARD.items())
+    headed = min(recipe.head_crops, simulated) + painted + recipe.held_out_crops
+    films_s = sum(_film_s(recipe, limb) * recipe.phantoms(limb) for limb in Limb)
     crop_s = _seconds(
         lambda: scorer.draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
     ) / len(crops)
     trunk = scorer.TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
     seconds = {
-        "drawing": film_s * recipe.phantom_films + crop_s * all_crops,
+        "drawing": films_s + crop_s * (simulated + recipe.held_out_crops),
+        "painting": shards * painting_s,
         "detectors": detectors * _detector_s(recipe),
         "masks": masks * _mask_s(recipe),
         "trunk": recipe.trunk.samples * _trunk_s(trunk, crops, recipe),
-        "heads": _heads_s(trunk, crops, recipe, all_crops),
+        "heads": _heads_s(trunk, crops, recipe, headed),
     }
     return {name: round(value / 3600, 2) for name, value in seconds.items()}
 
@@ -72,6 +79,19 @@ def _film_s(recipe: DemoRecipe, limb: Limb) -> float:
         return render_film(model, rng, long_side_px=recipe.film_px)
 
     return _seconds(draw)
+
+
+def _painting_s(recipe: DemoRecipe, limb: Limb) -> float:
+    """Of one film of all its joints, drawn as large as a sharp film is."""
+    rng = np.random.default_rng(recipe.seed)
+    drawn = render_film(
+        sample_limb(rng, limb, Laterality.LEFT, "real"), rng, long_side_px=_SHARP_PX
+    )
+    points = np.array([joint.centre for joint in drawn.joints])
+    names = tuple(joint.name or "" for joint in drawn.joints)
+    film = LabelledFilm("drawn", limb, drawn.pixels, 1.0, names, points, drawn.unit_px)
+    sharp = sharp_films([film])
+    return _seconds(lambda: painted_crops(sharp, 1, recipe.crop_px, recipe.seed))
 
 
 def _beside(prepare_s: float) -> float:

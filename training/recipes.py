@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edge.model import Limb
 from training.detector import DetectorRecipe
 from training.scorer import HeadRecipe, TrunkRecipe
 from training.unet import MaskRecipe
@@ -17,19 +18,26 @@ class DemoRecipe:
     """Sizes of every step; the defaults made the committed weights."""
 
     name: str = "demo"
-    phantom_films: int = 500
+    hand_phantoms: int = 500
+    foot_phantoms: int = 1_500
+    mask_phantoms: int = 500
     film_px: int = 700
-    crop_shards: int = 25
+    crop_shards: int = 40
     crops_per_shard: int = 2_000
     held_out_crops: int = 2_000
-    head_crops: int = 10_000
+    painted_shards: int = 12
+    head_crops: int = 30_000
     crop_px: int = 96
     seed: int = 1
     hand_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=38_000))
-    foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=18_000))
+    foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=48_000))
     mask: MaskRecipe = field(default_factory=MaskRecipe)
     trunk: TrunkRecipe = field(default_factory=TrunkRecipe)
     head: HeadRecipe = field(default_factory=HeadRecipe)
+
+    def phantoms(self, limb: Limb) -> int:
+        """How many simulated films of one limb are drawn."""
+        return self.hand_phantoms if limb is Limb.HAND else self.foot_phantoms
 
 
 _DARKNET_BATCH = 64

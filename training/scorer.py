@@ -26,6 +26,7 @@ from training.loop import numbers
 from training.measure import balanced_accuracy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.phantom.style import StyleName
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 POOL_AFTER = (1, 3, 6, 9, 12)
 TASKS = {"hand_erosion": 6, "hand_narrowing": 5, "foot_erosion": 11, "foot_narrowing": 5}
+WEIGHTS = {"hand_erosion": 2.0, "hand_narrowing": 1.0, "foot_erosion": 1.0, "foot_narrowing": 1.0}
+"""Of each task in the trunk's loss: hand erosion learns slowest of all."""
 UNKNOWN = -1
 
 
@@ -163,6 +166,14 @@ class Crops:
         )
 
 
+@dataclass(frozen=True)
+class CropSet:
+    """Simulated crops, and real ones with painted damage where films were at hand."""
+
+    simulated: Crops
+    painted: Crops | None = None
+
+
 def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
     """Render crops of all joints of both limbs, every grade about equally often."""
     rng = np.random.default_rng(seed)
@@ -189,28 +200,42 @@ def shelve_crops(
         if path.exists():
             continue
         crops = draw_crops(per_shard, size_px, seed * 100_003 + shard, style)
-        part = path.with_suffix(".part.npz")
-        np.savez(
-            part, pixels=crops.pixels, limb=crops.limb, erosion=crops.erosion,
-            narrowing=crops.narrowing,
-        )  # fmt: skip
-        part.replace(path)
+        write_crops(path, crops)
 
 
-def read_crops(folder: Path, style: StyleName = "train", shards: slice = slice(None)) -> Crops:
+def write_crops(path: Path, crops: Crops) -> None:
+    """Write one shard; it is there whole or not at all."""
+    part = path.with_suffix(".part.npz")
+    np.savez(
+        part, pixels=crops.pixels, limb=crops.limb, erosion=crops.erosion,
+        narrowing=crops.narrowing,
+    )  # fmt: skip
+    part.replace(path)
+
+
+def join_crops(parts: Sequence[Crops]) -> Crops:
+    """Crops of one size, one after the other."""
+    return Crops(
+        *(
+            np.concatenate([getattr(part, key) for part in parts])
+            for key in ("pixels", "limb", "erosion", "narrowing")
+        )
+    )
+
+
+def read_crops(folder: Path, style: str = "train", shards: slice = slice(None)) -> Crops:
     """Read every shard on a shelf. Raises `TrainingError` for none, and for mixed sizes."""
     paths = sorted(folder.glob(f"crops-{style}-[0-9][0-9][0-9][0-9].npz"))[shards]
-    keys = ("pixels", "limb", "erosion", "narrowing")
     loaded = []
     for path in paths:
         with np.load(path) as shard:
-            loaded.append([shard[key] for key in keys])
-    if len({part[0].shape[1:] for part in loaded}) != 1:
+            loaded.append(Crops(**{key: shard[key] for key in shard.files}))
+    if len({part.pixels.shape[1:] for part in loaded}) != 1:
         raise TrainingError(
             f"{folder}: no crops-{style}-*.npz of one size",
             mend="delete the folder: the crops are drawn again",
         )
-    return Crops(*(np.concatenate(parts) for parts in zip(*loaded, strict=True)))
+    return join_crops(loaded)
 
 
 def augment(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -237,6 +262,7 @@ class TrunkRecipe:
 
     samples: int = 46_000
     batch: int = 64
+    painted_share: float = 0.25
     learning_rate: float = 2e-3
     seed: int = 1
     checkpoint_every_s: float = 180.0
@@ -251,30 +277,40 @@ class TrunkTrainer(nn.Module):
         self.heads = nn.ModuleDict({task: nn.Linear(512, k) for task, k in TASKS.items()})
 
     def loss(self, image: Tensor, limb: Tensor, erosion: Tensor, narrowing: Tensor) -> Tensor:
-        """Sum of the four tasks' ordinal losses."""
+        """Weighted sum of the four tasks' ordinal losses."""
         features = self.trunk(image).float()
         total = features.new_zeros(())
         for i, name in enumerate(Limb):
             for kind, grades in (("erosion", erosion), ("narrowing", narrowing)):
                 mine = torch.where(limb == i, grades, torch.full_like(grades, UNKNOWN))
-                total = total + ordinal_loss(self.heads[f"{name}_{kind}"](features), mine)
+                task = f"{name}_{kind}"
+                total = total + WEIGHTS[task] * ordinal_loss(self.heads[task](features), mine)
         return total
 
 
-def trunk_batch(crops: Crops, recipe: TrunkRecipe, seen: int) -> tuple[Tensor, ...]:
+def trunk_batch(crops: CropSet, recipe: TrunkRecipe, seen: int) -> tuple[Tensor, ...]:
     """Batch after ``seen`` samples: pixels [n, s, s] uint8, limb, erosion, narrowing [n]."""
     rng = loop.batch_rng(recipe.seed, seen)
-    rows = rng.integers(0, len(crops), recipe.batch)
+    painted = round(recipe.batch * recipe.painted_share) if crops.painted else 0
+    parts = [_some(crops.simulated, recipe.batch - painted, rng)]
+    if crops.painted:
+        parts.append(_some(crops.painted, painted, rng))
+    drawn = join_crops(parts)
     return (
-        torch.from_numpy(augment(crops.pixels[rows], rng)),
-        torch.from_numpy(crops.limb[rows]),
-        torch.from_numpy(crops.erosion[rows]),
-        torch.from_numpy(crops.narrowing[rows]),
+        torch.from_numpy(augment(drawn.pixels, rng)),
+        torch.from_numpy(drawn.limb),
+        torch.from_numpy(drawn.erosion),
+        torch.from_numpy(drawn.narrowing),
     )
 
 
+def _some(crops: Crops, count: int, rng: np.random.Generator) -> Crops:
+    rows = rng.integers(0, len(crops), count)
+    return Crops(crops.pixels[rows], crops.limb[rows], crops.erosion[rows], crops.narrowing[rows])
+
+
 def train_trunk(
-    run_dir: Path, crops: Crops, held_out: Crops, recipe: TrunkRecipe
+    run_dir: Path, crops: CropSet, held_out: CropSet, recipe: TrunkRecipe
 ) -> dict[str, Any]:
     """Train the trunk until ``recipe.samples``, resuming from ``run_dir``."""
     torch.manual_seed(recipe.seed)
@@ -303,21 +339,32 @@ def train_trunk(
     )
 
 
-def judge_trunk(model: TrunkTrainer, crops: Crops, most: int = 1500) -> dict[str, float]:
-    """Balanced accuracy of the throw-away heads on crops that were not trained on."""
+def judge_trunk(model: TrunkTrainer, crops: CropSet, most: int = 1500) -> dict[str, float]:
+    """Balanced accuracy of the throw-away heads on crops that were not trained on.
+
+    Painted crops of films kept apart are judged by themselves, as ``painted_TASK``.
+    """
     model.eval()
-    features = cache_features(model.trunk, crops.pixels[:most]).to(loop.device())
+    found = _judged(model, crops.simulated.first(most))
+    if crops.painted:
+        painted = _judged(model, crops.painted.first(most))
+        found |= {f"painted_{task}": value for task, value in painted.items()}
+    return found
+
+
+def _judged(model: TrunkTrainer, crops: Crops) -> dict[str, float]:
+    features = cache_features(model.trunk, crops.pixels).to(loop.device())
     found = {}
     for i, limb in enumerate(Limb):
         for kind, grades in (("erosion", crops.erosion), ("narrowing", crops.narrowing)):
             task = f"{limb}_{kind}"
-            rows = (crops.limb[:most] == i) & (grades[:most] != UNKNOWN)
+            rows = (crops.limb == i) & (grades != UNKNOWN)
             if not rows.any():
                 continue
             with torch.no_grad():
                 logits = model.heads[task](features[loop.to_device(rows)])
             guess = decode_grades(logits.sigmoid().cpu().numpy())
-            found[task] = round(balanced_accuracy(grades[:most][rows], guess), 4)
+            found[task] = round(balanced_accuracy(grades[rows], guess), 4)
     return found
 
 

@@ -23,12 +23,14 @@ from training.scorer import (
     TASKS,
     UNKNOWN,
     Crops,
+    CropSet,
     FoldedTrunk,
     Head,
     HeadRecipe,
     TrunkTrainer,
     cache_features,
     decode_grades,
+    join_crops,
     split_rows,
     train_head,
     undersample_zero,
@@ -98,26 +100,31 @@ def ship_trunk(run_dir: Path, out: Path, meta: dict[str, Any]) -> FoldedTrunk:
 
 def ship_heads(
     trunk: FoldedTrunk,
-    crops: Crops,
-    held_out: Crops,
+    crops: CropSet,
+    held_out: CropSet,
     out_dir: Path,
     recipe: HeadRecipe,
     describe: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> dict[str, Any]:
     """Train the four heads on cached features and write one file a limb; returns the figures.
 
-    The figures are of simulated crops that no head has seen: ``held_out``, and where the recipe
-    keeps them apart, the validation and test rows of ``crops``.
+    The figures are of crops that no head has seen: ``held_out``, painted ones apart, and where the
+    recipe keeps them apart, the validation and test rows of the simulated and painted crops.
     """
-    features = cache_features(trunk, crops.pixels)
-    unseen = cache_features(trunk, held_out.pixels)
+    learnt_from = crops.simulated
+    if crops.painted:
+        learnt_from = join_crops([crops.simulated, crops.painted])
+    features = cache_features(trunk, learnt_from.pixels)
+    unseen = cache_features(trunk, held_out.simulated.pixels)
+    if held_out.painted:
+        unseen_painted = cache_features(trunk, held_out.painted.pixels)
     figures: dict[str, Any] = {}
     for i, limb in enumerate(Limb):
         arrays: dict[str, np.ndarray] = {}
         for kind in ("erosion", "narrowing"):
             task = f"{limb}_{kind}"
-            grades, truth = getattr(crops, kind), getattr(held_out, kind)
-            rows = np.flatnonzero((crops.limb == i) & (grades != UNKNOWN))
+            grades = getattr(learnt_from, kind)
+            rows = _rows_of(learnt_from, i, kind)
             learnt, validation, test = (
                 rows[part]
                 for part in split_rows(len(rows), recipe.test_share, recipe.validation_share)
@@ -131,19 +138,26 @@ def ship_heads(
                 TASKS[task],
                 recipe,
             )
-            apart = np.flatnonzero((held_out.limb == i) & (truth != UNKNOWN))
-            figures[task] = _phantom_figures(head, unseen, truth, apart)
+            truth, apart = getattr(held_out.simulated, kind), _rows_of(held_out.simulated, i, kind)
+            figures[task] = _figures(head, unseen, truth, apart, "phantom")
+            if held_out.painted:
+                truth, apart = getattr(held_out.painted, kind), _rows_of(held_out.painted, i, kind)
+                figures[task]["painted"] = _figures(head, unseen_painted, truth, apart, "painted")
             for name, fold in (("validation", validation), ("test", test)):
                 if len(fold):
-                    figures[task][name] = _phantom_figures(head, features, grades, fold)
+                    figures[task][name] = _figures(head, features, grades, fold, "phantom")
             arrays |= head.arrays(task)
         mine = {task: value for task, value in figures.items() if task.startswith(str(limb))}
         save_compact(out_dir / f"{limb}-heads.npz", arrays, describe(mine))
     return figures
 
 
-def _phantom_figures(
-    head: Head, features: Tensor, grades: np.ndarray, rows: np.ndarray
+def _rows_of(crops: Crops, limb: int, kind: str) -> np.ndarray:
+    return np.flatnonzero((crops.limb == limb) & (getattr(crops, kind) != UNKNOWN))
+
+
+def _figures(
+    head: Head, features: Tensor, grades: np.ndarray, rows: np.ndarray, source: str
 ) -> dict[str, Any]:
     """Balanced accuracies of one head on some rows, and how many there are of each grade."""
     truth = grades[rows]
@@ -154,8 +168,8 @@ def _phantom_figures(
         guess = decode_grades(head(features[torch.from_numpy(rows)]).sigmoid().numpy())
     values, counts = np.unique(truth, return_counts=True)
     return found | {
-        "phantom_balanced_exact": round(balanced_accuracy(truth, guess), 4),
-        "phantom_balanced_within_one": round(balanced_accuracy(truth, guess, 1), 4),
+        f"{source}_balanced_exact": round(balanced_accuracy(truth, guess), 4),
+        f"{source}_balanced_within_one": round(balanced_accuracy(truth, guess, 1), 4),
         "all_zero_balanced_exact": round(balanced_accuracy(truth, np.zeros_like(truth)), 4),
         "n_of_grade": dict(zip(map(str, values), counts.tolist(), strict=True)),
     }

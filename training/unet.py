@@ -343,7 +343,7 @@ def train(
     if not pools.phantoms:
         raise TrainingError(
             f"{run_dir.name}: no simulated film to learn from",
-            mend="draw more simulated films (phantom_films of the recipe)",
+            mend="draw more simulated films (hand_phantoms and foot_phantoms of the recipe)",
         )
     model = MultiScaleUNet().to(loop.device())
     optimiser = torch.optim.AdamW(

@@ -35,6 +35,7 @@ from edge.model import (
 )
 from edge.pipeline import contrast, mask
 from edge.pipeline.frame import Frame, frame, warp
+from edge.pipeline.hazard import find_hazards
 from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
 from edge.pipeline.look import Sighting, mapped, second_look
 from edge.pipeline.score import JointGrades, score_joints
@@ -75,6 +76,15 @@ class LimbAnalysis:
     mask: Mask
     to_canvas: Transform
     """Pixels of the upright film to pixels of the canvas."""
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The framed film before and after its contrast was equalised, and the limb's outline."""
+
+    plain: GreyImage
+    canvas: GreyImage
+    mask: Mask
 
 
 class StageClock:
@@ -141,11 +151,8 @@ def analyse(
     size = (film.pixels.shape[1], film.pixels.shape[0])
     laid = frame(size, first.identity, first.points(), numbers, settings)
     canvas_size = (settings.canvas_width_px, settings.canvas_height_px)
-    canvas = contrast.equalise(
-        warp(film.pixels, laid.to_canvas, canvas_size),
-        settings.clahe_clip_limit,
-        settings.clahe_grid,
-    )
+    plain = warp(film.pixels, laid.to_canvas, canvas_size)
+    canvas = contrast.equalise(plain, settings.clahe_clip_limit, settings.clahe_grid)
     clock.start("mask")
     masked = _mask(first, laid, canvas, engines, settings)
     clock.start("detect")
@@ -167,7 +174,8 @@ def analyse(
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
-    joints = _joints(second, canvas, masked, engines, settings, to_stored, reason, film)
+    pictures = _Pictures(plain, canvas, masked)
+    joints = _joints(second, pictures, engines, settings, to_stored, reason, film)
     held = reason is not None
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(
@@ -217,8 +225,7 @@ def _shape_verdict(sighting: Sighting, least_joints: int) -> Reason | None:
 
 def _joints(
     sighting: Sighting,
-    canvas: GreyImage,
-    masked: Mask,
+    pictures: _Pictures,
     engines: EngineSet,
     settings: PipelineSettings,
     to_stored: Transform,
@@ -231,11 +238,11 @@ def _joints(
     names = list(found)
     unit = unit_px(limb, names, sighting.points())
     places = _expected(sighting)
-    placed = _placed_by_template(sighting, places, unit, masked)
+    placed = _placed_by_template(sighting, places, unit, pictures.mask)
     detections = {name: {**found, **placed}[name] for name in limb.joints if name in found | placed}
     stored_zoom = float(np.sqrt(abs(np.linalg.det(to_stored[:2, :2]))))
     unit_stored_px = unit * stored_zoom
-    null: NullReason | None = NullReason.HELD if reason is not None else None
+    null = _limb_null(reason)
     if null is None and unit_stored_px < numbers.unit_unscored_px:
         null = NullReason.LOW_RESOLUTION
     scorer = engines.get(Role.SCORE, limb)
@@ -243,11 +250,15 @@ def _joints(
         null = NullReason.NO_SCORER
     low = ("low_resolution",) if unit_stored_px < numbers.unit_flagged_px else ()
     grades: dict[str, JointGrades] = {}
+    hazards: dict[str, NullReason] = {}
     if null is None and scorer is not None:
-        centres = [detection.centre for detection in detections.values()]
-        sides = [joint_box_side_px(limb, name, unit) * settings.crop_scale for name in detections]
-        batch = score_joints(scorer, canvas, centres, sides)
-        grades = dict(zip(detections, batch, strict=True))
+        hazards = _hazards(limb, detections, pictures.plain, unit)
+        free = {name: found for name, found in detections.items() if name not in hazards}
+        centres = [detection.centre for detection in free.values()]
+        sides = [joint_box_side_px(limb, name, unit) * settings.crop_scale for name in free]
+        if free:
+            batch = score_joints(scorer, pictures.canvas, centres, sides)
+            grades = dict(zip(free, batch, strict=True))
     certain = sighting.identity.certain
     stored = dict(zip(limb.joints, apply(to_stored, places), strict=True))
     joints = []
@@ -255,11 +266,13 @@ def _joints(
         if name in detections:
             flags = (*low, "placed_by_template") if name in placed else low
             joint = _joint(
-                limb, name, detections[name], grades.get(name), null, to_stored, flags,
-                certain=certain,
+                limb, name, detections[name], grades.get(name), hazards.get(name, null),
+                to_stored, flags, certain=certain,
             )  # fmt: skip
         else:
-            joint = _missing(limb, name, stored[name], film.stored_size, certain=certain)
+            place = places[limb.joints.index(name)]
+            why = _why_missing(stored[name], film.stored_size, place, unit, pictures.mask)
+            joint = _missing(limb, name, why, certain=certain)
         joints.append(joint)
     return joints
 
@@ -279,34 +292,65 @@ def _placed_by_template(
     """
     limb = sighting.limb
     missing = [name for name in limb.joints if name not in dict(sighting.named())]
-    blind = set(masked.flags) & {"mask_implausible", "mask_cuts_joint"}
-    if blind or not sighting.identity.certain or len(missing) > MOST_PLACED[limb]:
+    if _blind(masked) or not sighting.identity.certain or len(missing) > MOST_PLACED[limb]:
         return {}
-    height, width = masked.foreground.shape
     placed = {}
     for name in missing:
-        x, y = places[limb.joints.index(name)]
+        place = places[limb.joints.index(name)]
         side = joint_box_side_px(limb, name, unit)
-        left, top = round(x - side / 4), round(y - side / 4)
-        right, bottom = round(x + side / 4), round(y + side / 4)
-        if left < 0 or top < 0 or right >= width or bottom >= height:
-            continue
-        if masked.foreground[top : bottom + 1, left : right + 1].mean() >= 0.9:
-            box = (float(x - side / 2), float(y - side / 2), side, side)
+        if _covered(masked, place, side / 4) >= 0.9:
+            box = (float(place[0] - side / 2), float(place[1] - side / 2), side, side)
             placed[name] = Detection(joint_class(name), 0.0, box)
     return placed
 
 
-def _missing(
-    limb: Limb,
-    name: str,
-    place: npt.NDArray[np.float64],
+def _limb_null(reason: Reason | None) -> NullReason | None:
+    """Why no joint of a held limb is graded."""
+    if reason is None:
+        return None
+    return NullReason.IMMATURE if reason is Reason.IMMATURE else NullReason.HELD
+
+
+def _hazards(
+    limb: Limb, detections: dict[str, Detection], plain: GreyImage, unit: float
+) -> dict[str, NullReason]:
+    centres = [detection.centre for detection in detections.values()]
+    sides = [joint_box_side_px(limb, name, unit) for name in detections]
+    found = find_hazards(plain, centres, sides)
+    return {name: why for name, why in zip(detections, found, strict=True) if why is not None}
+
+
+def _why_missing(
+    stored: npt.NDArray[np.float64],
     film_size: tuple[int, int],
-    *,
-    certain: bool,
-) -> JointScore:
-    inside = 0 <= place[0] < film_size[0] and 0 <= place[1] < film_size[1]
-    why = NullReason.ABSENT if inside else NullReason.OUT_OF_FIELD
+    place: npt.NDArray[np.float64],
+    unit: float,
+    masked: Mask,
+) -> NullReason:
+    """Why a joint has no place: beyond the film, no limb where it should be, or not seen."""
+    if not (0 <= stored[0] < film_size[0] and 0 <= stored[1] < film_size[1]):
+        return NullReason.OUT_OF_FIELD
+    if not _blind(masked) and _covered(masked, place, unit * 0.1) < 0.5:
+        return NullReason.ABSENT
+    return NullReason.LOW_CONFIDENCE
+
+
+def _blind(masked: Mask) -> bool:
+    """A mask that was not believed says nothing of where the limb is."""
+    return not {"mask_implausible", "mask_cuts_joint"}.isdisjoint(masked.flags)
+
+
+def _covered(masked: Mask, place: npt.NDArray[np.float64], reach: float) -> float:
+    """Share of the limb in a square round a place; 0 where the square leaves the canvas."""
+    height, width = masked.foreground.shape
+    left, top = (place - reach).round().astype(int)
+    right, bottom = (place + reach).round().astype(int)
+    if left < 0 or top < 0 or right >= width or bottom >= height:
+        return 0.0
+    return float(masked.foreground[top : bottom + 1, left : right + 1].mean())
+
+
+def _missing(limb: Limb, name: str, why: NullReason, *, certain: bool) -> JointScore:
     return JointScore(
         name=name if certain else None,
         name_candidate=None if certain else name,

@@ -37,7 +37,9 @@ COLUMNS = (
 )  # fmt: skip
 DETECTOR = DetectorRecipe(samples=4, batch=2, size_px=96)
 TINY = DemoRecipe(
-    phantom_films=6,
+    hand_phantoms=6,
+    foot_phantoms=6,
+    painted_shards=1,
     film_px=300,
     crop_shards=1,
     crops_per_shard=60,

@@ -116,11 +116,12 @@ class FailingCrops(scorer.Crops):
 
 def test_a_trunk_ends_the_same_whether_it_was_cut_off_or_not(tmp_path, same_weights):
     recipe = scorer.TrunkRecipe(samples=12, batch=4, checkpoint_every_s=ALWAYS)
-    learnt, unseen = crops(), crops(8, 1)
+    learnt, unseen = scorer.CropSet(crops(), crops(6, 2)), scorer.CropSet(crops(8, 1), crops(4, 3))
     figures = scorer.train_trunk(tmp_path / "once", learnt, unseen, recipe)
     assert figures["seen"] == 12
+    failing = scorer.CropSet(FailingCrops(**vars(learnt.simulated)), learnt.painted)
     with pytest.raises(PowerCutError):
-        scorer.train_trunk(tmp_path / "twice", FailingCrops(**vars(learnt)), unseen, recipe)
+        scorer.train_trunk(tmp_path / "twice", failing, unseen, recipe)
     assert read_checkpoint(tmp_path / "twice" / "checkpoint.pt")["seen"] == 8
     scorer.train_trunk(tmp_path / "twice", learnt, unseen, recipe)
     same_weights(

@@ -1,0 +1,70 @@
+"""Stage 10b: what stands in a joint's way: metal in it, or something that covers it.
+
+Room: pipeline; pure functions over arrays. A joint that cannot be read is not graded (the hazard
+table of the method): a prosthesis or a screw is ``implant``, a ring or wire across it ``occluded``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge.errors import NullReason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.model import GreyImage
+
+BONE_PERCENTILE = 97.0
+METAL_ABOVE_BONE = 0.88
+"""Metal is brighter than the limb's brightest bone by this share of what is left up to white
+(2,946 labelled real joints without metal: at most .6; a great toe's sesamoids on its head: .8)."""
+LEAST_ROOM = 24
+"""Grey levels above bone without which metal and bone cannot be told apart: nothing is said."""
+LEAST_AREA = 0.02
+"""Metal must cover this share of a joint's box."""
+
+
+def find_hazards(
+    film: GreyImage, centres: Sequence[tuple[float, float]], sides_px: Sequence[float]
+) -> list[NullReason | None]:
+    """For each joint what forbids its grade, or ``None``.
+
+    Parameters
+    ----------
+    film : [h, w] uint8
+        The framed film before its contrast is equalised: metal must still be brighter than bone.
+    centres, sides_px : of the joints' square boxes, in its pixels
+    """
+    boxes = [_box(film, centre, side) for centre, side in zip(centres, sides_px, strict=True)]
+    bones = sorted(float(np.percentile(box, BONE_PERCENTILE)) for box in boxes if box.size)
+    if len(bones) < 2:
+        return [None] * len(boxes)
+    # The second brightest joint's: metal in one of them must not raise the bar for itself.
+    bone = bones[-2]
+    if 255 - bone < LEAST_ROOM:
+        return [None] * len(boxes)
+    metal = bone + METAL_ABOVE_BONE * (255 - bone)
+    return [_hazard(box > metal) for box in boxes]
+
+
+def _box(film: GreyImage, centre: tuple[float, float], side: float) -> GreyImage:
+    left, top = (max(0, round(c - side / 2)) for c in centre)
+    right, bottom = (max(0, round(c + side / 2)) for c in centre)
+    return film[top:bottom, left:right]
+
+
+def _hazard(metal: np.ndarray) -> NullReason | None:
+    """What a box's metal is: inside the bone's outline an implant, right across a cover."""
+    if not metal.any():
+        return None
+    opened = cv2.morphologyEx(metal.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(opened)
+    largest = max(stats[1:], key=lambda row: row[cv2.CC_STAT_AREA], default=None)
+    if largest is None or largest[cv2.CC_STAT_AREA] < LEAST_AREA * metal.size:
+        return None
+    across = largest[cv2.CC_STAT_WIDTH] / metal.shape[1]
+    return NullReason.OCCLUDED if across > 0.85 else NullReason.IMPLANT

@@ -1,0 +1,166 @@
+"""Whole real films with painted damage, and the crops that the scorers learn from.
+
+Room: training. Reads labelled films; writes shards of crops beside the simulated ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge.model import NARROWING_MAXIMUM, Limb, has_narrowing
+from edge.phantom.geometry import JointGrade
+from edge.phantom.statistics import split_erosion
+from edge.pipeline.contrast import equalise
+from edge.pipeline.crop import crop_joint
+from edge.pipeline.frame import frame, warp
+from edge.pipeline.identify import Prior, identify
+from edge.pipeline.settings import PipelineSettings
+from edge.pipeline.shape import apply, unit_px
+from edge.shape import joint_box_side_px
+from training.paint import measure_joint, paint_joint
+from training.scorer import UNKNOWN, Crops, join_crops, write_crops
+from training.unet import refined_outline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge.model import GreyImage
+    from training.films import LabelledFilm
+    from training.paint import RealJoint
+
+HEALTHY_SHARE = 0.4
+"""Share of joints that stay as they are: real texture must mean every grade alike."""
+FULL_SIZE_PX = 100_000
+"""Longest side at which films are read here: as they are stored."""
+PAINTINGS_A_SHARD = {Limb.HAND: 60, Limb.FOOT: 100}
+"""About as many joints of either limb."""
+_OUTLINE_ZOOM = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class SharpFilm:
+    """A labelled film sharp enough to be scored, with its joints measured."""
+
+    film: LabelledFilm
+    joints: Mapping[str, RealJoint]
+
+
+def sharp_films(films: list[LabelledFilm]) -> list[SharpFilm]:
+    """Adults' films, read at full size, on which the pipeline would score, measured."""
+    found = []
+    for film in films:
+        least = PipelineSettings().limb(film.limb).unit_unscored_px
+        if film.immature or film.unit < least:
+            continue
+        measured = {name: measure_joint(film, name) for name in film.names}
+        joints = {name: joint for name, joint in measured.items() if joint is not None}
+        if joints:
+            found.append(SharpFilm(film, joints))
+    return found
+
+
+def draw_grades(
+    rng: np.random.Generator, limb: Limb, names: tuple[str, ...]
+) -> dict[str, JointGrade]:
+    """Grades to paint: `HEALTHY_SHARE` untouched, the rest with every grade equally often."""
+    grades = {}
+    for name in names:
+        narrows = has_narrowing(limb, name)
+        if rng.random() < HEALTHY_SHARE:
+            grades[name] = JointGrade((0, 0), 0 if narrows else None)
+            continue
+        erosion = int(rng.integers(limb.erosion_maximum + 1))
+        narrowing = int(rng.integers(NARROWING_MAXIMUM + 1)) if narrows else None
+        grades[name] = JointGrade(split_erosion(rng, limb, erosion), narrowing)
+    return grades
+
+
+def paint_film(
+    sharp: SharpFilm, grades: Mapping[str, JointGrade], rng: np.random.Generator
+) -> LabelledFilm:
+    """The film with its joints damaged; the points are those of the joints afterwards."""
+    film = sharp.film
+    pixels = film.pixels.astype(np.float32)
+    points = film.points.copy()
+    for name, joint in sharp.joints.items():
+        if grades[name].erosion or grades[name].narrowing:
+            points[film.names.index(name)] = paint_joint(pixels, joint, grades[name], rng)
+    painted = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return replace(film, pixels=painted, points=points)
+
+
+def film_crops(
+    film: LabelledFilm, names: tuple[str, ...], size_px: int, rng: np.random.Generator
+) -> list[GreyImage] | None:
+    """Cut joints as the pipeline does, with a detector's errors: uint8 [size_px, size_px] each.
+
+    ``None`` where the film cannot be framed.
+    """
+    settings = PipelineSettings()
+    identity = identify(film.limb, film.points, film.classes, Prior())
+    if identity is None:
+        return None
+    size = (film.pixels.shape[1], film.pixels.shape[0])
+    laid = frame(size, identity, film.points, settings.limb(film.limb), settings)
+    canvas = warp(
+        film.pixels, laid.to_canvas, (settings.canvas_width_px, settings.canvas_height_px)
+    )
+    points = apply(laid.to_canvas, film.points)
+    outline = None
+    if rng.random() < 0.85:
+        small = cv2.resize(
+            canvas, None, fx=_OUTLINE_ZOOM, fy=_OUTLINE_ZOOM, interpolation=cv2.INTER_AREA
+        )
+        outline = refined_outline(np.asarray(small, np.uint8), points * _OUTLINE_ZOOM)
+    canvas = equalise(canvas, settings.clahe_clip_limit, settings.clahe_grid)
+    if outline is not None:
+        whole = cv2.resize(outline, (canvas.shape[1], canvas.shape[0]))
+        canvas = np.where(whole > 127, canvas, 0).astype(np.uint8)
+    unit = unit_px(film.limb, film.names, points)
+    crops = []
+    for name in names:
+        side = settings.crop_scale * joint_box_side_px(film.limb, name, unit)
+        side *= rng.uniform(0.92, 1.08)
+        x, y = points[film.names.index(name)] + side * rng.uniform(-0.06, 0.06, 2)
+        crops.append(crop_joint(canvas, (float(x), float(y)), side, size_px))
+    return crops
+
+
+def painted_crops(films: list[SharpFilm], count: int, size_px: int, seed: int) -> Crops:
+    """Crops of ``count`` paintings, one film after the other, all joints of each."""
+    rng = np.random.default_rng((seed, len(films)))
+    pixels, which, erosion, narrowing = [], [], [], []
+    for i in range(count):
+        sharp = films[i % len(films)]
+        limb, names = sharp.film.limb, tuple(sharp.joints)
+        grades = draw_grades(rng, limb, names)
+        crops = film_crops(paint_film(sharp, grades, rng), names, size_px, rng)
+        for name, crop in zip(names, crops or [], strict=bool(crops)):
+            grade = grades[name]
+            pixels.append(crop)
+            which.append(list(Limb).index(limb))
+            erosion.append(grade.erosion)
+            narrowing.append(UNKNOWN if grade.narrowing is None else grade.narrowing)
+    return Crops(np.stack(pixels), np.array(which), np.array(erosion), np.array(narrowing))
+
+
+def shelve_painted(
+    folder: Path, films: list[SharpFilm], shards: int, size_px: int, seed: int, style: str
+) -> None:
+    """Paint to disk in shards, as `scorer.read_crops` reads them; a shard that is there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        path = folder / f"crops-{style}-{shard:04d}.npz"
+        if path.exists():
+            continue
+        parts = []
+        for limb, count in PAINTINGS_A_SHARD.items():
+            mine = [sharp for sharp in films if sharp.film.limb is limb]
+            if mine:
+                parts.append(painted_crops(mine, count, size_px, seed * 100_003 + shard))
+        write_crops(path, join_crops(parts))

@@ -459,6 +459,20 @@ def replay(
     operate.replay(config, ids)
 
 
+@app.command()
+def audit(
+    config: _Config = None,
+    json_object: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    broker: Annotated[
+        bool, typer.Option(help="Also compare with the journal head that the broker keeps.")
+    ] = True,
+) -> None:
+    """Prove that every film is in exactly one state; 1: missing or changed, 3: waits too long."""
+    from edge import operate
+
+    raise typer.Exit(operate.audit(config, machine=json_object, ask_broker=broker))
+
+
 @app.command(name="listen")
 def listen_command(
     host: Annotated[str, typer.Option(help="Broker.")] = "127.0.0.1",

@@ -121,8 +121,9 @@ def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
     return store, True
 
 
-def _drop_folder(config: Config, root: Path, places: Places) -> Folder:
+def drop_folder(config: Config, root: Path) -> Folder:
     """Give the watched folder without our own. Raises `ConfigError` where it is one of them."""
+    places = Places.below(root)
     watch = config.folders.watch.absolute()
     own = [place.absolute() for place in (places.pictures, places.quarantine, places.archive)]
     if watch == root or any(watch.is_relative_to(place) for place in own):
@@ -139,9 +140,9 @@ class Appliance:
     def __init__(self, config: Config, root: Path) -> None:
         self._config = config
         self._notifier = Notifier()
-        self._places = Places(root / "pictures", root / "quarantine", root / "archive")
+        self._places = Places.below(root)
         # Refused before anything is opened that would have to be closed.
-        folder = _drop_folder(config, root.absolute(), self._places)
+        folder = drop_folder(config, root.absolute())
         self._places.make()
         key = device_key(root)
         journal_key = derived_key(key, "journal")
@@ -484,6 +485,9 @@ class Appliance:
             if gone:
                 log.error("jobs %s: their files vanished before they were scored", gone)
                 self._alert("film_vanished", f"jobs {gone}: the files vanished before scoring")
+        again = self._journal.look_again()
+        if again:
+            self._intake.forget(again)
         fault = self._intake.condition().fault
         if fault is not None:
             self._alert("folder", fault)

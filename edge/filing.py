@@ -39,6 +39,11 @@ class Places:
     quarantine: Path
     archive: Path
 
+    @classmethod
+    def below(cls, root: Path) -> Places:
+        """Give the folders of a state folder."""
+        return cls(root / "pictures", root / "quarantine", root / "archive")
+
     def make(self) -> None:
         """Create what is missing."""
         for folder in (self.pictures, self.quarantine, self.archive):

@@ -1,17 +1,25 @@
-"""The operator's commands on a box: release, retry, dismiss, replay.
+"""The operator's commands on a box: release, retry, dismiss, replay, audit.
 
 Opens the configuration's state folder and its journal; the daemon may run or not.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edge import config
+from edge.audit import Limits, as_json, as_text
+from edge.audit import audit as take_stock
+from edge.daemon import drop_folder
 from edge.delivery import orders
-from edge.delivery.store import JournalError, Store
+from edge.delivery.contract import HealthMessage, StateMessage
+from edge.delivery.listen import listen
+from edge.delivery.store import Head, JournalError, Store
 from edge.device_key import NAME, derived_key, device_key
+from edge.filing import Places
 from edge.model import DISCLAIMER
 from edge.terminal import say
 
@@ -63,11 +71,48 @@ def replay(config_path: Path | None, ids: list[str]) -> None:
             say(f"job {done.job}: {result_id} is sent again. {_NOTICE}")
 
 
+def audit(config_path: Path | None, *, machine: bool, ask_broker: bool) -> int:
+    """Print what an audit finds; returns its exit status.
+
+    ``ask_broker`` also holds the journal against the head that is published, which shows an older
+    journal that was put back.
+    """
+    it = config.load(config_path)
+    root = it.state_folder.absolute()
+    limits = Limits(
+        folder_s=it.folders.abandoned_s + it.folders.rescan_s + 60.0,
+        hand_s=3 * it.limits.film_s + it.limits.worker_start_s,
+        outbox_s=it.delivery.alert_s,
+    )
+    published = published_heads(it) if ask_broker else ()
+    with journal_of(root) as store:
+        folder = drop_folder(it, root)
+        report = take_stock(store, Places.below(root), folder, limits, published)
+    say(as_json(report) if machine else as_text(report, _NOTICE))
+    return report.exit_status
+
+
+def published_heads(it: config.Config) -> tuple[Head, ...]:
+    """Heads in the retained messages of this device; none where no broker answers in time."""
+    until_s = time.monotonic() + it.broker.connect_s
+    heads: list[Head] = []
+    for message in listen(
+        it.broker,
+        topic=it.device.topic("+"),
+        client_id=f"sharpedge-audit-{os.getpid()}",
+        stopped=lambda: time.monotonic() > until_s or len(heads) == 2,
+    ):
+        body = message.message
+        if message.retained and isinstance(body, HealthMessage | StateMessage):
+            heads.append(Head(body.journal_row, body.journal_head))
+    return tuple(head for head in heads if head.row)
+
+
 def _each(
     config_path: Path | None,
     films: list[str],
     order: Callable[[Store, int], orders.Done],
-    without_job: str = "is looked at again at the appliance's next start",
+    without_job: str = "is looked at again in the folder",
 ) -> None:
     with journal_of(config.load(config_path).state_folder) as store:
         for film in films:

@@ -267,6 +267,11 @@ class Journal:
             supersedes_job=it["previous_job"],
         )
 
+    def look_again(self) -> list[bytes]:
+        """Paths that a person wants to be looked at again: they were refused without reading."""
+        rows = self._db.execute("SELECT path FROM job WHERE mtime_ns = -1")
+        return [r["path"] for r in rows]
+
     def set_aside(self, job: int, why: str) -> None:
         """End a film that cannot be worked on."""
         with self.store.transaction():

@@ -95,9 +95,8 @@ def release(store: Store, job: int, word: OperatorWord) -> Done:
 def retry(store: Store, job: int) -> Done:
     """Have a film worked on again as it is.
 
-    ``new_job`` is None where its bytes were never read: it is then looked at again at the next
-    start, when a changed limit counts. Raises `JournalError` where the film is not held,
-    quarantined, set aside or dismissed.
+    ``new_job`` is None where its bytes were never read: the file is then looked at again.
+    Raises `JournalError` where the film is not held, quarantined, set aside or dismissed.
     """
     with store.transaction():
         row = _row_of(store, job)

@@ -142,14 +142,17 @@ class Outbox:
         """Note a dashboard's receipt; False when the id is not known here."""
         with self.store.transaction():
             found = self._db.execute(
-                "SELECT row, state FROM outbox WHERE id = ? AND kind != ?", (result_id, Kind.IMAGE)
+                "SELECT row, job, state FROM outbox WHERE id = ? AND kind != ?",
+                (result_id, Kind.IMAGE),
             ).fetchone()
             if found is None:
                 return False
-            self._db.execute(
+            new = self._db.execute(
                 "INSERT OR IGNORE INTO receipt VALUES (?, ?, ?)",
                 (result_id, receiver, time.time()),
-            )
+            ).rowcount
+            if new:
+                self.store.log("receipt", found["job"], id=result_id, receiver=receiver)
             if found["state"] in {"queued", "waiting"} and self._answered(result_id):
                 self._close(found["row"], "closed", None)
         return True

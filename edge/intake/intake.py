@@ -13,6 +13,7 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,7 @@ class Intake:
         self._last = frozenset(last)
         self._wake = wake
         self._films: queue.Queue[Film] = queue.Queue(maxsize=2)
+        self._forgotten: deque[bytes] = deque()
         self._present: frozenset[bytes] | None = None
         self.following = False
         """Whether the folder was looked at once: from then on no close event is missed."""
@@ -134,6 +136,11 @@ class Intake:
             return self._films.get_nowait()
         except queue.Empty:
             return None
+
+    def forget(self, paths: Collection[bytes]) -> None:
+        """Take these files for new ones; returns at once."""
+        self._forgotten.extend(paths)
+        self._inbox.ask_listing()
 
     def first_listing(self) -> frozenset[bytes] | None:
         """Paths that the first listing met; None until it was done."""
@@ -212,6 +219,8 @@ class Intake:
         except OSError as error:
             log.warning("folder cannot be listed (%s)", error.strerror)
             return
+        while self._forgotten:
+            self._known.pop(self._forgotten.popleft(), None)
         now = Closing(time.monotonic(), time.time())
         met = {entry.path for entry in entries}
         entries.sort(key=lambda entry: (entry.path in self._last, entry.path))

@@ -198,6 +198,18 @@ class Appliance:
             self.process.kill()
             self.process.wait()
 
+    def order(self, *words):
+        """Run a command of the operator's on this appliance."""
+        command = [sys.executable, "-m", "edge.cli", *map(str, words), "--config", self.config]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    def audit(self, *, broker=False):
+        """What an audit finds, as its JSON object."""
+        done = self.order("audit", "--json", "--broker" if broker else "--no-broker")
+        report = json.loads(done.stdout)
+        assert report["exit_status"] == done.returncode, done.stderr
+        return report
+
     def terminate(self, timeout_s=20):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)

@@ -12,18 +12,11 @@ from test_daemon import chain_holds, states
 from edge.model import LateralitySource
 
 
-def order(appliance, *words):
-    return subprocess.run(
-        [sys.executable, "-m", "edge.cli", *map(str, words), "--config", appliance.config],
-        capture_output=True, text=True, check=False, cwd=ROOT,
-    )  # fmt: skip
-
-
 def test_a_held_film_is_released_while_the_daemon_runs(broker, subscriber, make_appliance):
     it = make_appliance(broker.port).start()
     it.put("held.jpg", film_bytes("reason=side_not_known study=s"))
     (reject,) = subscriber.wait("reject", 1)
-    done = order(it, "release", reject.id, "--side", "R", "--limb", "foot")
+    done = it.order("release", reject.id, "--side", "R", "--limb", "foot")
     assert (done.returncode, done.stderr) == (0, "")
     assert "goes on as job 2" in done.stdout
     assert "esearch use only" in done.stdout
@@ -33,7 +26,7 @@ def test_a_held_film_is_released_while_the_daemon_runs(broker, subscriber, make_
     assert result.supersedes == reject.id != result.id
     assert result.study == reject.study or result.study
     until(lambda: states(it) == {1: "set_aside", 2: "acked"})
-    assert order(it, "release", "held.jpg", "--side", "L").returncode == 1
+    assert it.order("release", "held.jpg", "--side", "L").returncode == 1
     assert it.terminate() == 0
     assert chain_holds(it)
 
@@ -48,8 +41,8 @@ def test_an_order_given_while_the_daemon_is_down_is_followed_at_its_start(
     assert it.terminate() == 0
     # The scanner's file may be gone: the kept copy serves.
     (it.drop / "held.jpg").unlink()
-    assert order(it, "release", it.drop / "held.jpg", "--side", "L").returncode == 0
-    assert order(it, "dismiss", it.drop / "other.jpg").returncode == 0
+    assert it.order("release", it.drop / "held.jpg", "--side", "L").returncode == 0
+    assert it.order("dismiss", it.drop / "other.jpg").returncode == 0
     it.start()
     subscriber.wait("result", 1)
     until(lambda: states(it) == {1: "set_aside", 2: "dismissed", 3: "acked"})
@@ -59,7 +52,7 @@ def test_a_kill_while_an_order_is_worked_on_keeps_it(broker, subscriber, make_ap
     it = make_appliance(broker.port).start()
     it.put("held.jpg", film_bytes("reason=side_not_known slow=1"))
     (reject,) = subscriber.wait("reject", 1)
-    order(it, "release", reject.id, "--side", "L")
+    it.order("release", reject.id, "--side", "L")
     until(lambda: "job 2: claimed by order" in it.log())
     it.kill()
     it.start()
@@ -73,14 +66,14 @@ def test_a_result_is_replayed_under_its_id(broker, subscriber, make_appliance):
     (result,) = subscriber.wait("result", 1)
     until(lambda: states(it) == {1: "acked"})
     before = subscriber.seen.repeats
-    assert order(it, "replay", result.id).returncode == 0
+    assert it.order("replay", result.id).returncode == 0
     until(lambda: subscriber.seen.repeats >= before + 2)
     until(lambda: states(it) == {1: "acked"})
 
 
 def test_a_folder_without_an_appliance_and_no_configuration_are_told(make_appliance):
     it = make_appliance(1)
-    done = order(it, "dismiss", "1")
+    done = it.order("dismiss", "1")
     assert done.returncode == 1
     assert "no appliance has run here" in done.stderr
     done = subprocess.run(

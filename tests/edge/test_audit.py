@@ -1,0 +1,150 @@
+"""The audit proves a sound journal and names what somebody, or a fault, has done to it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+
+import pytest
+from appliance import MOSQUITTO, Appliance, Broker, Subscriber, until
+from stand_in import film_bytes
+from test_daemon import states
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """An appliance that dealt with a result, a held, a bad and a moved film, and was stopped."""
+    if MOSQUITTO is None:
+        pytest.skip("no mosquitto on this machine (Debian package mosquitto)")
+    folder = tmp_path_factory.mktemp("audit")
+    broker = Broker(folder).start()
+    it = Appliance(folder, broker.port, extra='[delivery]\nmode = "receipt"\n')
+    it.extend('[folders]\nafter = "move"\n')
+    dashboard = Subscriber(broker.settings, receiver="dashboard")
+    it.start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    it.put("held.jpg", film_bytes("reason=side_not_known"))
+    it.put("bad.jpg", b"no film")
+    until(lambda: sorted(states(it).values()) == ["held", "quarantined", "receipted"])
+    until(lambda: [p.name for p in it.drop.iterdir()] == ["held.jpg"])
+    assert it.audit(broker=True)["findings"] == []
+    assert it.terminate() == 0
+    yield it, broker
+    dashboard.close()
+    broker.kill()
+
+
+@pytest.fixture
+def copy(stopped, tmp_path):
+    """The same, to be tampered with."""
+    it, broker = stopped
+    shutil.copytree(it.state, tmp_path / "state")
+    shutil.copytree(it.drop, tmp_path / "drop")
+    other = Appliance(tmp_path, broker.port)
+    other.config.write_text(
+        it.config.read_text().replace(str(it.state), str(other.state))
+        .replace(f'watch = "{it.drop}"', f'watch = "{it.drop}"')
+    )  # fmt: skip
+    return other
+
+
+def change(appliance, *statements):
+    with sqlite3.connect(appliance.state / "journal.sqlite") as db:
+        for statement in statements:
+            db.execute(statement)
+    db.close()
+
+
+def test_a_sound_appliance_passes_with_every_film_in_one_state(copy):
+    report = copy.audit()
+    assert report["findings"] == []
+    assert report["states"] == {"held": 1, "quarantined": 1, "receipted": 1}
+    done = copy.order("audit")
+    assert done.returncode == 0
+    assert "every film is in exactly one state" in done.stdout
+    assert "esearch use only" in done.stdout
+
+
+FLIP = """UPDATE outbox SET payload = CAST(replace(CAST(payload AS TEXT), '"erosion":1',
+    '"erosion":3') AS BLOB) WHERE kind = 'result'"""
+STRANGER = """INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since)
+    VALUES (x'61', 'b', 1, 1, 1, 1, 'acked', 1)"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "word"),
+    [
+        ("UPDATE event SET detail = '{}' WHERE row = 3", "row 3"),
+        ("DELETE FROM event WHERE row = 3", "row 4"),
+        ("DELETE FROM event WHERE row > (SELECT MAX(row) FROM event) - 2", "cut off"),
+        ("DELETE FROM event", "cut off"),
+        ("UPDATE job SET state = 'dismissed' WHERE state = 'held'", "the chain says held"),
+        ("UPDATE job SET sha256 = 'x' WHERE state = 'held'", "digest"),
+        ("DELETE FROM job WHERE state = 'receipted'", "the table lacks it"),
+        ("DELETE FROM outbox WHERE kind = 'result'", "is not kept"),
+        ("DELETE FROM receipt", "receipt of"),
+        ("UPDATE outbox SET state = 'queued' WHERE kind = 'result'", "waits again"),
+        (FLIP, "not what was written"),
+        (STRANGER, "the chain does not tell of it"),
+    ],
+)  # fmt: skip
+def test_a_changed_journal_is_named(copy, statement, word):
+    change(copy, statement)
+    report = copy.audit()
+    assert report["exit_status"] == 1
+    assert any(word in it["detail"] for it in report["findings"]), report
+
+
+def test_an_older_journal_that_was_put_back_shows_against_the_published_head(copy):
+    path = copy.state / "journal.sqlite"
+    old = sqlite3.connect(path)
+    last = old.execute("SELECT MAX(row) FROM event").fetchone()[0]
+    head = old.execute("SELECT hex(mac) FROM event WHERE row = ?", (last - 1,)).fetchone()[0]
+    old.close()
+    # As somebody could who has the device key.
+    from edge.delivery.store import Head, Store
+    from edge.device_key import derived_key, device_key
+
+    change(copy, "DELETE FROM event WHERE row = (SELECT MAX(row) FROM event)")
+    store = Store(path, derived_key(device_key(copy.state), "journal"))
+    store._sign_head(Head(last - 1, head.lower()))
+    store.close()
+    assert not any("cut off" in it["detail"] for it in copy.audit()["findings"])
+    assert any("was published" in it["detail"] for it in copy.audit(broker=True)["findings"])
+
+
+def test_copies_that_went_or_changed_and_strangers_are_named(copy):
+    (held,) = copy.state.glob("quarantine/*side_not_known*")
+    (bad,) = copy.state.glob("quarantine/*not_an_image*")
+    held.write_bytes(b"x")
+    bad.unlink()
+    (copy.state / "quarantine" / "00000099-corrupt.jpg").write_bytes(b"")
+    for path in (copy.state / "archive").glob("*"):
+        path.unlink()
+    told = {it["detail"] for it in copy.audit()["findings"]}
+    assert "its copy in the quarantine is not the film's" in told
+    assert "its file in the archive is gone" in told
+    assert "belongs to no film" in told
+
+
+def test_a_film_that_nobody_took_is_seen_and_overdue_only_where_the_appliance_runs(
+    broker, make_appliance
+):
+    it = make_appliance(broker.port)
+    it.extend("[folders]\nabandoned_s = 1\n")
+    it.put("a.jpg", film_bytes("limb=LH"))
+    it.start()
+    until(lambda: states(it) == {1: "acked"})
+    it.terminate()
+    it.put("b.jpg", film_bytes("limb=RH"))
+    report = it.audit()
+    assert (report["states"], report["exit_status"]) == ({"acked": 1, "seen": 1}, 0)
+
+
+def test_undelivered_results_are_overdue_with_a_status_of_their_own(broker, make_appliance):
+    it = make_appliance(broker.port, extra='[delivery]\nmode = "receipt"\nalert_s = 0.5\n').start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    until(lambda: states(it) == {1: "sent"})
+    report = it.audit()
+    assert report["exit_status"] == 3
+    assert {it["fault"] for it in report["findings"]} == {"overdue"}

@@ -41,7 +41,7 @@ def device_key(folder: Path) -> bytes:
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigError(f"{path}: others may read it; chmod 600 it")
     if len(key) != LENGTH:
-        raise ConfigError(f"{path}: is damaged ({LENGTH} bytes expected); put the copy back")
+        raise ConfigError(f"{path}: is damaged ({LENGTH} bytes expected); put a copy of it back")
     return key
 
 

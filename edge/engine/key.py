@@ -1,23 +1,18 @@
-"""The device's key, under which engine passports are signed.
+"""The device's key as engines use it: their passports are signed under it.
 
-Room: engine. Reads, and at the first use writes, one file: ``device.key`` in the data folder, 32
-random bytes that only its user can read.
+Room: engine. The file is `edge.device_key`'s; here its faults become those of an engine.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edge.errors import EngineError
+from edge import device_key as shared
+from edge.errors import ConfigError, EngineError
 from edge.paths import data_root
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_LENGTH = 32
 
 
 def device_key(path: Path | None = None) -> bytes:
@@ -26,44 +21,14 @@ def device_key(path: Path | None = None) -> bytes:
     ``path`` is ``device.key`` in `edge.paths.data_root` unless stated. Raises `EngineError` where
     it cannot be read or made, is damaged, or may be read by others.
     """
-    path = path or data_root() / "device.key"
+    folder = data_root() if path is None else path.parent
     try:
-        return _read(path) if path.exists() else _make(path)
-    except OSError as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        return shared.device_key(folder)
+    except (ConfigError, OSError) as error:
         raise EngineError(
-            f"{path}: the device key cannot be read or made: {error.strerror}",
+            str(error),
             engine="any",
-            mend="run this as the user who built the engines, or set SHARPEDGE_HOME",
+            mend="run this as the user who built the engines; or remove the key, then: "
+            "sharpedge export",
         ) from error
-
-
-def _read(path: Path) -> bytes:
-    if path.stat().st_mode & 0o077:
-        raise EngineError(
-            f"{path}: others may read the device key", engine="any", mend=f"chmod 600 {path}"
-        )
-    key = path.read_bytes()
-    if len(key) != _LENGTH:
-        raise EngineError(
-            f"{path}: is damaged ({_LENGTH} bytes expected)",
-            engine="any",
-            mend="put the copy back; or remove it, then: sharpedge export",
-        )
-    return key
-
-
-def _make(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_LENGTH))
-            file.flush()
-            os.fsync(file.fileno())
-        # Unlike a rename, a link never replaces the key that somebody else has just made.
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink()
-    return _read(path)

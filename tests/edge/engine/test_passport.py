@@ -114,7 +114,7 @@ def test_a_key_that_others_can_read_or_that_is_damaged_is_refused(tmp_path):
     path = tmp_path / "device.key"
     device_key(path)
     path.chmod(0o640)
-    with pytest.raises(EngineError, match="mend: chmod 600"):
+    with pytest.raises(EngineError, match="chmod 600"):
         device_key(path)
     path.chmod(0o600)
     path.write_bytes(b"short")

@@ -201,10 +201,13 @@ def _painted(job: _Job) -> tuple[set[str], bool]:
         ]
         training, validation = (sharp_films(part) for part in split(whole))
         learnt, kept = {sharp.film.film for sharp in training}, bool(validation)
-        shelve_painted(shelf, validation, 1, recipe.crop_px, recipe.seed + 6, "painted-eval")
-        shelve_painted(
-            shelf, training, recipe.painted_shards, recipe.crop_px, recipe.seed, "painted"
+        shelves = (
+            ("painted-eval", validation, 1, recipe.seed + 6),
+            ("painted", training, recipe.painted_shards, recipe.seed),
         )
+        for style, films, shards, seed in shelves:
+            if films:
+                shelve_painted(shelf, films, shards, recipe.paintings, recipe.crop_px, seed, style)
     return learnt, kept
 
 

@@ -20,7 +20,7 @@ from training import detector, loop, scorer, unet
 from training.augment import detector_sample
 from training.darknet import DarknetModule, decode, detection_loss, read_cfg
 from training.films import LabelledFilm
-from training.painted import PAINTINGS_A_SHARD, painted_crops, sharp_films
+from training.painted import painted_crops, sharp_films
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +42,8 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
     masks = 2 * unet.plan_of(recipe.mask, examples).samples
     simulated = recipe.crop_shards * recipe.crops_per_shard
     shards = recipe.painted_shards if real_films else 0
-    painted = shards * sum(n * len(limb.joints) for limb, n in PAINTINGS_A_SHARD.items())
-    painting_s = sum(n * _painting_s(recipe, limb) for limb, n in PAINTINGS_A_SHARD.items())
+    painted = shards * sum(n * len(limb.joints) for limb, n in recipe.paintings.items())
+    painting_s = sum(n * _painting_s(recipe, limb) for limb, n in recipe.paintings.items())
     headed = min(recipe.head_crops, simulated) + painted + recipe.held_out_crops
     films_s = sum(_film_s(recipe, limb) * recipe.phantoms(limb) for limb in Limb)
     crop_s = _seconds(

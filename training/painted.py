@@ -37,8 +37,6 @@ HEALTHY_SHARE = 0.4
 """Share of joints that stay as they are: real texture must mean every grade alike."""
 FULL_SIZE_PX = 100_000
 """Longest side at which films are read here: as they are stored."""
-PAINTINGS_A_SHARD = {Limb.HAND: 60, Limb.FOOT: 100}
-"""About as many joints of either limb."""
 _OUTLINE_ZOOM = 0.4
 
 
@@ -150,16 +148,25 @@ def painted_crops(films: list[SharpFilm], count: int, size_px: int, seed: int) -
 
 
 def shelve_painted(
-    folder: Path, films: list[SharpFilm], shards: int, size_px: int, seed: int, style: str
+    folder: Path,
+    films: list[SharpFilm],
+    shards: int,
+    paintings: Mapping[Limb, int],
+    size_px: int,
+    seed: int,
+    style: str,
 ) -> None:
-    """Paint to disk in shards, as `scorer.read_crops` reads them; a shard that is there stays."""
+    """Paint to disk in shards, as `scorer.read_crops` reads them; a shard that is there stays.
+
+    ``paintings`` is how many films of each limb are painted for one shard.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
         path = folder / f"crops-{style}-{shard:04d}.npz"
         if path.exists():
             continue
         parts = []
-        for limb, count in PAINTINGS_A_SHARD.items():
+        for limb, count in paintings.items():
             mine = [sharp for sharp in films if sharp.film.limb is limb]
             if mine:
                 parts.append(painted_crops(mine, count, size_px, seed * 100_003 + shard))

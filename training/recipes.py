@@ -25,7 +25,9 @@ class DemoRecipe:
     crop_shards: int = 40
     crops_per_shard: int = 2_000
     held_out_crops: int = 2_000
-    painted_shards: int = 12
+    painted_shards: int = 9
+    hand_paintings: int = 60
+    foot_paintings: int = 100
     head_crops: int = 30_000
     crop_px: int = 96
     seed: int = 1
@@ -38,6 +40,11 @@ class DemoRecipe:
     def phantoms(self, limb: Limb) -> int:
         """How many simulated films of one limb are drawn."""
         return self.hand_phantoms if limb is Limb.HAND else self.foot_phantoms
+
+    @property
+    def paintings(self) -> dict[Limb, int]:
+        """How many films of each limb are painted for a shard: about as many joints of either."""
+        return {Limb.HAND: self.hand_paintings, Limb.FOOT: self.foot_paintings}
 
 
 _DARKNET_BATCH = 64

@@ -151,10 +151,10 @@ def test_crops_are_cut_at_the_joints():
     assert all(crop[16:32, 16:32].mean() > 60 for crop in crops)
 
 
-def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.painted.PAINTINGS_A_SHARD", {Limb.HAND: 2, Limb.FOOT: 2})
+def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
+    paintings = dict.fromkeys(Limb, 2)
     films = sharp_films([healthy(limb)[0] for limb in Limb])
-    shelve_painted(tmp_path, films, 1, 32, 1, "painted")
+    shelve_painted(tmp_path, films, 1, paintings, 32, 1, "painted")
     crops = read_crops(tmp_path, "painted")
     assert len(crops) == 2 * 10 + 2 * 6
     hands = crops.limb == list(Limb).index(Limb.HAND)
@@ -162,7 +162,7 @@ def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path, monkey
     assert crops.erosion[hands].max() <= Limb.HAND.erosion_maximum
     assert (crops.narrowing == UNKNOWN).sum() == 2
     before = (tmp_path / "crops-painted-0000.npz").read_bytes()
-    shelve_painted(tmp_path, films, 1, 32, 2, "painted")
+    shelve_painted(tmp_path, films, 1, paintings, 32, 2, "painted")
     assert (tmp_path / "crops-painted-0000.npz").read_bytes() == before
     other = painted_crops(films, 2, 32, 9)
     assert not np.array_equal(other.pixels[:10], crops.pixels[:10])

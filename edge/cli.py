@@ -209,6 +209,87 @@ def export(
     raise typer.Exit(1 if failed else 0)
 
 
+class BackEnd(str, Enum):
+    """What runs an engine; the names of `edge.engine.passport.Backend`."""
+
+    tensorrt = "tensorrt"
+    tensorrt_rtx = "tensorrt-rtx"
+    openvino = "openvino"
+    onnxruntime = "onnxruntime"
+
+
+_Engines = Annotated[Path | None, typer.Option("--engines", help="Folder of built engines.")]
+
+
+@app.command()
+def build(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Recipes or shipped names; default: all shipped.")
+    ] = None,
+    backend: Annotated[
+        list[BackEnd] | None, typer.Option(help="May be given again; default: what is installed.")
+    ] = None,
+    films: Annotated[
+        Path | None, typer.Option(help="Judge over this folder of films, not over simulated ones.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the engines.")] = None,
+) -> None:
+    """Build engines for this device, judge them against FP32, install what agrees."""
+    from edge.engine.passport import Backend
+    from export import commands
+
+    wanted = [Backend(item.value) for item in backend or ()]
+    raise typer.Exit(commands.build(recipes or (), out, wanted, films))
+
+
+engines = typer.Typer(help="What is installed, and what serves.", no_args_is_help=True)
+app.add_typer(engines, name="engines")
+
+
+@engines.command(name="list")
+def engines_list(
+    name: Annotated[str | None, typer.Argument(help="Only this recipe.")] = None,
+    folder: _Engines = None,
+) -> None:
+    """Show installed engines: hash, verdict, latency, and why one is refused."""
+    from export import commands
+
+    raise typer.Exit(commands.show_engines(folder, name))
+
+
+@engines.command(name="activate")
+def engines_activate(
+    stem: Annotated[str, typer.Argument(help="As `engines list` shows it.")],
+    folder: _Engines = None,
+) -> None:
+    """Let an engine come first for its recipe."""
+    from export import commands
+
+    raise typer.Exit(commands.activate_engine(folder, stem))
+
+
+@engines.command(name="rollback")
+def engines_rollback(folder: _Engines = None) -> None:
+    """Take back the last choice."""
+    from export import commands
+
+    raise typer.Exit(commands.roll_back(folder))
+
+
+@app.command()
+def agree(
+    first: Annotated[BackEnd, typer.Argument(help="Back end.")],
+    second: Annotated[BackEnd, typer.Argument(help="Back end to compare it with.")],
+    films: Annotated[Path, typer.Argument(help="Folder of films.")],
+    folder: _Engines = None,
+) -> None:
+    """Compare two back ends over a folder of films; 1: a grade or a film's fate differs."""
+    from edge.engine.passport import Backend
+    from export import commands
+
+    raise typer.Exit(commands.agree(folder, Backend(first.value), Backend(second.value), films))
+
+
 @app.command()
 def phantom(
     patients: Annotated[int, typer.Option(min=1, help="Patients; four films each.")] = 1,

@@ -34,3 +34,7 @@ class ContractError(ExportError):
 
 class RecipeError(ExportError):
     """A recipe cannot be read, or names what does not exist."""
+
+
+class BuildError(ExportError):
+    """An engine cannot be built here, or the builder refused it."""

@@ -157,6 +157,20 @@ def plan_half(model: onnx.ModelProto, largest: Mapping[str, float]) -> HalfPlan:
     return HalfPlan(frozenset(half), tuple(kept), dict(largest))
 
 
+def plan_of_kept(model: onnx.ModelProto, kept: Iterable[str]) -> HalfPlan:
+    """Return the plan of which only the names of the FP32 nodes were kept, without its ranges."""
+    types = _types(model)
+    names = frozenset(kept)
+    half = frozenset(
+        node.name
+        for node in model.graph.node
+        if node.op_type != "Constant"
+        and node.name not in names
+        and any(types.get(name) == TensorProto.FLOAT for name in node.output)
+    )
+    return HalfPlan(half, tuple(KeptLayer(name, "") for name in sorted(names)), {})
+
+
 def to_half(model: onnx.ModelProto, plan: HalfPlan) -> onnx.ModelProto:
     """Return the FP16-typed graph: the planned nodes compute in FP16, inputs and outputs FP32."""
     converter = _Typed(model, plan)

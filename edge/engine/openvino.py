@@ -70,6 +70,13 @@ class OpenVinoEngine(LoadedEngine):
             )
             for item in self._compiled.inputs
         }
+        # A tensor that is an output and something else bears several names here.
+        self._outputs = {
+            name: item
+            for name in verified.passport.outputs
+            for item in self._compiled.outputs
+            if name in item.get_names()
+        }
 
     @property
     def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
@@ -92,7 +99,7 @@ class OpenVinoEngine(LoadedEngine):
                 mend="free memory, then restart",
             ) from error
         # Copied: the request's own arrays are overwritten by its next run.
-        found = {item.any_name: np.array(results[item], np.float32) for item in results}
+        found = {name: np.array(results[i], np.float32) for name, i in self._outputs.items()}
         self._timings = Timings(0.0, (time.perf_counter() - begun_s) * 1000, 0.0)
         return found
 

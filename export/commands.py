@@ -1,0 +1,195 @@
+"""What the commands ``build``, ``engines`` and ``agree`` do and print.
+
+Room: export; called by the command line, each function gives an exit status.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.engine.installed import activate, not_serving, read_active, rollback, scan
+from edge.engine.key import device_key
+from edge.engine.loader import load_engines, open_backend
+from edge.engine.passport import open_engine
+from edge.errors import EngineError
+from edge.model import DISCLAIMER
+from edge.paths import built_engines, engines_home
+from edge.terminal import Progress, complain, say
+from export.agree import compare
+from export.build import installed_backends
+from export.errors import BuildError, ExportError
+from export.golden import folder_set
+from export.install import build_and_install, default_gate, find_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge.engine.installed import Installed
+    from edge.engine.passport import Backend, Passport
+
+
+class _Phases:
+    """One progress line for each phase."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._phase = ""
+        self._line = Progress(name)
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        if phase != self._phase:
+            self._line.clear()
+            self._phase, self._line = phase, Progress(f"{self._name}: {phase.lower()}")
+        self._line(done, total)
+
+    def clear(self) -> None:
+        self._line.clear()
+
+
+def build(
+    words: Sequence[str],
+    out: Path | None,
+    backends: Sequence[Backend],
+    films: Path | None,
+) -> int:
+    """Build engines; 1 where one could not be built. ``words`` are recipes, default all shipped."""
+    recipes = [find_recipe(word) for word in words] or sorted(engines_home().glob("*.toml"))
+    wanted = tuple(backends) or installed_backends()
+    if not wanted:
+        raise BuildError(
+            "no back end beside ONNX Runtime is installed, and that takes exported graphs",
+            where="build",
+            mend="pip install 'sharpedge[openvino]' or 'sharpedge[rtx]'; without one: sharpedge export",
+        )
+    gate = default_gate(films)
+    failed = 0
+    for recipe in recipes:
+        show = _Phases(recipe.stem)
+        try:
+            for one in build_and_install(recipe, out or built_engines(), wanted, gate, show):
+                show.clear()
+                if isinstance(one, ExportError):
+                    failed += 1
+                    complain(str(one))
+                else:
+                    say("\n".join([_head(one.stem, one.passport, active=one.active),
+                                   *_verdict(one.passport)]))  # fmt: skip
+        except ExportError as error:
+            failed += 1
+            show.clear()
+            complain(str(error))
+    say(DISCLAIMER)
+    return 1 if failed else 0
+
+
+def show_engines(folder: Path | None, name: str | None) -> int:
+    """List what is installed and why something does not serve; 1 where one is refused."""
+    place = folder or built_engines()
+    items = [item for item in scan(place) if name in (None, item.name)]
+    if not items:
+        complain(f"{place}: no engine is installed (mend: sharpedge export)")
+        return 1
+    key = device_key()
+    chosen = read_active(place).now.engines
+    refused = 0
+    for item in items:
+        why = _refusal(item, key)
+        refused += why is not None
+        if item.passport is None:
+            say(f"{item.stem}\n  refused: {why}")
+            continue
+        say(_head(item.stem, item.passport, active=chosen.get(item.name) == item.stem))
+        rows = [f"refused: {why}"] if why else _verdict(item.passport, brief=False)
+        say("\n".join(f"  {row.strip()}" for row in rows))
+    if any("total_p50" not in i.passport.latency_ms for i in items if i.passport):
+        say("not tuned: where nothing was measured, the order is tensorrt, tensorrt-rtx, "
+            "openvino, onnxruntime")  # fmt: skip
+    say(DISCLAIMER)
+    return 1 if refused else 0
+
+
+def activate_engine(folder: Path | None, stem: str) -> int:
+    """Let an installed engine come first."""
+    passport = activate(folder or built_engines(), stem, device_key())
+    say(f"{passport.name}: {stem} serves from the next start on. {DISCLAIMER}")
+    return 0
+
+
+def roll_back(folder: Path | None) -> int:
+    """Take back the last choice."""
+    now = rollback(folder or built_engines())
+    shown = ", ".join(now.engines.values()) or "the order of choice"
+    say(f"back to: {shown}. {DISCLAIMER}")
+    return 0
+
+
+def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> int:
+    """Compare two back ends over a folder of films; 1 where a grade or a fate differs."""
+    place = folder or built_engines()
+    one, other = (
+        load_engines(place, backend=backend, fallback=False) for backend in (first, second)
+    )
+    golden = folder_set(films)
+    if not golden.count:
+        complain(f"{films}: no film was found")
+        return 2
+    show = Progress(f"{first} against {second}")
+    found = compare(golden.films(), one, other, progress=lambda done: show(done, golden.count))
+    show.clear()
+    for label, engines in ((first, one), (second, other)):
+        say(f"{label}: {', '.join(sorted(_told(e.passport) for e in engines.engines.values()))}")
+    say("\n".join([*found.lines(), DISCLAIMER]))
+    return 1 if found.flips or found.fates_differ or found.joints_differ else 0
+
+
+def _told(passport: object) -> str:
+    fields = passport if isinstance(passport, dict) else {}
+    return f"{fields.get('name')} on {fields.get('backend')} {fields['engine']['precision']}"
+
+
+def _refusal(item: Installed, key: bytes) -> str | None:
+    if item.refusal is not None:
+        return f"{item.refusal.why} (mend: {item.refusal.mend})"
+    try:
+        verified = open_engine(item.path, key)
+        if not_serving(verified.passport) is None:
+            open_backend(verified)
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def _head(stem: str, passport: Passport, *, active: bool) -> str:
+    size = passport.engine.bytes / 2**20
+    return (
+        f"{stem}  {passport.backend} {passport.engine.precision}  "
+        f"{passport.engine.sha256[:16]}  {size:.1f} MiB{'  active' if active else ''}"
+    )
+
+
+def _verdict(passport: Passport, *, brief: bool = True) -> list[str]:
+    rows = []
+    if passport.build is not None:
+        made = passport.build
+        rows.append(
+            f"  built by {made.builder} {made.version} in {made.seconds:.1f} s, "
+            f"{made.peak_mib:.0f} MiB, {made.half_tensors} FP16 tensors"
+        )
+    verdict = passport.acceptance
+    if verdict is not None:
+        figures = ", ".join(f"{key} {value:.4g}" for key, value in verdict.figures.items())
+        state = "accepted" if verdict.accepted else f"not accepted: {verdict.reason}"
+        rows.append(f"  {state}; {verdict.films} films, {verdict.scores} scores; {figures}")
+        if verdict.warning is not None:
+            rows.append(f"  note: {verdict.warning}")
+        if verdict.borderline:
+            listed = verdict.borderline[: 3 if brief else None]
+            rows.append(f"  not counted, too near .5: {len(verdict.borderline)}: "
+                        f"{', '.join(listed)}{' ...' if brief else ''}")  # fmt: skip
+    elif passport.is_reference:
+        rows.append("  the FP32 reference")
+    if "total_p50" in passport.latency_ms:
+        shown = passport.latency_ms
+        rows.append(f"  latency p50 {shown['total_p50']:.1f} ms, p99 {shown['total_p99']:.1f} ms")
+    return rows

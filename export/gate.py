@@ -1,0 +1,251 @@
+"""The acceptance gate: whether an engine decides as the FP32 graph does.
+
+Room: export. Pure functions over recorded calls and an `Engine`. Judged is the task, not the
+tensors: grades, boxes, masks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.engine.passport import Acceptance, Precision, Role
+from edge.model import Limb, has_narrowing
+from edge.pipeline.detect import to_detections
+from edge.pipeline.ordinal import decode_ordinal
+from export.golden import Call, facts_of, inputs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge.engine.protocol import Engine
+
+NEAR = 0.02
+"""A deciding FP32 value within this of .5 may fall either way: it is listed, not counted."""
+LEAST_SCORES = 1000
+"""With fewer scores a verdict supports little, and says so."""
+_LIMIT = 0.5
+_OVERLAP_LIMIT = 0.4
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a precision must keep of FP32; see `ACCEPTANCE_RULES`."""
+
+    equal_share: float
+    grade_jump: int
+    expected_p99: float
+    expected_max: float
+    iou: float
+    dice: float
+
+
+_EXACT = Rules(1.0, 0, 0.02, 0.02, 0.95, 0.995)
+ACCEPTANCE_RULES = {
+    Precision.FP32: _EXACT,
+    Precision.FP16: _EXACT,
+    # A bfloat16 has 8 bits: boxes may move by more than in FP16 and less than in int8.
+    Precision.BF16: Rules(1.0, 0, 0.05, 0.05, 0.90, 0.995),
+    Precision.INT8: Rules(0.995, 1, 0.05, 0.15, 0.85, 0.99),
+}
+
+
+@dataclass
+class Tally:
+    """Counts of one engine's run over the golden set; grows call by call."""
+
+    films: set[str] = field(default_factory=set)
+    scores: int = 0
+    flips: int = 0
+    grade_jump: int = 0
+    borderline: list[str] = field(default_factory=list)
+    flipped: list[str] = field(default_factory=list)
+    expected: list[float] = field(default_factory=list)
+    grades: list[tuple[int, int]] = field(default_factory=list)
+    boxes: int = 0
+    lost_boxes: int = 0
+    least_iou: float = 1.0
+    masks: int = 0
+    least_dice: float = 1.0
+
+
+def tally(engine: Engine, calls: Iterable[Call]) -> Tally:
+    """Run an engine over the recorded calls of its recipe. Raises `EngineError` where it fails."""
+    role, limb = Role(str(engine.passport["role"])), Limb(str(engine.passport["limb"]))
+    found = Tally()
+    for call in calls:
+        if call.engine != engine.name:
+            continue
+        outputs = engine.run(inputs_of(engine, call))
+        found.films.add(call.film)
+        if role is Role.SCORE:
+            _score(found, limb, call, outputs)
+        elif role is Role.MASK:
+            _mask(found, call, facts_of(engine, outputs)["mask"])
+        else:
+            _detect(found, limb, call, outputs["boxes"][0])
+    return found
+
+
+def judge(found: Tally, precision: Precision, role: Role) -> Acceptance:
+    """Hold a tally against the rules of a precision."""
+    rules = ACCEPTANCE_RULES[precision]
+    faults = []
+    if role is Role.SCORE:
+        figures = _score_figures(found)
+        if 1 - figures["equal_share"] > 1 - rules.equal_share + 1e-12:
+            shown = ", ".join(found.flipped[:3])
+            faults.append(f"{found.flips} of {found.scores} grades differ ({shown})")
+        if found.grade_jump > rules.grade_jump and rules.grade_jump:
+            faults.append(f"a grade moved by {found.grade_jump}")
+        for key, limit in (
+            ("expected_p99", rules.expected_p99),
+            ("expected_max", rules.expected_max),
+        ):
+            if not figures[key] <= limit:
+                faults.append(f"{key} is {figures[key]:.4f}, over {limit}")
+        counted = found.scores
+    elif role is Role.MASK:
+        figures = {"least_dice": found.least_dice, "masks": float(found.masks)}
+        if not found.least_dice >= rules.dice:
+            faults.append(f"a mask's Dice is {found.least_dice:.4f}, under {rules.dice}")
+        counted = found.masks
+    else:
+        figures = {
+            "least_iou": found.least_iou,
+            "boxes": float(found.boxes),
+            "lost_boxes": float(found.lost_boxes),
+        }
+        if found.lost_boxes:
+            faults.append(f"{found.lost_boxes} of {found.boxes} joints were lost, added or renamed")
+        if not found.least_iou >= rules.iou:
+            faults.append(f"a box's IoU is {found.least_iou:.4f}, under {rules.iou}")
+        counted = found.boxes
+    if not counted:
+        faults.append("the golden set gave nothing to judge by")
+    warning = None
+    if role is Role.SCORE and found.scores < LEAST_SCORES:
+        warning = f"{found.scores} scores support little; {LEAST_SCORES} are wanted"
+    return Acceptance(
+        accepted=not faults,
+        reason="; ".join(faults) or "agrees",
+        films=len(found.films),
+        scores=found.scores,
+        borderline=tuple(found.borderline),
+        figures=figures,
+        warning=warning,
+    )
+
+
+def weighted_kappa(pairs: Iterable[tuple[int, int]]) -> float:
+    """Cohen's kappa with quadratic weights of (wanted, found) grades; 1 where nothing varies."""
+    table = np.array(list(pairs), np.float64).reshape(-1, 2)
+    wanted, found = table[:, 0], table[:, 1]
+    chance = float(np.square(wanted[:, None] - found[None, :]).mean()) if len(table) else 0.0
+    return 1.0 if chance == 0 else 1 - float(np.square(wanted - found).mean()) / chance
+
+
+def is_borderline(outputs: npt.NDArray[np.floating], grade: int) -> bool:
+    """Whether an output that decided for ``grade`` lies within `NEAR` of .5."""
+    deciding = np.asarray(outputs, np.float64)[: grade + 2]
+    return bool((np.abs(deciding - _LIMIT) < NEAR).any())
+
+
+def _score(found: Tally, limb: Limb, call: Call, outputs: dict[str, npt.NDArray[Any]]) -> None:
+    for row, joint in enumerate(call.facts["joints"]):
+        for kind in ("erosion", "narrowing"):
+            if kind == "narrowing" and not has_narrowing(limb, str(joint)):
+                continue
+            wanted = decode_ordinal(call.facts[kind][row])
+            given = decode_ordinal(outputs[kind][row])
+            name = f"{call.film} {joint} {kind}"
+            found.expected.append(_gap(wanted.expected, given.expected))
+            if is_borderline(call.facts[kind][row], wanted.grade):
+                found.borderline.append(name)
+                continue
+            found.scores += 1
+            found.grades.append((wanted.grade, given.grade))
+            jump = abs(wanted.grade - given.grade)
+            found.grade_jump = max(found.grade_jump, jump)
+            if jump or not np.isfinite(outputs[kind][row]).all():
+                found.flips += 1
+                found.flipped.append(name)
+
+
+def _gap(wanted: float, given: float) -> float:
+    gap = abs(wanted - given)
+    return gap if np.isfinite(gap) else float("inf")
+
+
+def _score_figures(found: Tally) -> dict[str, float]:
+    expected = np.array(found.expected or [0.0])
+    return {
+        "equal_share": 1 - found.flips / max(found.scores, 1),
+        "largest_grade_jump": float(found.grade_jump),
+        "expected_p99": float(np.sort(expected)[int(0.99 * (len(expected) - 1))]),
+        "expected_max": float(expected.max()),
+        "weighted_kappa": weighted_kappa(found.grades),
+    }
+
+
+def _mask(found: Tally, call: Call, given: npt.NDArray[np.bool_]) -> None:
+    wanted = call.facts["mask"]
+    total = int(wanted.sum()) + int(given.sum())
+    dice = 1.0 if total == 0 else 2 * int((wanted & given).sum()) / total
+    found.masks += 1
+    found.least_dice = min(found.least_dice, dice)
+
+
+def _detect(found: Tally, limb: Limb, call: Call, given: npt.NDArray[np.float32]) -> None:
+    """Compare joint by joint: the same place, class and box, unless its confidence is borderline.
+
+    Boxes are compared row by row, before overlaps are suppressed: which of two boxes over one joint
+    is the better by a hair says nothing about the engine.
+    """
+    wanted, index = call.facts["rows"], call.facts["index"]
+    if not np.isfinite(given).all():
+        found.boxes += 1
+        found.lost_boxes += 1
+        return
+    sure, possible = _LIMIT + NEAR, _LIMIT - NEAR
+    before, maybe_before = (_joints(wanted, limb, at) for at in (sure, possible))
+    after, maybe_after = (_joints(given, limb, at) for at in (sure, possible))
+    found.boxes += len(before)
+    found.lost_boxes += _unmatched(before, maybe_after) + _unmatched(after, maybe_before)
+    confidence = (wanted[:, 4:5] * wanted[:, 5:]).max(axis=1)
+    decisive = confidence >= _LIMIT
+    if decisive.any():
+        overlap = _row_iou(wanted[decisive], given[index[decisive]])
+        found.least_iou = min(found.least_iou, float(overlap.min()))
+
+
+def _joints(rows: npt.NDArray[np.float32], limb: Limb, at: float) -> list[tuple[str, Any]]:
+    joints = to_detections(rows, limb, np.eye(3), at, _OVERLAP_LIMIT)
+    return [(str(joint.joint_class), np.array(joint.box)) for joint in joints]
+
+
+def _unmatched(joints: list[tuple[str, Any]], among: list[tuple[str, Any]]) -> int:
+    """How many joints have none of their class over the same place."""
+    return sum(
+        not any(name == other and _iou(box, there) >= _OVERLAP_LIMIT for other, there in among)
+        for name, box in joints
+    )
+
+
+def _iou(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
+    low = np.maximum(a[:2], b[:2])
+    high = np.minimum(a[:2] + a[2:4], b[:2] + b[2:4])
+    shared = float(np.prod(np.maximum(high - low, 0.0)))
+    return shared / max(float(np.prod(a[2:4])) + float(np.prod(b[2:4])) - shared, 1e-9)
+
+
+def _row_iou(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """IoU of rows (centre x, centre y, width, height, ...), row by row."""
+    low = np.maximum(a[:, :2] - a[:, 2:4] / 2, b[:, :2] - b[:, 2:4] / 2)
+    high = np.minimum(a[:, :2] + a[:, 2:4] / 2, b[:, :2] + b[:, 2:4] / 2)
+    shared = np.prod(np.maximum(high - low, 0.0), axis=1, dtype=np.float64)
+    areas = np.prod(a[:, 2:4], axis=1) + np.prod(b[:, 2:4], axis=1)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float64)

@@ -1,0 +1,209 @@
+"""What ``sharpedge build`` does: export, build, judge, measure, install, activate.
+
+Room: export. Writes into the folder of engines and the cache of golden films. Each step that was
+done before an interruption is found done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from edge.engine.device import preflight
+from edge.engine.installed import activate, not_serving, scan
+from edge.engine.key import device_key
+from edge.engine.loader import open_backend
+from edge.engine.onnxruntime import OnnxRuntimeEngine
+from edge.engine.passport import (
+    Acceptance,
+    Backend,
+    EngineFile,
+    Passport,
+    Precision,
+    VerifiedEngine,
+    open_engine,
+)
+from edge.errors import EngineError
+from edge.paths import data_root, engines_home
+from export.build import Candidate, build_candidate
+from export.errors import ExportError, RecipeError
+from export.exporter import export_engine, write_passport
+from export.gate import judge, tally
+from export.golden import folder_set, phantom_set, recorded_calls, reference_engines
+from export.half import plan_of_kept, to_rounded
+from export.latency import measure, typical_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from edge.engine.loader import EngineSet
+    from edge.engine.protocol import Engine
+    from export.golden import Call, GoldenSet
+
+NO_DEVICE = "no device"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of one recipe on one back end."""
+
+    stem: str
+    passport: Passport
+    cached: bool
+    active: bool
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The films an engine is judged over, and where their FP32 run is kept."""
+
+    golden: GoldenSet
+    cache: Path
+
+
+def default_gate(films: Path | None = None) -> Gate:
+    """Return the simulated golden set, or a folder of own films."""
+    cache = data_root() / "golden"
+    return Gate(phantom_set(cache) if films is None else folder_set(films), cache)
+
+
+def find_recipe(word: str) -> Path:
+    """Return the recipe of a path, or of a shipped engine's name. Raises `RecipeError`."""
+    for path in (Path(word), engines_home() / f"{word}.toml"):
+        if path.is_file():
+            return path
+    names = ", ".join(sorted(path.stem for path in engines_home().glob("*.toml")))
+    raise RecipeError("no such recipe", where=word, mend=f"name a recipe's path, or one of {names}")
+
+
+def build_and_install(
+    recipe: Path,
+    folder: Path,
+    backends: Iterable[Backend],
+    gate: Gate,
+    progress: Callable[[str, int, int], None],
+) -> Iterator[Built | ExportError]:
+    """Take a recipe to gated engines in ``folder``, one for each back end, the fastest active.
+
+    ``progress`` is given what is being done, steps done and steps. An error of one back end is
+    given in its place and does not stop the others; one of the export is raised.
+    """
+    progress("exporting", 0, 1)
+    name = export_engine(recipe, folder).name
+    progress("exporting", 1, 1)
+    for backend in backends:
+        try:
+            built = build_candidate(name, folder, backend, progress)
+            passport = accept(built, gate, progress)
+            active = _activate_fastest(folder, name, built.stem, progress)
+        except ExportError as error:
+            yield error
+            continue
+        yield Built(built.stem, passport, built.cached, active)
+
+
+def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], None]) -> Passport:
+    """Judge a built engine over the golden set, write the verdict into its passport, return it.
+
+    A verdict that is there already holds.
+    """
+    key = device_key()
+    if built.passport.acceptance is not None:
+        return built.passport
+    folder = built.path.parent
+    verified = open_engine(built.path, key)
+    passport = verified.passport
+    references = reference_engines(folder)
+    on_gpu = passport.backend in (Backend.TENSORRT, Backend.TENSORRT_RTX)
+    latency: dict[str, float] = {}
+    if on_gpu and preflight().device is None:
+        simulated = _simulated(folder, passport, key)
+        judged = _judged(simulated, passport.engine.precision, references, gate, progress)
+        acceptance = judged.model_copy(
+            update={
+                "accepted": False,
+                "reason": NO_DEVICE,
+                "warning": f"figures of FP16 rounding simulated on the CPU: {judged.reason}",
+            }
+        )
+    else:
+        try:
+            engine = open_backend(verified)
+            acceptance = _judged(engine, passport.engine.precision, references, gate, progress)
+        except EngineError as error:
+            acceptance = Acceptance(accepted=False, reason=str(error))
+        else:
+            if acceptance.accepted:
+                latency = measure(engine, typical_inputs(engine)).figures
+    accepted = passport.model_copy(update={"acceptance": acceptance, "latency_ms": latency})
+    write_passport(built.path, accepted, key)
+    return accepted
+
+
+def _judged(
+    engine: Engine,
+    precision: Precision,
+    references: EngineSet,
+    gate: Gate,
+    progress: Callable[[str, int, int], None],
+) -> Acceptance:
+    calls: Iterator[Call] = recorded_calls(
+        gate.golden,
+        references,
+        gate.cache,
+        progress=lambda done, total: progress("judging", done, total),
+    )
+    found = tally(engine, calls)
+    role = next(role for (role, limb), one in references.engines.items() if one.name == engine.name)
+    return judge(found, precision, role)
+
+
+def _simulated(folder: Path, passport: Passport, key: bytes) -> Engine:
+    """Return the FP32 graph with FP16's rounding, as an engine of ONNX Runtime."""
+    reference = open_engine(folder / f"{passport.name}.json", key)
+    model = onnx.load_from_string(reference.data)
+    half = reference.passport.half
+    kept = [item.node for item in half.kept_fp32] if half else []
+    data = to_rounded(model, plan_of_kept(model, kept)).SerializeToString()
+    file = EngineFile(
+        file="simulated.onnx", sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)
+    )
+    simulated = reference.passport.model_copy(update={"engine": file})
+    return OnnxRuntimeEngine(VerifiedEngine(simulated, data, reference.path))
+
+
+def _activate_fastest(
+    folder: Path, name: str, stem: str, progress: Callable[[str, int, int], None]
+) -> bool:
+    """Activate the new engine where it was accepted and none that serves is faster."""
+    key = device_key()
+    items = {item.stem: item.passport for item in scan(folder) if item.passport is not None}
+    new = items[stem]
+    if not_serving(new) is not None:
+        return False
+    reference = items[name]
+    if not reference.latency_ms:
+        progress("measuring", 0, 1)
+        engine = open_backend(open_engine(folder / f"{name}.json", key))
+        figures = measure(engine, typical_inputs(engine)).figures
+        reference = reference.model_copy(update={"latency_ms": figures})
+        write_passport(folder / f"{name}.json", reference, key)
+        items[name] = reference
+        progress("measuring", 1, 1)
+    rivals = [
+        passport.latency_ms["total_p50"]
+        for other, passport in items.items()
+        if passport.name == name
+        and passport.graph == new.graph
+        and not_serving(passport) is None
+        and "total_p50" in passport.latency_ms
+        and other != stem
+    ]
+    if rivals and min(rivals) < new.latency_ms["total_p50"]:
+        return False
+    activate(folder, stem, key)
+    return True

@@ -31,6 +31,8 @@ CONVINCING = 0.6
 """With this merit nothing else needs to be tried."""
 WEAK_REACH = 0.3
 """A weak detection counts within this distance of its expected place, in template units."""
+SPARE = 2
+"""Detections beyond the number of joints that may take part in the naming."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def _look_once(
             return FirstLook(tuple(seen))
         least = settings.limb(limb).least_joints
         crowded = len(seen) == 2 and all(half.identity.n_named >= least for half in seen)
-    sighting = name_detections(limb, found[: expected + 2])
+    sighting = name_detections(limb, found[: expected + SPARE])
     return FirstLook(() if sighting is None else (sighting,), crowded)
 
 
@@ -200,7 +202,9 @@ def second_look(
 ) -> Sighting | None:
     """Look at the framed canvas: the paper's detection, then weak joints where expected."""
     every = detect(engine, limb, canvas, settings.weak_confidence, settings.overlap_limit)
-    strong = [d for d in every if d.confidence >= settings.confidence][: len(limb.joints)]
+    # Two more than there are joints: a ghost between two knuckles may be surer than a knuckle, and
+    # the shape tells which of the three is the stranger.
+    strong = [d for d in every if d.confidence >= settings.confidence][: len(limb.joints) + SPARE]
     sighting = name_detections(limb, strong, prior)
     if sighting is None or len(sighting.named()) == len(limb.joints):
         return sighting

@@ -89,6 +89,8 @@ class _Told:
     ids: dict[int, tuple[str, ...]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     replayed: set[str] = field(default_factory=set)
+    expired: set[int] = field(default_factory=set)
+    """Films whose copies retention has removed."""
 
 
 def audit(
@@ -151,7 +153,7 @@ def _once(
         head = store.head()
     finally:
         store.db.execute("ROLLBACK")
-    findings += _copies(places, jobs)
+    findings += _copies(places, jobs, told)
     states = Counter(str(row["state"]) for row in jobs.values())
     if running:
         findings += _in_hand(jobs, limits)
@@ -192,11 +194,15 @@ def _told(store: Store) -> _Told:
     told = _Told()
     for row in store.db.execute("SELECT * FROM carried"):
         told.states[row["job"]], told.sha256[row["job"]] = row["state"], row["sha256"]
+        # The row that told of its copy's end may be cut off.
+        told.expired.add(row["job"])
     for event in store.events():
         if event.kind == "message_closed":
             told.closed.add(event.detail["id"])
         elif event.kind == "replay":
             told.replayed.add(event.detail["id"])
+        elif event.kind == "copy_expired" and event.job is not None:
+            told.expired.add(event.job)
         elif event.job is not None and event.kind in _STATES:
             told.states[event.job] = event.kind
             if "sha256" in event.detail:
@@ -279,7 +285,7 @@ def _in_hand(jobs: dict[int, sqlite3.Row], limits: Limits) -> Iterator[Finding]:
             yield Finding(Fault.OVERDUE, f"job {number}", f"claimed for {waited_s:.0f} s")
 
 
-def _copies(places: Places, jobs: dict[int, sqlite3.Row]) -> Iterator[Finding]:
+def _copies(places: Places, jobs: dict[int, sqlite3.Row], told: _Told) -> Iterator[Finding]:
     quarantine, archive = _own_files(places.quarantine), _own_files(places.archive)
     for place, files in (("quarantine", quarantine), ("archive", archive)):
         for number in sorted(files.keys() - jobs.keys()):
@@ -290,10 +296,13 @@ def _copies(places: Places, jobs: dict[int, sqlite3.Row]) -> Iterator[Finding]:
             yield Finding(Fault.CHANGED, subject, "its copy in the quarantine is not the film's")
         if number in archive and _digest(archive[number]) != job["sha256"]:
             yield Finding(Fault.CHANGED, subject, "its file in the archive is not the film's")
+        expired = job["copy"] == "expired"
+        if expired and number not in told.expired:
+            yield Finding(Fault.CHANGED, subject, "its copy expired, and the chain lacks it")
         if job["original"] == "moved" and number not in archive:
             yield Finding(Fault.MISSING, subject, "its file in the archive is gone")
         kept = job["state"] in {State.HELD, State.QUARANTINED} and job["reason"] not in UNREAD
-        if kept and number not in quarantine and not _still_there(job):
+        if kept and not expired and number not in quarantine and not _still_there(job):
             yield Finding(Fault.MISSING, subject, "neither its copy nor the scanner's file is left")
         in_folder = job["state"] == State.CLAIMED and job["origin"] == "folder"
         if in_folder and not _still_there(job):

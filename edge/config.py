@@ -20,6 +20,7 @@ from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.paths import data_root
 from edge.pipeline.settings import PipelineSettings
+from edge.retention import RetentionSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -60,7 +61,7 @@ class LimitSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    stage_s: float = Field(default=15.0, gt=0, description="one stage of one film, then a restart")
+    stage_s: float = Field(default=12.0, gt=0, description="one stage of one film, then a restart")
     film_s: float = Field(default=60.0, gt=0, description="one film, then a restart")
     worker_start_s: float = Field(default=180.0, gt=0, description="loading the engines")
     stop_s: float = Field(default=10.0, gt=0, description="the film in hand at SIGTERM")
@@ -81,6 +82,9 @@ class WorkerSettings(BaseModel):
         default=None, description="folder of built engines; default: where `export` puts them"
     )
     threads: int = Field(default=0, ge=0, description="inside one inference; 0: all cores")
+    memory_mib: int = Field(
+        default=2048, ge=256, description="for one film, beyond what the engines take"
+    )
 
 
 class Config(BaseModel):
@@ -95,6 +99,7 @@ class Config(BaseModel):
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @property
     def device(self) -> DeviceName:

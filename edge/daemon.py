@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.delivery.clock import wall_clock_is_set
 from edge.delivery.contract import Alert, ClosedSource, HealthMessage, Presence
 from edge.delivery.journal import Journal
 from edge.delivery.sender import Announcement, Sender
-from edge.delivery.store import JournalError, Store
+from edge.delivery.store import JournalError, open_store
 from edge.device_key import derived_key, device_key
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
@@ -33,11 +33,14 @@ from edge.intake.quarantine import After, kept_film, part_with
 from edge.intake.settle import Patience
 from edge.intake.watch import Folder
 from edge.model import DISCLAIMER, OperatorWord, Versions
+from edge.resources import DiskGuard, temperature_c
+from edge.retention import Removed, tidy
 from edge.sdnotify import Notifier
 from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Task, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from edge.config import Config
     from edge.delivery.journal import Order
@@ -51,6 +54,9 @@ _DEATHS = 2
 _STALL_S = 60.0
 """A thread that has not turned for so long is no longer vouched for to systemd."""
 _FAREWELL_S = 4.0
+_GAP_S = 3.0
+"""A turn of the loop waits a second at most: what goes beyond was spent stopped."""
+_TIDY_S = 600.0
 
 
 def run(config: Config) -> int:
@@ -94,31 +100,6 @@ def _state_folder(config: Config) -> Iterator[Path]:
         yield root
     finally:
         os.close(lock)
-
-
-def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
-    """Open the journal; a damaged one is set aside. Returns it, and whether that happened."""
-    try:
-        store = Store(path, key)
-        if store.db.execute("PRAGMA quick_check").fetchone()[0] == "ok":
-            return store, False
-        store.close()
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
-    except sqlite3.DatabaseError:
-        pass
-    stamp = int(time.time())
-    for ending in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + ending)
-        if part.exists():
-            part.rename(path.with_name(f"{path.name}.damaged-{stamp}{ending}"))
-    store = Store(path, key)
-    with store.transaction():
-        # Numbers that were given before must not be given again.
-        for counter in ("session", "sequence"):
-            store.db.execute("INSERT INTO meta VALUES (?, ?)", (counter, stamp))
-        store.log("rebuilt")
-    return store, True
 
 
 def drop_folder(config: Config, root: Path) -> Folder:
@@ -188,7 +169,10 @@ class Appliance:
         self._started_s = time.monotonic()
         self._versions: Versions | None = None
         self._engine_set = ""
+        self._unfit = ""
+        self._degraded = False
         self._hand: FilmInHand | None = None
+        self._unfiled: Outcome | None = None
         self._pending: Film | None = None
         self._restarts = 0
         self._restart_at_s: float | None = None
@@ -197,6 +181,8 @@ class Appliance:
         self._signals = 0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
+        self._disk = DiskGuard(root, config.retention)
+        self._tidy_at_s = self._started_s + _TIDY_S / 10
         if rebuilt:
             self._alert("journal_rebuilt", "the journal was damaged, set aside and begun anew")
 
@@ -226,8 +212,12 @@ class Appliance:
     def _loop(self) -> int:
         ping_s = (self._notifier.watchdog_s or 20.0) / 3
         ping_at_s = chores_at_s = 0.0
+        turned_s = time.monotonic()
         while True:
             self._wait()
+            before_s, turned_s = turned_s, time.monotonic()
+            if turned_s - before_s > _GAP_S:
+                self._worker.forgive(turned_s - before_s)
             if not self._hear_worker():
                 return EXIT_FAILED
             if self._stop_by_s is None and self._signals:
@@ -306,7 +296,10 @@ class Appliance:
         if not self._worker.ready or self._worker.busy or now_s < self._pause_until_s:
             return
         if self._hand is not None:
-            self._guarded(self._try)
+            unfiled = self._unfiled
+            self._guarded(self._try if unfiled is None else partial(self._file, unfiled))
+            return
+        if self._unfit or self._disk.low:
             return
         order = self._journal.next_order()
         if order is not None:
@@ -400,8 +393,10 @@ class Appliance:
     def _file(self, outcome: Outcome) -> None:
         hand = self._hand
         assert hand is not None  # noqa: S101 - an outcome belongs to a film in hand
+        # Kept until it is written: a full disk must not cost the work, nor count as a try.
+        self._unfiled = outcome
         state = self._filing.file(hand, outcome, self._engine_set, time.monotonic())
-        self._hand = None
+        self._hand = self._unfiled = None
         self._sender.wake()
         log.info("job %d: %s", hand.job, state)
 
@@ -426,6 +421,14 @@ class Appliance:
     def _on_ready(self, word: Ready) -> None:
         first = self._versions is None
         self._versions, self._engine_set = word.versions, word.engine_set
+        self._unfit, self._degraded = word.unfit, bool(word.degraded)
+        told = {"self_test": word.unfit, "engine_refused": "; ".join(word.degraded)}
+        for code, detail in told.items():
+            if detail:
+                log.error("%s: %s", code, detail)
+                self._alerts[code] = Alert(code=code, detail=detail)
+            else:
+                self._alerts.pop(code, None)
         self._announce()
         if first:
             self._intake.start()
@@ -437,8 +440,7 @@ class Appliance:
 
     def _on_outcome(self, word: Outcome) -> None:
         if not self._guarded(lambda: self._file(word)):
-            # Not written (disk full): the film stays in hand and is scored again later.
-            log.warning("the film in hand is kept until its result can be written")
+            log.warning("the result in hand is kept until it can be written")
 
     def _on_death(self, word: Died) -> bool:
         log.error("%s", word.detail)
@@ -485,6 +487,7 @@ class Appliance:
             if gone:
                 log.error("jobs %s: their files vanished before they were scored", gone)
                 self._alert("film_vanished", f"jobs {gone}: the files vanished before scoring")
+        self._look_at_disk()
         again = self._journal.look_again()
         if again:
             self._intake.forget(again)
@@ -499,6 +502,32 @@ class Appliance:
                     path, signature, self._config.folders.after, self._places.archive, job
                 )
                 self._journal.note_original(job, became)
+
+    def _look_at_disk(self) -> None:
+        if self._disk.look():
+            if self._disk.low:
+                self._alert("disk_low", "free disk is below min_free_mib: no film is taken")
+                # What may go goes now rather than at the next turn.
+                self._tidy_at_s = 0.0
+            elif self._alerts.pop("disk_low", None) is not None:
+                log.info("there is disk again: films are taken")
+                self._announce()
+        if time.monotonic() < self._tidy_at_s:
+            return
+        self._tidy_at_s = time.monotonic() + _TIDY_S
+        try:
+            removed = tidy(
+                self._journal.store,
+                self._places,
+                self._config.retention,
+                in_folder=self._intake.latest_listing(),
+                now_unix_s=time.time() if wall_clock_is_set() else None,
+            )
+        except JournalError as error:
+            self._alert("journal_chain", str(error))
+            return
+        if removed != Removed():
+            log.info("retention: %s", removed)
 
     def _vouch(self, now_s: float) -> bool:
         """Whether there is real progress to tell systemd of.
@@ -519,9 +548,10 @@ class Appliance:
             self._announce()
 
     def _announce(self) -> None:
-        self._sender.announce(
-            Announcement(Presence.ONLINE, self._versions, tuple(self._alerts.values()))
-        )
+        presence = Presence.DEGRADED if self._degraded else Presence.ONLINE
+        if self._unfit:
+            presence = Presence.UNFIT
+        self._sender.announce(Announcement(presence, self._versions, tuple(self._alerts.values())))
 
     def _health(self, outbox: Outbox) -> HealthMessage:
         """Figures for the topic ``health``; called on the sender's thread with its outbox."""
@@ -540,23 +570,10 @@ class Appliance:
             outbox_oldest_s=depth.oldest_s,
             jobs=Journal(outbox.store).counts(),
             disk_free_mib=shutil.disk_usage(self._places.pictures).free >> 20,
-            temperature_c=_temperature_c(),
+            temperature_c=temperature_c(),
             worker_restarts=self._restarts,
             broker_reconnects=standing.reconnects,
             latency=standing.latency,
             journal_row=head.row,
             journal_head=head.mac,
         )
-
-
-def _temperature_c() -> float | None:
-    """Hottest sensor of the machine, None where there is none."""
-    sensors = Path("/sys/class/thermal").glob("thermal_zone*/temp")
-    return max(filter(None, map(_reading_c, sensors)), default=None)
-
-
-def _reading_c(sensor: Path) -> float | None:
-    try:
-        return int(sensor.read_text(encoding="ascii")) / 1000
-    except (OSError, ValueError):
-        return None

@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,12 +19,13 @@ import sys
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import Field
 
 from edge.config import Config
-from edge.errors import EdgeError, Reason, place_of, rejected
+from edge.errors import EdgeError, EngineError, Reason, place_of, rejected
 from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEnum, Versions
 
 if TYPE_CHECKING:
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOST = 3
+"""Exit status of a child that cannot go on."""
 _PDEATHSIG = 1
+_DUMPABLE = 4
 
 
 class _Limb(Protocol):
@@ -70,10 +75,16 @@ class Scorer(Protocol):
 
 
 class Made(NamedTuple):
-    """What a factory gives: a scorer and the hash of its set of engines."""
+    """What a factory gives: a scorer and the hash of its set of engines.
+
+    ``degraded`` are reasons why a lesser engine serves; ``unfit`` says why no score may be
+    published, empty where the self-test passed.
+    """
 
     scorer: Scorer
     engine_set: str
+    degraded: tuple[str, ...] = ()
+    unfit: str = ""
 
 
 def film_scorer(config: Config) -> Made:
@@ -88,7 +99,11 @@ def film_scorer(config: Config) -> Made:
 
     folder = config.worker.engines or built_engines()
     engines = load_engines(folder, threads=config.worker.threads)
-    return Made(FilmScorer(engines, config.pipeline), engines.engine_set_hash)
+    return Made(
+        FilmScorer(engines, config.pipeline),
+        engines.engine_set_hash,
+        degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
+    )
 
 
 class Kind(StrEnum):
@@ -101,10 +116,12 @@ class Kind(StrEnum):
 
 
 class Ready(Record):
-    """The scorer is made."""
+    """The scorer is made; the fields are those of `Made`."""
 
     versions: Versions
     engine_set: str
+    degraded: tuple[str, ...] = ()
+    unfit: str = ""
 
 
 class Failed(Record):
@@ -161,6 +178,7 @@ def serve(descriptor: int) -> None:
     # A terminal's Ctrl-C goes to the whole group; the daemon decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    _leave_no_dump()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     pipe = Connection(descriptor)
     try:
@@ -180,8 +198,31 @@ def _make(config: Config, pipe: Connection) -> Scorer | None:
     except (EdgeError, ImportError, AttributeError) as error:
         _say(pipe, Kind.FAILED, Failed(message=str(error)))
         return None
-    _say(pipe, Kind.READY, Ready(versions=made.scorer.versions, engine_set=made.engine_set))
+    _limit_memory(config.worker.memory_mib)
+    ready = Ready(
+        versions=made.scorer.versions,
+        engine_set=made.engine_set,
+        degraded=made.degraded,
+        unfit=made.unfit,
+    )
+    _say(pipe, Kind.READY, ready)
     return made.scorer
+
+
+def _limit_memory(mib: int) -> None:
+    """Bound what a film may take beyond what the engines have taken."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limit = pages * resource.getpagesize() + (mib << 20)
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _leave_no_dump() -> None:
+    """A crash dump would hold the film in hand with its tags."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    ctypes.CDLL(None).prctl(_DUMPABLE, 0)
 
 
 def _score(scorer: Scorer, data: bytes, task: Task, pipe: Connection) -> None:
@@ -190,9 +231,10 @@ def _score(scorer: Scorer, data: bytes, task: Task, pipe: Connection) -> None:
 
     try:
         film = scorer.score(data, task.name, task.operator, tell)
-    except (MemoryError, EdgeError):
+    except (MemoryError, EdgeError) as error:
         # Out of memory or a lost device: a fresh child may do better, so this one ends.
-        raise
+        log.error("%s", error if isinstance(error, EngineError) else place_of(error))  # noqa: TRY400
+        raise SystemExit(_LOST) from None
     except Exception as error:  # noqa: BLE001 - one film must not end the appliance
         # Not the exception's own text: it may hold what stood in the film's tags or name.
         log.error("a fault in the software: %s", place_of(error))  # noqa: TRY400
@@ -305,6 +347,11 @@ class Worker:
         if not self.ready:
             return self._begun_s + self._limits.start_s
         return min(self._beat_s + self._limits.stage_s, self._begun_s + self._limits.film_s)
+
+    def forgive(self, lost_s: float) -> None:
+        """Do not count seconds in which nothing ran: the machine or its processes were stopped."""
+        self._begun_s += lost_s
+        self._beat_s += lost_s
 
     def read(self) -> Word | None:
         """Next word of the child, None when it has said nothing; enforces the limits."""

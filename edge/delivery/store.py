@@ -62,6 +62,7 @@ _SECOND = """
 ALTER TABLE job ADD COLUMN operator_limb TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN operator_side TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN origin TEXT NOT NULL DEFAULT 'folder';
+ALTER TABLE job ADD COLUMN copy TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
 CREATE INDEX job_look_again ON job (number) WHERE mtime_ns = -1;
 CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL);
@@ -101,6 +102,7 @@ class _Event(NamedTuple):
     detail: str
 
 
+_ALL = (1 << 63) - 1
 _ORIGIN = Head(0, "0" * 64)
 
 
@@ -131,15 +133,18 @@ class Store:
         self._key = key
         self.db = sqlite3.connect(path, timeout=10, isolation_level=None)
         self.db.row_factory = sqlite3.Row
-        self.db.execute("PRAGMA journal_mode=WAL")
-        self.db.execute("PRAGMA synchronous=FULL")
-        self.db.execute("PRAGMA foreign_keys=ON")
-        self._prepare(path)
+        try:
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.execute("PRAGMA synchronous=FULL")
+            self.db.execute("PRAGMA foreign_keys=ON")
+            self._prepare(path)
+        except BaseException:
+            self.db.close()
+            raise
 
     def _prepare(self, path: Path) -> None:
         version = self.db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA:
-            self.db.close()
             message = (
                 f"{path}: written by a later release (schema {version}, this one knows {SCHEMA}): "
                 "install that release again, or let its outbox run empty first"
@@ -173,10 +178,12 @@ class Store:
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield self.db
+            self.db.execute("COMMIT")
         except BaseException:
-            self.db.execute("ROLLBACK")
+            # A full disk or a fault of the disk has ended the transaction already, or has not.
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
             raise
-        self.db.execute("COMMIT")
 
     def log(self, kind: str, job: int | None = None, /, **detail: Any) -> None:
         """Append a row to the chain; only inside a transaction."""
@@ -200,9 +207,10 @@ class Store:
         row, mac, _signature = str(found).split(":")
         return Head(int(row), mac)
 
-    def events(self) -> Iterator[Event]:
-        """Rows of the chain, oldest first."""
-        for it in self.db.execute("SELECT row, at, job, kind, detail FROM event ORDER BY row"):
+    def events(self, last: int = _ALL) -> Iterator[Event]:
+        """Rows of the chain, oldest first, up to row ``last``."""
+        query = "SELECT row, at, job, kind, detail FROM event WHERE row <= ? ORDER BY row"
+        for it in self.db.execute(query, (last,)):
             yield Event(it["row"], it["at"], it["job"], it["kind"], json.loads(it["detail"]))
 
     def code_of(self, row: int) -> str | None:
@@ -213,21 +221,27 @@ class Store:
             return cut.mac if cut.row == row else None
         return str(found["mac"].hex())
 
-    def verify(self) -> BrokenChain | None:
-        """Walk the chain; None when every row follows from the one before, to the signed head."""
+    def verify(self, last: int = _ALL) -> BrokenChain | None:
+        """Walk the chain; None when every row follows from the one before.
+
+        To the signed head, or only up to row ``last``.
+        """
         head = self.checkpoint()
         if head.row and self._meta("cut") != self._signed("cut", head, self.carried_digest()):
             return BrokenChain(head.row, head.row)
-        for it in self.db.execute("SELECT row, at, job, kind, detail, mac FROM event ORDER BY row"):
+        query = "SELECT row, at, job, kind, detail, mac FROM event WHERE row <= ? ORDER BY row"
+        for it in self.db.execute(query, (last,)):
             event = _Event(*it[:5])
             sound = hmac.compare_digest(self._mac(head, event), it["mac"])
             if event.row != head.row + 1 or not sound:
                 return BrokenChain(event.row, head.row + 1)
             head = Head(event.row, it["mac"].hex())
+        if last < _ALL:
+            return None
         signed = str(self._meta("head") or "")
         if (head.row or signed) and signed != self._signed("head", head):
-            last = signed.partition(":")[0]
-            return BrokenChain(head.row, int(last) if last.isdigit() else head.row)
+            number = signed.partition(":")[0]
+            return BrokenChain(head.row, int(number) if number.isdigit() else head.row)
         return None
 
     def carried_digest(self) -> str:
@@ -279,3 +293,28 @@ class Store:
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
+
+
+def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
+    """Open the journal; a damaged one is set aside. Returns it, and whether that happened."""
+    try:
+        store = Store(path, key)
+        if store.db.execute("PRAGMA quick_check").fetchone()[0] == "ok":
+            return store, False
+        store.close()
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
+    except sqlite3.DatabaseError:
+        pass
+    stamp = int(time.time())
+    for ending in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(path.with_name(f"{path.name}.damaged-{stamp}{ending}"))
+    store = Store(path, key)
+    with store.transaction():
+        # Numbers that were given before must not be given again.
+        for counter in ("session", "sequence"):
+            store.db.execute("INSERT INTO meta VALUES (?, ?)", (counter, stamp))
+        store.log("rebuilt")
+    return store, True

@@ -110,7 +110,8 @@ class Intake:
         self._wake = wake
         self._films: queue.Queue[Film] = queue.Queue(maxsize=2)
         self._forgotten: deque[bytes] = deque()
-        self._present: frozenset[bytes] | None = None
+        self._first: frozenset[bytes] | None = None
+        self._latest: frozenset[bytes] | None = None
         self.following = False
         """Whether the folder was looked at once: from then on no close event is missed."""
         self._stopping = threading.Event()
@@ -144,7 +145,11 @@ class Intake:
 
     def first_listing(self) -> frozenset[bytes] | None:
         """Paths that the first listing met; None until it was done."""
-        return self._present
+        return self._first
+
+    def latest_listing(self) -> frozenset[bytes] | None:
+        """Paths that the latest listing met; None where the folder cannot be listed."""
+        return None if self._watch.fault else self._latest
 
     def condition(self) -> Condition:
         """How the folder stands."""
@@ -233,8 +238,9 @@ class Intake:
         if met:
             for path in [p for p in self._known if p not in met]:
                 del self._known[path]
-        if self._present is None:
-            self._present = frozenset(met)
+        self._latest = frozenset(met)
+        if self._first is None:
+            self._first = self._latest
 
     def _is_known(self, path: bytes) -> bool:
         known = self._known.get(path)

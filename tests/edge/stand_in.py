@@ -65,6 +65,8 @@ class StandIn:
         time.sleep(float(words.get("slow", 0)))
         if "kill" in words:
             os.kill(os.getpid(), 9)
+        if "eat" in words:
+            bytearray(int(words["eat"]) << 20)
         if "hang" in words:
             time.sleep(3600)
         if "raise" in words:
@@ -122,6 +124,16 @@ class StandIn:
 def build(_config):
     """Factory named in the configuration of the tests."""
     return Made(StandIn(), "e" * 64)
+
+
+def build_unfit(_config):
+    """Fail the self-test."""
+    return Made(StandIn(), "e" * 64, unfit="golden film: MCP2 differs")
+
+
+def build_degraded(_config):
+    """Serve from a lesser back end."""
+    return Made(StandIn(), "e" * 64, degraded=("hand-score: stale (mend: sharpedge build)",))
 
 
 def build_broken(_config):

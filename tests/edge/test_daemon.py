@@ -262,6 +262,60 @@ def test_a_film_that_kills_or_hangs_the_worker_twice_is_given_up_and_the_next_fl
     assert it.log().count("worker e") == deaths == 4
 
 
+def test_a_film_that_asks_for_too_much_memory_ends_alone(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port, extra="memory_mib = 256\n").start()
+    it.put("fits.jpg", film_bytes("eat=100"))
+    it.put("large.jpg", film_bytes("eat=600"))
+    (reject,) = subscriber.wait("reject", 1, 30)
+    assert reject.reason == "worker_died"
+    assert len(subscriber.wait("result", 1)) == 1
+
+
+def test_a_film_that_killed_the_worker_twice_is_not_tried_again_under_another_name(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    it.put("kill.jpg", film_bytes("kill=1"))
+    subscriber.wait("reject", 1, 30)
+    it.kill()
+    it.start()
+    it.put("again.jpg", film_bytes("kill=1"))
+    until(lambda: states(it) == {1: "quarantined", 2: "quarantined"})
+    assert it.log().count("worker ended") == 2
+
+
+def test_an_appliance_that_stood_still_blames_no_film(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port, extra="[limits]\nstage_s = 4\n").start()
+    it.put("slow.jpg", film_bytes("slow=3"))
+    until(lambda: "job 1: claimed" in it.log())
+    children = Path(f"/proc/{it.process.pid}/task/{it.process.pid}/children").read_text().split()
+    for pid in (*map(int, children), it.process.pid):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(6)
+    for pid in (*map(int, children), it.process.pid):
+        os.kill(pid, signal.SIGCONT)
+    subscriber.wait("result", 1)
+    assert "worker e" not in it.log()
+
+
+def test_an_unfit_appliance_publishes_no_score_and_says_so(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port, factory="stand_in:build_unfit").start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    until(lambda: subscriber.of("state") and subscriber.of("state")[-1].state is Presence.UNFIT)
+    assert "self_test" in {alert.code for alert in subscriber.of("state")[-1].alerts}
+    time.sleep(1)
+    assert subscriber.of("result") == []
+    assert it.audit()["states"] == {"seen": 1}
+
+
+def test_a_degraded_appliance_scores_and_says_so(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port, factory="stand_in:build_degraded").start()
+    it.put("a.jpg", film_bytes("limb=LH"))
+    subscriber.wait("result", 1)
+    until(lambda: subscriber.of("state")[-1].state is Presence.DEGRADED)
+    assert "engine_refused" in {alert.code for alert in subscriber.of("state")[-1].alerts}
+
+
 def test_after_an_outage_of_the_broker_everything_arrives_once_and_in_order(broker, make_appliance):
     it = make_appliance(broker.port).start()
     broker.kill()

@@ -1,0 +1,75 @@
+"""The machine under the appliance: its disk, the space kept back for the journal, its heat.
+
+Touches one file of its own, and asks the kernel.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.retention import RetentionSettings
+
+log = logging.getLogger(__name__)
+
+_RESUME = 1.1
+"""Films are taken again when so much more than the watermark is free: no flapping."""
+
+
+class DiskGuard:
+    """Watches the disk of a state folder.
+
+    Below the watermark `low` is set, and films wait. Where even that is used up, the reserve is
+    given back, so that the journal can still write down what was done.
+    """
+
+    def __init__(self, folder: Path, settings: RetentionSettings) -> None:
+        self._folder = folder
+        self._reserve = folder / "journal.reserve"
+        self._reserve_bytes = settings.reserve_mib << 20
+        self._least_bytes = settings.min_free_mib << 20
+        self.low = False
+
+    def look(self) -> bool:
+        """Measure; returns whether `low` has changed."""
+        free = shutil.disk_usage(self._folder).free
+        limit = self._least_bytes * (_RESUME if self.low else 1)
+        before, self.low = self.low, free < limit
+        if free < self._reserve_bytes // 2:
+            self._give()
+        elif not self.low and free - self._reserve_bytes > self._least_bytes:
+            self._take()
+        return self.low != before
+
+    def _give(self) -> None:
+        if self._reserve.exists():
+            log.warning("the disk is full: the space kept back for the journal is used")
+            self._reserve.unlink()
+
+    def _take(self) -> None:
+        if not self._reserve_bytes or self._reserve.exists():
+            return
+        part = self._reserve.with_suffix(".part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self._reserve_bytes)
+        finally:
+            os.close(descriptor)
+        part.replace(self._reserve)
+
+
+def temperature_c() -> float | None:
+    """Hottest sensor of the machine, None where there is none."""
+    sensors = Path("/sys/class/thermal").glob("thermal_zone*/temp")
+    return max(filter(None, map(_reading_c, sensors)), default=None)
+
+
+def _reading_c(sensor: Path) -> float | None:
+    try:
+        return int(sensor.read_text(encoding="ascii")) / 1000
+    except (OSError, ValueError):
+        return None

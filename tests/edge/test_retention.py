@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from edge.audit import Limits, audit
+from edge.delivery.contract import DeliveryMode
+from edge.delivery.identity import DeviceName, ResultKey
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
+from edge.delivery.outbox import Outbox
+from edge.delivery.store import JournalError, Store
+from edge.filing import Places
+from edge.intake.quarantine import keep_copy
+from edge.intake.settle import Signature
+from edge.intake.watch import Folder
+from edge.retention import RetentionSettings, tidy
+
+DAY = 86400.0
+NOW = 2_000_000_000.0
+DEVICE = DeviceName("clinic", "xr1", "box1")
+
+
+@pytest.fixture
+def box(tmp_path, monkeypatch):
+    """A journal whose clock is ours."""
+    clock = {"now": NOW - 400 * DAY}
+    monkeypatch.setattr("edge.delivery.store.time.time", lambda: clock["now"])
+
+    class Box:
+        places = Places.below(tmp_path)
+        drop = tmp_path / "drop"
+
+        def __init__(self):
+            self.places.make()
+            self.drop.mkdir()
+            self.store = Store(tmp_path / "journal.sqlite", b"k" * 32)
+            self.journal = Journal(self.store)
+
+        def at(self, days_ago):
+            clock["now"] = NOW - days_ago * DAY
+
+        def film(self, name, state=State.QUEUED, reason=None, *, delivered=True):
+            data = name.encode()
+            path = self.drop / name
+            path.write_bytes(data)
+            found = path.stat()
+            import hashlib
+
+            sha = hashlib.sha256(data).hexdigest()
+            signature = Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+            job = self.journal.claim(os.fsencode(path), sha, signature).job
+            key = ResultKey(DEVICE, sha, 0, "e" * 64)
+            result_id = key.result_id()
+            kind = Kind.RESULT if state is State.QUEUED else Kind.REJECT
+            parcels = [Parcel(kind, result_id, 0, "x:", b"{}")]
+            picture = self.places.pictures / f"{result_id}.jpg"
+            picture.write_bytes(b"p" * 1000)
+            parcels.append(Parcel(Kind.IMAGE, result_id, 0, "x:", picture.name.encode()))
+            if state is not State.QUEUED:
+                copy = keep_copy(self.places.quarantine, job, os.fsencode(path), reason, data)
+                os.utime(copy, (clock["now"], clock["now"]))
+            self.journal.finish(job, Finish(state, reason, tuple(parcels)))
+            os.utime(picture, (clock["now"], clock["now"]))
+            if delivered:
+                outbox = Outbox(self.store, DeliveryMode.PUBACK, (), 1.0)
+                rows = outbox.next_rows(10, ())
+                outbox.note_sent(rows)
+                outbox.acknowledged([row.row for row in rows])
+            return job, picture
+
+        def tidy(self, *, in_folder=None, now=NOW, **settings):
+            held = {os.fsencode(p) for p in self.drop.iterdir()} if in_folder is None else in_folder
+            return tidy(
+                self.store, self.places, RetentionSettings(**settings),
+                in_folder=held, now_unix_s=now,
+            )  # fmt: skip
+
+        def audit(self):
+            folder = Folder(self.drop, ())
+            return audit(self.store, self.places, folder, Limits(1e9, 1e9, 1e12)).findings
+
+        def jobs(self):
+            return {r["number"]: r["state"] for r in self.store.db.execute("SELECT * FROM job")}
+
+    it = Box()
+    yield it
+    it.store.close()
+
+
+def test_old_rows_go_with_a_signed_checkpoint_and_the_audit_stays_clean(box):
+    gone, _ = box.film("gone.jpg")
+    lies, _ = box.film("lies.jpg")
+    held, _ = box.film("held.jpg", State.HELD, "side_not_known")
+    box.at(1)
+    new, _ = box.film("new.jpg")
+    (box.drop / "gone.jpg").unlink()
+    (box.drop / "new.jpg").unlink()
+    assert box.audit() == ()
+    removed = box.tidy()
+    assert removed.rows > 0
+    assert box.jobs().keys() == {lies, held, new}
+    assert gone not in box.jobs()
+    assert box.audit() == ()
+    assert box.store.verify() is None
+    assert box.store.checkpoint().row == removed.rows
+    assert os.fsencode(box.drop / "lies.jpg") in box.journal.known()
+    # A second cut carries on from the first.
+    box.at(0)
+    (box.drop / "lies.jpg").unlink()
+    box.tidy(now=NOW + 500 * DAY)
+    assert box.jobs().keys() == {held}
+    assert box.audit() == ()
+
+
+def test_nothing_goes_whose_result_still_waits(box):
+    waits, picture = box.film("a.jpg", delivered=False)
+    (box.drop / "a.jpg").unlink()
+    box.tidy()
+    assert picture.exists()
+    assert waits in box.jobs()
+    assert box.tidy(pictures_mib=1, in_folder={b"/other"}).pictures == 0
+
+
+def test_without_a_listing_of_the_folder_the_journal_is_left_alone(box):
+    box.film("a.jpg")
+    box.film("b.jpg")
+    (box.drop / "a.jpg").unlink()
+    assert box.tidy(in_folder=set()).rows == 0
+
+
+def test_with_a_clock_that_is_not_set_only_sizes_count(box):
+    _, picture = box.film("a.jpg")
+    assert box.tidy(now=None).pictures == 0
+    picture.write_bytes(b"p" * (2 << 20))
+    assert box.tidy(now=None, pictures_mib=1).pictures == 1
+
+
+def test_the_oldest_pictures_go_first_until_the_rest_fits(box):
+    _, first = box.film("a.jpg")
+    box.at(3)
+    _, second = box.film("b.jpg")
+    for path, days in ((first, 5), (second, 3)):
+        path.write_bytes(b"p" * 700_000)
+        os.utime(path, (NOW - days * DAY,) * 2)
+    box.tidy(pictures_mib=1)
+    assert not first.exists()
+    assert second.exists()
+
+
+def test_a_held_films_copy_never_goes_and_a_rejected_ones_does(box):
+    box.film("held.jpg", State.HELD, "side_not_known")
+    bad, _ = box.film("bad.jpg", State.QUARANTINED, "corrupt")
+    (box.drop / "bad.jpg").unlink()
+    removed = box.tidy(journal_days=1e4)
+    assert removed.quarantine == 1
+    (left,) = box.places.quarantine.iterdir()
+    assert "side_not_known" in left.name
+    assert bad in box.jobs()
+    assert box.audit() == ()
+    box.store.db.execute("UPDATE job SET copy = 'expired' WHERE state = 'held'")
+    assert [str(it) for it in box.audit()]
+
+
+def test_a_broken_chain_is_not_cut(box):
+    box.film("a.jpg")
+    box.store.db.execute("UPDATE event SET detail = '{}' WHERE row = 2")
+    with pytest.raises(JournalError, match="audit"):
+        box.tidy()

@@ -14,11 +14,12 @@ from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from edge.model import JointClass, Limb, Points, joint_class
 from edge.pipeline.shape import ShapeFit, apply, fit
-from edge.shape import shape_template
+from edge.shape import joint_box_side_px, shape_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,9 @@ CLASS_ERROR_COST = 3.0
 """Cost of naming a detection against the class that the detector gave it (about 1 in 20 errors)."""
 MISSING_COST = 9.0
 """Cost of leaving a template joint or a detection without partner."""
+SIZE_SPREAD = 0.18
+"""Standard deviation of the logarithm of a box's side about that of its joint: a foot without its
+great toe's tip is its own mirror image in all but the size of the first joint."""
 LEAST_JOINTS = {Limb.HAND: 7, Limb.FOOT: 5}
 MARGIN = {Limb.HAND: 4.0, Limb.FOOT: 3.0}
 RESIDUAL_LIMIT = {Limb.HAND: 9.0, Limb.FOOT: 9.0}
@@ -111,22 +115,40 @@ def _hypotheses(
     return found[:40]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Detections to name: centres [n, 2], classes, and sides of the boxes where they are known."""
+
+    points: Points
+    classes: Sequence[JointClass]
+    sides: npt.NDArray[np.float64] | None
+
+
+def _size_cost(limb: Limb, names: Sequence[str], sides: npt.NDArray[np.float64]) -> float:
+    """How badly the boxes' sides, relative to one another, suit the names."""
+    expected = [joint_box_side_px(limb, name, 1.0) for name in names]
+    odd = np.log(sides / expected)
+    odd = (odd - np.median(odd)) / SIZE_SPREAD
+    return 0.5 * float(np.minimum(odd**2, 9.0).sum())
+
+
 def _cost(
-    limb: Limb, rows: tuple[int, ...], points: Points, classes: Sequence[JointClass],
-    prior: Prior, *, mirrored: bool,
-) -> _Candidate | None:  # fmt: skip
+    limb: Limb, rows: tuple[int, ...], seen: _Seen, prior: Prior, *, mirrored: bool
+) -> _Candidate | None:
     """Full cost of one naming; ``None`` when too few detections are named."""
     used = [i for i, row in enumerate(rows) if row >= 0]
     if len(used) < 4:
         return None
-    shape = fit(limb, tuple(rows[i] for i in used), points[used], mirrored=mirrored)
+    shape = fit(limb, tuple(rows[i] for i in used), seen.points[used], mirrored=mirrored)
     joints = shape_template(limb).joints
-    wrong = sum(joint_class(joints[rows[i]]) is not classes[i] for i in used)
+    wrong = sum(joint_class(joints[rows[i]]) is not seen.classes[i] for i in used)
     lost = len(rows) - len(used) + len(joints) - len(used)
     cost = shape.cost + CLASS_ERROR_COST * wrong + MISSING_COST * lost
     # A restricted likelihood of fewer points has fewer terms; the reference density of a joint
     # anywhere in the limb's own extent makes namings of different length comparable.
     cost += (len(rows) - len(used)) * 2 * math.log(shape.scale)
+    if seen.sides is not None:
+        cost += _size_cost(limb, [joints[rows[i]] for i in used], seen.sides[used])
     if prior.rotation_deg is not None:
         turn = shape.rotation_deg * (-1 if mirrored else 1) - prior.rotation_deg
         turn = (turn + 180) % 360 - 180
@@ -180,7 +202,11 @@ def _neighbours(rows: tuple[int, ...], n_joints: int) -> set[tuple[int, ...]]:
 
 
 def identify(
-    limb: Limb, points: Points, classes: Sequence[JointClass], prior: Prior | None = None
+    limb: Limb,
+    points: Points,
+    classes: Sequence[JointClass],
+    prior: Prior | None = None,
+    sides: npt.NDArray[np.float64] | None = None,
 ) -> Identity | None:
     """Name detections.
 
@@ -194,6 +220,8 @@ def identify(
         What the detector says each one is.
     prior : Prior, optional
         Known turn and side.
+    sides : [n] float64, optional
+        Sides of the detections' boxes in pixels.
 
     Returns
     -------
@@ -205,12 +233,13 @@ def identify(
         return None
     n_joints = len(shape_template(limb).joints)
     mirrors = (False, True) if prior.mirrored is None else (prior.mirrored,)
+    seen = _Seen(points, classes, sides)
     found: dict[tuple[tuple[int, ...], bool], _Candidate] = {}
 
     def consider(rows: tuple[int, ...], mirrored: bool) -> _Candidate | None:
         key = (rows, mirrored)
         if key not in found:
-            candidate = _cost(limb, rows, points, classes, prior, mirrored=mirrored)
+            candidate = _cost(limb, rows, seen, prior, mirrored=mirrored)
             if candidate is None:
                 return None
             found[key] = candidate

@@ -6,6 +6,7 @@ canvas. Both return `Sighting`s in the pixels of the picture they were given.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,11 @@ def name_detections(
 ) -> Sighting | None:
     """Name the detections of one limb, or ``None`` when there are too few."""
     identity = identify(
-        limb, centres(detections), [d.joint_class for d in detections], prior or Prior()
+        limb,
+        centres(detections),
+        [d.joint_class for d in detections],
+        prior,
+        np.array([math.sqrt(d.box[2] * d.box[3]) for d in detections]),
     )
     return None if identity is None else Sighting(limb, tuple(detections), identity)
 

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import NullReason
 from edge.model import GreyImage, JointScore, Laterality, Limb, has_narrowing
 from edge.phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
 from edge.phantom.attenuation import Affine, render_affine
+from edge.phantom.hidden import add_dirt, draw_metal, metal_attenuation
 from edge.phantom.scene import (
     Layout,
     add_borders,
@@ -27,6 +29,8 @@ from edge.phantom.style import STYLES, StyleName
 from edge.shape import joint_box_side_px, unit_joints
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge.phantom.geometry import Float, LimbModel
 
 _TISSUE_SEEN_MM = 1.5
@@ -73,14 +77,20 @@ def render_film(
     layout = draw_layout(rng, limb, family, long_side_px=long_side_px, mirrored=mirrored)
     size = (layout.width_px, layout.height_px)
     attenuation = render_affine(limb, layout.affine, size)
-    rings = ring_attenuation(draw_rings(rng, limb), layout)
+    # Rarities have a generator of their own: they change nothing else of a film.
+    aside = rng.spawn(1)[0]
+    metal = draw_metal(aside, limb)
     total = attenuation.bone + attenuation.soft
-    if rings is not None:
-        total += rings
+    for extra in (
+        ring_attenuation(draw_rings(rng, limb), layout),
+        metal_attenuation(metal, layout),
+    ):
+        if extra is not None:
+            total += extra
     exposure = draw_exposure(rng, family)
     signal = expose(total, layout.mm_per_px, exposure, rng)
 
-    joints, unit_px = _truth(limb, layout)
+    joints, unit_px = _truth(limb, layout, {bar.joint: bar.why for bar in metal})
     near_joints = np.zeros(total.shape, dtype=bool)
     for joint in joints:
         if joint.box is not None:
@@ -94,7 +104,7 @@ def render_film(
     )
     grey = display(signal, exposure, anchors)
     mask = attenuation.tissue_mm > _TISSUE_SEEN_MM
-    grey = add_borders(rng, grey, near_joints)
+    grey = add_dirt(aside, add_borders(rng, grey, near_joints))
     reach = max(3, round(0.01 * max(size)))
     free = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) == 0
     letter = limb.laterality.value
@@ -114,7 +124,9 @@ def render_film(
     )
 
 
-def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], float]:
+def _truth(
+    limb: LimbModel, layout: Layout, hidden: Mapping[str, NullReason]
+) -> tuple[tuple[JointScore, ...], float]:
     centres = {joint.name: layout.to_film(*joint.centre) for joint in limb.joints}
     first, second = unit_joints(limb.limb)
     unit_px = float(np.hypot(*np.subtract(centres[first], centres[second])))
@@ -123,7 +135,8 @@ def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], flo
     for joint in limb.joints:
         x, y = centres[joint.name]
         side = joint_box_side_px(limb.limb, joint.name, unit_px)
-        scored = has_narrowing(limb.limb, joint.name)
+        narrows = has_narrowing(limb.limb, joint.name)
+        why = hidden.get(joint.name)
         scores.append(
             JointScore(
                 name=joint.name,
@@ -135,9 +148,10 @@ def _truth(limb: LimbModel, layout: Layout) -> tuple[tuple[JointScore, ...], flo
                     round(side, 2),
                 ),
                 centre=(round(x, 2), round(y, 2)),
-                erosion=joint.grade.erosion,
-                narrowing=joint.grade.narrowing if scored else None,
-                narrowing_reason=None if scored else "not_in_svh",
+                erosion=joint.grade.erosion if why is None else None,
+                erosion_reason=why,
+                narrowing=joint.grade.narrowing if narrows and why is None else None,
+                narrowing_reason=why if narrows else NullReason.NOT_IN_SVH,
                 flags=flags + (("borderline",) if joint.borderline else ()),
             )
         )

@@ -40,7 +40,7 @@ def film_truth(film: PhantomFilm, file: str, source: LateralitySource) -> LimbRe
             joint.model_copy(
                 update={
                     "erosion": None,
-                    "erosion_reason": "held",
+                    "erosion_reason": joint.erosion_reason or "held",
                     "narrowing": None,
                     "narrowing_reason": joint.narrowing_reason or "held",
                 }

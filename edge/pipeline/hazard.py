@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from edge.model import GreyImage
 
 BONE_PERCENTILE = 97.0
-METAL_ABOVE_BONE = 0.88
+METAL_ABOVE_BONE = 0.62
 """Metal is brighter than the limb's brightest bone by this share of what is left up to white
-(2,946 labelled real joints without metal: at most .6; a great toe's sesamoids on its head: .8)."""
+(343 labelled real films without metal: at most .59, where fingers overlap, else .38)."""
+ON_SESAMOIDS = {"MTP1": 0.88, "MCP1": 0.88}
+"""The same where sesamoids lie on a head (simulated great toes: up to .8)."""
 LEAST_ROOM = 24
 """Grey levels above bone without which metal and bone cannot be told apart: nothing is said."""
 LEAST_AREA = 0.02
@@ -29,7 +31,10 @@ LEAST_AREA = 0.02
 
 
 def find_hazards(
-    film: GreyImage, centres: Sequence[tuple[float, float]], sides_px: Sequence[float]
+    film: GreyImage,
+    names: Sequence[str],
+    centres: Sequence[tuple[float, float]],
+    sides_px: Sequence[float],
 ) -> list[NullReason | None]:
     """For each joint what forbids its grade, or ``None``.
 
@@ -37,18 +42,24 @@ def find_hazards(
     ----------
     film : [h, w] uint8
         The framed film before its contrast is equalised: metal must still be brighter than bone.
-    centres, sides_px : of the joints' square boxes, in its pixels
+    names, centres, sides_px : of the joints and their square boxes, in its pixels
     """
     boxes = [_box(film, centre, side) for centre, side in zip(centres, sides_px, strict=True)]
-    bones = sorted(float(np.percentile(box, BONE_PERCENTILE)) for box in boxes if box.size)
+    bones = sorted(
+        float(np.percentile(box, BONE_PERCENTILE))
+        for name, box in zip(names, boxes, strict=True)
+        if box.size and name not in ON_SESAMOIDS
+    )
     if len(bones) < 2:
         return [None] * len(boxes)
     # The second brightest joint's: metal in one of them must not raise the bar for itself.
     bone = bones[-2]
     if 255 - bone < LEAST_ROOM:
         return [None] * len(boxes)
-    metal = bone + METAL_ABOVE_BONE * (255 - bone)
-    return [_hazard(box > metal) for box in boxes]
+    return [
+        _hazard(box > bone + ON_SESAMOIDS.get(name, METAL_ABOVE_BONE) * (255 - bone))
+        for name, box in zip(names, boxes, strict=True)
+    ]
 
 
 def _box(film: GreyImage, centre: tuple[float, float], side: float) -> GreyImage:

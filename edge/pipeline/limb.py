@@ -316,7 +316,7 @@ def _hazards(
 ) -> dict[str, NullReason]:
     centres = [detection.centre for detection in detections.values()]
     sides = [joint_box_side_px(limb, name, unit) for name in detections]
-    found = find_hazards(plain, centres, sides)
+    found = find_hazards(plain, list(detections), centres, sides)
     return {name: why for name, why in zip(detections, found, strict=True) if why is not None}
 
 

@@ -32,7 +32,7 @@ class DemoRecipe:
     crop_px: int = 96
     seed: int = 1
     hand_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=38_000))
-    foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=48_000))
+    foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=40_000))
     mask: MaskRecipe = field(default_factory=MaskRecipe)
     trunk: TrunkRecipe = field(default_factory=TrunkRecipe)
     head: HeadRecipe = field(default_factory=HeadRecipe)

@@ -16,7 +16,6 @@ from edge import __version__
 from edge.engine.passport import Role
 from edge.errors import FilmError, Reason, rejected
 from edge.imaging.decode import decode_film
-from edge.imaging.overlay import draw_overlay
 from edge.model import (
     LateralitySource,
     Limb,
@@ -29,6 +28,7 @@ from edge.model import (
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse
 from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped
+from edge.pipeline.overlay import draw_overlay
 from edge.pipeline.shape import inverse
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Stage 13: the labelled picture, legible at a glance.
 
-Room: imaging; arrays only. It shows the framed canvas inside the dilated mask, so that names burned
+Room: pipeline; arrays only. It shows the framed canvas inside the dilated mask, so that names burned
 into the film's edge stay off it, with a strip of totals below.
 """
 

@@ -1,1 +1,1 @@
-"""Files to pictures and pictures to files: decoding, and the labelled image."""
+"""Files to pictures: sniffing, decoding, identity."""

@@ -1,7 +1,7 @@
 """Stage 13: the labelled picture, legible at a glance.
 
-Room: pipeline; arrays only. It shows the framed canvas inside the dilated mask, so that names burned
-into the film's edge stay off it, with a strip of totals below.
+Room: pipeline; arrays only. It shows the framed canvas inside the dilated mask, so that names
+burned into the film's edge stay off it, with a strip of totals below.
 """
 
 from __future__ import annotations

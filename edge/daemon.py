@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import wall_clock_is_set
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.delivery.journal import Order
     from edge.delivery.outbox import Outbox
+    from edge.intake.settle import Signature
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +183,8 @@ class Appliance:
         self._signals = 0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
+        self._parting: set[int] = set()
+        self._parted: SimpleQueue[tuple[int, str | None]] = SimpleQueue()
         self._disk = DiskGuard(root, config.retention)
         self._tidy_at_s = self._started_s + _TIDY_S / 10
         if rebuilt:
@@ -497,11 +501,29 @@ class Appliance:
         elif self._alerts.pop("folder", None) is not None:
             self._announce()
         if self._config.folders.after is not After.LEAVE:
-            for job, path, signature in self._journal.ended_originals():
-                became = part_with(
-                    path, signature, self._config.folders.after, self._places.archive, job
-                )
+            self._part_with_originals()
+
+    def _part_with_originals(self) -> None:
+        """Have the scanner's files moved or deleted on the thread that may hang on a share."""
+        while not self._parted.empty():
+            job, became = self._parted.get()
+            self._parting.discard(job)
+            if became is not None:
                 self._journal.note_original(job, became)
+        for job, path, signature in self._journal.ended_originals():
+            if job not in self._parting:
+                self._parting.add(job)
+                self._intake.do(partial(self._part, job, path, signature))
+
+    def _part(self, job: int, path: bytes, signature: Signature) -> None:
+        """Run on the intake's thread."""
+        after, archive = self._config.folders.after, self._places.archive
+        try:
+            became = part_with(path, signature, after, archive, job)
+        except OSError as error:
+            log.warning("job %d: its file cannot be parted with (%s)", job, error.strerror)
+            became = None
+        self._parted.put((job, became))
 
     def _look_at_disk(self) -> None:
         if self._disk.look():
@@ -573,6 +595,7 @@ class Appliance:
             temperature_c=temperature_c(),
             worker_restarts=self._restarts,
             broker_reconnects=standing.reconnects,
+            messages_dropped=standing.dropped,
             latency=standing.latency,
             journal_row=head.row,
             journal_head=head.mac,

@@ -252,6 +252,8 @@ def _score(scorer: Scorer, data: bytes, task: Task, pipe: Connection) -> None:
     _say(pipe, Kind.OUTCOME, outcome)
     for limb in film.limbs:
         pipe.send_bytes(limb.overlay_jpeg or b"")
+    # What a large film took goes back to the machine.
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _internal(versions: Versions, name: str, error: Exception) -> Outcome:

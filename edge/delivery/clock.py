@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.model import Record
 
 _TIME_ERROR = 5
+_STEP_S = 2.0
 
 
 @cache
@@ -21,18 +22,46 @@ def boot_id() -> str:
         return ""
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 def wall_clock_is_set() -> bool:
     """Whether the wall clock is known to be synchronised.
 
     The kernel knows; where a hardened service may not ask it, systemd's time service tells.
     """
     try:
-        state = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)))
+        state = int(_libc().adjtimex(ctypes.create_string_buffer(512)))
     except (OSError, AttributeError):
         state = -1
     if state < 0:
         return Path("/run/systemd/timesync/synchronized").exists()
     return state < _TIME_ERROR
+
+
+class SteadyClock:
+    """Wall seconds that do not step: read once, then carried on by the monotonic clock.
+
+    A wall clock that was wrong is followed once the kernel says that it is set.
+    """
+
+    def __init__(self) -> None:
+        self._anchor = (time.monotonic(), time.time())
+
+    def __call__(self) -> float:
+        """Seconds since 1970."""
+        monotonic_s, wall_s = self._anchor
+        now_s = wall_s + time.monotonic() - monotonic_s
+        if abs(time.time() - now_s) > _STEP_S and wall_clock_is_set():
+            self._anchor = (time.monotonic(), time.time())
+            return self._anchor[1]
+        return now_s
+
+
+steady_unix_s = SteadyClock()
+"""The one of this process: ages in the journal are measured by it."""
 
 
 class Anchor(Record):

@@ -160,6 +160,9 @@ class HealthMessage(Record):
     temperature_c: float | None = None
     worker_restarts: int
     broker_reconnects: int
+    messages_dropped: int = Field(
+        default=0, description="receipts and commands that were malformed, retained or not ours"
+    )
     latency: Latency
     journal_row: int
     journal_head: str

@@ -7,10 +7,10 @@ quarantined, set_aside, dismissed.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import DeliveryMode, StudyStatus
 from edge.intake.settle import Signature
 from edge.model import Laterality, Limb, OperatorWord, StrEnum
@@ -231,8 +231,8 @@ class Journal:
             "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, first_job,"
             " previous_job, deaths) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
             "COALESCE((SELECT deaths FROM job WHERE sha256 = ? ORDER BY number DESC LIMIT 1), 0))",
-            (path, sha256, *signature, state, time.time(), first["number"] if duplicate else None,
-             previous, sha256),
+            (path, sha256, *signature, state, steady_unix_s(),
+             first["number"] if duplicate else None, previous, sha256),
         ).lastrowid  # fmt: skip
         assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
         self.store.log(state, number, sha256=sha256)
@@ -362,7 +362,7 @@ class Journal:
         Returns the state reached: ``duplicate`` where the very results are in the outbox already
         under another job (two copies of one film were claimed before either was scored).
         """
-        now = time.time()
+        now = steady_unix_s()
         with self.store.transaction():
             state = end.state
             owners = [self._deposit(job, parcel, now) for parcel in end.parcels]
@@ -451,7 +451,7 @@ def _name(path: bytes) -> bytes:
 def move(store: Store, job: int, state: State, **detail: object) -> None:
     """Bring a file into a state, in the table and in the chain; inside a transaction."""
     store.db.execute(
-        "UPDATE job SET state = ?, since = ? WHERE number = ?", (state, time.time(), job)
+        "UPDATE job SET state = ?, since = ? WHERE number = ?", (state, steady_unix_s(), job)
     )
     store.log(state, job, **{k: v for k, v in detail.items() if v is not None})
 

@@ -79,6 +79,8 @@ class Failure(StrEnum):
     PROTOCOL = "protocol"
     """The broker ended the connection before CONNACK, or said that it does not know MQTT 5."""
     REFUSED = "refused"
+    SECRETS = "secrets"
+    """Our own certificate, key or password file cannot be used; read anew at the next attempt."""
     SILENT = "silent"
 
 
@@ -145,6 +147,8 @@ class Link:
         Topics that are asked for at once.
     events
         Receives everything that happens, from paho's thread.
+
+    Raises `LinkError` where the files of `BrokerSettings` cannot be used.
     """
 
     def __init__(
@@ -176,7 +180,10 @@ class Link:
         self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
         self._client.on_socket_open = self._on_socket_open
-        self._secure()
+        try:
+            self._secure()
+        except (OSError, ValueError) as error:
+            raise LinkError(Failure.SECRETS, f"key, certificate or password: {error}") from error
         if will is not None:
             topic, payload = will
             self._client.will_set(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.delivery.clock import steady_unix_s
 from edge.delivery.journal import ORDERED, Kind, State, move
 from edge.delivery.store import JournalError
 from edge.model import OperatorWord
@@ -140,7 +140,7 @@ def replay(store: Store, result_id: str) -> Done:
             store.db.execute(
                 "UPDATE outbox SET state = 'queued', refusals = 0, why = NULL, created = ? "
                 "WHERE row = ?",
-                (time.time(), row["row"]),
+                (steady_unix_s(), row["row"]),
             )
         store.log("replay", rows[0]["job"], id=result_id.lower())
     return Done(int(rows[0]["job"]))
@@ -179,7 +179,7 @@ def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> in
         " original, operator_limb, operator_side, origin)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (row["path"], row["sha256"], row["device"], row["inode"], row["size"], row["mtime_ns"],
-         State.CLAIMED, time.time(), row["number"], row["original"], limb, side, ORDERED),
+         State.CLAIMED, steady_unix_s(), row["number"], row["original"], limb, side, ORDERED),
     ).lastrowid  # fmt: skip
     assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
     store.log(State.CLAIMED, number, sha256=row["sha256"], order=why, limb=limb, side=side)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import DeliveryMode, StudyStatus
 from edge.delivery.journal import Kind, State, end_of_delivery, move
 from edge.delivery.study import StudyBody, message_of
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 REFUSALS = 3
 """Sendings that a broker may refuse before a row is set aside."""
 RESENDS_A_PASS = 32
+_DOUBLINGS = 5
+_PROBE_S = 10.0
+"""The oldest row asks again at least so often whether a dashboard is back."""
+_REORDER_S = 1.0
+
+
+class _Sent(NamedTuple):
+    """Monotonic time of a sending, and how many there were."""
+
+    at_s: float
+    sendings: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,9 @@ class Outbox:
         Dashboards that must all answer; empty: any one.
     resend_s
         Seconds until the first repeat of what no dashboard answered; doubles up to 32 times it.
+
+    Times since a sending are kept in memory, on the monotonic clock: a wall clock that steps
+    neither delays nor hastens a repeat, and after a restart everything goes out again anyway.
     """
 
     def __init__(
@@ -96,9 +111,14 @@ class Outbox:
         self._mode = mode
         self._receivers = frozenset(receivers)
         self._resend_s = resend_s
+        self._unanswered: dict[int, _Sent] = {}
+        self._heard: dict[str, float] = {}
+        """By dashboard, when the latest sending went out that it has answered."""
 
     def reopen(self) -> None:
         """After a new connection: what nobody answered goes out again, before what is new."""
+        self._unanswered.clear()
+        self._heard.clear()
         with self.store.transaction():
             self._db.execute("UPDATE outbox SET state = 'queued' WHERE state = 'waiting'")
             self._db.execute("UPDATE study SET published = 0 WHERE cleared = 0 AND published > 0")
@@ -113,7 +133,7 @@ class Outbox:
 
     def note_sent(self, rows: Iterable[Row]) -> None:
         """Count sendings; a file whose result went out for the first time becomes ``sent``."""
-        now = time.time()
+        now = steady_unix_s()
         with self.store.transaction():
             for it in rows:
                 self._db.execute(
@@ -133,10 +153,13 @@ class Outbox:
                 if kind == Kind.IMAGE or self._mode is DeliveryMode.PUBACK:
                     self._close(number, "closed", None)
                 else:
-                    self._db.execute(
-                        "UPDATE outbox SET state = 'waiting' WHERE row = ? AND state = 'queued'",
+                    found = self._db.execute(
+                        "UPDATE outbox SET state = 'waiting' WHERE row = ? AND state = 'queued' "
+                        "RETURNING sendings",
                         (number,),
-                    )
+                    ).fetchone()
+                    if found is not None:
+                        self._unanswered[number] = _Sent(time.monotonic(), found["sendings"])
 
     def receipt(self, result_id: str, receiver: str) -> bool:
         """Note a dashboard's receipt; False when the id is not known here."""
@@ -149,10 +172,13 @@ class Outbox:
                 return False
             new = self._db.execute(
                 "INSERT OR IGNORE INTO receipt VALUES (?, ?, ?)",
-                (result_id, receiver, time.time()),
+                (result_id, receiver, steady_unix_s()),
             ).rowcount
             if new:
                 self.store.log("receipt", found["job"], id=result_id, receiver=receiver)
+            sent = self._unanswered.get(found["row"])
+            if sent is not None:
+                self._heard[receiver] = max(sent.at_s, self._heard.get(receiver, sent.at_s))
             if found["state"] in {"queued", "waiting"} and self._answered(result_id):
                 self._close(found["row"], "closed", None)
         return True
@@ -178,14 +204,46 @@ class Outbox:
             self._close(number, "set_aside", why)
 
     def resend_overdue(self) -> int:
-        """Queue again what no dashboard answered in time, oldest first; returns how many."""
+        """Queue again what no dashboard answered in time, oldest first; returns how many.
+
+        What a dashboard passed over goes at once: brokers keep the order, so that an answer to a
+        later sending tells that the earlier ones were lost on the way.
+        """
+        now_s = time.monotonic()
+        rows = sorted(self._unanswered)
+        due = [row for row in rows if self._is_due(row, now_s)]
+        probe_s = min(self._resend_s, _PROBE_S)
+        if rows and not due and now_s - self._unanswered[rows[0]].at_s > probe_s:
+            due = rows[:1]
+        chosen = due[:RESENDS_A_PASS]
+        if not chosen:
+            return 0
+        marks = ",".join("?" * len(chosen))
         with self.store.transaction():
-            return self._db.execute(
-                "UPDATE outbox SET state = 'queued' WHERE row IN (SELECT row FROM outbox WHERE "
-                "state = 'waiting' AND last_sent + ? * (1 << MIN(5, sendings - 1)) < ? "
-                "ORDER BY row LIMIT ?)",
-                (self._resend_s, time.time(), RESENDS_A_PASS),
-            ).rowcount
+            self._db.execute(
+                f"UPDATE outbox SET state = 'queued' WHERE state = 'waiting' AND row IN ({marks})",  # noqa: S608 - marks only
+                chosen,
+            )
+        for row in chosen:
+            del self._unanswered[row]
+        return len(chosen)
+
+    def _is_due(self, row: int, now_s: float) -> bool:
+        sent = self._unanswered[row]
+        doublings = min(_DOUBLINGS, sent.sendings - 1)
+        if now_s - sent.at_s > self._resend_s * (1 << doublings):
+            return True
+        # A dashboard that passes over one and the same message is not asked for ever.
+        heard = [name for name, at_s in self._heard.items() if at_s > sent.at_s + _REORDER_S]
+        if not heard or sent.sendings > REFUSALS:
+            return False
+        return not self._receivers or bool(self._receivers & set(heard) - self._receivers_of(row))
+
+    def _receivers_of(self, row: int) -> set[str]:
+        found = self._db.execute(
+            "SELECT receiver FROM receipt WHERE id = (SELECT id FROM outbox WHERE row = ?)", (row,)
+        )
+        return {r["receiver"] for r in found}
 
     def depth(self) -> Depth:
         """How much waits, and for how long the oldest has."""
@@ -194,7 +252,7 @@ class Outbox:
             "WHERE state IN ('queued', 'waiting')"
         ).fetchone()
         aside = self._db.execute("SELECT COUNT(*) AS n FROM outbox WHERE state = 'set_aside'")
-        oldest_s = 0.0 if found["oldest"] is None else max(0.0, time.time() - found["oldest"])
+        oldest_s = 0.0 if found["oldest"] is None else max(0.0, steady_unix_s() - found["oldest"])
         return Depth(found["n"], oldest_s, aside.fetchone()["n"])
 
     def expire_studies(self, wait_s: float) -> None:
@@ -203,12 +261,12 @@ class Outbox:
             self._db.execute(
                 "UPDATE study SET status = ?, version = version + 1 WHERE status = ? "
                 "AND opened < ?",
-                (StudyStatus.INCOMPLETE, StudyStatus.FILLING, time.time() - wait_s),
+                (StudyStatus.INCOMPLETE, StudyStatus.FILLING, steady_unix_s() - wait_s),
             )
 
     def next_study(self, ttl_s: float) -> StudyRow | None:
         """Choose a study to publish: changed, or to be cleared after ``ttl_s``."""
-        now = time.time()
+        now = steady_unix_s()
         found = self._db.execute(
             "SELECT * FROM study WHERE (version > published AND cleared = 0) OR "
             "(cleared = 0 AND changed < ?) LIMIT 1",
@@ -245,6 +303,7 @@ class Outbox:
         ).fetchone()
         if found is None:
             return
+        self._unanswered.pop(number, None)
         if state == "set_aside" or found["kind"] != Kind.IMAGE:
             self.store.log(f"message_{state}", found["job"], id=found["id"], kind=found["kind"],
                            why=why)  # fmt: skip

@@ -46,7 +46,7 @@ from edge.delivery.link import (
     Wake,
     open_link,
 )
-from edge.delivery.outbox import Outbox, Row, StudyRow
+from edge.delivery.outbox import RESENDS_A_PASS, Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
 from edge.delivery.store import Store
 from edge.errors import place_of
@@ -64,6 +64,9 @@ IN_FLIGHT = 32
 _PACKET_OVERHEAD = 1024
 """Bytes kept free for topic and properties when a payload is held against the broker's limit."""
 _TAKEN_OVER_PAUSE_S = 30.0
+_TAKEN_OVER_MOST_S = 900.0
+_RECEIPT_BYTES = 4096
+"""No receipt is longer."""
 
 
 class StoredMessage(Record):
@@ -125,6 +128,7 @@ class Standing:
     latency: Latency
     alerts: tuple[Alert, ...]
     turned_s: float
+    dropped: int
 
 
 class Sender:
@@ -171,6 +175,8 @@ class Sender:
         self._alerts: dict[str, Alert] = {}
         self._latencies_ms: deque[float] = deque(maxlen=1000)
         self._reconnects = 0
+        self._take_overs = 0
+        self._dropped = 0
         self._since = time.time()
         self._turned_s = time.monotonic()
         self._stop_by_s: float | None = None
@@ -205,6 +211,7 @@ class Sender:
             latency=latency,
             alerts=tuple(self._alerts.values()),
             turned_s=self._turned_s,
+            dropped=self._dropped,
         )
 
     def is_alive(self) -> bool:
@@ -293,8 +300,7 @@ class Sender:
                 self._say_state()
                 self._send_rows()
                 if now_s >= due_at_s:
-                    due_at_s = now_s + 1.0
-                    self._chores()
+                    due_at_s = now_s + self._chores()
                 self._send_study()
                 if now_s >= health_at_s and self._health is not None:
                     health_at_s = now_s + self._delivery.health_s
@@ -349,7 +355,10 @@ class Sender:
             log.warning("broker: connection lost (%s)", ended.why)
             if ended.taken_over:
                 self._alert("client_id", "another client uses this appliance's client id")
-                self._rest(_TAKEN_OVER_PAUSE_S)
+                # Each connection of ours ends the other's: seldom, so that one can work.
+                pause_s = min(_TAKEN_OVER_MOST_S, _TAKEN_OVER_PAUSE_S * 2**self._take_overs)
+                self._take_overs += 1
+                self._rest(pause_s)
             raise LinkError(Failure.UNREACHABLE, ended.why)
 
     def _answered(self, event: Answered) -> list[int]:
@@ -367,13 +376,9 @@ class Sender:
 
     def _arrived(self, event: Arrived) -> None:
         if event.topic == self._device.topic("receipt"):
-            try:
-                receipt = ReceiptMessage.model_validate_json(event.payload)
-            except ValidationError:
-                log.warning("a receipt that does not satisfy the contract was dropped")
-                return
-            if not event.retained:
-                self._outbox.receipt(receipt.id, receipt.receiver)
+            if not self._receipt(event):
+                self._dropped += 1
+                log.warning("a receipt was dropped: retained, malformed or for no result of ours")
             return
         try:
             state = StateMessage.model_validate_json(event.payload)
@@ -384,6 +389,16 @@ class Sender:
             state.state is Presence.OFFLINE and not self._stopping()
         ):
             self._announced = None
+
+    def _receipt(self, event: Arrived) -> bool:
+        """Take in a receipt; False where it is none."""
+        if event.retained or len(event.payload) > _RECEIPT_BYTES:
+            return False
+        try:
+            receipt = ReceiptMessage.model_validate_json(event.payload)
+        except ValidationError:
+            return False
+        return self._outbox.receipt(receipt.id, receipt.receiver)
 
     def _say_state(self) -> None:
         alerts = (*self._announcement.alerts, *self._alerts.values())
@@ -484,14 +499,16 @@ class Sender:
         topic = self._device.topic("study", found.study)
         self._studies[self._link.publish(topic, payload, extras, qos=1, retain=True)] = found
 
-    def _chores(self) -> None:
-        self._outbox.resend_overdue()
+    def _chores(self) -> float:
+        """Do what time brings about; returns the seconds until the next turn."""
+        resent = self._outbox.resend_overdue()
         self._outbox.expire_studies(self._delivery.study_wait_s)
         depth = self._outbox.depth()
         if depth.rows and depth.oldest_s > self._delivery.alert_s:
             self._alert("undelivered", "results wait in the outbox longer than alert_s")
         else:
             self._alerts.pop("undelivered", None)
+        return 0.1 if resent == RESENDS_A_PASS else 1.0
 
     def _publish_plain(self, topic: str, message: Record, *, qos: int) -> None:
         assert self._link is not None  # noqa: S101 - called while serving

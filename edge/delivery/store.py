@@ -13,10 +13,10 @@ import hashlib
 import hmac
 import json
 import sqlite3
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edge.delivery.clock import steady_unix_s
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Store:
         """Append a row to the chain; only inside a transaction."""
         head = self.head()
         text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
-        event = _Event(head.row + 1, time.time(), job, kind, text)
+        event = _Event(head.row + 1, steady_unix_s(), job, kind, text)
         mac = self._mac(head, event)
         self.db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", (*event, mac))
         self._sign_head(Head(event.row, mac.hex()))
@@ -306,7 +306,7 @@ def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
         raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
     except sqlite3.DatabaseError:
         pass
-    stamp = int(time.time())
+    stamp = int(steady_unix_s())
     for ending in ("", "-wal", "-shm"):
         part = path.with_name(path.name + ending)
         if part.exists():

@@ -27,7 +27,7 @@ from edge.intake.take import (
     signature_of,
     take,
 )
-from edge.intake.watch import Folder, Inbox, Noticed, Watch, WatchMode
+from edge.intake.watch import Entry, Folder, Inbox, Noticed, Watch, WatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 _PASSING = {errno.EBUSY, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EIO, errno.ETIMEDOUT,
             errno.EAGAIN, errno.EHOSTDOWN, errno.ENOTCONN}  # fmt: skip
+
+
+_NOWHERE = Signature(0, 0, 0, 0)
+"""Of what has no path that could be looked at."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Intake:
         self._wake = wake
         self._films: queue.Queue[Film] = queue.Queue(maxsize=2)
         self._forgotten: deque[bytes] = deque()
+        self._errands: deque[Callable[[], None]] = deque()
         self._first: frozenset[bytes] | None = None
         self._latest: frozenset[bytes] | None = None
         self.following = False
@@ -138,6 +143,11 @@ class Intake:
         except queue.Empty:
             return None
 
+    def do(self, errand: Callable[[], None]) -> None:
+        """Have the thread do something that touches the folder's file system and never raises."""
+        self._errands.append(errand)
+        self._inbox.wake()
+
     def forget(self, paths: Collection[bytes]) -> None:
         """Take these files for new ones; returns at once."""
         self._forgotten.extend(paths)
@@ -161,6 +171,8 @@ class Intake:
         try:
             while not self._stopping.is_set():
                 self._turned_s = time.monotonic()
+                while self._errands and not self._stopping.is_set():
+                    self._errands.popleft()()
                 if self._turned_s >= rescan_at_s:
                     self._list()
                     if not self.following:
@@ -213,16 +225,10 @@ class Intake:
 
     def _list(self) -> None:
         before = self._watch.fault
-        there = self._watch.check()
+        entries = self._entries()
         if self._watch.fault != before:
             log.warning("folder: %s", self._watch.fault or "reached again")
-        if not there:
-            return
-        self._settling.watched = self._watch.native
-        try:
-            entries = list(self._folder.entries())
-        except OSError as error:
-            log.warning("folder cannot be listed (%s)", error.strerror)
+        if entries is None:
             return
         while self._forgotten:
             self._known.pop(self._forgotten.popleft(), None)
@@ -241,6 +247,19 @@ class Intake:
         self._latest = frozenset(met)
         if self._first is None:
             self._first = self._latest
+
+    def _entries(self) -> list[Entry] | None:
+        """Names in the folder; None where it cannot be listed."""
+        if not self._watch.check():
+            return None
+        self._settling.watched = self._watch.native
+        try:
+            entries = list(self._folder.entries())
+        except OSError as error:
+            self._watch.fault = f"the drop folder cannot be listed ({error.strerror})"
+            return None
+        self._watch.listed(len(entries))
+        return entries
 
     def _is_known(self, path: bytes) -> bool:
         known = self._known.get(path)
@@ -270,6 +289,10 @@ class Intake:
         except (FileNotFoundError, NotADirectoryError):
             self._settling.forget(path)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                self._settling.forget(path)
+                self._put(Ready(path, _NOWHERE, None), b"", Reason.NOT_A_REGULAR_FILE, now_s)
+                return
             if error.errno not in _PASSING:
                 log.warning("a file cannot be read (%s), will be tried again", error.strerror)
             self._settling.note(path, Change.SEEN, Closing(now_s, time.time()))

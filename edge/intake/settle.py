@@ -6,7 +6,7 @@ The rules (times in `Patience`):
 - closed, but its end cannot be told or its last block is all zeros: `closed_s` after its last
   change, when two looks agree;
 - never an event (start-up, a share, a folder made a moment ago), structure whole: two looks
-  `look_s` apart agree in size, times and tail;
+  `look_s` apart agree in size, times and tail, and the kernel knows of no writer;
 - a writer was seen and has not closed: not before it closes, or `abandoned_s` after its last
   change;
 - never an event and no end: `abandoned_s` after its last change, or `unwatched_s` where no
@@ -45,11 +45,15 @@ class Signature(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a file: its signature, structure and a digest of its tail."""
+    """One look at a file: its signature, structure, a digest of its tail.
+
+    ``writer`` tells that some process has it open for writing.
+    """
 
     signature: Signature
     structure: Structure
     tail: bytes
+    writer: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,9 @@ class Settling:
         elif it.last is Change.WRITTEN and self.watched:
             ready = steady and unchanged_s >= self._patience.abandoned_s
         elif whole:
-            ready = steady
+            # A share's answer about writers says nothing.
+            waits = look.writer and self.watched and unchanged_s < self._patience.abandoned_s
+            ready = steady and not waits
         else:
             ready = steady and unchanged_s >= self._limit_s
         if ready:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+import signal
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,6 +16,10 @@ from edge.intake.settle import Look, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_F_SETSIG = 10
+"""Linux; the module `fcntl` lacks it."""
 
 
 class NotRegularError(Exception):
@@ -45,15 +52,31 @@ def _opened(path: bytes) -> Iterator[tuple[BinaryIO, os.stat_result]]:
         yield file, found
 
 
+def _has_writer(file: BinaryIO) -> bool:
+    """Whether some process has the file open for writing, as far as the kernel will say.
+
+    A lease for reading is refused then. It is asked for and given back at once; where we may not
+    ask (another user's file, a share) the answer is no.
+    """
+    try:
+        # The signal that tells of an opener in between: one that is ignored by default.
+        fcntl.fcntl(file, _F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return False
+
+
 def look_at(path: bytes) -> Look:
-    """Signature, structure and tail digest of a file.
+    """Signature, structure, tail digest and writer of a file.
 
     Raises `NotRegularError`, or `OSError` (gone, denied, busy, stale).
     """
     with _opened(path) as (file, found):
         structure = structure_of(file, found.st_size) if found.st_size else Structure.INCOMPLETE
         tail = hashlib.blake2b(tail_of(file, found.st_size), digest_size=16).digest()
-        return Look(signature_of(found), structure, tail)
+        return Look(signature_of(found), structure, tail, _has_writer(file))
 
 
 def take(path: bytes, signature: Signature, limit_bytes: int) -> bytes:

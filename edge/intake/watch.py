@@ -7,6 +7,7 @@ came back as another one, or was never there, which watchdog does not tell.
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import logging
 import os
@@ -186,9 +187,12 @@ class Folder:
             try:
                 with os.scandir(where) as listing:
                     names = list(listing)
-            except OSError:
+            except OSError as error:
                 if first:
                     raise
+                if error.errno == errno.ENAMETOOLONG:
+                    # What lies deeper has no path that could be opened: told once, as refused.
+                    yield Entry(where, regular=False)
                 continue
             first = False
             for name in names:
@@ -234,7 +238,20 @@ class Watch:
         self._observer: BaseObserver | None = None
         self._identity: tuple[int, int] | None = None
         self._told = False
+        self._filled_device: int | None = None
         self.fault: str | None = None
+
+    def listed(self, entries: int) -> None:
+        """Take in how many names a listing met.
+
+        A share that is not mounted leaves an empty folder of another device: a fault, not news
+        that every film was removed.
+        """
+        device = None if self._identity is None else self._identity[0]
+        if entries:
+            self._filled_device = device
+        elif self._filled_device not in {None, device}:
+            self.fault = "the drop folder is empty and another one than before: mount the share"
 
     @property
     def native(self) -> bool:

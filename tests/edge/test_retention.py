@@ -25,7 +25,7 @@ DEVICE = DeviceName("clinic", "xr1", "box1")
 def box(tmp_path, monkeypatch):
     """A journal whose clock is ours."""
     clock = {"now": NOW - 400 * DAY}
-    monkeypatch.setattr("edge.delivery.store.time.time", lambda: clock["now"])
+    monkeypatch.setattr("edge.delivery.store.steady_unix_s", lambda: clock["now"])
 
     class Box:
         places = Places.below(tmp_path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -186,3 +187,65 @@ def test_a_film_that_is_copied_with_its_times_is_taken_soon(follow, tmp_path):
 def test_the_kind_of_a_mount_is_told():
     assert mount_type(Path("/proc/self")) == "proc"
     assert mount_type(Path("/proc/no/such/place")) == "proc"
+
+
+def test_a_film_whose_writer_paused_when_we_started_is_not_taken_before_it_closes(follow, tmp_path):
+    (tmp_path / "drop").mkdir()
+    # Whole by its looks: an old film that is overwritten in place.
+    with (tmp_path / "drop" / "a.jpg").open("wb") as file:
+        file.write(film_bytes("old"))
+        file.flush()
+        _, films, _ = follow()
+        time.sleep(1.0)
+        assert films == []
+        file.seek(0)
+        file.write(film_bytes("new"))
+    until(lambda: films, 5)
+    assert films[0].data == film_bytes("new")
+
+
+def test_what_lies_too_deep_to_have_a_path_is_refused_and_does_not_end_the_intake(follow, tmp_path):
+    (tmp_path / "drop").mkdir()
+    here = os.open(tmp_path / "drop", os.O_DIRECTORY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=here)
+        below = os.open("d" * 250, os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("film.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    drop, films, _ = follow(rescan_s=0.3)
+    until(lambda: films, 5)
+    (drop / "good.jpg").write_bytes(WHOLE)
+    until(lambda: len(films) == 2, 5)
+    time.sleep(1)
+    assert [film.refusal for film in films] == [Reason.NOT_A_REGULAR_FILE, None]
+
+
+def test_an_empty_mount_point_is_a_fault_and_the_share_coming_back_is_no_news(follow, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    server, share = tmp_path / "server", tmp_path / "drop"
+    for folder in (server, share):
+        folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "server", server], check=True)
+    try:
+        subprocess.run(["mount", "--bind", server, share], check=True)
+        _, films, it = follow(WatchMode.POLL, rescan_s=0.2)
+        for number in range(5):
+            (share / f"{number}.jpg").write_bytes(WHOLE)
+        until(lambda: len(films) == 5, 5)
+        subprocess.run(["umount", share], check=True)
+        until(lambda: "mount the share" in (it.condition().fault or ""), 5)
+        assert it.latest_listing() is None
+        (server / "new.jpg").write_bytes(WHOLE)
+        subprocess.run(["mount", "--bind", server, share], check=True)
+        until(lambda: it.condition().fault is None, 10)
+        until(lambda: len(films) == 6, 5)
+        time.sleep(1)
+        assert names(films)[-1] == "new.jpg"
+        assert len(films) == 6
+    finally:
+        it.stop()
+        for folder in (share, server):
+            subprocess.run(["umount", "-l", folder], check=False, capture_output=True)

@@ -66,6 +66,16 @@ def test_without_an_event_two_equal_looks_take_a_whole_film():
     assert settling.look(PATH, look(WHOLE, tail=b"2"), 0.4)
 
 
+def test_an_open_writer_holds_a_whole_film_back_but_not_for_ever():
+    open_still = Look(Signature(1, 2, 10, 3), WHOLE, b"t", writer=True)
+    settling = Settling(watched=True)
+    settling.note(PATH, Change.SEEN, at(0))
+    assert first_ready(settling, open_still) >= 600
+    share = Settling(watched=False)
+    share.note(PATH, Change.SEEN, at(0))
+    assert first_ready(share, open_still) <= 0.5
+
+
 def test_without_an_event_and_without_an_end_a_share_waits_less_than_a_disk():
     share, disk = Settling(watched=False), Settling(watched=True)
     for settling in (share, disk):

@@ -18,8 +18,9 @@ from edge.terminal import Progress, complain, say
 from export.agree import compare
 from export.build import installed_backends
 from export.errors import BuildError, ExportError
+from export.exporter import export_engine
 from export.golden import folder_set
-from export.install import build_and_install, default_gate, find_recipe
+from export.install import build_and_install, find_recipe, gate_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,27 +61,40 @@ def build(
         raise BuildError(
             "no back end beside ONNX Runtime is installed, and that takes exported graphs",
             where="build",
-            mend="pip install 'sharpedge[openvino]' or 'sharpedge[rtx]'; without one: sharpedge export",
+            mend="pip install 'sharpedge[openvino]'; without it: sharpedge export",
         )
-    gate = default_gate(films)
-    failed = 0
-    for recipe in recipes:
-        show = _Phases(recipe.stem)
-        try:
-            for one in build_and_install(recipe, out or built_engines(), wanted, gate, show):
-                show.clear()
-                if isinstance(one, ExportError):
-                    failed += 1
-                    complain(str(one))
-                else:
-                    say("\n".join([_head(one.stem, one.passport, active=one.active),
-                                   *_verdict(one.passport)]))  # fmt: skip
-        except ExportError as error:
-            failed += 1
+    folder = out or built_engines()
+    # All graphs first: the golden set's FP32 run is one run of them all.
+    names, failed = _export(recipes, folder)
+    gate = gate_of(folder, films) if names else None
+    for name in names:
+        assert gate is not None  # noqa: S101 - there are names
+        show = _Phases(name)
+        for one in build_and_install(name, folder, wanted, gate, show):
             show.clear()
-            complain(str(error))
+            if isinstance(one, ExportError):
+                failed += 1
+                complain(str(one))
+            else:
+                head = _head(one.stem, one.passport, active=one.active)
+                say("\n".join([head, *_verdict(one.passport)]))
     say(DISCLAIMER)
     return 1 if failed else 0
+
+
+def _export(recipes: Sequence[Path], folder: Path) -> tuple[list[str], int]:
+    """Names of the recipes that were exported, and how many were not."""
+    names: list[str] = []
+    show = Progress("exporting")
+    for number, recipe in enumerate(recipes):
+        show(number, len(recipes))
+        try:
+            names.append(export_engine(recipe, folder).name)
+        except ExportError as error:
+            show.clear()
+            complain(str(error))
+    show.clear()
+    return names, len(recipes) - len(names)
 
 
 def show_engines(folder: Path | None, name: str | None) -> int:

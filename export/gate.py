@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edge.engine.passport import Acceptance, Precision, Role
 from edge.model import Limb, has_narrowing
-from edge.pipeline.detect import to_detections
+from edge.pipeline.detect import CLASSES, to_detections
 from edge.pipeline.ordinal import decode_ordinal
 from export.golden import Call, facts_of, inputs_of
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge.engine.protocol import Engine
+    from edge.model import Detection
 
 NEAR = 0.02
 """A deciding FP32 value within this of .5 may fall either way: it is listed, not counted."""
@@ -200,52 +201,60 @@ def _mask(found: Tally, call: Call, given: npt.NDArray[np.bool_]) -> None:
 
 
 def _detect(found: Tally, limb: Limb, call: Call, given: npt.NDArray[np.float32]) -> None:
-    """Compare joint by joint: the same place, class and box, unless its confidence is borderline.
+    """Compare joint by joint: there in both, of one class, unless its confidence is borderline.
 
-    Boxes are compared row by row, before overlaps are suppressed: which of two boxes over one joint
-    is the better by a hair says nothing about the engine.
+    A joint of one side must be among the other's rows, before overlaps are suppressed, and boxes
+    are compared row by row: which of two boxes over one joint is the better by a hair says nothing
+    about the engine.
     """
     wanted, index = call.facts["rows"], call.facts["index"]
     if not np.isfinite(given).all():
         found.boxes += 1
         found.lost_boxes += 1
         return
-    sure, possible = _LIMIT + NEAR, _LIMIT - NEAR
-    before, maybe_before = (_joints(wanted, limb, at) for at in (sure, possible))
-    after, maybe_after = (_joints(given, limb, at) for at in (sure, possible))
+    before = _joints(wanted, limb)
     found.boxes += len(before)
-    found.lost_boxes += _unmatched(before, maybe_after) + _unmatched(after, maybe_before)
-    confidence = (wanted[:, 4:5] * wanted[:, 5:]).max(axis=1)
-    decisive = confidence >= _LIMIT
+    found.lost_boxes += _unmatched(before, given, limb) + _unmatched(
+        _joints(given, limb), wanted, limb
+    )
+    decisive = _confidence(wanted) >= _LIMIT
     if decisive.any():
-        overlap = _row_iou(wanted[decisive], given[index[decisive]])
+        overlap = _row_iou(_edges(wanted[decisive]), _edges(given[index[decisive]]))
         found.least_iou = min(found.least_iou, float(overlap.min()))
 
 
-def _joints(rows: npt.NDArray[np.float32], limb: Limb, at: float) -> list[tuple[str, Any]]:
-    joints = to_detections(rows, limb, np.eye(3), at, _OVERLAP_LIMIT)
-    return [(str(joint.joint_class), np.array(joint.box)) for joint in joints]
+def _joints(rows: npt.NDArray[np.float32], limb: Limb) -> tuple[Detection, ...]:
+    return to_detections(rows, limb, np.eye(3), _LIMIT + NEAR, _OVERLAP_LIMIT)
 
 
-def _unmatched(joints: list[tuple[str, Any]], among: list[tuple[str, Any]]) -> int:
-    """How many joints have none of their class over the same place."""
-    return sum(
-        not any(name == other and _iou(box, there) >= _OVERLAP_LIMIT for other, there in among)
-        for name, box in joints
-    )
+def _unmatched(joints: Iterable[Detection], rows: npt.NDArray[np.float32], limb: Limb) -> int:
+    """How many joints have no row of their class over the same place."""
+    rows = rows[_confidence(rows) >= _LIMIT - NEAR]
+    classes = np.array([str(name) for name in CLASSES[limb]])[rows[:, 5:].argmax(axis=1)]
+    places = _edges(rows)
+    missing = 0
+    for joint in joints:
+        x, y, w, h = joint.box
+        there = places[classes == str(joint.joint_class)]
+        overlap = _row_iou(np.array([[x, y, x + w, y + h]]), there)
+        missing += not bool((overlap >= _OVERLAP_LIMIT).any())
+    return missing
 
 
-def _iou(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
-    low = np.maximum(a[:2], b[:2])
-    high = np.minimum(a[:2] + a[2:4], b[:2] + b[2:4])
-    shared = float(np.prod(np.maximum(high - low, 0.0)))
-    return shared / max(float(np.prod(a[2:4])) + float(np.prod(b[2:4])) - shared, 1e-9)
+def _confidence(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray((rows[:, 4:5] * rows[:, 5:]).max(axis=1), np.float32)
+
+
+def _edges(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Left, top, right, bottom of rows (centre x, centre y, width, height, ...)."""
+    half = rows[:, 2:4].astype(np.float64) / 2
+    return np.hstack([rows[:, :2] - half, rows[:, :2] + half])
 
 
 def _row_iou(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """IoU of rows (centre x, centre y, width, height, ...), row by row."""
-    low = np.maximum(a[:, :2] - a[:, 2:4] / 2, b[:, :2] - b[:, 2:4] / 2)
-    high = np.minimum(a[:, :2] + a[:, 2:4] / 2, b[:, :2] + b[:, 2:4] / 2)
-    shared = np.prod(np.maximum(high - low, 0.0), axis=1, dtype=np.float64)
-    areas = np.prod(a[:, 2:4], axis=1) + np.prod(b[:, 2:4], axis=1)
+    """IoU of edges [n, 4], row by row; one row against many is allowed."""
+    shared = np.prod(
+        np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0.0), axis=1
+    )
+    areas = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
     return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float64)

@@ -27,16 +27,17 @@ from edge.engine.installed import replace_file
 from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, open_backend
 from edge.engine.passport import Role, open_engine
+from edge.model import Limb
 from edge.phantom.command import LIMBS, patient_film, patient_grades
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.score_files import films_in, read_film
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from edge.engine.protocol import Engine, Tensor, Timings
-    from edge.model import Limb, LimbResult
+    from edge.model import LimbResult
 
 Grey = npt.NDArray[np.uint8]
 
@@ -71,11 +72,15 @@ class GoldenSet:
     identity: str
 
 
-def phantom_set(cache: Path, patients: int = PATIENTS, seed: int = SEED) -> GoldenSet:
+def phantom_set(
+    cache: Path, limbs: Sequence[Limb] = tuple(Limb), patients: int = PATIENTS, seed: int = SEED
+) -> GoldenSet:
     """Return the films of simulated patients, drawn when they are first asked for.
 
-    Every film is drawn as it is, unmirrored; grades are flat, so that each is met as often.
+    Films are of ``limbs`` alone. Every film is drawn as it is, unmirrored; grades are flat, so that
+    each is met as often.
     """
+    wanted = [index for index, (limb, _) in enumerate(LIMBS) if limb in limbs]
     looks = _hash_of(Path(edge.__file__).parent / "phantom")
     folder = cache / f"films-{seed}-{looks[:12]}"
 
@@ -83,7 +88,7 @@ def phantom_set(cache: Path, patients: int = PATIENTS, seed: int = SEED) -> Gold
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, patients + 1):
             grades = None
-            for index in range(len(LIMBS)):
+            for index in wanted:
                 path = folder / f"{number:04d}-{index}.jpg"
                 if not path.exists():
                     grades = grades or patient_grades(seed, number, "flat")
@@ -93,7 +98,10 @@ def phantom_set(cache: Path, patients: int = PATIENTS, seed: int = SEED) -> Gold
                 yield f"P{number:04d}-{side}{limb[0].upper()}.jpg", path.read_bytes()
 
     return GoldenSet(
-        films, patients * len(LIMBS), simulated=True, identity=f"{seed}-{patients}-{looks}"
+        films,
+        patients * len(wanted),
+        simulated=True,
+        identity=f"{seed}-{patients}-{wanted}-{looks}",
     )
 
 

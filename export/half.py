@@ -58,6 +58,7 @@ _SAFE = (
         "Selu", "Sigmoid", "Softplus", "Sub", "Tanh",
     }
 )  # fmt: skip
+_SMALL = 64
 _DATA_INPUTS = {"Resize": 1, "Reshape": 1, "Slice": 1, "Expand": 1, "Squeeze": 1, "Unsqueeze": 1}
 """Operators of which only the first inputs are data; the others are scales, shapes and axes."""
 
@@ -177,7 +178,7 @@ def to_half(model: onnx.ModelProto, plan: HalfPlan) -> onnx.ModelProto:
     for node in model.graph.node:
         converter.add(node)
     half = converter.finish()
-    onnx.checker.check_model(half, full_check=True)
+    onnx.checker.check_model(_outline(half), full_check=True)
     return half
 
 
@@ -220,7 +221,7 @@ def to_rounded(model: onnx.ModelProto, plan: HalfPlan) -> onnx.ModelProto:
     graph.node.extend(nodes)
     del graph.value_info[:]
     drop_unused(graph)
-    onnx.checker.check_model(rounded, full_check=True)
+    onnx.checker.check_model(_outline(rounded), full_check=True)
     return rounded
 
 
@@ -381,8 +382,33 @@ def _constants(model: onnx.ModelProto) -> dict[str, npt.NDArray[Any]]:
     return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
 
 
+def _outline(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with its large weights as inputs: inference and checks need no values."""
+    graph = onnx.GraphProto(name=model.graph.name)
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    for item in model.graph.initializer:
+        if _is_weight(item):
+            graph.input.append(
+                helper.make_tensor_value_info(item.name, item.data_type, list(item.dims))
+            )
+        else:
+            graph.initializer.append(item)
+    return onnx.ModelProto(
+        ir_version=model.ir_version, opset_import=model.opset_import, graph=graph
+    )
+
+
+def _is_weight(item: onnx.TensorProto) -> bool:
+    return (
+        item.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+        and int(np.prod(item.dims)) > _SMALL
+    )
+
+
 def _inferred(model: onnx.ModelProto) -> onnx.GraphProto:
-    return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    return onnx.shape_inference.infer_shapes(_outline(model), data_prop=True).graph
 
 
 def _types(model: onnx.ModelProto) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What ``sharpedge build`` does: export, build, judge, measure, install, activate.
+"""What ``sharpedge build`` does to exported graphs: build, judge, measure, install, activate.
 
 Room: export. Writes into the folder of engines and the cache of golden films. Each step that was
 done before an interruption is found done.
@@ -31,7 +31,7 @@ from edge.errors import EngineError
 from edge.paths import data_root, engines_home
 from export.build import Candidate, build_candidate
 from export.errors import ExportError, RecipeError
-from export.exporter import export_engine, write_passport
+from export.exporter import write_passport
 from export.gate import judge, tally
 from export.golden import folder_set, phantom_set, recorded_calls, reference_engines
 from export.half import plan_of_kept, to_rounded
@@ -59,16 +59,22 @@ class Built:
 
 @dataclass(frozen=True)
 class Gate:
-    """The films an engine is judged over, and where their FP32 run is kept."""
+    """The films an engine is judged over, where their FP32 run is kept, and the FP32 engines."""
 
     golden: GoldenSet
     cache: Path
+    references: EngineSet
 
 
-def default_gate(films: Path | None = None) -> Gate:
-    """Return the simulated golden set, or a folder of own films."""
+def gate_of(folder: Path, films: Path | None = None) -> Gate:
+    """Return the gate of an engine folder: simulated films of its limbs, or a folder of own films.
+
+    Raises `EngineError` where an exported graph is refused.
+    """
+    references = reference_engines(folder)
     cache = data_root() / "golden"
-    return Gate(phantom_set(cache) if films is None else folder_set(films), cache)
+    golden = phantom_set(cache, references.limbs) if films is None else folder_set(films)
+    return Gate(golden, cache, references)
 
 
 def find_recipe(word: str) -> Path:
@@ -81,20 +87,17 @@ def find_recipe(word: str) -> Path:
 
 
 def build_and_install(
-    recipe: Path,
+    name: str,
     folder: Path,
     backends: Iterable[Backend],
     gate: Gate,
     progress: Callable[[str, int, int], None],
 ) -> Iterator[Built | ExportError]:
-    """Take a recipe to gated engines in ``folder``, one for each back end, the fastest active.
+    """Take an exported engine to gated ones, one for each back end, the fastest active.
 
     ``progress`` is given what is being done, steps done and steps. An error of one back end is
-    given in its place and does not stop the others; one of the export is raised.
+    given in its place and does not stop the others.
     """
-    progress("exporting", 0, 1)
-    name = export_engine(recipe, folder).name
-    progress("exporting", 1, 1)
     for backend in backends:
         try:
             built = build_candidate(name, folder, backend, progress)
@@ -117,12 +120,11 @@ def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], Non
     folder = built.path.parent
     verified = open_engine(built.path, key)
     passport = verified.passport
-    references = reference_engines(folder)
     on_gpu = passport.backend in (Backend.TENSORRT, Backend.TENSORRT_RTX)
     latency: dict[str, float] = {}
     if on_gpu and preflight().device is None:
         simulated = _simulated(folder, passport, key)
-        judged = _judged(simulated, passport.engine.precision, references, gate, progress)
+        judged = _judged(simulated, passport.engine.precision, gate, progress)
         acceptance = judged.model_copy(
             update={
                 "accepted": False,
@@ -133,7 +135,7 @@ def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], Non
     else:
         try:
             engine = open_backend(verified)
-            acceptance = _judged(engine, passport.engine.precision, references, gate, progress)
+            acceptance = _judged(engine, passport.engine.precision, gate, progress)
         except EngineError as error:
             acceptance = Acceptance(accepted=False, reason=str(error))
         else:
@@ -147,18 +149,19 @@ def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], Non
 def _judged(
     engine: Engine,
     precision: Precision,
-    references: EngineSet,
     gate: Gate,
     progress: Callable[[str, int, int], None],
 ) -> Acceptance:
     calls: Iterator[Call] = recorded_calls(
         gate.golden,
-        references,
+        gate.references,
         gate.cache,
         progress=lambda done, total: progress("judging", done, total),
     )
     found = tally(engine, calls)
-    role = next(role for (role, limb), one in references.engines.items() if one.name == engine.name)
+    role = next(
+        role for (role, _), one in gate.references.engines.items() if one.name == engine.name
+    )
     return judge(found, precision, role)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import export
 from export.darknet import parse_cfg
 from export.darknet.weights import array_shapes
+from export.exporter import export_engine
+from export.recipe import read_recipe
 
 REPOSITORY = Path(export.__file__).resolve().parents[1]
 SHARED_DARKNET = REPOSITORY.parent / "shared" / "data" / "darknet"
@@ -58,6 +61,36 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="session")
 def engines_dir():
     return REPOSITORY / "engines"
+
+
+@pytest.fixture(scope="session")
+def shipped(engines_dir, home, tmp_path_factory):  # noqa: ARG001 - the key must lie there
+    """Folder with every shipped engine exported; a test that wants to write takes a copy."""
+    folder = tmp_path_factory.mktemp("shipped")
+    for recipe in sorted(engines_dir.glob("*.toml")):
+        missing = [
+            file for file in read_recipe(recipe).source.files if not (engines_dir / file).is_file()
+        ]
+        if missing:
+            pytest.skip(f"not trained yet: {', '.join(missing)}")
+        export_engine(recipe, folder)
+    return folder
+
+
+@pytest.fixture
+def installed(shipped, tmp_path):
+    """A folder of its own with every shipped engine; the files are links."""
+    folder = tmp_path / "built"
+    folder.mkdir()
+    for path in shipped.iterdir():
+        if path.is_file():
+            os.link(path, folder / path.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("golden")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from edge.engine.inputs import input_size, to_inputs
+from edge.engine.installed import activate
+from edge.engine.key import device_key
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.model import Limb
@@ -228,10 +230,24 @@ def test_every_shipped_recipe_is_valid_and_named_like_its_file(engines_dir):
 
 
 @pytest.mark.parametrize("name", [f"{limb}-{role}" for limb in Limb for role in Role])
-def test_shipped_weights_export(engines_dir, tmp_path, name):
-    source = read_recipe(engines_dir / f"{name}.toml").source
-    missing = [file for file in source.files if not (engines_dir / file).is_file()]
-    if missing:
-        pytest.skip(f"not trained yet: {', '.join(missing)}")
-    exported = export_engine(engines_dir / f"{name}.toml", tmp_path)
-    assert json.loads(exported.passport.read_text())["training"]
+def test_shipped_weights_export_with_an_fp16_sibling(shipped, name):
+    passport = json.loads((shipped / f"{name}.json").read_text())
+    assert passport["training"]
+    assert (shipped / passport["half"]["file"]).stat().st_size == passport["half"]["bytes"]
+    assert passport["half"]["half_nodes"] > len(passport["half"]["kept_fp32"])
+    assert passport["half"]["agreement"]
+
+
+def test_an_engine_that_is_replaced_is_kept_and_can_be_brought_back(home, tmp_path):
+    built = tmp_path / "built"
+    first = export_engine(home / "hand-mask.toml", built)
+    arrays, meta = load_compact(home / "mask.npz")
+    save_compact(home / "mask.npz", {k: v * 2 for k, v in arrays.items()}, meta)
+    second = export_engine(home / "hand-mask.toml", built)
+    kept = f"hand-mask.onnxruntime-{first.sha256[:8]}"
+    assert load_engines(built).versions == {"hand-mask": second.sha256[:16]}
+    activate(built, kept, device_key())
+    assert load_engines(built).versions == {"hand-mask": first.sha256[:16]}
+    assert not load_engines(built).degraded
+    half = json.loads((built / f"{kept}.json").read_text())["half"]["file"]
+    assert (built / half).is_file()

@@ -19,14 +19,13 @@ never by version:
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
-from pathlib import Path  # noqa: TC003 - pydantic looks annotations up
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.engine.bindings import load_bindings, logger_of
-from edge.engine.passport import Backend  # noqa: TC001 - as above
+from edge.engine.passport import Backend  # noqa: TC001 - pydantic looks annotations up
 from edge.errors import EngineError
 from edge.model import Record
 
@@ -128,9 +127,16 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
         flags=tuple(flags),
         half_tensors=half,
         seconds=time.monotonic() - begun_s,
-        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_mib=_peak_mib(),
         messages=tuple(logger.messages),
     )
+
+
+def _peak_mib() -> float:
+    """Largest memory of this process; ``getrusage`` would count its parent's from before."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) / 1024
 
 
 def _ask_for_half(trt: Any, config: Any, network: Any, order: Order) -> list[str]:

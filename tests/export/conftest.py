@@ -50,7 +50,7 @@ def run_onnx(model, image):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def home(tmp_path_factory):
+def data_folder(tmp_path_factory):
     """A data folder of the tests' own: engines are signed under a key that lies there."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def engines_dir():
 
 
 @pytest.fixture(scope="session")
-def shipped(engines_dir, home, tmp_path_factory):  # noqa: ARG001 - the key must lie there
+def shipped(engines_dir, data_folder, tmp_path_factory):  # noqa: ARG001 - the key lies there
     """Folder with every shipped engine exported; a test that wants to write takes a copy."""
     folder = tmp_path_factory.mktemp("shipped")
     for recipe in sorted(engines_dir.glob("*.toml")):

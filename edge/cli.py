@@ -177,6 +177,7 @@ def export(
     from edge.terminal import Progress, complain, say
     from export.errors import ExportError
     from export.exporter import export_all, export_engine
+    from export.install import record_self_test
 
     target = out or built_engines()
     show = Progress("exporting")
@@ -205,6 +206,8 @@ def export(
             else:
                 done = outcome.exported
                 tell(done.engine, done.sha256, cached=done.cached)
+    if target.is_dir():
+        record_self_test(target)
     say(NOTICE)
     raise typer.Exit(1 if failed else 0)
 
@@ -419,6 +422,31 @@ def train_demo_command(
     figures = train_demo(films, labels or shipped, runs, target, RECIPES[recipe.value], say)
     say(json.dumps(figures, indent=1))
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
+
+
+data = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
+train.add_typer(data, name="data")
+
+
+@data.command(name="paint")
+def train_data_paint(
+    folder: Annotated[Path, typer.Argument(help="Folder of labelled films without arthritis.")],
+    out: Annotated[Path, typer.Option(help="Where painted films and truth.jsonl go.")],
+    labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same paintings.")] = 1,
+) -> None:
+    """Paint graded damage on the joints of sharp real films."""
+    import training
+    from edge.terminal import say
+    from training.errors import TrainingError
+    from training.paint_command import paint_folder
+
+    shipped = Path(training.__file__).parent / "labels" / "joints.csv"
+    try:
+        written = paint_folder(folder, labels or shipped, seed, out, say)
+    except TrainingError as error:
+        _fail(str(error), 2)
+    say(f"{written} painted films and truth.jsonl in {out}. {NOTICE}")
 
 
 evaluate = typer.Typer(help="Measure the installed engines on known truth.", no_args_is_help=True)

@@ -19,8 +19,9 @@ from training import detector, scorer, unet
 from training.darknet import read_cfg
 from training.errors import TrainingError
 from training.estimate import estimate_hours
-from training.films import read_labelled, split
-from training.painted import FULL_SIZE_PX, sharp_films, shelve_painted
+from training.films import FULL_SIZE_PX, read_labelled, split
+from training.paint import sharp_films
+from training.painted import shelve_painted
 from training.phantoms import PhantomShelf, fill_shelf
 from training.recipes import DemoRecipe
 from training.ship import (

@@ -20,7 +20,8 @@ from training import detector, loop, scorer, unet
 from training.augment import detector_sample
 from training.darknet import DarknetModule, decode, detection_loss, read_cfg
 from training.films import LabelledFilm
-from training.painted import painted_crops, sharp_films
+from training.paint import sharp_films
+from training.painted import painted_crops
 
 if TYPE_CHECKING:
     from collections.abc import Callable

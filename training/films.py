@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 VALIDATION_SHARE = 6
 """One film in this many, chosen by the hash of its name, is kept out of every training."""
+FULL_SIZE_PX = 100_000
+"""Longest side of a film that is read as it is stored."""
 WORKING_SIDE_PX = 1024
 """Longest side of the copy that the detector and the mask are trained from."""
 
@@ -132,6 +134,20 @@ def read_labelled(
             "on simulated films alone",
         )
     return films
+
+
+def labelled_limbs(labels_csv: Path, films_dir: Path) -> tuple[Limb, ...]:
+    """Limbs of which a labelled film is in a folder. Raises `TrainingError` for none."""
+    there = {path.name for path in films_dir.rglob("*.jpg")}
+    found = tuple(
+        limb for limb in Limb if any(film in there for film, _ in _read_rows(labels_csv, limb))
+    )
+    if not found:
+        raise TrainingError(
+            f"{films_dir}: none of the films labelled in {labels_csv} is there",
+            mend="name the folder that holds them, or the labels that belong to it (--labels)",
+        )
+    return found
 
 
 def _read_rows(labels_csv: Path, limb: Limb) -> dict[tuple[str, str], list[dict[str, str]]]:

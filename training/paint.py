@@ -9,25 +9,31 @@ every pixel that no damage touched keeps its own noise.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.model import Limb
+from edge.model import NARROWING_MAXIMUM, Limb, has_narrowing
 from edge.phantom import anatomy, damage
 from edge.phantom.geometry import TAUS, JointGrade
+from edge.phantom.statistics import split_erosion
 from edge.pipeline.identify import Prior, identify
+from edge.pipeline.settings import PipelineSettings
 from edge.shape import joint_box_side_px
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge.model import GreyImage
     from training.films import LabelledFilm
 
 Float = npt.NDArray[np.float32]
 
+HEALTHY_SHARE = 0.4
+"""Share of joints that stay as they are: real texture must mean every grade alike."""
 _PATCH_BOXES = 3.0
 """Side of the patch over the joint's box: a displaced bone is bent back to its place inside it."""
 _WIDEST_TURN_DEG = 22
@@ -400,3 +406,55 @@ def _grain(patch: Float, rng: np.random.Generator) -> Float:
     white = rng.standard_normal(patch.shape).astype(np.float32)
     noise = cv2.GaussianBlur(white, (0, 0), 0.7)
     return np.asarray(noise / noise.std() * spread, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class SharpFilm:
+    """A labelled film sharp enough to be scored, with its joints measured."""
+
+    film: LabelledFilm
+    joints: Mapping[str, RealJoint]
+
+
+def sharp_films(films: list[LabelledFilm]) -> list[SharpFilm]:
+    """Adults' films, read at full size, on which the pipeline would score, measured."""
+    found = []
+    for film in films:
+        least = PipelineSettings().limb(film.limb).unit_unscored_px
+        if film.immature or film.unit < least:
+            continue
+        measured = {name: measure_joint(film, name) for name in film.names}
+        joints = {name: joint for name, joint in measured.items() if joint is not None}
+        if joints:
+            found.append(SharpFilm(film, joints))
+    return found
+
+
+def draw_grades(
+    rng: np.random.Generator, limb: Limb, names: tuple[str, ...]
+) -> dict[str, JointGrade]:
+    """Grades to paint: `HEALTHY_SHARE` untouched, the rest with every grade equally often."""
+    grades = {}
+    for name in names:
+        narrows = has_narrowing(limb, name)
+        if rng.random() < HEALTHY_SHARE:
+            grades[name] = JointGrade((0, 0), 0 if narrows else None)
+            continue
+        erosion = int(rng.integers(limb.erosion_maximum + 1))
+        narrowing = int(rng.integers(NARROWING_MAXIMUM + 1)) if narrows else None
+        grades[name] = JointGrade(split_erosion(rng, limb, erosion), narrowing)
+    return grades
+
+
+def paint_film(
+    sharp: SharpFilm, grades: Mapping[str, JointGrade], rng: np.random.Generator
+) -> LabelledFilm:
+    """The film with its joints damaged; the points are those of the joints afterwards."""
+    film = sharp.film
+    pixels = film.pixels.astype(np.float32)
+    points = film.points.copy()
+    for name, joint in sharp.joints.items():
+        if grades[name].erosion or grades[name].narrowing:
+            points[film.names.index(name)] = paint_joint(pixels, joint, grades[name], rng)
+    painted = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return replace(film, pixels=painted, points=points)

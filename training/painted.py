@@ -1,19 +1,16 @@
-"""Whole real films with painted damage, and the crops that the scorers learn from.
+"""Crops of real films with painted damage, that the scorers learn from.
 
 Room: training. Reads labelled films; writes shards of crops beside the simulated ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from edge.model import NARROWING_MAXIMUM, Limb, has_narrowing
-from edge.phantom.geometry import JointGrade
-from edge.phantom.statistics import split_erosion
+from edge.model import Limb
 from edge.pipeline.contrast import equalise
 from edge.pipeline.crop import crop_joint
 from edge.pipeline.frame import frame, warp
@@ -21,7 +18,7 @@ from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
 from edge.shape import joint_box_side_px
-from training.paint import measure_joint, paint_joint
+from training.paint import draw_grades, paint_film
 from training.scorer import UNKNOWN, Crops, join_crops, write_crops
 from training.unet import refined_outline
 
@@ -31,65 +28,9 @@ if TYPE_CHECKING:
 
     from edge.model import GreyImage
     from training.films import LabelledFilm
-    from training.paint import RealJoint
+    from training.paint import SharpFilm
 
-HEALTHY_SHARE = 0.4
-"""Share of joints that stay as they are: real texture must mean every grade alike."""
-FULL_SIZE_PX = 100_000
-"""Longest side at which films are read here: as they are stored."""
 _OUTLINE_ZOOM = 0.4
-
-
-@dataclass(frozen=True, eq=False)
-class SharpFilm:
-    """A labelled film sharp enough to be scored, with its joints measured."""
-
-    film: LabelledFilm
-    joints: Mapping[str, RealJoint]
-
-
-def sharp_films(films: list[LabelledFilm]) -> list[SharpFilm]:
-    """Adults' films, read at full size, on which the pipeline would score, measured."""
-    found = []
-    for film in films:
-        least = PipelineSettings().limb(film.limb).unit_unscored_px
-        if film.immature or film.unit < least:
-            continue
-        measured = {name: measure_joint(film, name) for name in film.names}
-        joints = {name: joint for name, joint in measured.items() if joint is not None}
-        if joints:
-            found.append(SharpFilm(film, joints))
-    return found
-
-
-def draw_grades(
-    rng: np.random.Generator, limb: Limb, names: tuple[str, ...]
-) -> dict[str, JointGrade]:
-    """Grades to paint: `HEALTHY_SHARE` untouched, the rest with every grade equally often."""
-    grades = {}
-    for name in names:
-        narrows = has_narrowing(limb, name)
-        if rng.random() < HEALTHY_SHARE:
-            grades[name] = JointGrade((0, 0), 0 if narrows else None)
-            continue
-        erosion = int(rng.integers(limb.erosion_maximum + 1))
-        narrowing = int(rng.integers(NARROWING_MAXIMUM + 1)) if narrows else None
-        grades[name] = JointGrade(split_erosion(rng, limb, erosion), narrowing)
-    return grades
-
-
-def paint_film(
-    sharp: SharpFilm, grades: Mapping[str, JointGrade], rng: np.random.Generator
-) -> LabelledFilm:
-    """The film with its joints damaged; the points are those of the joints afterwards."""
-    film = sharp.film
-    pixels = film.pixels.astype(np.float32)
-    points = film.points.copy()
-    for name, joint in sharp.joints.items():
-        if grades[name].erosion or grades[name].narrowing:
-            points[film.names.index(name)] = paint_joint(pixels, joint, grades[name], rng)
-    painted = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    return replace(film, pixels=painted, points=points)
 
 
 def film_crops(

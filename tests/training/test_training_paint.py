@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the training tests need torch: make test-train")
 
-from edge.model import Laterality, Limb
+from edge.model import Laterality, Limb, LimbResult
 from edge.phantom import JointGrade, render_film, sample_limb
 from edge.pipeline.settings import PipelineSettings
+from training.errors import TrainingError
 from training.films import LabelledFilm
-from training.paint import measure_joint, paint_joint
-from training.painted import (
+from training.paint import (
     draw_grades,
-    film_crops,
+    measure_joint,
     paint_film,
-    painted_crops,
+    paint_joint,
     sharp_films,
-    shelve_painted,
 )
+from training.paint_command import paint_folder
+from training.painted import film_crops, painted_crops, shelve_painted
 from training.scorer import UNKNOWN, read_crops
 
 pytestmark = pytest.mark.training
@@ -166,3 +168,43 @@ def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
     assert (tmp_path / "crops-painted-0000.npz").read_bytes() == before
     other = painted_crops(films, 2, 32, 9)
     assert not np.array_equal(other.pixels[:10], crops.pixels[:10])
+
+
+def test_a_folder_is_painted_with_its_truth_and_a_seed_repeats_it(tmp_path):
+    films = tmp_path / "films"
+    films.mkdir()
+    rows = ["film,limb,limb_no,view,thumb_or_hallux_side,immature,issues,joint,x_px,y_px"]
+    for limb in Limb:
+        labelled, _, _ = healthy(limb)
+        cv2.imwrite(str(films / f"IMG-{limb}.jpg"), labelled.pixels)
+        rows += [
+            f"IMG-{limb}.jpg,{limb},0,pa,right,0,,{name},{x},{y}"
+            for name, (x, y) in zip(labelled.names, labelled.points, strict=True)
+        ]
+    labels = tmp_path / "joints.csv"
+    labels.write_text("\n".join(rows) + "\n")
+    said = []
+    assert paint_folder(films, labels, 5, tmp_path / "a", said.append) == 2
+    assert paint_folder(films, labels, 5, tmp_path / "b", said.append) == 2
+    assert paint_folder(films, labels, 6, tmp_path / "c", said.append) == 2
+    truth = [
+        LimbResult.model_validate_json(line)
+        for line in (tmp_path / "a" / "truth.jsonl").read_text().splitlines()
+    ]
+    assert [one.limb for one in truth] == list(Limb)
+    assert all(joint.erosion is not None for one in truth for joint in one.joints)
+    for one in truth:
+        a, b, c = ((tmp_path / run / one.file).read_bytes() for run in "abc")
+        assert a == b
+        assert a != c
+    assert "1 of 1 labelled" in said[0]
+
+
+def test_a_folder_without_labelled_films_says_so(tmp_path):
+    labels = tmp_path / "joints.csv"
+    labels.write_text(
+        "film,limb,limb_no,view,thumb_or_hallux_side,immature,issues,joint,x_px,y_px\n"
+        "IMG1.jpg,hand,0,pa,left,0,,PIP2,1,1\n"
+    )
+    with pytest.raises(TrainingError, match="none of the films"):
+        paint_folder(tmp_path, labels, 1, tmp_path / "out", print)

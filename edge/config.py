@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edge.delivery.identity import DeviceName, is_topic_word
 from edge.delivery.settings import BrokerSettings, DeliverySettings
+from edge.engine.passport import Backend  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.paths import data_root
@@ -82,6 +83,14 @@ class WorkerSettings(BaseModel):
         default=None, description="folder of built engines; default: where `export` puts them"
     )
     threads: int = Field(default=0, ge=0, description="inside one inference; 0: all cores")
+    backend: Backend | None = Field(
+        default=None, description="comes first whatever was measured; default: the fastest accepted"
+    )
+    fallback: bool = Field(
+        default=True,
+        description="serve from the next back end, degraded, when an engine is refused; "
+        "false: do not start",
+    )
     memory_mib: int = Field(
         default=2048, ge=256, description="for one film, beyond what the engines take"
     )

@@ -96,13 +96,20 @@ def film_scorer(config: Config) -> Made:
     from edge.engine.loader import load_engines  # noqa: PLC0415
     from edge.paths import built_engines  # noqa: PLC0415
     from edge.pipeline.scorer import FilmScorer  # noqa: PLC0415
+    from edge.pipeline.settings import PipelineSettings  # noqa: PLC0415
+    from edge.selftest import self_test  # noqa: PLC0415
 
     folder = config.worker.engines or built_engines()
-    engines = load_engines(folder, threads=config.worker.threads)
+    chosen = config.worker
+    engines = load_engines(
+        folder, threads=chosen.threads, backend=chosen.backend, fallback=chosen.fallback
+    )
     return Made(
         FilmScorer(engines, config.pipeline),
         engines.engine_set_hash,
         degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
+        # With the settings that the record was made with, whatever this site's are.
+        unfit=self_test(folder, FilmScorer(engines, PipelineSettings()), engines),
     )
 
 

@@ -20,7 +20,7 @@ from export.build import installed_backends
 from export.errors import BuildError, ExportError
 from export.exporter import export_engine
 from export.golden import folder_set
-from export.install import build_and_install, find_recipe, gate_of
+from export.install import build_and_install, find_recipe, gate_of, record_self_test
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +94,8 @@ def _export(recipes: Sequence[Path], folder: Path) -> tuple[list[str], int]:
             show.clear()
             complain(str(error))
     show.clear()
+    if names:
+        record_self_test(folder)
     return names, len(recipes) - len(names)
 
 

@@ -29,6 +29,9 @@ from edge.engine.passport import (
 )
 from edge.errors import EngineError
 from edge.paths import data_root, engines_home
+from edge.pipeline.scorer import FilmScorer
+from edge.pipeline.settings import PipelineSettings
+from edge.selftest import write_record
 from export.build import Candidate, build_candidate
 from export.errors import ExportError, RecipeError
 from export.exporter import write_passport
@@ -75,6 +78,17 @@ def gate_of(folder: Path, films: Path | None = None) -> Gate:
     cache = data_root() / "golden"
     golden = phantom_set(cache, references.limbs) if films is None else folder_set(films)
     return Gate(golden, cache, references)
+
+
+def record_self_test(folder: Path) -> bool:
+    """Write what the shipped film gives with the exported FP32 graphs; False where none can score.
+
+    Raises `EngineError` where an exported graph is refused.
+    """
+    engines = reference_engines(folder)
+    if not engines.engines:
+        return False
+    return write_record(folder, FilmScorer(engines, PipelineSettings()), engines)
 
 
 def find_recipe(word: str) -> Path:

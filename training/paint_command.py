@@ -66,12 +66,7 @@ def painted_truth(film: LabelledFilm, grades: Mapping[str, JointGrade], file: st
         joints.append(
             JointScore(
                 name=name,
-                box=(
-                    round(x - side / 2, 1),
-                    round(y - side / 2, 1),
-                    round(side, 1),
-                    round(side, 1),
-                ),
+                box=(*corner, side, side),
                 centre=(round(x, 1), round(y, 1)),
                 erosion=grade.erosion if grade else None,
                 erosion_reason=unknown,

@@ -473,6 +473,35 @@ def evaluate_phantoms(
     say(NOTICE)
 
 
+@evaluate.command(name="identity")
+def evaluate_identity(
+    points: Annotated[
+        Path, typer.Argument(help="CSV with the columns image, limb, width, height, joint, x, y.")
+    ],
+    drop: Annotated[int, typer.Option(help="Joints taken away from each image.", min=0)] = 0,
+    noise: Annotated[
+        float, typer.Option(help="Noise (sd), a share of MCP3-PIP3 or MTP1-MTP5.", min=0)
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same disturbance.")] = 1,
+    turn: Annotated[
+        float, typer.Option(help="Largest turn to either side, degrees; 180: any.", min=0, max=180)
+    ] = 10.0,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Turn half of the images over.")] = False,
+) -> None:
+    """Name joints from their places alone, some of them missing."""
+    from edge.terminal import say
+    from training.errors import TrainingError
+    from training.measure_identity import Trial, measure_identity
+
+    try:
+        found = measure_identity(points, Trial(drop, noise, turn, mirror, seed))
+    except TrainingError as error:
+        _fail(str(error), 2)
+    for naming in found:
+        say(str(naming))
+    say(NOTICE)
+
+
 @evaluate.command(name="films")
 def evaluate_films(
     folder: Annotated[Path, typer.Argument(help="Folder of FracAtlas films.")],

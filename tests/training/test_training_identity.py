@@ -1,0 +1,74 @@
+"""Naming measured from a table of landmarks; needs no torch."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from edge.model import Limb
+from edge.shape import shape_template
+from training.errors import TrainingError
+from training.measure_identity import COLUMNS, Trial, measure_identity
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Thirty hands and thirty feet whose joints vary as the cohort's do."""
+    rng = np.random.default_rng(8)
+    path = tmp_path_factory.mktemp("points") / "points.csv"
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        out = csv.writer(handle)
+        out.writerow(COLUMNS)
+        for limb in Limb:
+            shape = shape_template(limb)
+            for i in range(30):
+                offset = rng.multivariate_normal(np.zeros(shape.mean.size), shape.covariance)
+                places = 200 * (shape.mean + offset.reshape(-1, 2)) + 600
+                for joint, (x, y) in zip(shape.joints, places, strict=True):
+                    out.writerow((f"{limb}{i}", limb, 1200, 1500, joint, round(x, 2), round(y, 2)))
+    return path
+
+
+def test_whole_limbs_are_named_in_any_turn_and_mirrored(table):
+    hand, foot = measure_identity(table, Trial(turn_deg=180, mirror=True))
+    assert (hand.limb, hand.images, hand.right) == (Limb.HAND, 30, 1.0)
+    assert (foot.limb, foot.images, foot.right) == (Limb.FOOT, 30, 1.0)
+    assert hand.wrong_certain == foot.wrong_certain == 0
+
+
+def test_a_missing_joint_is_mostly_borne_and_never_printed_wrong(table):
+    hand, foot = measure_identity(table, Trial(drop=1))
+    assert hand.right >= 0.96
+    assert foot.right >= 0.9
+    assert hand.wrong_certain == 0
+
+
+def test_noise_beyond_all_reason_is_not_certain(table):
+    hand, _ = measure_identity(table, Trial(noise=0.6))
+    assert hand.certain < 0.2
+
+
+def test_the_seed_repeats_a_measurement(table):
+    once, again = (measure_identity(table, Trial(drop=2, noise=0.1, seed=3)) for _ in range(2))
+    assert once == again
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("image,limb,joint,x,y\na,paw,MCP2,1,1\n", "line 2"),
+        ("image,limb,joint,x,y\na,hand,MCP2,one,1\n", "line 2"),
+        ("image,limb,x,y\na,hand,1,1\n", "line 2: 'joint'"),
+        ("image,limb,joint,x,y\na,hand,DIP2,1,1\n", "no joint that is scored"),
+    ],
+)
+def test_a_table_that_cannot_be_read_names_its_line(tmp_path, text, says):
+    path = tmp_path / "points.csv"
+    path.write_text(text)
+    with pytest.raises(TrainingError, match=says):
+        measure_identity(path, Trial())
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(TrainingError, match="cannot be read"):
+        measure_identity(tmp_path / "none.csv", Trial())

@@ -75,7 +75,7 @@ class Tally:
 
 def tally(engine: Engine, calls: Iterable[Call]) -> Tally:
     """Run an engine over the recorded calls of its recipe. Raises `EngineError` where it fails."""
-    role, limb = Role(str(engine.passport["role"])), Limb(str(engine.passport["limb"]))
+    role = Role(str(engine.passport["role"]))
     found = Tally()
     for call in calls:
         if call.engine != engine.name:
@@ -83,16 +83,22 @@ def tally(engine: Engine, calls: Iterable[Call]) -> Tally:
         outputs = engine.run(inputs_of(engine, call))
         found.films.add(call.film)
         if role is Role.SCORE:
-            _score(found, limb, call, outputs)
+            _score(found, call, outputs)
         elif role is Role.MASK:
             _mask(found, call, facts_of(engine, outputs)["mask"])
         else:
-            _detect(found, limb, call, outputs["boxes"][0])
+            _detect(found, call, outputs["boxes"][0])
     return found
 
 
-def judge(found: Tally, precision: Precision, role: Role) -> Acceptance:
-    """Hold a tally against the rules of a precision."""
+def judge(
+    found: Tally, precision: Precision, role: Role, *, all_scores: int | None = None
+) -> Acceptance:
+    """Hold a tally against the rules of a precision.
+
+    ``all_scores`` is how many scores the golden set gave to all its scorers together: a verdict on
+    any engine rests on as many. Unless stated, it is the tally's own.
+    """
     rules = ACCEPTANCE_RULES[precision]
     faults = []
     if role is Role.SCORE:
@@ -127,9 +133,10 @@ def judge(found: Tally, precision: Precision, role: Role) -> Acceptance:
         counted = found.boxes
     if not counted:
         faults.append("the golden set gave nothing to judge by")
+    total = found.scores + len(found.borderline) if all_scores is None else all_scores
     warning = None
-    if role is Role.SCORE and found.scores < LEAST_SCORES:
-        warning = f"{found.scores} scores support little; {LEAST_SCORES} are wanted"
+    if total < LEAST_SCORES:
+        warning = f"a golden set of {total} scores supports little; {LEAST_SCORES} are wanted"
     return Acceptance(
         accepted=not faults,
         reason="; ".join(faults) or "agrees",
@@ -139,6 +146,14 @@ def judge(found: Tally, precision: Precision, role: Role) -> Acceptance:
         figures=figures,
         warning=warning,
     )
+
+
+def scores_in(call: Call) -> int:
+    """How many scores a recorded call of a scorer gave; 0 for other engines."""
+    joints = call.facts.get("joints")
+    if joints is None:
+        return 0
+    return len(joints) + sum(has_narrowing(call.limb, str(joint)) for joint in joints)
 
 
 def weighted_kappa(pairs: Iterable[tuple[int, int]]) -> float:
@@ -155,10 +170,10 @@ def is_borderline(outputs: npt.NDArray[np.floating], grade: int) -> bool:
     return bool((np.abs(deciding - _LIMIT) < NEAR).any())
 
 
-def _score(found: Tally, limb: Limb, call: Call, outputs: dict[str, npt.NDArray[Any]]) -> None:
+def _score(found: Tally, call: Call, outputs: dict[str, npt.NDArray[Any]]) -> None:
     for row, joint in enumerate(call.facts["joints"]):
         for kind in ("erosion", "narrowing"):
-            if kind == "narrowing" and not has_narrowing(limb, str(joint)):
+            if kind == "narrowing" and not has_narrowing(call.limb, str(joint)):
                 continue
             wanted = decode_ordinal(call.facts[kind][row])
             given = decode_ordinal(outputs[kind][row])
@@ -200,7 +215,7 @@ def _mask(found: Tally, call: Call, given: npt.NDArray[np.bool_]) -> None:
     found.least_dice = min(found.least_dice, dice)
 
 
-def _detect(found: Tally, limb: Limb, call: Call, given: npt.NDArray[np.float32]) -> None:
+def _detect(found: Tally, call: Call, given: npt.NDArray[np.float32]) -> None:
     """Compare joint by joint: there in both, of one class, unless its confidence is borderline.
 
     A joint of one side must be among the other's rows, before overlaps are suppressed, and boxes
@@ -212,6 +227,7 @@ def _detect(found: Tally, limb: Limb, call: Call, given: npt.NDArray[np.float32]
         found.boxes += 1
         found.lost_boxes += 1
         return
+    limb = call.limb
     before = _joints(wanted, limb)
     found.boxes += len(before)
     found.lost_boxes += _unmatched(before, given, limb) + _unmatched(

@@ -58,6 +58,7 @@ class Call(NamedTuple):
 
     film: str
     engine: str
+    limb: Limb
     grey: Grey
     facts: Mapping[str, npt.NDArray[Any]]
 
@@ -247,7 +248,7 @@ def _calls_of(
         for number, (grey, facts) in enumerate(recorder.calls):
             if role == Role.SCORE:
                 facts = {**facts, "joints": np.array(joints[number])}  # noqa: PLW2901
-            yield Call(film, recorder.name, grey, facts)
+            yield Call(film, recorder.name, Limb(limb), grey, facts)
 
 
 def _save(path: Path, calls: list[Call]) -> None:
@@ -255,7 +256,7 @@ def _save(path: Path, calls: list[Call]) -> None:
     for i, call in enumerate(calls):
         arrays[f"{i}/grey"] = call.grey
         arrays |= {f"{i}/fact/{key}": value for key, value in call.facts.items()}
-    names = json.dumps([[call.film, call.engine] for call in calls])
+    names = json.dumps([[call.film, call.engine, call.limb] for call in calls])
     arrays["names"] = np.array(names)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     np.savez_compressed(temporary, **arrays)
@@ -265,10 +266,10 @@ def _save(path: Path, calls: list[Call]) -> None:
 def _load(path: Path) -> Iterator[Call]:
     with np.load(path, allow_pickle=False) as arrays:
         keys = list(arrays)
-        for i, (film, engine) in enumerate(json.loads(str(arrays["names"]))):
+        for i, (film, engine, limb) in enumerate(json.loads(str(arrays["names"]))):
             start = f"{i}/fact/"
             facts = {key[len(start) :]: arrays[key] for key in keys if key.startswith(start)}
-            yield Call(film, engine, arrays[f"{i}/grey"], facts)
+            yield Call(film, engine, Limb(limb), arrays[f"{i}/grey"], facts)
 
 
 def _run_key(golden: GoldenSet, engines: EngineSet, settings: PipelineSettings) -> str:

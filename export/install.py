@@ -24,6 +24,7 @@ from edge.engine.passport import (
     EngineFile,
     Passport,
     Precision,
+    Role,
     VerifiedEngine,
     open_engine,
 )
@@ -35,7 +36,7 @@ from edge.selftest import write_record
 from export.build import Candidate, build_candidate
 from export.errors import ExportError, RecipeError
 from export.exporter import write_passport
-from export.gate import judge, tally
+from export.gate import judge, scores_in, tally
 from export.golden import folder_set, phantom_set, recorded_calls, reference_engines
 from export.half import plan_of_kept, to_rounded
 from export.latency import measure, typical_inputs
@@ -166,17 +167,21 @@ def _judged(
     gate: Gate,
     progress: Callable[[str, int, int], None],
 ) -> Acceptance:
-    calls: Iterator[Call] = recorded_calls(
-        gate.golden,
-        gate.references,
-        gate.cache,
-        progress=lambda done, total: progress("judging", done, total),
-    )
-    found = tally(engine, calls)
-    role = next(
-        role for (role, _), one in gate.references.engines.items() if one.name == engine.name
-    )
-    return judge(found, precision, role)
+    scores = 0
+
+    def counted() -> Iterator[Call]:
+        nonlocal scores
+        for call in recorded_calls(
+            gate.golden,
+            gate.references,
+            gate.cache,
+            progress=lambda done, total: progress("judging", done, total),
+        ):
+            scores += scores_in(call)
+            yield call
+
+    found = tally(engine, counted())
+    return judge(found, precision, Role(str(engine.passport["role"])), all_scores=scores)
 
 
 def _simulated(folder: Path, passport: Passport, key: bytes) -> Engine:

@@ -12,8 +12,9 @@ from edge.engine.key import device_key
 from edge.engine.loader import open_backend
 from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Precision, Role, VerifiedEngine, open_engine
+from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
-from export.gate import NEAR, is_borderline, judge, tally, weighted_kappa
+from export.gate import NEAR, is_borderline, judge, scores_in, tally, weighted_kappa
 from export.golden import Call, phantom_set, recorded_calls, reference_engines
 
 HAND = ("IP1", "PIP2", "MCP2")
@@ -34,7 +35,7 @@ class Stand:
 
 
 def call(**facts):
-    return Call("P0001-LH", "hand-any", np.zeros((1, 2, 2), np.uint8), facts)
+    return Call("P0001-LH", "hand-any", Limb.HAND, np.zeros((1, 2, 2), np.uint8), facts)
 
 
 def grades(*rows):
@@ -62,7 +63,7 @@ def test_equal_grades_are_accepted_and_counted_as_the_method_counts():
     assert verdict.reason == "agrees"
     assert verdict.scores == 5
     assert verdict.figures["weighted_kappa"] == 1
-    assert "5 scores support little" in verdict.warning
+    assert "5 scores supports little" in verdict.warning
 
 
 def test_one_flip_is_refused_by_name():
@@ -263,3 +264,7 @@ def test_a_run_is_recorded_once_and_calls_give_back_what_they_were(
     engine = open_backend(open_engine(shipped / "hand-score.json", device_key()), threads=1)
     verdict = judge(tally(engine, small_run), Precision.FP16, Role.SCORE)
     assert verdict.figures["expected_max"] == 0
+    everything = sum(map(scores_in, small_run))
+    assert 50 <= everything <= 62
+    rich = judge(tally(engine, small_run), Precision.FP16, Role.SCORE, all_scores=2046)
+    assert rich.warning is None

@@ -1,0 +1,100 @@
+"""The commands about engines tell what is installed, and change it whole or not at all."""
+
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from edge.cli import app
+from edge.engine.installed import ACTIVE_NAME, read_active
+from edge.engine.key import device_key
+from edge.engine.loader import load_engines
+from edge.engine.passport import Acceptance, Precision, read_passport
+from edge.errors import EngineError
+from edge.paths import built_engines
+from export.exporter import write_passport
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The installed engines, linked into a folder of the test's own, and a rival of one."""
+    try:
+        load_engines(built_engines(), threads=1)
+    except EngineError as error:
+        pytest.skip(f"no engines: {error}")
+    place = tmp_path / "built"
+    place.mkdir()
+    for path in built_engines().iterdir():
+        if path.is_file() and path.name != ACTIVE_NAME:
+            os.link(path, place / path.name)
+    passport = read_passport(place / "hand-mask.json")
+    rival = passport.model_copy(
+        update={
+            "engine": passport.engine.model_copy(update={"precision": Precision.BF16}),
+            "graph_sha256": passport.engine.sha256,
+            "acceptance": Acceptance(accepted=True, reason="agrees", films=3, scores=9),
+            "latency_ms": {"total_p50": 1.0, "total_p99": 2.0},
+        }
+    )
+    write_passport(place / "hand-mask.rival.json", rival, device_key())
+    return place
+
+
+def test_the_list_shows_verdict_latency_and_what_is_not_tuned(folder):
+    shown = run("engines", "list", "--engines", folder)
+    assert shown.exit_code == 0, shown.output
+    assert "hand-mask.rival  onnxruntime bf16" in shown.output
+    assert "accepted; 3 films, 9 scores" in shown.output
+    assert "latency p50 1.0 ms" in shown.output
+    assert "the FP32 reference" in shown.output
+    assert "not tuned" in shown.output
+    assert "not a medical device" in shown.output
+
+
+def test_the_list_says_why_one_is_refused_and_what_mends_it(folder):
+    path = folder / "hand-mask.rival.json"
+    path.write_text(path.read_text().replace("agrees", "agreed"))
+    shown = run("engines", "list", "hand-mask", "--engines", folder)
+    assert shown.exit_code == 1
+    assert "refused: " in shown.output
+    assert "mend: sharpedge build hand-mask --backend onnxruntime" in shown.output
+    assert "foot-mask" not in shown.output
+
+
+def test_activate_and_rollback_change_what_serves(folder):
+    assert run("engines", "activate", "hand-mask.rival", "--engines", folder).exit_code == 0
+    assert read_active(folder).now.engines == {"hand-mask": "hand-mask.rival"}
+    assert "hand-mask.rival" in run("engines", "list", "--engines", folder).output
+    back = run("engines", "rollback", "--engines", folder)
+    assert back.exit_code == 0
+    assert "the order of choice" in back.output
+    assert read_active(folder).now.engines == {}
+
+
+def test_agree_compares_two_back_ends_over_a_folder(folder, tmp_path):
+    films = tmp_path / "films"
+    made = run("phantom", "--patients", 1, "--out", films)
+    assert made.exit_code == 0, made.output
+    for path in films.glob("*-RF.jpg"):
+        path.unlink()
+    shown = run("agree", "onnxruntime", "onnxruntime", films, "--engines", folder)
+    assert shown.exit_code == 0, shown.output
+    assert "films 3" in shown.output
+    assert "weighted kappa 1.0000" in shown.output
+    assert "hand-score on onnxruntime fp32" in shown.output
+
+
+def test_what_cannot_be_built_is_told_with_the_mend(tmp_path):
+    unknown = run("build", "left-ear", "--out", tmp_path)
+    assert unknown.exit_code == 1
+    assert "hand-mask" in str(unknown.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_example_of_a_passport_is_signed(folder):
+    assert json.loads((folder / "hand-mask.json").read_text())["hmac"]

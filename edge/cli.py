@@ -458,6 +458,18 @@ def evaluate_phantoms(
     folder: Annotated[Path, typer.Argument(help="What `sharpedge phantom` wrote.")],
 ) -> None:
     """Compare with the truth of simulated films: phantom figures, nothing about patients."""
+    _evaluate_truth(folder, "phantom figures (simulated films)", accept_side=False)
+
+
+@evaluate.command(name="painted")
+def evaluate_painted(
+    folder: Annotated[Path, typer.Argument(help="What `sharpedge train data paint` wrote.")],
+) -> None:
+    """Compare with damage painted on real films: real texture, but no patient's damage."""
+    _evaluate_truth(folder, "painted damage on real films", accept_side=True)
+
+
+def _evaluate_truth(folder: Path, what: str, *, accept_side: bool) -> None:
     from edge.engine.loader import load_engines
     from edge.paths import built_engines
     from edge.pipeline.scorer import FilmScorer
@@ -466,10 +478,11 @@ def evaluate_phantoms(
     from training.measure import as_table, measure_phantoms
 
     if not (folder / "truth.jsonl").is_file():
-        _fail(f"{folder}: no truth.jsonl; write films with: sharpedge phantom --out {folder}", 2)
-    scorer = FilmScorer(load_engines(built_engines()), PipelineSettings(), want_masks=True)
+        _fail(f"{folder}: no truth.jsonl; name a folder that sharpedge wrote with its truth", 2)
+    settings = PipelineSettings(accept_side_from_geometry=accept_side)
+    scorer = FilmScorer(load_engines(built_engines()), settings, want_masks=not accept_side)
     tally = measure_phantoms(scorer, folder, lambda _done: None)
-    say(as_table(tally, "phantom figures (simulated films)"))
+    say(as_table(tally, what))
     say(NOTICE)
 
 

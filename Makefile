@@ -7,7 +7,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-train lint docs clean
+.PHONY: demo test test-faults test-train lint docs clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
 	.ci/venv $(VENV) demo
@@ -25,7 +25,12 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training'
+	$(BIN)/python -m pytest -m 'not training and not faults'
+
+# The fault suite at its full size (about 25 minutes); keeps its table under benchmarks/results/.
+# A short form of it runs in `make test`. Needs Mosquitto; mounts small disks where it is root.
+test-faults: $(VENV)/.dev
+	SHARPEDGE_FAULTS=full $(BIN)/python -m pytest tests/faults --timeout 1800
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

@@ -27,8 +27,8 @@ REFUSALS = 3
 """Sendings that a broker may refuse before a row is set aside."""
 RESENDS_A_PASS = 32
 _DOUBLINGS = 5
-_PROBE_S = 10.0
-"""The oldest row asks again at least so often whether a dashboard is back."""
+_PROBE_S = 5.0
+"""Where no dashboard has answered for long, the oldest row asks so often whether one is back."""
 _REORDER_S = 1.0
 
 
@@ -112,6 +112,7 @@ class Outbox:
         self._receivers = frozenset(receivers)
         self._resend_s = resend_s
         self._unanswered: dict[int, _Sent] = {}
+        self._silent_since_s = time.monotonic()
         self._heard: dict[str, float] = {}
         """By dashboard, when the latest sending went out that it has answered."""
 
@@ -159,6 +160,8 @@ class Outbox:
                         (number,),
                     ).fetchone()
                     if found is not None:
+                        if not self._unanswered and found["sendings"] == 1:
+                            self._silent_since_s = time.monotonic()
                         self._unanswered[number] = _Sent(time.monotonic(), found["sendings"])
 
     def receipt(self, result_id: str, receiver: str) -> bool:
@@ -176,6 +179,7 @@ class Outbox:
             ).rowcount
             if new:
                 self.store.log("receipt", found["job"], id=result_id, receiver=receiver)
+            self._silent_since_s = time.monotonic()
             sent = self._unanswered.get(found["row"])
             if sent is not None:
                 self._heard[receiver] = max(sent.at_s, self._heard.get(receiver, sent.at_s))
@@ -212,8 +216,8 @@ class Outbox:
         now_s = time.monotonic()
         rows = sorted(self._unanswered)
         due = [row for row in rows if self._is_due(row, now_s)]
-        probe_s = min(self._resend_s, _PROBE_S)
-        if rows and not due and now_s - self._unanswered[rows[0]].at_s > probe_s:
+        silent = now_s - self._silent_since_s > self._resend_s
+        if rows and not due and silent and now_s - self._unanswered[rows[0]].at_s > _PROBE_S:
             due = rows[:1]
         chosen = due[:RESENDS_A_PASS]
         if not chosen:

@@ -34,6 +34,7 @@ from edge.delivery.contract import (
 )
 from edge.delivery.journal import Kind
 from edge.delivery.link import (
+    TOO_LARGE,
     Answered,
     Arrived,
     Connected,
@@ -49,6 +50,7 @@ from edge.delivery.link import (
 from edge.delivery.outbox import RESENDS_A_PASS, Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
 from edge.delivery.store import Store
+from edge.delivery.suspects import Rivalry, Suspects
 from edge.errors import place_of
 from edge.model import LimbResult, Record, Versions
 
@@ -63,8 +65,9 @@ log = logging.getLogger(__name__)
 IN_FLIGHT = 32
 _PACKET_OVERHEAD = 1024
 """Bytes kept free for topic and properties when a payload is held against the broker's limit."""
-_TAKEN_OVER_PAUSE_S = 30.0
-_TAKEN_OVER_MOST_S = 900.0
+_LONGEST_REST_S = 10.0
+"""Between attempts to connect: a broker that comes back is served soon."""
+_RIVAL_GONE_S = 120.0
 _RECEIPT_BYTES = 4096
 """No receipt is longer."""
 
@@ -175,7 +178,9 @@ class Sender:
         self._alerts: dict[str, Alert] = {}
         self._latencies_ms: deque[float] = deque(maxlen=1000)
         self._reconnects = 0
-        self._take_overs = 0
+        self._suspects = Suspects()
+        self._rivalry = Rivalry()
+        self._connected_s = self._sent_s = 0.0
         self._dropped = 0
         self._since = time.time()
         self._turned_s = time.monotonic()
@@ -242,9 +247,11 @@ class Sender:
                 pause_s = 0.0
                 self._serve()
             except LinkError as error:
-                pause_s = min(15.0, max(0.25, pause_s * 2))
+                if not self._connected_s:
+                    self._rivalry.failed()
+                pause_s = min(_LONGEST_REST_S, max(0.25, pause_s * 2))
                 self._alert("broker", str(error))
-                self._rest(pause_s * random.uniform(0.8, 1.2))
+                self._rest(max(self._after_end(error), pause_s * random.uniform(0.8, 1.2)))
             except (sqlite3.Error, OSError) as error:
                 log.warning("delivery: %s: tried again", error)
                 self._alert("outbox", str(error))
@@ -261,7 +268,28 @@ class Sender:
             self._turned_s = time.monotonic()
             time.sleep(min(left_s, 0.1))
 
+    def _after_end(self, error: LinkError) -> float:
+        """Draw conclusions from the end of a connection; returns the pause that they call for."""
+        if not self._connected_s:
+            return 0.0
+        now_s = time.monotonic()
+        in_flight = {row.row: row for row in self._rows.values()}
+        guilty = self._suspects.ended(in_flight, now_s - self._sent_s)
+        if guilty is not None:
+            self._set_aside(in_flight[guilty], "ends_the_connection")
+        taken_over = error.failure is Failure.TAKEN_OVER
+        explained = bool(in_flight) and not taken_over
+        lasted_s, self._connected_s = now_s - self._connected_s, 0.0
+        if explained:
+            return 0.0
+        pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over)
+        if self._rivalry.suspected:
+            sure = "uses" if taken_over else "seems to use"
+            self._alert("client_id", f"another client {sure} this appliance's client id")
+        return pause_s
+
     def _connect(self) -> None:
+        self._connected_s = 0.0
         link, self._limits = open_link(self._make_link, self._broker.protocol)
         self._link = link
         self._rows, self._studies, self._states = {}, {}, set()
@@ -269,6 +297,7 @@ class Sender:
         self._alerts.pop("broker", None)
         self._alerts.pop("outbox", None)
         self._reconnects += 1
+        self._connected_s = time.monotonic()
         log.info("broker: connected, MQTT %s", link.protocol)
         self._outbox.reopen()
 
@@ -351,15 +380,11 @@ class Sender:
                 ended = event
         if acknowledged:
             self._outbox.acknowledged(acknowledged)
+            self._suspects.cleared(acknowledged)
         if ended is not None:
             log.warning("broker: connection lost (%s)", ended.why)
-            if ended.taken_over:
-                self._alert("client_id", "another client uses this appliance's client id")
-                # Each connection of ours ends the other's: seldom, so that one can work.
-                pause_s = min(_TAKEN_OVER_MOST_S, _TAKEN_OVER_PAUSE_S * 2**self._take_overs)
-                self._take_overs += 1
-                self._rest(pause_s)
-            raise LinkError(Failure.UNREACHABLE, ended.why)
+            failure = Failure.TAKEN_OVER if ended.taken_over else Failure.UNREACHABLE
+            raise LinkError(failure, ended.why)
 
     def _answered(self, event: Answered) -> list[int]:
         row = self._rows.pop(event.mid, None)
@@ -368,7 +393,10 @@ class Sender:
         if row is not None:
             if not event.refusal:
                 return [row.row]
-            if self._outbox.refused(row.row, event.refusal):
+            self._suspects.cleared((row.row,))
+            if event.refusal == TOO_LARGE:
+                self._set_aside(row, "larger_than_broker_limit")
+            elif self._outbox.refused(row.row, event.refusal):
                 self._set_aside_alert(row, event.refusal)
         if study is not None and not event.refusal:
             self._outbox.study_published(study)
@@ -436,6 +464,8 @@ class Sender:
     def _send_rows(self) -> None:
         # A few places of the broker's window are kept for state and study.
         window = max(1, min(IN_FLIGHT, self._limits.window - 8))
+        if self._suspects.careful:
+            window = 1
         free = window - len(self._rows) - len(self._studies)
         if free <= 0:
             return
@@ -476,6 +506,7 @@ class Sender:
             return False
         mid = self._link.publish(topic, payload, extras, qos=1, retain=False)
         self._rows[mid] = row
+        self._sent_s = time.monotonic()
         log.info("job %d: %s sent", row.job, row.kind)
         return True
 
@@ -503,6 +534,8 @@ class Sender:
         """Do what time brings about; returns the seconds until the next turn."""
         resent = self._outbox.resend_overdue()
         self._outbox.expire_studies(self._delivery.study_wait_s)
+        if time.monotonic() - self._connected_s > _RIVAL_GONE_S:
+            self._alerts.pop("client_id", None)
         depth = self._outbox.depth()
         if depth.rows and depth.oldest_s > self._delivery.alert_s:
             self._alert("undelivered", "results wait in the outbox longer than alert_s")
@@ -516,9 +549,10 @@ class Sender:
         self._link.publish(self._device.topic(topic), payload, Extras(), qos=qos, retain=True)
 
     def _alert(self, code: str, detail: str) -> None:
-        if code not in self._alerts:
+        alert = Alert(code=code, detail=detail)
+        if self._alerts.get(code) != alert:
             log.warning("alert %s: %s", code, detail)
-        self._alerts[code] = Alert(code=code, detail=detail)
+        self._alerts[code] = alert
 
 
 def _quantile(values: list[float], share: float) -> float | None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -31,8 +32,10 @@ MOSQUITTO = shutil.which(
     "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 )
 _MAIN = """
-import logging, sys
+import logging, os, sys
 from pathlib import Path
+if "BREAK" in os.environ:
+    import breaking
 from edge.config import load
 from edge.daemon import run
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -178,7 +181,7 @@ class Appliance:
                 stdin=subprocess.DEVNULL,
                 env={
                     **os.environ,
-                    "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/edge'}",
+                    "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/edge'}:{ROOT / 'tests/faults'}",
                     **(environment or {}),
                 },
             )
@@ -192,6 +195,18 @@ class Appliance:
     def put(self, name, data):
         """Copy a film in as a scanner does: write, close."""
         (self.drop / name).write_bytes(data)
+
+    def states(self):
+        """Job number to state, as the journal has it."""
+        with sqlite3.connect(self.state / "journal.sqlite") as db:
+            found = dict(db.execute("SELECT number, state FROM job").fetchall())
+        db.close()
+        return found
+
+    def rss_mib(self):
+        """Memory of the daemon, not of its worker."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     def kill(self):
         if self.process is not None and self.process.poll() is None:

@@ -61,7 +61,8 @@ class StandIn:
         if not found or not data.endswith(b"\xff\xd9"):
             reason = Reason.TRUNCATED if found else Reason.NOT_AN_IMAGE
             return FilmOutcome((LimbOutcome(self._refused(file_name, reason)),))
-        tell("mask")
+        for stage in ("find", "mask", "detect", "score"):
+            tell(stage)
         time.sleep(float(words.get("slow", 0)))
         if "kill" in words:
             os.kill(os.getpid(), 9)

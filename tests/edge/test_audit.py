@@ -8,7 +8,6 @@ import sqlite3
 import pytest
 from appliance import MOSQUITTO, Appliance, Broker, Subscriber, until
 from stand_in import film_bytes
-from test_daemon import states
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def stopped(tmp_path_factory):
     it.put("a.jpg", film_bytes("limb=LH"))
     it.put("held.jpg", film_bytes("reason=side_not_known"))
     it.put("bad.jpg", b"no film")
-    until(lambda: sorted(states(it).values()) == ["held", "quarantined", "receipted"])
+    until(lambda: sorted(it.states().values()) == ["held", "quarantined", "receipted"])
     until(lambda: [p.name for p in it.drop.iterdir()] == ["held.jpg"])
     assert it.audit(broker=True)["findings"] == []
     assert it.terminate() == 0
@@ -134,7 +133,7 @@ def test_a_film_that_nobody_took_is_seen_and_overdue_only_where_the_appliance_ru
     it.extend("[folders]\nabandoned_s = 1\n")
     it.put("a.jpg", film_bytes("limb=LH"))
     it.start()
-    until(lambda: states(it) == {1: "acked"})
+    until(lambda: it.states() == {1: "acked"})
     it.terminate()
     it.put("b.jpg", film_bytes("limb=RH"))
     report = it.audit()
@@ -144,7 +143,7 @@ def test_a_film_that_nobody_took_is_seen_and_overdue_only_where_the_appliance_ru
 def test_undelivered_results_are_overdue_with_a_status_of_their_own(broker, make_appliance):
     it = make_appliance(broker.port, extra='[delivery]\nmode = "receipt"\nalert_s = 0.5\n').start()
     it.put("a.jpg", film_bytes("limb=LH"))
-    until(lambda: states(it) == {1: "sent"})
+    until(lambda: it.states() == {1: "sent"})
     report = it.audit()
     assert report["exit_status"] == 3
     assert {it["fault"] for it in report["findings"]} == {"overdue"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import time
 from pathlib import Path
 
@@ -15,14 +14,6 @@ from stand_in import film_bytes
 from edge.delivery.contract import DeliveryMode, Presence, StudyStatus
 from edge.delivery.store import Store
 from edge.device_key import derived_key
-
-
-def states(appliance):
-    """Job number to state, as the journal has it."""
-    with sqlite3.connect(appliance.state / "journal.sqlite") as db:
-        found = dict(db.execute("SELECT number, state FROM job").fetchall())
-    db.close()
-    return found
 
 
 def chain_holds(appliance):
@@ -55,7 +46,7 @@ def test_a_dropped_film_becomes_a_result_a_picture_and_a_study(broker, subscribe
     assert study.partial_svh.maximum == 340
     assert study.partial_svh.score == 2 * (10 + 9) + 2 * (6 + 6)
     assert it.terminate() == 0
-    assert set(states(it).values()) == {"acked"}
+    assert set(it.states().values()) == {"acked"}
     assert chain_holds(it)
 
 
@@ -75,7 +66,7 @@ def test_a_bad_file_is_quarantined_with_its_reason_and_the_next_one_flows(
     kept = sorted(p.read_bytes() for p in (it.state / "quarantine").iterdir())
     assert kept == sorted([b"no film", film_bytes("reason=side_not_known")])
     assert (it.drop / "bad.jpg").read_bytes() == b"no film"
-    assert sorted(states(it).values())[-3:] == ["quarantined"] * 3
+    assert sorted(it.states().values())[-3:] == ["quarantined"] * 3
 
 
 def test_the_same_bytes_again_give_no_second_result(broker, subscriber, make_appliance):
@@ -83,11 +74,11 @@ def test_the_same_bytes_again_give_no_second_result(broker, subscriber, make_app
     it.put("a.jpg", film_bytes("limb=LH"))
     subscriber.wait("result", 1)
     it.put("b.jpg", film_bytes("limb=LH"))
-    until(lambda: "duplicate" in states(it).values())
+    until(lambda: "duplicate" in it.states().values())
     os.utime(it.drop / "a.jpg")
     it.put("c.jpg", film_bytes("limb=RH"))
     assert len({r.id for r in subscriber.wait("result", 2)}) == 2
-    until(lambda: sorted(states(it).values()) == ["acked", "acked", "duplicate"])
+    until(lambda: sorted(it.states().values()) == ["acked", "acked", "duplicate"])
 
 
 def test_the_same_bytes_under_a_name_that_contradicts_are_held(broker, subscriber, make_appliance):
@@ -101,7 +92,7 @@ def test_the_same_bytes_under_a_name_that_contradicts_are_held(broker, subscribe
     assert all(r.supersedes is None and r.id != result.id for r in rejects)
     assert all(j.erosion is None and j.box for r in rejects for j in r.joints)
     it.put("scan0001.jpg", film_bytes("x"))
-    until(lambda: sorted(states(it).values()) == ["acked", "duplicate", "held", "held", "held"])
+    until(lambda: sorted(it.states().values()) == ["acked", "duplicate", "held", "held", "held"])
     assert len(subscriber.of("result")) == 1
 
 
@@ -119,10 +110,10 @@ def test_a_film_that_is_still_written_is_never_read(broker, subscriber, make_app
             file.write(data[start : min(start + 20_000, len(data) - 2)])
             file.flush()
             time.sleep(1.5)
-        assert not states(it)
+        assert not it.states()
     (result,) = subscriber.wait("result", 1)
     assert result.status == "scored"
-    assert len(states(it)) == 1
+    assert len(it.states()) == 1
 
 
 def test_a_cut_film_that_grows_whole_supersedes_its_reject(broker, subscriber, make_appliance):
@@ -142,7 +133,7 @@ def test_sigterm_finishes_the_film_in_hand_and_keeps_the_rest(broker, subscriber
         it.put(f"{number}.jpg", film_bytes(f"slow=1 n={number}"))
     until(lambda: "job 2: claimed" in it.log())
     assert it.terminate() == 0
-    assert "claimed" not in states(it).values()
+    assert "claimed" not in it.states().values()
     done = len(subscriber.wait("result", 2))
     assert done < 4
     until(lambda: subscriber.of("state")[-1].state is Presence.OFFLINE)
@@ -155,7 +146,7 @@ def test_sigterm_without_a_broker_exits_0_and_the_results_go_out_later(broker, m
     broker.kill()
     it = make_appliance(broker.port).start()
     it.put("a.jpg", film_bytes("limb=LH"))
-    until(lambda: "queued" in states(it).values())
+    until(lambda: "queued" in it.states().values())
     assert it.terminate() == 0
     broker.start()
     subscriber = Subscriber(broker.settings)
@@ -168,9 +159,9 @@ def test_sigterm_without_a_broker_exits_0_and_the_results_go_out_later(broker, m
 def test_sigterm_leaves_a_film_that_takes_too_long_for_the_next_start(broker, make_appliance):
     it = make_appliance(broker.port, extra="[limits]\nstop_s = 0.5\n").start()
     it.put("a.jpg", film_bytes("slow=8"))
-    until(lambda: states(it) == {1: "claimed"})
+    until(lambda: it.states() == {1: "claimed"})
     assert it.terminate(7) == 0
-    assert states(it) == {1: "claimed"}
+    assert it.states() == {1: "claimed"}
 
 
 def test_sigterm_with_a_broker_that_hangs_exits_0(broker, subscriber, make_appliance):
@@ -179,7 +170,7 @@ def test_sigterm_with_a_broker_that_hangs_exits_0(broker, subscriber, make_appli
     subscriber.wait("result", 1)
     broker.pause()
     it.put("b.jpg", film_bytes("n=2"))
-    until(lambda: len(states(it)) == 2)
+    until(lambda: len(it.states()) == 2)
     assert it.terminate(15) == 0
     broker.resume()
     it.start()
@@ -195,7 +186,7 @@ def test_the_scanners_file_goes_only_after_its_end(broker, make_appliance, after
     it.start()
     it.put("a.jpg", film_bytes("limb=LH"))
     it.put("held.jpg", film_bytes("reason=side_not_known"))
-    until(lambda: sorted(states(it).values()) == ["held", "queued"])
+    until(lambda: sorted(it.states().values()) == ["held", "queued"])
     time.sleep(1.5)
     assert len(list(it.drop.iterdir())) == 2
     broker.start()
@@ -234,7 +225,7 @@ def test_kill_9_at_random_loses_nothing_and_gives_no_second_id(broker, subscribe
         it.kill()
         it.start(ready=False)
     subscriber.wait("result", films, 60)
-    until(lambda: list(states(it).values()) == ["acked"] * films)
+    until(lambda: list(it.states().values()) == ["acked"] * films)
     assert it.terminate() == 0
     results = subscriber.of("result")
     assert len(results) == len({r.id for r in results}) == films
@@ -280,7 +271,7 @@ def test_a_film_that_killed_the_worker_twice_is_not_tried_again_under_another_na
     it.kill()
     it.start()
     it.put("again.jpg", film_bytes("kill=1"))
-    until(lambda: states(it) == {1: "quarantined", 2: "quarantined"})
+    until(lambda: it.states() == {1: "quarantined", 2: "quarantined"})
     assert it.log().count("worker ended") == 2
 
 
@@ -321,7 +312,7 @@ def test_after_an_outage_of_the_broker_everything_arrives_once_and_in_order(brok
     broker.kill()
     for number in range(40):
         it.put(f"{number}.jpg", film_bytes(f"n={number}"))
-    until(lambda: list(states(it).values()) == ["queued"] * 40)
+    until(lambda: list(it.states().values()) == ["queued"] * 40)
     # Held still, so that the dashboard is there first: this broker keeps nothing for it.
     it.process.send_signal(signal.SIGSTOP)
     broker.start()
@@ -340,12 +331,12 @@ def test_a_broker_that_forgets_what_it_acknowledged_loses_nothing_with_receipts(
     it = make_appliance(broker.port, extra=extra).start()
     for number in range(10):
         it.put(f"{number}.jpg", film_bytes(f"n={number}"))
-    until(lambda: list(states(it).values()) == ["sent"] * 10)
+    until(lambda: list(it.states().values()) == ["sent"] * 10)
     broker.kill()
     broker.start()
     dashboard = Subscriber(broker.settings, receiver="dashboard")
     assert len({r.id for r in dashboard.wait("result", 10, 30)}) == 10
-    until(lambda: list(states(it).values()) == ["receipted"] * 10)
+    until(lambda: list(it.states().values()) == ["receipted"] * 10)
     dashboard.close()
 
 
@@ -357,10 +348,10 @@ def test_without_a_receipt_a_result_is_sent_again_and_with_it_the_row_closes(
     it.put("a.jpg", film_bytes("limb=LH"))
     subscriber.wait("result", 1)
     until(lambda: subscriber.seen.repeats >= 2)
-    assert states(it) == {1: "sent"}
+    assert it.states() == {1: "sent"}
     assert subscriber.of("state")[-1].delivery is DeliveryMode.RECEIPT
     dashboard = Subscriber(broker.settings, receiver="dashboard")
-    until(lambda: states(it) == {1: "receipted"})
+    until(lambda: it.states() == {1: "receipted"})
     dashboard.close()
     assert dashboard.of("result")[0].sending > 1
 

@@ -7,7 +7,7 @@ import sys
 
 from appliance import ROOT, until
 from stand_in import film_bytes
-from test_daemon import chain_holds, states
+from test_daemon import chain_holds
 
 from edge.model import LateralitySource
 
@@ -25,7 +25,7 @@ def test_a_held_film_is_released_while_the_daemon_runs(broker, subscriber, make_
     assert result.laterality_source is LateralitySource.OPERATOR
     assert result.supersedes == reject.id != result.id
     assert result.study == reject.study or result.study
-    until(lambda: states(it) == {1: "set_aside", 2: "acked"})
+    until(lambda: it.states() == {1: "set_aside", 2: "acked"})
     assert it.order("release", "held.jpg", "--side", "L").returncode == 1
     assert it.terminate() == 0
     assert chain_holds(it)
@@ -45,7 +45,7 @@ def test_an_order_given_while_the_daemon_is_down_is_followed_at_its_start(
     assert it.order("dismiss", it.drop / "other.jpg").returncode == 0
     it.start()
     subscriber.wait("result", 1)
-    until(lambda: states(it) == {1: "set_aside", 2: "dismissed", 3: "acked"})
+    until(lambda: it.states() == {1: "set_aside", 2: "dismissed", 3: "acked"})
 
 
 def test_a_kill_while_an_order_is_worked_on_keeps_it(broker, subscriber, make_appliance):
@@ -57,18 +57,18 @@ def test_a_kill_while_an_order_is_worked_on_keeps_it(broker, subscriber, make_ap
     it.kill()
     it.start()
     subscriber.wait("result", 1)
-    until(lambda: states(it) == {1: "set_aside", 2: "acked"})
+    until(lambda: it.states() == {1: "set_aside", 2: "acked"})
 
 
 def test_a_result_is_replayed_under_its_id(broker, subscriber, make_appliance):
     it = make_appliance(broker.port).start()
     it.put("a.jpg", film_bytes("limb=LH"))
     (result,) = subscriber.wait("result", 1)
-    until(lambda: states(it) == {1: "acked"})
+    until(lambda: it.states() == {1: "acked"})
     before = subscriber.seen.repeats
     assert it.order("replay", result.id).returncode == 0
     until(lambda: subscriber.seen.repeats >= before + 2)
-    until(lambda: states(it) == {1: "acked"})
+    until(lambda: it.states() == {1: "acked"})
 
 
 def test_a_folder_without_an_appliance_and_no_configuration_are_told(make_appliance):

@@ -265,3 +265,46 @@ def test_sequence_numbers_ascend_over_restarts(tmp_path, journal):
     rows = open_outbox(other).next_rows(10, ())
     assert [row.sequence for row in rows] == [1, 2]
     other.close()
+
+
+def test_an_answer_to_a_later_sending_tells_that_the_earlier_were_lost(store, journal, monkeypatch):
+    now = {"s": 1000.0}
+    monkeypatch.setattr("edge.delivery.outbox.time.monotonic", lambda: now["s"])
+    ids = []
+    for number in range(40):
+        sha = f"{number:064d}"
+        _, found = finish(journal, journal.claim(b"/%d" % number, sha, signature(number)).job,
+                          sha=sha)  # fmt: skip
+        ids.append(found.result_id)
+    outbox = Outbox(store, DeliveryMode.RECEIPT, (), resend_s=30.0)
+    for _ in range(40):
+        (row,) = outbox.next_rows(1, ())
+        outbox.note_sent([row])
+        outbox.acknowledged([row.row])
+        now["s"] += 2
+    assert outbox.resend_overdue() == 25
+    # The fifteen latest have time yet, until the last of them is answered.
+    assert outbox.resend_overdue() == 0
+    outbox.receipt(ids[-1], "ward")
+    assert outbox.resend_overdue() == 14
+
+
+def test_while_no_dashboard_answers_the_oldest_asks_often_and_the_rest_ever_less(
+    store, journal, monkeypatch
+):
+    now = {"s": 1000.0}
+    monkeypatch.setattr("edge.delivery.outbox.time.monotonic", lambda: now["s"])
+    for number in range(5):
+        sha = f"{number:064d}"
+        finish(journal, journal.claim(b"/%d" % number, sha, signature(number)).job, sha=sha)
+    outbox = Outbox(store, DeliveryMode.RECEIPT, (), resend_s=30.0)
+    for _ in range(600):
+        now["s"] += 1
+        rows = outbox.next_rows(32, ())
+        outbox.note_sent(rows)
+        outbox.acknowledged([row.row for row in rows])
+        outbox.resend_overdue()
+    counts = store.db.execute("SELECT sendings FROM outbox ORDER BY row")
+    oldest, *others = [r["sendings"] for r in counts]
+    assert oldest > 60
+    assert max(others) <= 6

@@ -1,0 +1,86 @@
+"""Imported by a daemon that is to be broken: kills it at a named step, or moves its clock.
+
+``BREAK`` is ``<step>:<n>`` (killed at the n-th time) or ``clock:<file>`` (the wall clock goes by
+the seconds that the file holds). The product knows nothing of this.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import time
+from pathlib import Path
+
+STAGES = {"find": "decoded", "detect": "segmented", "score": "detected", "label": "graded"}
+STEPS = (
+    "claimed", "tried", "decoded", "segmented", "detected", "graded", "scored", "written",
+    "committed", "sending", "sent", "noted", "acking", "acked", "receipting", "receipted",
+    "moving", "moved", "parted",
+)  # fmt: skip
+
+
+class Fuse:
+    """Ends the process at the n-th time that its step is reached."""
+
+    def __init__(self, step, count):
+        self._step, self._left = step, count
+
+    def reach(self, step):
+        if step == self._step:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrap(self, owner, name, before=None, after=None):
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def wrapped(*args, **kwargs):
+            if before:
+                self.reach(before)
+            result = original(*args, **kwargs)
+            if after:
+                self.reach(after)
+            return result
+
+        setattr(owner, name, wrapped)
+
+
+def arm(step, count):
+    from edge import daemon, filing
+    from edge.delivery.journal import Journal
+    from edge.delivery.link import Link
+    from edge.delivery.outbox import Outbox
+
+    fuse = Fuse(step, count)
+    fuse.wrap(Journal, "claim", after="claimed")
+    fuse.wrap(Journal, "begin_try", after="tried")
+    fuse.wrap(Journal, "finish", before="scored", after="committed")
+    fuse.wrap(Journal, "note_original", before="moved", after="parted")
+    fuse.wrap(filing, "write_durably", after="written")
+    fuse.wrap(daemon, "part_with", before="moving")
+    fuse.wrap(Link, "publish", before="sending", after="sent")
+    fuse.wrap(Outbox, "note_sent", after="noted")
+    fuse.wrap(Outbox, "acknowledged", before="acking", after="acked")
+    fuse.wrap(Outbox, "receipt", before="receipting", after="receipted")
+    hear = daemon.Appliance._on_stage
+
+    def on_stage(self, word):
+        hear(self, word)
+        fuse.reach(STAGES.get(word.name))
+
+    daemon.Appliance._on_stage = on_stage
+
+
+def follow(file):
+    real = time.time
+    time.time = lambda: real() + float(Path(file).read_text())
+
+
+if "BREAK" in os.environ:
+    kind, _, value = os.environ["BREAK"].partition(":")
+    if kind == "clock":
+        follow(value)
+    else:
+        arm(kind, int(value))

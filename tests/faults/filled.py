@@ -1,0 +1,62 @@
+"""Fills an appliance's journal with results that wait, as an outage of the broker leaves it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+
+from stand_in import VERSIONS
+
+from edge.delivery.clock import Anchor
+from edge.delivery.contract import ClosedSource, Ledger
+from edge.delivery.identity import DeviceName, ResultKey
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
+from edge.delivery.sender import StoredMessage
+from edge.delivery.store import Store
+from edge.device_key import derived_key, device_key
+from edge.intake.settle import Signature
+from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
+
+DEVICE = DeviceName("clinic", "xr1", "box1")
+
+
+def fill(appliance, count, *, age_s=3600.0, flags=()):
+    """Put ``count`` short results into the outbox, ``age_s`` old; returns their ids in order."""
+    appliance.state.mkdir(exist_ok=True)
+    store = Store(
+        appliance.state / "journal.sqlite", derived_key(device_key(appliance.state), "journal")
+    )
+    # Only here: a real outage writes each of these rows durably.
+    store.db.execute("PRAGMA synchronous=OFF")
+    journal = Journal(store)
+    closed = time.time() - age_s
+    ids = []
+    for number in range(count):
+        sha = hashlib.sha256(b"%d" % number).hexdigest()
+        path = os.fsencode(appliance.drop / f"gone{number}.jpg")
+        job = journal.claim(path, sha, Signature(1, number, 10, 1)).job
+        result_id = ResultKey(DEVICE, sha, 0, "e" * 64).result_id()
+        stored = StoredMessage(
+            topic="result",
+            anchor=Anchor.at(time.monotonic() - age_s, closed),
+            body=LimbResult(
+                file=f"film-{job}.jpg", limb_index=0, status=Status.SCORED, limb=Limb.HAND,
+                laterality=Laterality.LEFT, laterality_source=LateralitySource.DICOM,
+                flags=tuple(flags), versions=VERSIONS,
+            ),
+            job=job,
+            film_sha256=sha,
+            study="0" * 32,
+            patient=None,
+            supersedes=None,
+            ledger=Ledger(
+                closed=closed, closed_source=ClosedSource.CLOSE_EVENT, picked_up=closed,
+                queued=closed, clock_synchronised=True,
+            ),
+        )  # fmt: skip
+        parcel = Parcel(Kind.RESULT, result_id, 0, "scored:", stored.model_dump_json().encode())
+        journal.finish(job, Finish(State.QUEUED, None, (parcel,)))
+        ids.append(result_id)
+    store.close()
+    return ids

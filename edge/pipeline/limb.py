@@ -87,6 +87,27 @@ class _Pictures:
     mask: Mask
 
 
+@dataclass(frozen=True)
+class Framed:
+    """A limb laid on its canvas, before and after its contrast was equalised, and its pose."""
+
+    laid: Frame
+    plain: GreyImage
+    canvas: GreyImage
+    prior: Prior
+
+
+def lay_out(film: GreyImage, sighting: Sighting, settings: PipelineSettings) -> Framed:
+    """Turn, frame and equalise one sighted limb (stages 1b to 4)."""
+    numbers = settings.limb(sighting.limb)
+    size = (film.shape[1], film.shape[0])
+    laid = frame(size, sighting.identity, sighting.points(), numbers, settings)
+    canvas_size = (settings.canvas_width_px, settings.canvas_height_px)
+    plain = warp(film, laid.to_canvas, canvas_size)
+    canvas = contrast.equalise(plain, settings.clahe_clip_limit, settings.clahe_grid)
+    return Framed(laid, plain, canvas, Prior(0.0, 15.0 if laid.untouched else 10.0))
+
+
 class StageClock:
     """Adds up milliseconds by stage and tells a listener which stage begins."""
 
@@ -148,17 +169,17 @@ def analyse(
     """Run stages 1b to 12 for one sighting; ``verdict`` holds the limb whatever is found."""
     limb, numbers = first.limb, settings.limb(first.limb)
     clock.start("frame")
-    size = (film.pixels.shape[1], film.pixels.shape[0])
-    laid = frame(size, first.identity, first.points(), numbers, settings)
-    canvas_size = (settings.canvas_width_px, settings.canvas_height_px)
-    plain = warp(film.pixels, laid.to_canvas, canvas_size)
-    canvas = contrast.equalise(plain, settings.clahe_clip_limit, settings.clahe_grid)
+    framed = lay_out(film.pixels, first, settings)
+    laid, canvas = framed.laid, framed.canvas
     clock.start("mask")
     masked = _mask(first, laid, canvas, engines, settings)
     clock.start("detect")
-    prior = Prior(0.0, mirrored=None) if not laid.untouched else Prior(0.0, 15.0)
     second = second_look(
-        engines.require(Role.DETECT, limb), limb, mask.apply_mask(canvas, masked), prior, settings
+        engines.require(Role.DETECT, limb),
+        limb,
+        mask.apply_mask(canvas, masked),
+        framed.prior,
+        settings,
     )
     clock.start("score")
     if second is None or second.merit < first.merit - 0.15:
@@ -174,7 +195,7 @@ def analyse(
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
-    pictures = _Pictures(plain, canvas, masked)
+    pictures = _Pictures(framed.plain, canvas, masked)
     joints = _joints(second, pictures, engines, settings, to_stored, reason, film)
     held = reason is not None
     scored = [joint for joint in joints if joint.erosion is not None]

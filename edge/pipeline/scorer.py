@@ -26,8 +26,8 @@ from edge.model import (
     View,
 )
 from edge.pipeline.frame import warp
-from edge.pipeline.limb import LimbAnalysis, StageClock, analyse
-from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped
+from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
+from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
 from edge.pipeline.overlay import draw_overlay
 from edge.pipeline.shape import inverse
 
@@ -35,12 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.engine.loader import EngineSet
+    from edge.model import GreyImage
     from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
 """With fewer joints named at the first look there is no limb on the film."""
 LEAST_MERIT = 0.15
 """Of 13 films of other body parts 12 show no joint, one shows four with a merit of .1."""
+UNDISPUTED = 0.7
+"""Below this merit the other limb's detector is heard once more, on a framed picture."""
 FIRST_LOOK_SIDE_PX = 1024
 """The first look works on a copy of the film no larger than this."""
 
@@ -146,6 +149,8 @@ class FilmScorer:
         if not seen:
             raise FilmError(Reason.NOT_HAND_OR_FOOT)
         best = max(seen, key=lambda limb: seen[limb].merit)
+        if len(seen) > 1 and seen[best].merit < UNDISPUTED:
+            best = max(seen, key=lambda limb: self._framed_merit(small, seen[limb]))
         stated = film.stated
         if stated.limb_source is LateralitySource.OPERATOR and stated.limb in seen:
             best = stated.limb
@@ -163,6 +168,17 @@ class FilmScorer:
         elif look.crowded:
             verdict = Reason.TWO_LIMBS
         return found, verdict
+
+    def _framed_merit(self, film: GreyImage, look: FirstLook) -> float:
+        """Merit of a look's best limb once it is turned and framed.
+
+        A child's hand at the far end of a film shows its knuckles only, which look like toes'.
+        """
+        sighting = max(look.sightings, key=lambda one: one.merit)
+        framed = lay_out(film, sighting, self._settings)
+        engine = self._engines.require(Role.DETECT, sighting.limb)
+        again = second_look(engine, sighting.limb, framed.canvas, framed.prior, self._settings)
+        return 0.0 if again is None else again.merit
 
     def _outcome(self, film: Radiograph, analysis: LimbAnalysis) -> LimbOutcome:
         overlay = draw_overlay(analysis, film)

@@ -34,7 +34,7 @@ from edge.intake.quarantine import After, kept_film, part_with
 from edge.intake.settle import Patience
 from edge.intake.watch import Folder
 from edge.model import DISCLAIMER, OperatorWord, Versions
-from edge.resources import DiskGuard, temperature_c
+from edge.resources import DiskGuard, let_go_of_streams, temperature_c
 from edge.retention import Removed, tidy
 from edge.sdnotify import Notifier
 from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Task, Worker
@@ -71,6 +71,8 @@ def run(config: Config) -> int:
         log then says why.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # A log that nobody takes any more is no reason to stop.
+    logging.raiseExceptions = False
     log.info("sharpedge starts: %s", DISCLAIMER)
     try:
         with _state_folder(config) as root:
@@ -79,6 +81,8 @@ def run(config: Config) -> int:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line an event
     except Exception as error:  # noqa: BLE001 - a traceback's text may name a patient
         log.error("ended by a fault: %s", place_of(error))  # noqa: TRY400 - as above
+    finally:
+        let_go_of_streams()
     return EXIT_FAILED
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from edge.retention import RetentionSettings
@@ -73,3 +74,21 @@ def _reading_c(sensor: Path) -> float | None:
         return int(sensor.read_text(encoding="ascii")) / 1000
     except (OSError, ValueError):
         return None
+
+
+def let_go_of_streams() -> None:
+    """Turn output that nobody takes any more to nowhere, so that it cannot spoil the exit status.
+
+    Python flushes both streams at its end, and makes a failure of that status 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
+
+
+def _flush(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -165,11 +165,11 @@ class Appliance:
     def extend(self, text):
         """Set keys of a section anew, before the start."""
         section, *lines = text.splitlines()
-        old = self.config.read_text()
+        head, _, rest = self.config.read_text().partition(section + "\n")
+        own, bracket, others = rest.partition("\n[")
         for line in lines:
-            key = line.split(" = ")[0]
-            old = re.sub(rf"^{key} = .*\n", "", old, flags=re.MULTILINE)
-        self.config.write_text(old.replace(section + "\n", text))
+            own = re.sub(rf"^{line.split(' = ')[0]} = .*\n?", "", own, flags=re.MULTILINE)
+        self.config.write_text(head + text + own + bracket + others)
 
     def start(self, *, ready=True, environment=None):
         before = len(self.log())

@@ -191,7 +191,7 @@ def analyse(
         flags.append("already_framed")
     side = decide_side(film, mirrored=second.identity.shape.mirrored, settings=settings)
     flags += side.flags
-    reason = verdict or _shape_verdict(second, numbers.least_joints) or side.problem
+    reason = verdict or _shape_verdict(second, numbers.least_joints, film) or side.problem
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
@@ -234,10 +234,15 @@ def _mask(
     )
 
 
-def _shape_verdict(sighting: Sighting, least_joints: int) -> Reason | None:
+def _shape_verdict(sighting: Sighting, least_joints: int, film: Radiograph) -> Reason | None:
+    """Whether the joints look like one limb's; a person who released the film has looked."""
     if len(sighting.named()) < least_joints:
         return Reason.JOINTS_NOT_FOUND
-    if sighting.identity.shape.mean_square > RESIDUAL_LIMIT[sighting.limb]:
+    stated = film.stated
+    released = LateralitySource.OPERATOR in (stated.limb_source, stated.laterality_source)
+    odd = sighting.identity.shape.mean_square > RESIDUAL_LIMIT[sighting.limb]
+    # Grades under names that may be wrong are no use to anybody: a person must look.
+    if not released and (odd or not sighting.identity.certain):
         return Reason.SHAPE_IMPLAUSIBLE
     if sighting.merit < LEAST_MERIT[sighting.limb]:
         return Reason.JOINTS_NOT_FOUND

@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from edge.engine.loader import EngineSet
 from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
-from edge.model import Limb, Status, has_narrowing
+from edge.model import Laterality, Limb, OperatorWord, Status, has_narrowing
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.shape import shape_template
@@ -195,6 +195,16 @@ def test_an_odd_film_ends_with_its_reason(reason):
     assert result.reason == reason
     assert all(joint.erosion is None and joint.narrowing is None for joint in result.joints)
     assert result.advice
+
+
+def test_a_film_that_a_person_released_is_not_held_again_for_its_shape():
+    engines = EngineSet({(Role.DETECT, Limb.HAND): Dots(), (Role.SCORE, Limb.HAND): Grader()})
+    data, name = ODD[Reason.SHAPE_IMPLAUSIBLE]
+    word = OperatorWord(Limb.HAND, Laterality.LEFT)
+    outcome = FilmScorer(engines, PipelineSettings()).score(data, name, word)
+    result = outcome.limbs[0].result
+    assert (result.status, result.laterality) == (Status.SCORED, Laterality.LEFT)
+    assert all(joint.name is None for joint in result.joints)
 
 
 def null_reasons(result):

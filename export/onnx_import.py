@@ -97,6 +97,7 @@ def import_onnx(
     if layout == "NHWC":
         _turn_to_channels_first(work.graph)
     work = fold_batch_norms(_with_shapes(work))
+    _name_nodes(work.graph)
     try:
         onnx.checker.check_model(work, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -126,6 +127,17 @@ def run_original(model: onnx.ModelProto, image: Array) -> dict[str, Array]:
             f"ONNX Runtime cannot run it: {error}", where="model", mend="export the model anew"
         ) from error
     return dict(zip(names, values, strict=True))
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Give every node a name of its own: precision is chosen, and told, by name."""
+    taken: set[str] = set()
+    for node in graph.node:
+        name = node.name or next(name for name in node.output if name)
+        while name in taken:
+            name += "'"
+        node.name = name
+        taken.add(name)
 
 
 def _load_external(model: onnx.ModelProto, path: Path) -> None:

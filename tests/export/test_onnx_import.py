@@ -117,6 +117,8 @@ def test_a_recipe_makes_an_engine_of_it(home):
         engine.run({"image": image})["mask"], reference(make_model(), image), atol=1e-6
     )
     assert engine.passport["agreement"]["mask"] < 1e-5
+    assert engine.passport["half"]["half_nodes"] == 1
+    assert [kept["node"] for kept in engine.passport["half"]["kept_fp32"]] == ["mask"]
 
 
 def test_images_channels_last_are_turned(tmp_path, tools):

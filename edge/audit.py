@@ -6,7 +6,6 @@ tables against its chain, so that an edited table shows even where the chain is 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from edge.delivery.journal import Kind, State
 from edge.delivery.orders import UNREAD
 from edge.model import StrEnum
+from edge.state_folder import appliance_runs
 
 if TYPE_CHECKING:
     import sqlite3
@@ -116,21 +116,6 @@ def audit(
         stays = tuple(it for it in again.findings if (it.fault, it.subject) in before)
         report = Report(stays, again.states, again.head, running)
     return report
-
-
-def appliance_runs(state_folder: Path) -> bool:
-    """Whether an appliance holds its state folder's lock."""
-    try:
-        lock = os.open(state_folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def _once(

@@ -7,14 +7,12 @@ is written before the work, so that the loop may end at any instruction.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
 import signal
 import sqlite3
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -32,15 +30,15 @@ from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
 from edge.intake.quarantine import After, kept_film, part_with
 from edge.intake.settle import Patience
-from edge.intake.watch import Folder
 from edge.model import DISCLAIMER, OperatorWord, Versions
 from edge.resources import DiskGuard, let_go_of_streams, temperature_c
 from edge.retention import Removed, tidy
 from edge.sdnotify import Notifier
+from edge.state_folder import drop_folder, state_folder
 from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Task, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.config import Config
@@ -75,7 +73,7 @@ def run(config: Config) -> int:
     logging.raiseExceptions = False
     log.info("sharpedge starts: %s", DISCLAIMER)
     try:
-        with _state_folder(config) as root:
+        with state_folder(config) as root:
             return Appliance(config, root).run()
     except (ConfigError, JournalError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line an event
@@ -84,41 +82,6 @@ def run(config: Config) -> int:
     finally:
         let_go_of_streams()
     return EXIT_FAILED
-
-
-@contextmanager
-def _state_folder(config: Config) -> Iterator[Path]:
-    """Make the state folder and hold its lock. Raises `ConfigError` when that cannot be."""
-    root = config.state_folder
-    try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"folders.state: {root} cannot be used ({error.strerror})") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise ConfigError(
-            f"folders.state: {root} is in use by another sharpedge; stop that one first"
-        ) from error
-    try:
-        yield root
-    finally:
-        os.close(lock)
-
-
-def drop_folder(config: Config, root: Path) -> Folder:
-    """Give the watched folder without our own. Raises `ConfigError` where it is one of them."""
-    places = Places.below(root)
-    watch = config.folders.watch.absolute()
-    own = [place.absolute() for place in (places.pictures, places.quarantine, places.archive)]
-    if watch == root or any(watch.is_relative_to(place) for place in own):
-        raise ConfigError(
-            f"folders.watch: {watch} is a folder of the appliance's own; films need another one"
-        )
-    apart = own if watch.is_relative_to(root) else [root]
-    return Folder(watch, config.folders.ignore, tuple(apart))
 
 
 class Appliance:
@@ -538,6 +501,10 @@ class Appliance:
             elif self._alerts.pop("disk_low", None) is not None:
                 log.info("there is disk again: films are taken")
                 self._announce()
+        if not self._journal.store.shorten_log():
+            self._alert("journal_pinned", "a program holds the journal open: its log grows")
+        elif self._alerts.pop("journal_pinned", None) is not None:
+            self._announce()
         if time.monotonic() < self._tidy_at_s:
             return
         self._tidy_at_s = time.monotonic() + _TIDY_S

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from edge import config
 from edge.audit import Limits, as_json, as_text
 from edge.audit import audit as take_stock
-from edge.daemon import drop_folder
 from edge.delivery import orders
 from edge.delivery.contract import HealthMessage, StateMessage
 from edge.delivery.listen import listen
@@ -21,6 +20,7 @@ from edge.delivery.store import Head, JournalError, Store
 from edge.device_key import NAME, derived_key, device_key
 from edge.filing import Places
 from edge.model import DISCLAIMER
+from edge.state_folder import drop_folder
 from edge.terminal import say
 
 if TYPE_CHECKING:

@@ -177,6 +177,8 @@ class Link:
         Topics that are asked for at once.
     events
         Receives everything that happens, from paho's thread.
+    receive_bytes
+        Longest message that an MQTT 5 broker may send us; None takes any.
 
     Raises `LinkError` where the files of `BrokerSettings` cannot be used.
     """
@@ -190,10 +192,12 @@ class Link:
         will: tuple[str, bytes] | None,
         subscriptions: tuple[str, ...],
         events: queue.SimpleQueue[Event],
+        receive_bytes: int | None = None,
     ) -> None:
         self._settings = settings
         self._events = events
         self._subscriptions = subscriptions
+        self._receive_bytes = receive_bytes
         self.v5 = protocol is Protocol.V5
         self._client = _Client(
             CallbackAPIVersion.VERSION2,
@@ -258,6 +262,8 @@ class Link:
                 # The session outlives the connection, so that the will's delay can run and
                 # receipts that come meanwhile are kept.
                 asked.SessionExpiryInterval = _SESSION_S
+                if self._receive_bytes is not None:
+                    asked.MaximumPacketSize = self._receive_bytes
                 self._client.connect(
                     self._settings.host, self._settings.port, self._settings.keepalive_s,
                     clean_start=False, properties=asked,

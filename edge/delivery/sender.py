@@ -68,6 +68,7 @@ _PACKET_OVERHEAD = 1024
 _LONGEST_REST_S = 10.0
 """Between attempts to connect: a broker that comes back is served soon."""
 _RIVAL_GONE_S = 120.0
+_RECEIVE_BYTES = 1 << 18
 _RECEIPT_BYTES = 4096
 """No receipt is longer."""
 
@@ -313,6 +314,7 @@ class Sender:
             will=(self._device.topic("state"), will),
             subscriptions=(self._device.topic("receipt"), self._device.topic("state")),
             events=self._events,
+            receive_bytes=_RECEIVE_BYTES,
         )
 
     def _drop(self) -> None:

@@ -103,6 +103,8 @@ class _Event(NamedTuple):
 
 
 _ALL = (1 << 63) - 1
+_LONG_LOG = 64 << 20
+_BUSY_S = 10
 _ORIGIN = Head(0, "0" * 64)
 
 
@@ -131,7 +133,8 @@ class Store:
 
     def __init__(self, path: Path, key: bytes) -> None:
         self._key = key
-        self.db = sqlite3.connect(path, timeout=10, isolation_level=None)
+        self._path = path
+        self.db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
         self.db.row_factory = sqlite3.Row
         try:
             self.db.execute("PRAGMA journal_mode=WAL")
@@ -261,6 +264,21 @@ class Store:
         self.db.execute("DELETE FROM event WHERE row <= ?", (row,))
         self._set_meta("cut", self._signed("cut", Head(row, code), self.carried_digest()))
         self.log("checkpoint", cut=row)
+
+    def shorten_log(self) -> bool:
+        """Give a long write-ahead log back to the disk, which SQLite mostly does itself.
+
+        False where a reader that stays open pins it.
+        """
+        log_path = self._path.with_name(self._path.name + "-wal")
+        if not log_path.exists() or log_path.stat().st_size < _LONG_LOG:
+            return True
+        self.db.execute("PRAGMA busy_timeout=100")
+        try:
+            busy, _, _ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self.db.execute(f"PRAGMA busy_timeout={_BUSY_S * 1000}")
+        return not busy
 
     def seal(self, result_id: str, kind: str, payload: bytes) -> bytes:
         """Code of a message in the outbox: a flipped bit must never become a score."""

@@ -144,6 +144,7 @@ def test_undelivered_results_are_overdue_with_a_status_of_their_own(broker, make
     it = make_appliance(broker.port, extra='[delivery]\nmode = "receipt"\nalert_s = 0.5\n').start()
     it.put("a.jpg", film_bytes("limb=LH"))
     until(lambda: it.states() == {1: "sent"})
+    until(lambda: "alert undelivered" in it.log())
     report = it.audit()
     assert report["exit_status"] == 3
     assert {it["fault"] for it in report["findings"]} == {"overdue"}

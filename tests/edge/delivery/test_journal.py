@@ -309,3 +309,20 @@ def test_while_no_dashboard_answers_the_oldest_asks_often_and_the_rest_ever_less
     oldest, *others = [r["sendings"] for r in counts]
     assert oldest > 60
     assert max(others) <= 6
+
+
+def test_a_long_write_ahead_log_is_given_back_unless_a_reader_pins_it(
+    tmp_path, store, journal, monkeypatch
+):
+    monkeypatch.setattr("edge.delivery.store._LONG_LOG", 1000)
+    journal.claim(b"/a", SHA, signature())
+    log_path = tmp_path / "journal.sqlite-wal"
+    reader = sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM job").fetchall()
+    journal.claim(b"/b", "b" * 64, signature(2))
+    assert not store.shorten_log()
+    assert log_path.stat().st_size > 1000
+    reader.close()
+    assert store.shorten_log()
+    assert log_path.stat().st_size == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import benchmarks
+from benchmarks import gpu_check
 from benchmarks.gpu_check import EXIT_NOTHING_RAN, as_markdown
 from edge.engine.device import preflight
 from edge.engine.inputs import to_inputs
@@ -21,7 +21,7 @@ from edge.errors import EngineError
 from edge.paths import engines_home
 from export.exporter import export_engine
 
-REPOSITORY = Path(benchmarks.__file__).resolve().parents[1]
+REPOSITORY = Path(gpu_check.__file__).resolve().parents[1]
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
 )

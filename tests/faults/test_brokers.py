@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 
 import paho.mqtt.client as mqtt
 import pytest
 from appliance import Appliance, Subscriber, until
+from certificates import certificate
 from filled import fill
 from paho.mqtt.enums import CallbackAPIVersion
 from stand_in import film_bytes
@@ -189,26 +189,6 @@ def test_wrong_receipts_are_counted_and_dropped(broker, subscriber, make_applian
     figures["dropped"] = subscriber.of("health")[-1].messages_dropped
     client.disconnect()
     client.loop_stop()
-
-
-def certificate(folder, name, *, days, ca=None):
-    """A key and a certificate, signed by ``ca`` or by itself."""
-    key, pem = folder / f"{name}.key", folder / f"{name}.pem"
-    run = lambda *words: subprocess.run(["openssl", *map(str, words)], check=True,  # noqa: E731
-                                        capture_output=True)  # fmt: skip
-    if ca is None:
-        run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", pem,
-            "-days", days, "-subj", f"/CN={name}")  # fmt: skip
-        return pem
-    request = folder / f"{name}.csr"
-    extension = folder / "san.cnf"
-    extension.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request,
-        "-subj", f"/CN={name}")  # fmt: skip
-    issuer = ca.with_suffix(".key")
-    run("x509", "-req", "-in", request, "-CA", ca, "-CAkey", issuer, "-CAcreateserial", "-out", pem,
-        "-days", days, "-extfile", extension)  # fmt: skip
-    return pem
 
 
 def test_a_certificate_that_expired_and_is_renewed(tmp_path, make_broker, make_appliance, figures):

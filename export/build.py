@@ -24,7 +24,7 @@ from pydantic import ValidationError
 import edge
 from edge.engine.bindings import MODULES
 from edge.engine.device import preflight
-from edge.engine.installed import scan
+from edge.engine.installed import read_active, scan
 from edge.engine.key import device_key
 from edge.engine.openvino import cpu_has_bf16
 from edge.engine.passport import (
@@ -83,27 +83,37 @@ def installed_backends() -> tuple[Backend, ...]:
     return tuple(b for b in Backend if b in names and importlib.util.find_spec(names[b]))
 
 
+def precisions(backend: Backend) -> tuple[Precision, ...]:
+    """Precisions that a back end can be asked for here, the fastest first."""
+    if backend is Backend.OPENVINO:
+        return (Precision.BF16, Precision.FP32) if cpu_has_bf16() else (Precision.FP32,)
+    return (Precision.FP32,) if backend is Backend.ONNXRUNTIME else (Precision.FP16,)
+
+
 def build_candidate(
     name: str,
     folder: Path,
     backend: Backend,
     progress: Callable[[str, int, int], None] | None = None,
+    *,
+    precision: Precision | None = None,
 ) -> Candidate:
     """Build, or find, the engine of an exported recipe for a back end.
 
-    ``progress`` is given the builder's phase, its steps done and its steps. Raises `BuildError`
-    naming what is missing or what the builder refused, `edge.errors.EngineError` where the exported
-    graph is refused.
+    ``progress`` is given the builder's phase, its steps done and its steps; ``precision`` is one of
+    `precisions`, their first unless stated. Raises `BuildError` naming what is missing or what the
+    builder refused, `edge.errors.EngineError` where the exported graph is refused.
     """
+    precision = precision or precisions(backend)[0]
     secret = device_key()
     reference = open_engine(folder / f"{name}.json", secret)
-    key = _build_key(reference.passport, backend)
+    key = _build_key(reference.passport, backend, precision)
     path = folder / f"{name}.{backend}-{key[:8]}.json"
     earlier = _still_good(path, key, secret)
     if earlier is not None:
         return Candidate(path, earlier, cached=True)
     if backend is Backend.OPENVINO:
-        passport = _for_openvino(reference.passport, key)
+        passport = _for_openvino(reference.passport, precision, key)
     elif backend is Backend.ONNXRUNTIME:
         raise BuildError(
             "ONNX Runtime takes the graph as it is", where=name, mend="sharpedge export"
@@ -241,9 +251,8 @@ def _heard(line: bytes) -> Said:
         return Said()
 
 
-def _for_openvino(passport: Passport, key: str) -> Passport:
+def _for_openvino(passport: Passport, precision: Precision, key: str) -> Passport:
     """Passport of the same graph under OpenVINO: compiled when it is loaded, nothing to store."""
-    precision = Precision.BF16 if cpu_has_bf16() else Precision.FP32
     return passport.model_copy(
         update={
             "backend": Backend.OPENVINO,
@@ -259,12 +268,13 @@ def _for_openvino(passport: Passport, key: str) -> Passport:
     )
 
 
-def _build_key(passport: Passport, backend: Backend) -> str:
+def _build_key(passport: Passport, backend: Backend, precision: Precision) -> str:
     device = preflight().device
     parts = {
         "graph": passport.engine.sha256,
         "half": passport.half.sha256 if passport.half else None,
         "backend": str(backend),
+        "precision": str(precision),
         "version": _version(backend),
         "sharpedge": edge.__version__,
         "device": None if backend is Backend.OPENVINO or device is None else device.model_dump(),
@@ -298,10 +308,11 @@ def _still_good(path: Path, key: str, secret: bytes) -> Passport | None:
 
 def _prune(folder: Path, name: str, backend: Backend, newest: str) -> None:
     """Remove all but a few earlier builds; those kept are what a rollback goes back to."""
+    needed = {newest, read_active(folder).now.engines.get(name)}
     kept = [
         item
         for item in scan(folder)
-        if item.stem.startswith(f"{name}.{backend}-") and item.stem != newest
+        if item.stem.startswith(f"{name}.{backend}-") and item.stem not in needed
     ]
     kept.sort(key=lambda item: item.passport.built_at if item.passport else "", reverse=True)
     for item in kept[_KEPT_EARLIER:]:

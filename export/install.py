@@ -33,7 +33,7 @@ from edge.paths import data_root, engines_home
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.selftest import write_record
-from export.build import Candidate, build_candidate
+from export.build import Candidate, build_candidate, precisions
 from export.errors import ExportError, RecipeError
 from export.exporter import write_passport
 from export.gate import judge, scores_in, tally
@@ -63,11 +63,15 @@ class Built:
 
 @dataclass(frozen=True)
 class Gate:
-    """The films an engine is judged over, where their FP32 run is kept, and the FP32 engines."""
+    """The films an engine is judged over, where their FP32 run is kept, and the FP32 engines.
+
+    With ``renew`` an engine that has a verdict is judged again.
+    """
 
     golden: GoldenSet
     cache: Path
     references: EngineSet
+    renew: bool = False
 
 
 def gate_of(folder: Path, films: Path | None = None) -> Gate:
@@ -78,7 +82,7 @@ def gate_of(folder: Path, films: Path | None = None) -> Gate:
     references = reference_engines(folder)
     cache = data_root() / "golden"
     golden = phantom_set(cache, references.limbs) if films is None else folder_set(films)
-    return Gate(golden, cache, references)
+    return Gate(golden, cache, references, renew=films is not None)
 
 
 def record_self_test(folder: Path) -> bool:
@@ -110,27 +114,31 @@ def build_and_install(
 ) -> Iterator[Built | ExportError]:
     """Take an exported engine to gated ones, one for each back end, the fastest active.
 
+    A back end with several precisions is tried in the next one where one is not accepted.
     ``progress`` is given what is being done, steps done and steps. An error of one back end is
     given in its place and does not stop the others.
     """
     for backend in backends:
-        try:
-            built = build_candidate(name, folder, backend, progress)
-            passport = accept(built, gate, progress)
-            active = _activate_fastest(folder, name, built.stem, progress)
-        except ExportError as error:
-            yield error
-            continue
-        yield Built(built.stem, passport, built.cached, active)
+        for precision in precisions(backend):
+            try:
+                built = build_candidate(name, folder, backend, progress, precision=precision)
+                passport = accept(built, gate, progress)
+                active = _activate_fastest(folder, name, built.stem, progress)
+            except ExportError as error:
+                yield error
+                break
+            yield Built(built.stem, passport, built.cached, active)
+            if not_serving(passport) is None:
+                break
 
 
 def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], None]) -> Passport:
     """Judge a built engine over the golden set, write the verdict into its passport, return it.
 
-    A verdict that is there already holds.
+    A verdict that is there already holds, unless the gate renews it.
     """
     key = device_key()
-    if built.passport.acceptance is not None:
+    if built.passport.acceptance is not None and not gate.renew:
         return built.passport
     folder = built.path.parent
     verified = open_engine(built.path, key)

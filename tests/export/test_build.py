@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
+import edge.engine.openvino
 import export.build
+import export.install
 from edge.engine.device import preflight
 from edge.engine.installed import activate
 from edge.engine.key import device_key
@@ -21,6 +23,7 @@ from export.build import PROFILE, build_candidate
 from export.compact import save_compact
 from export.errors import BuildError
 from export.exporter import export_engine, write_passport
+from export.gate import ACCEPTANCE_RULES, Rules
 from export.golden import phantom_set, reference_engines
 from export.install import Gate, accept, build_and_install, find_recipe
 from export.unet import unet_shapes
@@ -245,7 +248,8 @@ def test_openvino_gives_what_onnx_runtime_gives(small):
 def test_openvino_is_judged_measured_and_serves_when_it_is_faster(installed, golden_cache):
     golden = phantom_set(golden_cache, patients=1, seed=3)
     gate = Gate(golden, golden_cache, reference_engines(installed, threads=1))
-    (built,) = build_and_install("hand-score", installed, [Backend.OPENVINO], gate, silent)
+    *refused, built = build_and_install("hand-score", installed, [Backend.OPENVINO], gate, silent)
+    assert [one.passport.acceptance.accepted for one in refused] == [False] * len(refused)
     assert built.passport.acceptance.accepted, built.passport.acceptance
     mine = built.passport.latency_ms["total_p50"]
     theirs = read_passport(installed / "hand-score.json").latency_ms["total_p50"]
@@ -258,6 +262,20 @@ def test_openvino_is_judged_measured_and_serves_when_it_is_faster(installed, gol
 
 def built_again(path):
     return export.build.Candidate(path, read_passport(path), cached=True)
+
+
+@needs_openvino
+def test_where_bf16_strays_too_far_fp32_is_built_instead(installed, golden_cache, monkeypatch):
+    golden = phantom_set(golden_cache, patients=1, seed=3)
+    gate = Gate(golden, golden_cache, reference_engines(installed, threads=1))
+    monkeypatch.setattr(export.install, "precisions", lambda _: (Precision.BF16, Precision.FP32))
+    monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1))
+    monkeypatch.setattr(edge.engine.openvino, "cpu_has_bf16", lambda: True)
+    first, second = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
+    assert not first.passport.acceptance.accepted
+    assert second.passport.acceptance.accepted
+    assert second.passport.engine.precision is Precision.FP32
+    assert first.stem != second.stem
 
 
 def test_a_recipe_is_found_by_path_and_by_name(engines_dir):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge.delivery.journal import Kind, State
+from edge.delivery.journal import Kind, State, told_states
 from edge.delivery.orders import UNREAD
+from edge.intake.quarantine import job_of
 from edge.model import StrEnum
 from edge.state_folder import appliance_runs
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from edge.filing import Places
     from edge.intake.watch import Folder
 
-_OWN_FILE = re.compile(r"(\d{8})[-.]?")
-_STATES = frozenset(map(str, State))
 _AGAIN_S = 1.5
 
 
@@ -177,10 +175,10 @@ def _chain(store: Store, published: Sequence[Head]) -> Iterator[Finding]:
 
 def _told(store: Store) -> _Told:
     told = _Told()
-    for row in store.db.execute("SELECT * FROM carried"):
-        told.states[row["job"]], told.sha256[row["job"]] = row["state"], row["sha256"]
-        # The row that told of its copy's end may be cut off.
-        told.expired.add(row["job"])
+    for job, (state, sha256) in told_states(store).items():
+        told.states[job], told.sha256[job] = state, sha256
+    # The row that told of their copies' end may be cut off.
+    told.expired |= {row["job"] for row in store.db.execute("SELECT job FROM carried")}
     for event in store.events():
         if event.kind == "message_closed":
             told.closed.add(event.detail["id"])
@@ -188,12 +186,8 @@ def _told(store: Store) -> _Told:
             told.replayed.add(event.detail["id"])
         elif event.kind == "copy_expired" and event.job is not None:
             told.expired.add(event.job)
-        elif event.job is not None and event.kind in _STATES:
-            told.states[event.job] = event.kind
-            if "sha256" in event.detail:
-                told.sha256[event.job] = event.detail["sha256"]
-            if event.detail.get("ids"):
-                told.ids[event.job] = tuple(event.detail["ids"])
+        elif event.job is not None and event.detail.get("ids"):
+            told.ids[event.job] = tuple(event.detail["ids"])
     return told
 
 
@@ -298,9 +292,9 @@ def _own_files(folder: Path) -> dict[int, Path]:
     """Files that we named after a job's number."""
     found = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        name = _OWN_FILE.match(path.name)
-        if name is not None:
-            found[int(name[1])] = path
+        number = job_of(path.name)
+        if number is not None:
+            found[number] = path
     return found
 
 

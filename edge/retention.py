@@ -8,14 +8,14 @@ be taken for a new one.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.delivery.journal import ENDS, State
+from edge.delivery.journal import ENDS, State, told_states
 from edge.delivery.store import JournalError
+from edge.intake.quarantine import job_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _DAY_S = 86400.0
 _FILES_A_PASS = 500
 _ROWS_A_PASS = 20_000
-_JOB = re.compile(r"(\d{8})[-.]?")
 
 
 class RetentionSettings(BaseModel):
@@ -97,12 +96,12 @@ def tidy(
             settings.pictures_days, settings.pictures_mib, now_unix_s,
         ),
         archive=_shrink(
-            places.archive, lambda path: _job_of(path) not in needed,
+            places.archive, lambda path: job_of(path.name) not in needed,
             settings.archive_days, settings.archive_mib, now_unix_s,
             gone=lambda path: _note_gone(store, path),
         ),
         quarantine=_shrink(
-            places.quarantine, lambda path: _job_of(path) not in needed,
+            places.quarantine, lambda path: job_of(path.name) not in needed,
             settings.quarantine_days, settings.quarantine_mib, now_unix_s,
             gone=lambda path: _note_gone(store, path),
         ),
@@ -120,11 +119,6 @@ def _needed_jobs(store: Store) -> set[int]:
     for row in store.db.execute(query, (State.HELD, State.CLAIMED)):
         needed |= {row["number"], row["previous_job"] or row["number"]}
     return needed
-
-
-def _job_of(path: Path) -> int:
-    found = _JOB.match(path.name)
-    return int(found[1]) if found is not None else -1
 
 
 def _shrink(
@@ -160,7 +154,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:
 
 def _note_gone(store: Store, path: Path) -> None:
     """Write down that a copy goes, before it goes."""
-    job = _job_of(path)
+    job = job_of(path.name)
     with store.transaction():
         known = store.db.execute(
             "UPDATE job SET copy = 'expired', "
@@ -186,7 +180,7 @@ def _cut(
     if store.verify(last) is not None:
         raise JournalError("the journal's chain is broken; nothing is cut off it: sharpedge audit")
     with store.transaction():
-        told = _states_up_to(store, last)
+        told = told_states(store, last)
         later = {
             row["job"]
             for row in store.db.execute(
@@ -221,20 +215,6 @@ def _last_old_row(store: Store, settings: RetentionSettings, now_unix_s: float |
     if (pages - free) * size > settings.journal_mib << 20:
         ends.append(first + _ROWS_A_PASS)
     return min(max(ends), first + _ROWS_A_PASS, store.head().row - 1)
-
-
-def _states_up_to(store: Store, last: int) -> dict[int, tuple[str, str]]:
-    """State and digest of every film as the checkpoint and the rows up to ``last`` tell them."""
-    told = {
-        row["job"]: (row["state"], row["sha256"])
-        for row in store.db.execute("SELECT * FROM carried")
-    }
-    states = frozenset(map(str, State))
-    for event in store.events(last):
-        if event.job is not None and event.kind in states:
-            before = told.get(event.job, ("", ""))[1]
-            told[event.job] = (event.kind, str(event.detail.get("sha256", before)))
-    return told
 
 
 def _may_go(row: sqlite3.Row, in_folder: Collection[bytes], open_jobs: set[int]) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.journal import ORDERED, Kind, State, move
 from edge.delivery.store import JournalError
+from edge.intake.quarantine import job_of
 from edge.model import OperatorWord
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from edge.delivery.store import Store
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_KEPT = re.compile(r"(\d{8})-[a-z_]+(\.[a-z0-9]{1,5})?")
 _RETRIED = (State.HELD, State.QUARANTINED, State.SET_ASIDE, State.DISMISSED)
 UNREAD = frozenset({"too_large", "not_a_regular_file"})
 """Reasons of films whose bytes were never read: no copy is kept of them."""
@@ -62,9 +62,9 @@ def _job_of_file(store: Store, word: bytes) -> int:
     if found is not None:
         return int(found)
     name = os.path.basename(word)  # noqa: PTH119 - as above
-    kept = _KEPT.fullmatch(os.fsdecode(name))
+    kept = job_of(os.fsdecode(name))
     if kept is not None:
-        return find_job(store, str(int(kept[1])))
+        return find_job(store, str(kept))
     jobs = store.db.execute(
         "SELECT MAX(number) AS number FROM job WHERE substr(path, -?) = ? GROUP BY path",
         (len(name) + 1, b"/" + name),

@@ -102,7 +102,8 @@ class _Event(NamedTuple):
     detail: str
 
 
-_ALL = (1 << 63) - 1
+LAST_ROW = (1 << 63) - 1
+"""Beyond every row."""
 _LONG_LOG = 64 << 20
 _BUSY_S = 10
 _ORIGIN = Head(0, "0" * 64)
@@ -210,7 +211,7 @@ class Store:
         row, mac, _signature = str(found).split(":")
         return Head(int(row), mac)
 
-    def events(self, last: int = _ALL) -> Iterator[Event]:
+    def events(self, last: int = LAST_ROW) -> Iterator[Event]:
         """Rows of the chain, oldest first, up to row ``last``."""
         query = "SELECT row, at, job, kind, detail FROM event WHERE row <= ? ORDER BY row"
         for it in self.db.execute(query, (last,)):
@@ -224,7 +225,7 @@ class Store:
             return cut.mac if cut.row == row else None
         return str(found["mac"].hex())
 
-    def verify(self, last: int = _ALL) -> BrokenChain | None:
+    def verify(self, last: int = LAST_ROW) -> BrokenChain | None:
         """Walk the chain; None when every row follows from the one before.
 
         To the signed head, or only up to row ``last``.
@@ -239,7 +240,7 @@ class Store:
             if event.row != head.row + 1 or not sound:
                 return BrokenChain(event.row, head.row + 1)
             head = Head(event.row, it["mac"].hex())
-        if last < _ALL:
+        if last < LAST_ROW:
             return None
         signed = str(self._meta("head") or "")
         if (head.row or signed) and signed != self._signed("head", head):

@@ -68,6 +68,12 @@ def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> 
     return target
 
 
+def job_of(name: str) -> int | None:
+    """Job whose film a file of our own folders is, told by its name; None for any other."""
+    found = re.match(r"(\d{8})(?=[-.]|$)", name)
+    return None if found is None else int(found[1])
+
+
 def kept_film(
     places: Iterable[Path], job: int, path: bytes, sha256: str, limit_bytes: int
 ) -> bytes | None:

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import wall_clock_is_set
-from edge.delivery.contract import Alert, ClosedSource, HealthMessage, Presence
+from edge.delivery.contract import Alert, ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal
 from edge.delivery.sender import Announcement, Sender
 from edge.delivery.store import JournalError, open_store
@@ -138,6 +138,7 @@ class Appliance:
         self._started_s = time.monotonic()
         self._versions: Versions | None = None
         self._engine_set = ""
+        self._paused = False
         self._unfit = ""
         self._degraded = False
         self._hand: FilmInHand | None = None
@@ -270,7 +271,7 @@ class Appliance:
             unfiled = self._unfiled
             self._guarded(self._try if unfiled is None else partial(self._file, unfiled))
             return
-        if self._unfit or self._disk.low:
+        if self._unfit or self._disk.low or self._paused:
             return
         order = self._journal.next_order()
         if order is not None:
@@ -458,6 +459,7 @@ class Appliance:
             if gone:
                 log.error("jobs %s: their files vanished before they were scored", gone)
                 self._alert("film_vanished", f"jobs {gone}: the files vanished before scoring")
+        self._obey()
         self._look_at_disk()
         again = self._journal.look_again()
         if again:
@@ -491,6 +493,19 @@ class Appliance:
             log.warning("job %d: its file cannot be parted with (%s)", job, error.strerror)
             became = None
         self._parted.put((job, became))
+
+    def _obey(self) -> None:
+        """Do what dashboards asked of the folder."""
+        while not self._sender.commands.empty():
+            command = self._sender.commands.get()
+            if command is Command.RESCAN:
+                self._intake.forget(())
+                continue
+            self._paused = command is Command.PAUSE
+            if self._paused:
+                self._alert("paused", "a dashboard asked that no film be taken until `resume`")
+            elif self._alerts.pop("paused", None) is not None:
+                self._announce()
 
     def _look_at_disk(self) -> None:
         if self._disk.look():

@@ -121,6 +121,10 @@ A receipt is published to `.../receipt`:
 {{"id": "{example_result().id}", "receiver": "dashboard-1"}}
 ```
 
+A dashboard may also publish to `.../command`: `{{"command": "pause"}}`, `resume`, `rescan` (list
+the watched folder now), `rebirth` (state, health and studies anew) or `replay` with an `id`. What
+became of it comes on MQTT 5's response topic with its correlation data, else on `.../answer`.
+
 `sharpedge listen --receipt dashboard-1` does all of this; `edge/delivery/listen.py` is short and
 shows how. [reasons.md](reasons.md) lists every code of `reason`.
 

@@ -210,6 +210,36 @@ class ReceiptMessage(Record):
     receiver: str = Field(min_length=1, max_length=128)
 
 
+class Command(StrEnum):
+    """What a dashboard may ask of an appliance."""
+
+    PAUSE = "pause"
+    """Take no further films; those in hand and in the outbox go on."""
+    RESUME = "resume"
+    RESCAN = "rescan"
+    """List the watched folder now."""
+    REPLAY = "replay"
+    """Send the message ``id`` again."""
+    REBIRTH = "rebirth"
+    """Publish state, health and studies anew."""
+
+
+class CommandMessage(Record):
+    """Topic ``command``, from a dashboard."""
+
+    command: Command
+    id: ResultId | None = Field(default=None, description="for `replay`: which message")
+
+
+class AnswerMessage(Record):
+    """Topic ``answer``, or the command's response topic: what became of a command."""
+
+    schema_version: Literal[1] = 1
+    command: Command
+    done: bool
+    detail: str = ""
+
+
 class Channel(NamedTuple):
     """One topic of the contract."""
 
@@ -230,6 +260,8 @@ CHANNELS = (
     Channel("study/{study}", StudyMessage, "application/json", 1, True, True, "a patient's set"),
     Channel("health", HealthMessage, "application/json", 0, True, True, "figures of the device"),
     Channel("receipt", ReceiptMessage, "application/json", 1, False, False, "a result is stored"),
+    Channel("command", CommandMessage, "application/json", 1, False, False, "a wish"),
+    Channel("answer", AnswerMessage, "application/json", 1, False, True, "what became of a wish"),
 )
 
 

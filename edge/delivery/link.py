@@ -61,11 +61,13 @@ class Answered:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A message to us."""
+    """A message to us; MQTT 5 may say where an answer goes, and what to write on it."""
 
     topic: str
     payload: bytes
     retained: bool
+    response_topic: str | None = None
+    correlation: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -359,7 +361,16 @@ class Link:
         self._events.put(Answered(mid, TOO_LARGE if mid == self._client.too_large else refusal))
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self._events.put(Arrived(message.topic, bytes(message.payload), message.retain))
+        properties = message.properties
+        self._events.put(
+            Arrived(
+                message.topic,
+                bytes(message.payload),
+                message.retain,
+                getattr(properties, "ResponseTopic", None),
+                getattr(properties, "CorrelationData", None),
+            )
+        )
 
 
 def open_link(make: Callable[[Protocol], Link], wanted: Protocol) -> tuple[Link, Connected]:

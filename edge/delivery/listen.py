@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from edge.delivery.contract import (
+    AnswerMessage,
     HealthMessage,
     ReceiptMessage,
     RejectMessage,
@@ -46,6 +47,7 @@ _MODELS: dict[str, type[Record]] = {
     "reject": RejectMessage,
     "study": StudyMessage,
     "health": HealthMessage,
+    "answer": AnswerMessage,
 }
 _COMMENT = b"sharpedge result "
 
@@ -55,9 +57,9 @@ class Received:
     """One message.
 
     ``kind`` is the topic's word (``result``, ``reject``, ``image``, ``state``, ``study``,
-    ``health``); ``message`` its model, None for an image, a cleared study, or what does not
-    satisfy the contract (then ``fault`` says how). ``result_id`` is set for results, rejects and
-    images.
+    ``health``, ``answer``); ``message`` its model, None for an image, a cleared study, or what does
+    not satisfy the contract (then ``fault`` says how). ``result_id`` is set for results, rejects
+    and images.
     """
 
     topic: str

@@ -122,6 +122,11 @@ class Outbox:
         self._heard.clear()
         with self.store.transaction():
             self._db.execute("UPDATE outbox SET state = 'queued' WHERE state = 'waiting'")
+        self.republish_studies()
+
+    def republish_studies(self) -> None:
+        """Every study's topic is to be written anew."""
+        with self.store.transaction():
             self._db.execute("UPDATE study SET published = 0 WHERE cleared = 0 AND published > 0")
 
     def next_rows(self, limit: int, in_flight: Collection[int]) -> list[Row]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ValidationError
 
 from edge.delivery.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
+from edge.delivery.commands import carry_out, command_in
 from edge.delivery.contract import (
     Alert,
     Envelope,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge.delivery.contract import Command
     from edge.delivery.identity import DeviceName
 
 log = logging.getLogger(__name__)
@@ -184,6 +186,9 @@ class Sender:
         self._connected_s = self._sent_s = 0.0
         self._dropped = 0
         self._since = time.time()
+        self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        """What dashboards asked of the folder; the daemon's thread takes it."""
+        self._health_at_s = 0.0
         self._turned_s = time.monotonic()
         self._stop_by_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
@@ -312,7 +317,7 @@ class Sender:
             self._client_id,
             protocol,
             will=(self._device.topic("state"), will),
-            subscriptions=(self._device.topic("receipt"), self._device.topic("state")),
+            subscriptions=tuple(map(self._device.topic, ("receipt", "command", "state"))),
             events=self._events,
             receive_bytes=_RECEIVE_BYTES,
         )
@@ -324,7 +329,7 @@ class Sender:
 
     def _serve(self) -> None:
         """Send and listen until the connection ends or the appliance stops."""
-        health_at_s = due_at_s = 0.0
+        due_at_s = self._health_at_s = 0.0
         try:
             while True:
                 self._turned_s = now_s = time.monotonic()
@@ -333,8 +338,8 @@ class Sender:
                 if now_s >= due_at_s:
                     due_at_s = now_s + self._chores()
                 self._send_study()
-                if now_s >= health_at_s and self._health is not None:
-                    health_at_s = now_s + self._delivery.health_s
+                if now_s >= self._health_at_s and self._health is not None:
+                    self._health_at_s = now_s + self._delivery.health_s
                     self._publish_plain("health", self._health(self._outbox), qos=0)
                 if self._stopping() and self._farewell():
                     return
@@ -410,6 +415,9 @@ class Sender:
                 self._dropped += 1
                 log.warning("a receipt was dropped: retained, malformed or for no result of ours")
             return
+        if event.topic == self._device.topic("command"):
+            self._obey(event)
+            return
         try:
             state = StateMessage.model_validate_json(event.payload)
         except ValidationError:
@@ -419,6 +427,27 @@ class Sender:
             state.state is Presence.OFFLINE and not self._stopping()
         ):
             self._announced = None
+
+    def _obey(self, event: Arrived) -> None:
+        wish = command_in(event)
+        if wish is None:
+            self._dropped += 1
+            log.warning("a command was dropped: retained or malformed")
+            return
+        log.info("command: %s", wish.command)
+        answer = carry_out(wish, self._outbox.store, self._be_reborn, self.commands.put)
+        assert self._link is not None  # noqa: S101 - called while serving
+        # Only among our own topics: nobody sends us to write anywhere else.
+        topic = event.response_topic or ""
+        if not topic.startswith("sharpedge/") or set(topic) & set("+#\0"):
+            topic = self._device.topic("answer")
+        extras = Extras(correlation=event.correlation)
+        self._link.publish(topic, answer.model_dump_json().encode(), extras, qos=1, retain=False)
+
+    def _be_reborn(self) -> None:
+        self._announced = None
+        self._health_at_s = 0.0
+        self._outbox.republish_studies()
 
     def _receipt(self, event: Arrived) -> bool:
         """Take in a receipt; False where it is none."""

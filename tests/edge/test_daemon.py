@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
 
+import paho.mqtt.client as mqtt
 import pytest
 from appliance import Subscriber, until
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from stand_in import film_bytes
 
 from edge.delivery.contract import DeliveryMode, Presence, StudyStatus
@@ -404,3 +409,50 @@ def test_the_state_folder_serves_one_appliance_only(broker, make_appliance):
     assert "in use by another" in it.log()
     it.process.send_signal(signal.SIGINT)
     assert it.process.wait(20) == 0
+
+
+def test_a_dashboard_pauses_resumes_replays_and_is_answered(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    it.put("a.jpg", film_bytes("n=1"))
+    (result,) = subscriber.wait("result", 1)
+    until(lambda: it.states() == {1: "acked"})
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    answers = []
+    client.on_message = lambda _c, _d, message: answers.append(message)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    until(client.is_connected)
+    client.subscribe("sharpedge/ward/answers", 1)
+
+    def ask(command, properties=None, **more):
+        body = json.dumps({"command": command, **more})
+        client.publish("sharpedge/clinic/xr1/box1/command", body, 1, properties=properties)
+
+    ask("pause")
+    until(lambda: "paused" in {a.code for a in subscriber.of("state")[-1].alerts})
+    it.put("b.jpg", film_bytes("n=2"))
+    time.sleep(1)
+    assert it.states() == {1: "acked"}
+    ask("resume")
+    subscriber.wait("result", 2)
+    until(lambda: not subscriber.of("state")[-1].alerts)
+    wanted = Properties(PacketTypes.PUBLISH)
+    wanted.ResponseTopic, wanted.CorrelationData = "sharpedge/ward/answers", b"7"
+    before = subscriber.seen.repeats
+    ask("replay", wanted, id=result.id)
+    until(lambda: subscriber.seen.repeats > before)
+    until(lambda: answers)
+    assert json.loads(answers[0].payload)["done"] is True
+    assert answers[0].properties.CorrelationData == b"7"
+    births = len(subscriber.of("state"))
+    ask("rebirth")
+    ask("rescan")
+    until(lambda: len(subscriber.of("state")) > births)
+    ask("replay", id="00000000-0000-0000-0000-000000000000")
+    ask("explode")
+    until(lambda: len(subscriber.of("answer")) >= 5)
+    assert [(a.command, a.done) for a in subscriber.of("answer")] == [
+        ("pause", True), ("resume", True), ("rebirth", True), ("rescan", True), ("replay", False),
+    ]  # fmt: skip
+    client.disconnect()
+    client.loop_stop()

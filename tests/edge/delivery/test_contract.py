@@ -73,9 +73,11 @@ def test_the_asyncapi_document_names_every_topic_with_its_direction():
     document = asyncapi()
     assert document["asyncapi"].startswith("3.")
     assert set(document["channels"]) == {
-        "state", "result", "reject", "image", "study", "health", "receipt",
+        "state", "result", "reject", "image", "study", "health", "receipt", "command",
+        "answer",
     }  # fmt: skip
     assert document["operations"]["receipt"]["action"] == "receive"
+    assert document["operations"]["command"]["action"] == "receive"
     assert document["operations"]["result"]["action"] == "send"
     assert "research use only" in document["info"]["description"]
 

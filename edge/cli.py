@@ -140,9 +140,10 @@ def score(
     if not films:
         _fail("no film was found in what you named", 2)
     settings = PipelineSettings(accept_side_from_geometry=accept_side_from_geometry)
-    scorer = FilmScorer(
-        load_engines(engines or built_engines()), settings, want_masks=out is not None
-    )
+    loaded = load_engines(engines or built_engines())
+    for refusal in loaded.refusals:
+        complain(f"degraded: {refusal.stem}: {refusal.why} (mend: {refusal.mend})")
+    scorer = FilmScorer(loaded, settings, want_masks=out is not None)
     show = Progress("scoring")
     show(0, len(films))
     results: list[LimbResult] = []

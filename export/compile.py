@@ -113,8 +113,10 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
     if plan is None:
         raise CompileError("; ".join(logger.messages) or "the builder gave no reason")
     data = bytes(plan)
-    if typed is None or order.on_device:
-        half = max(half, _half_layers(trt, logger, data))
+    if order.on_device:
+        shown = _half_layers(trt, logger, data)
+        # A weakly typed network says nothing of FP16; the finished plan alone does.
+        half = shown or 0 if typed is None or shown == 0 else half
     if not half:
         raise CompileError("the plan holds no FP16 tensor")
     order.plan.write_bytes(data)
@@ -162,14 +164,20 @@ def _half_tensors(trt: Any, network: Any) -> int:
     )
 
 
-def _half_layers(trt: Any, logger: Any, data: bytes) -> int:
-    """Layers of the finished plan that the inspector shows with FP16 tensors."""
+def _half_layers(trt: Any, logger: Any, data: bytes) -> int | None:
+    """Layers of the finished plan that the inspector shows with FP16 tensors.
+
+    None where it shows no layers at all: a TensorRT-RTX plan is compiled when it is first run.
+    """
     plan = trt.Runtime(logger).deserialize_cuda_engine(data)
     if plan is None:
         raise CompileError("; ".join(logger.messages) or "the plan cannot be deserialised")
     inspector = plan.create_engine_inspector()
     shown = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-    return sum(any(word in str(layer) for word in _HALF_WORDS) for layer in shown["Layers"])
+    layers = shown.get("Layers", [])
+    if not layers:
+        return None
+    return sum(any(word in str(layer) for word in _HALF_WORDS) for layer in layers)
 
 
 def _monitor(trt: Any, tell: Callable[[str, int, int], None]) -> Any:

@@ -78,7 +78,8 @@ def test_the_wheel_carries_every_package_and_its_data(wheel):
         str(path.relative_to(ROOT))
         for package in ("edge", "export", "training", "benchmarks")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in {".py", ".typed", ".json", ".csv"} and "__pycache__" not in path.parts
+        if path.suffix in {".py", ".typed", ".json", ".csv", ".jpg"}
+        and "__pycache__" not in path.parts
     }
     for folder in ("engines", "systemd"):
         for path in (ROOT / folder).rglob("*"):
@@ -99,7 +100,7 @@ def test_an_installed_wheel_exports_and_scores_outside_the_clone(installed, tmp_
 
     done = run([command, "export"], empty, SHARPEDGE_HOME=str(home))
     assert done.returncode == (0 if complete else 1), done.stderr
-    built = {path.stem for path in (home / "engines" / "built").glob("*.onnx")}
+    built = {path.stem for path in (home / "engines" / "built").glob("*.json")}
     assert built == {recipe.name for recipe in recipes() if trained(recipe)}
     assert not list(empty.iterdir())
 

@@ -49,13 +49,18 @@ def run_onnx(model, image):
     return dict(zip(names, session.run(names, {"image": image}), strict=True))
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(scope="session")
 def data_folder(tmp_path_factory):
     """A data folder of the tests' own: engines are signed under a key that lies there."""
-    folder = tmp_path_factory.mktemp("home")
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def data_home(data_folder):
+    """Sign under the tests' own key for as long as tests of this folder run, no longer."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SHARPEDGE_HOME", str(folder))
-        yield folder
+        patch.setenv("SHARPEDGE_HOME", str(data_folder))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +69,16 @@ def engines_dir():
 
 
 @pytest.fixture(scope="session")
-def shipped(engines_dir, data_folder, tmp_path_factory):  # noqa: ARG001 - the key lies there
+def shipped(engines_dir, data_folder, tmp_path_factory):
     """Folder with every shipped engine exported; a test that wants to write takes a copy."""
     folder = tmp_path_factory.mktemp("shipped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHARPEDGE_HOME", str(data_folder))
+        _export_all(engines_dir, folder)
+    return folder
+
+
+def _export_all(engines_dir, folder):
     for recipe in sorted(engines_dir.glob("*.toml")):
         missing = [
             file for file in read_recipe(recipe).source.files if not (engines_dir / file).is_file()
@@ -74,7 +86,6 @@ def shipped(engines_dir, data_folder, tmp_path_factory):  # noqa: ARG001 - the k
         if missing:
             pytest.skip(f"not trained yet: {', '.join(missing)}")
         export_engine(recipe, folder)
-    return folder
 
 
 @pytest.fixture

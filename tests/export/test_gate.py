@@ -193,7 +193,7 @@ def test_kappa_is_one_for_agreement_and_zero_for_chance():
     assert weighted_kappa([]) == 1
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small_run(shipped, golden_cache):
     """One simulated patient: enough to catch damage, far too few for a verdict."""
     golden = phantom_set(golden_cache, patients=1, seed=3)

@@ -11,7 +11,7 @@ from edge.engine.key import device_key
 from edge.engine.passport import EngineFile, InputSpec, Passport, open_engine, signed
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:

@@ -57,6 +57,8 @@ _FAREWELL_S = 4.0
 _GAP_S = 3.0
 """A turn of the loop waits a second at most: what goes beyond was spent stopped."""
 _TIDY_S = 600.0
+_ENGINES_S = 30.0
+_RELOAD_S = 5.0
 
 
 def run(config: Config) -> int:
@@ -93,10 +95,11 @@ class Appliance:
         self._places = Places.below(root)
         # Refused before anything is opened that would have to be closed.
         folder = drop_folder(config, root.absolute())
+        ran_before = self._places.pictures.exists()
         self._places.make()
         key = device_key(root)
         journal_key = derived_key(key, "journal")
-        store, rebuilt = open_store(root / "journal.sqlite", journal_key)
+        store, rebuilt = open_store(root / "journal.sqlite", journal_key, expected=ran_before)
         self._journal = Journal(store)
         self._session = self._journal.start_session()
         self._filing = Filing(
@@ -156,7 +159,7 @@ class Appliance:
         self._disk = DiskGuard(root, config.retention)
         self._tidy_at_s = self._started_s + _TIDY_S / 10
         if rebuilt:
-            self._alert("journal_rebuilt", "the journal was damaged, set aside and begun anew")
+            self._alert("journal_rebuilt", "the journal was damaged or gone, and is begun anew")
 
     # -- the loop ---------------------------------------------------------------------------
 
@@ -379,7 +382,9 @@ class Appliance:
         while (word := self._worker.read()) is not None:
             if isinstance(word, Failed):
                 log.error("the engines cannot be used: %s", word.message)
-                return False
+                if self._versions is None:
+                    return False
+                self._without_engines(word.message)
             if isinstance(word, Ready):
                 self._on_ready(word)
             elif isinstance(word, Stage):
@@ -390,7 +395,14 @@ class Appliance:
                 return False
         return True
 
+    def _without_engines(self, why: str) -> None:
+        """Go on delivering what is done; the engines are tried again."""
+        self._worker.kill()
+        self._restart_at_s = time.monotonic() + _ENGINES_S
+        self._alert("engines", why)
+
     def _on_ready(self, word: Ready) -> None:
+        self._alerts.pop("engines", None)
         first = self._versions is None
         self._versions, self._engine_set = word.versions, word.engine_set
         self._unfit, self._degraded = word.unfit, bool(word.degraded)
@@ -419,7 +431,8 @@ class Appliance:
         if self._versions is None:
             return False
         self._restarts += 1
-        self._restart_at_s = time.monotonic()
+        # One that died while it loaded engines is given time: it may be the machine.
+        self._restart_at_s = time.monotonic() + (0.0 if word.ready else _RELOAD_S)
         hand = self._hand
         if hand is not None and self._stop_by_s is None:
             reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED

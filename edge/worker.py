@@ -171,10 +171,14 @@ class Outcome(Record):
 
 
 class Died(NamedTuple):
-    """The child is gone, or was killed because it exceeded a limit."""
+    """The child is gone, or was killed because it exceeded a limit.
+
+    ``ready`` tells whether it had made its scorer.
+    """
 
     timeout: bool
     detail: str
+    ready: bool
 
 
 Word = Ready | Failed | Stage | Outcome | Died
@@ -370,12 +374,12 @@ class Worker:
             if self._pipe.poll():
                 return self._hear(self._pipe)
         except (OSError, EOFError, ValueError):
-            code = self.kill()
-            return Died(timeout=False, detail=f"worker ended with status {code}")
+            ready, code = self.ready, self.kill()
+            return Died(timeout=False, detail=f"worker ended with status {code}", ready=ready)
         deadline_s = self.deadline_s()
         if deadline_s is not None and time.monotonic() > deadline_s:
-            self.kill()
-            return Died(timeout=True, detail="worker exceeded its time limit")
+            ready, _ = self.ready, self.kill()
+            return Died(timeout=True, detail="worker exceeded its time limit", ready=ready)
         return None
 
     def _hear(self, pipe: Connection) -> Word:

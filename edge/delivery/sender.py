@@ -418,6 +418,10 @@ class Sender:
         if event.topic == self._device.topic("command"):
             self._obey(event)
             return
+        if not event.payload:
+            # Somebody cleared the retained message.
+            self._announced = None
+            return
         try:
             state = StateMessage.model_validate_json(event.payload)
         except ValidationError:

@@ -314,10 +314,16 @@ class Store:
         self.db.close()
 
 
-def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
-    """Open the journal; a damaged one is set aside. Returns it, and whether that happened."""
+def open_store(path: Path, key: bytes, *, expected: bool = False) -> tuple[Store, bool]:
+    """Open the journal; a damaged one is set aside.
+
+    Returns it, and whether it was begun anew: damaged, or gone although it was ``expected``.
+    """
+    gone = expected and not path.exists()
     try:
         store = Store(path, key)
+        if gone:
+            return _begun_anew(store), True
         if store.db.execute("PRAGMA quick_check").fetchone()[0] == "ok":
             return store, False
         store.close()
@@ -330,10 +336,13 @@ def open_store(path: Path, key: bytes) -> tuple[Store, bool]:
         part = path.with_name(path.name + ending)
         if part.exists():
             part.rename(path.with_name(f"{path.name}.damaged-{stamp}{ending}"))
-    store = Store(path, key)
+    return _begun_anew(Store(path, key)), True
+
+
+def _begun_anew(store: Store) -> Store:
+    """Set counters beyond any that were given before: no number is given twice."""
     with store.transaction():
-        # Numbers that were given before must not be given again.
         for counter in ("session", "sequence"):
-            store.db.execute("INSERT INTO meta VALUES (?, ?)", (counter, stamp))
+            store.db.execute("INSERT INTO meta VALUES (?, ?)", (counter, int(steady_unix_s())))
         store.log("rebuilt")
-    return store, True
+    return store

@@ -142,6 +142,14 @@ def build_broken(_config):
     raise EngineError("no engine", engine="hand-detect", mend="sharpedge export")
 
 
+def build_once(config):
+    """Fail from the second time on, as when the engines were removed."""
+    flag = config.state_folder / "engines-are-gone"
+    if flag.exists():
+        raise EngineError("no engine", engine="hand-detect", mend="sharpedge export")
+    return build(config)
+
+
 def build_slowly(_config):
     """Take as long as large engines."""
     time.sleep(5)

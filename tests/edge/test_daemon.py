@@ -220,6 +220,52 @@ def test_engines_that_cannot_be_loaded_end_the_start_with_the_mend(broker, make_
     assert "sharpedge export" in it.log()
 
 
+def test_engines_that_are_removed_while_it_runs_stop_no_delivery(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port, factory="stand_in:build_once").start()
+    it.put("a.jpg", film_bytes("n=1"))
+    subscriber.wait("result", 1)
+    (it.state / "engines-are-gone").touch()
+    it.put("kill.jpg", film_bytes("kill=1"))
+    until(lambda: "engines" in {a.code for a in subscriber.of("state")[-1].alerts})
+    assert "sharpedge export" in subscriber.of("state")[-1].alerts[-1].detail
+    time.sleep(1)
+    assert it.process.poll() is None
+    assert it.log().count("cannot be used") == 1
+
+
+def test_a_journal_that_is_gone_is_told_and_no_number_is_given_twice(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    it.put("a.jpg", film_bytes("n=1"))
+    subscriber.wait("result", 1)
+    assert it.terminate() == 0
+    for path in it.state.glob("journal.sqlite*"):
+        path.unlink()
+    it.start()
+    it.put("b.jpg", film_bytes("n=2"))
+    until(lambda: len(it.states()) == 2 and set(it.states().values()) == {"acked"})
+    first, second = subscriber.of("result")
+    assert second.sequence > first.sequence + 1
+    assert "journal_rebuilt" in {a.code for a in subscriber.of("state")[-1].alerts}
+    assert subscriber.of("state")[-1].session > 1000
+
+
+def test_a_state_that_somebody_cleared_is_published_again(broker, subscriber, make_appliance):
+    make_appliance(broker.port).start()
+    until(lambda: subscriber.of("state") and subscriber.of("state")[-1].versions)
+    before = len(subscriber.of("state"))
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    client.publish("sharpedge/clinic/xr1/box1/state", b"", 1, retain=True).wait_for_publish(5)
+    client.disconnect()
+    client.loop_stop()
+    until(lambda: len(subscriber.of("state")) > before)
+
+
 def test_kill_9_at_random_loses_nothing_and_gives_no_second_id(broker, subscriber, make_appliance):
     films = 12
     it = make_appliance(broker.port).start()

@@ -264,10 +264,10 @@ class TrunkRecipe:
     work a sample, and the network ends on whole ones.
     """
 
-    samples: int = 165_000
+    samples: int = 150_000
     batch: int = 64
     painted_share: float = 0.25
-    small: tuple[int, int] = (70_000, 140_000)
+    small: tuple[int, int] = (70_000, 130_000)
     small_px: int = 64
     learning_rate: float = 2e-3
     seed: int = 1

@@ -107,7 +107,7 @@ def tidy(
         ),
     )  # fmt: skip
     rows = 0
-    if in_folder:
+    if in_folder is not None:
         rows = _cut(store, settings, in_folder, set(waits.values()), now_unix_s)
     return Removed(removed.pictures, removed.archive, removed.quarantine, rows)
 

@@ -603,12 +603,29 @@ def dismiss(films: _Films, config: _Config = None) -> None:
 
 @app.command()
 def replay(
-    ids: Annotated[list[str], typer.Argument(help="Result ids.")], config: _Config = None
+    ids: Annotated[list[str] | None, typer.Argument(help="Result ids.")] = None,
+    config: _Config = None,
+    rescore: Annotated[
+        bool,
+        typer.Option("--rescore", help="Send nothing: score the archive with other engines."),
+    ] = False,
+    engines: Annotated[
+        Path | None, typer.Option(help="With --rescore: the folder of the other engines.")
+    ] = None,
 ) -> None:
     """Send messages again under their ids; a dashboard must answer anew."""
+    if rescore != (engines is not None) or rescore == bool(ids):
+        _fail("give result ids, or --rescore with --engines FOLDER", 2)
+    if engines is not None:
+        from edge.config import load
+        from export import commands
+
+        at = load(config)
+        archive = at.state_folder / "archive"
+        raise typer.Exit(commands.rescore(at.worker.engines, engines, archive))
     from edge import operate
 
-    operate.replay(config, ids)
+    operate.replay(config, ids or [])
 
 
 @app.command()

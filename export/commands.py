@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.engine.installed import Installed
+    from edge.engine.loader import EngineSet
     from edge.engine.passport import Backend, Passport
 
 
@@ -146,15 +147,25 @@ def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> 
     one, other = (
         load_engines(place, backend=backend, fallback=False) for backend in (first, second)
     )
+    return _compare(str(first), one, str(second), other, films)
+
+
+def rescore(folder: Path | None, candidate: Path, films: Path) -> int:
+    """Score films with the installed engines and with those of another folder; 1: they differ."""
+    here, there = load_engines(folder or built_engines()), load_engines(candidate)
+    return _compare("installed", here, "candidate", there, films)
+
+
+def _compare(label: str, one: EngineSet, other_label: str, other: EngineSet, films: Path) -> int:
     golden = folder_set(films)
     if not golden.count:
         complain(f"{films}: no film was found")
         return 2
-    show = Progress(f"{first} against {second}")
+    show = Progress(f"{label} against {other_label}")
     found = compare(golden.films(), one, other, progress=lambda done: show(done, golden.count))
     show.clear()
-    for label, engines in ((first, one), (second, other)):
-        say(f"{label}: {', '.join(sorted(_told(e.passport) for e in engines.engines.values()))}")
+    for name, engines in ((label, one), (other_label, other)):
+        say(f"{name}: {', '.join(sorted(_told(e.passport) for e in engines.engines.values()))}")
     say("\n".join([*found.lines(), DISCLAIMER]))
     return 1 if found.flips or found.fates_differ or found.joints_differ else 0
 

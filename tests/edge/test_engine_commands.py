@@ -89,6 +89,25 @@ def test_agree_compares_two_back_ends_over_a_folder(folder, tmp_path):
     assert "hand-score on onnxruntime fp32" in shown.output
 
 
+def test_the_archive_is_scored_with_other_engines_and_nothing_is_sent(folder, tmp_path):
+    made = run("phantom", "--patients", 1, "--out", tmp_path / "state" / "archive")
+    assert made.exit_code == 0, made.output
+    for path in (tmp_path / "state" / "archive").glob("*-?F.jpg"):
+        path.unlink()
+    settings = tmp_path / "c.toml"
+    settings.write_text(f'[folders]\nwatch = "{tmp_path}/in"\nstate = "{tmp_path}/state"\n')
+    for path in folder.glob("hand-mask*"):
+        path.unlink()
+    shown = run("replay", "--rescore", "--engines", folder, "--config", settings)
+    assert "films 2" in shown.output, shown.output
+    assert "candidate: " in shown.output
+    assert shown.output.count("hand-mask on onnxruntime fp32") == 1
+    assert shown.exit_code in (0, 1)
+    assert ("against" in shown.output.partition("px\n")[2]) is (shown.exit_code == 1)
+    assert run("replay").exit_code == 2
+    assert run("replay", "x", "--rescore", "--engines", folder).exit_code == 2
+
+
 def test_what_cannot_be_built_is_told_with_the_mend(tmp_path):
     unknown = run("build", "left-ear", "--out", tmp_path)
     assert unknown.exit_code == 1

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 from edge.delivery.clock import wall_clock_is_set
 from edge.delivery.contract import Alert, ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal
+from edge.delivery.mend import open_sound
 from edge.delivery.sender import Announcement, Sender
-from edge.delivery.store import JournalError, open_store
+from edge.delivery.store import JournalError
 from edge.device_key import derived_key, device_key
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
@@ -99,7 +100,7 @@ class Appliance:
         self._places.make()
         key = device_key(root)
         journal_key = derived_key(key, "journal")
-        store, rebuilt = open_store(root / "journal.sqlite", journal_key, expected=ran_before)
+        store, mended = open_sound(root / "journal.sqlite", journal_key, expected=ran_before)
         self._journal = Journal(store)
         self._session = self._journal.start_session()
         self._filing = Filing(
@@ -158,8 +159,9 @@ class Appliance:
         self._parted: SimpleQueue[tuple[int, str | None]] = SimpleQueue()
         self._disk = DiskGuard(root, config.retention)
         self._tidy_at_s = self._started_s + _TIDY_S / 10
-        if rebuilt:
-            self._alert("journal_rebuilt", "the journal was damaged or gone, and is begun anew")
+        if mended:
+            log.error("journal: %s", mended)
+            self._alert("journal_mended", mended)
 
     # -- the loop ---------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from edge.delivery.clock import Anchor, wall_clock_is_set
 from edge.delivery.contract import ClosedSource, Ledger
 from edge.delivery.identity import DeviceName, ResultKey, pseudonym
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Resolved, State, StudyChange
-from edge.delivery.sender import StoredMessage
+from edge.delivery.message import StoredMessage
 from edge.delivery.study import StudyBody, place_of, with_limb
 from edge.errors import REASONS, NullReason, Reason
 from edge.intake.quarantine import keep_copy, suffix_of, write_durably

@@ -417,10 +417,19 @@ class Journal:
     def _write_study(self, change: StudyChange, now: float) -> None:
         status = StudyStatus.COMPLETE if change.complete else StudyStatus.FILLING
         self._db.execute(
-            "INSERT INTO study VALUES (?, ?, ?, ?, ?, 1, 0, 0) ON CONFLICT (study) DO UPDATE SET "
-            "body = excluded.body, changed = excluded.changed, version = version + 1, cleared = 0, "
+            "INSERT INTO study VALUES (?, ?, ?, ?, ?, 1, 0, 0, ?) "
+            "ON CONFLICT (study) DO UPDATE SET body = excluded.body, seal = excluded.seal, "
+            "changed = excluded.changed, version = version + 1, cleared = 0, "
             "status = CASE WHEN excluded.status = ? THEN excluded.status ELSE status END",
-            (change.study, change.body, status, now, now, StudyStatus.COMPLETE),
+            (
+                change.study,
+                change.body,
+                status,
+                now,
+                now,
+                self.store.seal(change.study, "study", change.body.encode()),
+                StudyStatus.COMPLETE,
+            ),
         )
 
     def ended_originals(self, limit: int = 100) -> list[tuple[int, bytes, Signature]]:

@@ -19,18 +19,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from edge.delivery.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
 from edge.delivery.commands import carry_out, command_in
 from edge.delivery.contract import (
     Alert,
-    Envelope,
     HealthMessage,
     Latency,
-    Ledger,
     Presence,
     ReceiptMessage,
-    RejectMessage,
-    ResultMessage,
     StateMessage,
 )
 from edge.delivery.journal import Kind
@@ -48,12 +43,12 @@ from edge.delivery.link import (
     Wake,
     open_link,
 )
+from edge.delivery.message import StoredMessage, compose
 from edge.delivery.outbox import RESENDS_A_PASS, Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
 from edge.delivery.store import Store
 from edge.delivery.suspects import Rivalry, Suspects
 from edge.errors import place_of
-from edge.model import LimbResult, Record, Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +56,7 @@ if TYPE_CHECKING:
 
     from edge.delivery.contract import Command
     from edge.delivery.identity import DeviceName
+    from edge.model import Record, Versions
 
 log = logging.getLogger(__name__)
 
@@ -73,47 +69,6 @@ _RIVAL_GONE_S = 120.0
 _RECEIVE_BYTES = 1 << 18
 _RECEIPT_BYTES = 4096
 """No receipt is longer."""
-
-
-class StoredMessage(Record):
-    """What the outbox keeps of a result or reject; the rest is known only when it is sent."""
-
-    topic: str
-    anchor: Anchor
-    body: LimbResult
-    job: int
-    film_sha256: str
-    study: str
-    patient: str | None
-    supersedes: str | None
-    ledger: Ledger
-
-
-def compose(
-    stored: StoredMessage, row: Row, device: DeviceName, historical_s: float
-) -> ResultMessage | RejectMessage:
-    """Build the payload of one sending.
-
-    Raises `pydantic.ValidationError` when the outbox row does not satisfy the contract.
-    """
-    sent = stored.anchor.now_unix_s()
-    envelope = Envelope.model_construct(
-        id=row.result_id,
-        sequence=row.sequence,
-        site=device.site,
-        room=device.room,
-        device=device.device,
-        job=stored.job,
-        film_sha256=stored.film_sha256,
-        study=stored.study,
-        patient=stored.patient,
-        supersedes=stored.supersedes,
-        historical=sent - stored.ledger.closed > historical_s,
-        sending=row.sendings + 1,
-        ledger=stored.ledger.model_copy(update={"sent": sent}),
-    )
-    model = ResultMessage if row.kind is Kind.RESULT else RejectMessage
-    return model.model_validate({**dict(envelope), **dict(stored.body)})
 
 
 @dataclass(frozen=True)

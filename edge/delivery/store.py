@@ -64,6 +64,7 @@ ALTER TABLE job ADD COLUMN operator_side TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN origin TEXT NOT NULL DEFAULT 'folder';
 ALTER TABLE job ADD COLUMN copy TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+ALTER TABLE study ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
 CREATE INDEX job_look_again ON job (number) WHERE mtime_ns = -1;
 CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL);
 """
@@ -170,6 +171,9 @@ class Store:
         for row in rows:
             seal = self.seal(row["id"], row["kind"], row["payload"])
             self.db.execute("UPDATE outbox SET seal = ? WHERE row = ?", (seal, row["row"]))
+        for row in self.db.execute("SELECT study, body FROM study").fetchall():
+            seal = self.seal(row["study"], "study", row["body"].encode())
+            self.db.execute("UPDATE study SET seal = ? WHERE study = ?", (seal, row["study"]))
         self._sign_head(self.head())
 
     @contextlib.contextmanager
@@ -331,12 +335,17 @@ def open_store(path: Path, key: bytes, *, expected: bool = False) -> tuple[Store
         raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
     except sqlite3.DatabaseError:
         pass
+    return begin_anew(path, key), True
+
+
+def begin_anew(path: Path, key: bytes) -> Store:
+    """Set the journal at ``path`` aside, under a name that says so, and make a new one."""
     stamp = int(steady_unix_s())
     for ending in ("", "-wal", "-shm"):
         part = path.with_name(path.name + ending)
         if part.exists():
             part.rename(path.with_name(f"{path.name}.damaged-{stamp}{ending}"))
-    return _begun_anew(Store(path, key)), True
+    return _begun_anew(Store(path, key))
 
 
 def _begun_anew(store: Store) -> Store:

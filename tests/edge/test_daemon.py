@@ -249,7 +249,7 @@ def test_a_journal_that_is_gone_is_told_and_no_number_is_given_twice(
     until(lambda: len(it.states()) == 2 and set(it.states().values()) == {"acked"})
     first, second = subscriber.of("result")
     assert second.sequence > first.sequence + 1
-    assert "journal_rebuilt" in {a.code for a in subscriber.of("state")[-1].alerts}
+    assert "journal_mended" in {a.code for a in subscriber.of("state")[-1].alerts}
     assert subscriber.of("state")[-1].session > 1000
 
 

@@ -12,7 +12,7 @@ from edge.delivery.clock import Anchor
 from edge.delivery.contract import ClosedSource, Ledger
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
-from edge.delivery.sender import StoredMessage
+from edge.delivery.message import StoredMessage
 from edge.delivery.store import Store
 from edge.device_key import derived_key, device_key
 from edge.intake.settle import Signature

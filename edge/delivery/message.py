@@ -1,0 +1,55 @@
+"""Delivery: a result as the outbox keeps it, and the payload that is made of it at each sending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.delivery.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
+from edge.delivery.contract import Envelope, Ledger, RejectMessage, ResultMessage
+from edge.delivery.journal import Kind
+from edge.model import LimbResult, Record
+
+if TYPE_CHECKING:
+    from edge.delivery.identity import DeviceName
+    from edge.delivery.outbox import Row
+
+
+class StoredMessage(Record):
+    """What the outbox keeps of a result or reject; the rest is known only when it is sent."""
+
+    topic: str
+    anchor: Anchor
+    body: LimbResult
+    job: int
+    film_sha256: str
+    study: str
+    patient: str | None
+    supersedes: str | None
+    ledger: Ledger
+
+
+def compose(
+    stored: StoredMessage, row: Row, device: DeviceName, historical_s: float
+) -> ResultMessage | RejectMessage:
+    """Build the payload of one sending.
+
+    Raises `pydantic.ValidationError` when the outbox row does not satisfy the contract.
+    """
+    sent = stored.anchor.now_unix_s()
+    envelope = Envelope.model_construct(
+        id=row.result_id,
+        sequence=row.sequence,
+        site=device.site,
+        room=device.room,
+        device=device.device,
+        job=stored.job,
+        film_sha256=stored.film_sha256,
+        study=stored.study,
+        patient=stored.patient,
+        supersedes=stored.supersedes,
+        historical=sent - stored.ledger.closed > historical_s,
+        sending=row.sendings + 1,
+        ledger=stored.ledger.model_copy(update={"sent": sent}),
+    )
+    model = ResultMessage if row.kind is Kind.RESULT else RejectMessage
+    return model.model_validate({**dict(envelope), **dict(stored.body)})

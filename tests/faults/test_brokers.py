@@ -150,6 +150,7 @@ def test_a_result_above_the_brokers_limit_is_set_aside(
     dashboard.close()
 
 
+@pytest.mark.faults
 def test_two_appliances_with_one_client_id_do_not_flap(tmp_path, broker, make_appliance, figures):
     """T7: two appliances with one client id: told, and left alone for longer each time."""
     one = make_appliance(broker.port).start()
@@ -248,6 +249,7 @@ def test_a_publish_that_the_broker_denies_is_set_aside_and_told(
     dashboard.close()
 
 
+@pytest.mark.faults
 def test_a_study_fills_times_out_and_expires(broker, subscriber, make_appliance):
     """Study: fills with each limb, is incomplete in time, and its topic is cleared in the end."""
     it = make_appliance(

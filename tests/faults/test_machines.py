@@ -70,6 +70,7 @@ def test_a_full_disk_pauses_the_intake_and_it_resumes_alone(
     dashboard.close()
 
 
+@pytest.mark.faults
 def test_a_clock_that_steps_loses_nothing_and_hurries_nothing(
     tmp_path, broker, make_appliance, figures
 ):
@@ -106,6 +107,7 @@ def test_a_clock_that_steps_loses_nothing_and_hurries_nothing(
     dashboard.close()
 
 
+@pytest.mark.faults
 def test_a_stop_of_all_processes(broker, make_appliance, scale, figures):
     """SIGSTOP of daemon, worker and broker for a minute: everything goes on."""
     dashboard = Subscriber(broker.settings, receiver="dashboard")
@@ -161,6 +163,7 @@ def test_a_flood_of_films(broker, make_appliance, scale, figures):
     dashboard.close()
 
 
+@pytest.mark.faults
 def test_a_hang_in_inference(broker, subscriber, make_appliance, figures):
     """T21: a hang in inference: restarted within 20 s, the film retried once, the next flows."""
     it = make_appliance(broker.port).start()

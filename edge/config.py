@@ -91,6 +91,14 @@ class WorkerSettings(BaseModel):
         description="serve from the next back end, degraded, when an engine is refused; "
         "false: do not start",
     )
+    recheck_every: int = Field(
+        default=0, ge=0, description="when idle, score one film in so many again in FP32; 0: none"
+    )
+    shadow: Path | None = Field(
+        default=None,
+        description="folder of candidate engines that score every film again when idle and "
+        "publish figures alone; default: none",
+    )
     memory_mib: int = Field(
         default=2048, ge=256, description="for one film, beyond what the engines take"
     )

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from edge.agreement import Recheck
 from edge.delivery.clock import wall_clock_is_set
 from edge.delivery.contract import Alert, ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal
@@ -143,6 +144,7 @@ class Appliance:
         self._versions: Versions | None = None
         self._engine_set = ""
         self._paused = False
+        self._recheck: Recheck | None = None
         self._unfit = ""
         self._degraded = False
         self._hand: FilmInHand | None = None
@@ -393,6 +395,8 @@ class Appliance:
                 self._on_stage(word)
             elif isinstance(word, Outcome):
                 self._on_outcome(word)
+            elif isinstance(word, Recheck):
+                self._recheck = word
             elif isinstance(word, Died) and not self._on_death(word):
                 return False
         return True
@@ -598,6 +602,7 @@ class Appliance:
             broker_reconnects=standing.reconnects,
             messages_dropped=standing.dropped,
             latency=standing.latency,
+            recheck=self._recheck,
             journal_row=head.row,
             journal_head=head.mac,
         )

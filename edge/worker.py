@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import Field
 
+from edge.agreement import Recheck
 from edge.config import Config
 from edge.errors import EdgeError, EngineError, Reason, place_of, rejected
 from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEnum, Versions
@@ -31,8 +32,13 @@ from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEn
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge.engine.loader import EngineSet
+    from edge.recheck import Rechecker
+
 log = logging.getLogger(__name__)
 
+_IDLE_S = 0.5
+"""So long without a film, and one is scored a second time."""
 _LOST = 3
 """Exit status of a child that cannot go on."""
 _PDEATHSIG = 1
@@ -78,13 +84,14 @@ class Made(NamedTuple):
     """What a factory gives: a scorer and the hash of its set of engines.
 
     ``degraded`` are reasons why a lesser engine serves; ``unfit`` says why no score may be
-    published, empty where the self-test passed.
+    published, empty where the self-test passed; ``rechecker`` looks at films again when idle.
     """
 
     scorer: Scorer
     engine_set: str
     degraded: tuple[str, ...] = ()
     unfit: str = ""
+    rechecker: Rechecker | None = None
 
 
 def film_scorer(config: Config) -> Made:
@@ -110,7 +117,29 @@ def film_scorer(config: Config) -> Made:
         degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
         # With the settings that the record was made with, whatever this site's are.
         unfit=self_test(folder, FilmScorer(engines, PipelineSettings()), engines),
+        rechecker=_rechecker(config, folder, engines),
     )
+
+
+def _rechecker(config: Config, folder: Path, serving: EngineSet) -> Rechecker | None:
+    """Second engines as the configuration asks for them; None where they are the serving ones."""
+    from edge.engine.loader import load_engines  # noqa: PLC0415 - as in `film_scorer`
+    from edge.engine.passport import Backend  # noqa: PLC0415
+    from edge.pipeline.scorer import FilmScorer  # noqa: PLC0415
+    from edge.recheck import Rechecker  # noqa: PLC0415
+
+    chosen = config.worker
+    if chosen.shadow is None and not chosen.recheck_every:
+        return None
+    second = load_engines(
+        chosen.shadow or folder,
+        threads=chosen.threads,
+        backend=None if chosen.shadow else Backend.ONNXRUNTIME,
+    )
+    if second.engine_set_hash == serving.engine_set_hash:
+        return None
+    every = 1 if chosen.shadow else chosen.recheck_every
+    return Rechecker(FilmScorer(second, config.pipeline), every)
 
 
 class Kind(StrEnum):
@@ -120,6 +149,7 @@ class Kind(StrEnum):
     FAILED = "failed"
     STAGE = "stage"
     OUTCOME = "outcome"
+    RECHECK = "recheck"
 
 
 class Ready(Record):
@@ -181,7 +211,7 @@ class Died(NamedTuple):
     ready: bool
 
 
-Word = Ready | Failed | Stage | Outcome | Died
+Word = Ready | Failed | Stage | Outcome | Recheck | Died
 
 
 def serve(descriptor: int) -> None:
@@ -194,15 +224,20 @@ def serve(descriptor: int) -> None:
     pipe = Connection(descriptor)
     try:
         config = Config.model_validate_json(pipe.recv_bytes())
-        scorer = _make(config, pipe)
-        while scorer is not None:
+        made = _make(config, pipe)
+        while made is not None:
+            again = made.rechecker
+            if again is not None and again.waits and not pipe.poll(_IDLE_S):
+                figures = again.look()
+                if figures is not None:
+                    _say(pipe, Kind.RECHECK, figures)
             task = Task.model_validate_json(pipe.recv_bytes())
-            _score(scorer, pipe.recv_bytes(), task, pipe)
+            _score(made, pipe.recv_bytes(), task, pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
 
-def _make(config: Config, pipe: Connection) -> Scorer | None:
+def _make(config: Config, pipe: Connection) -> Made | None:
     module, _, function = config.worker.factory.partition(":")
     try:
         made: Made = getattr(importlib.import_module(module), function)(config)
@@ -217,7 +252,7 @@ def _make(config: Config, pipe: Connection) -> Scorer | None:
         unfit=made.unfit,
     )
     _say(pipe, Kind.READY, ready)
-    return made.scorer
+    return made
 
 
 def _limit_memory(mib: int) -> None:
@@ -236,7 +271,9 @@ def _leave_no_dump() -> None:
     ctypes.CDLL(None).prctl(_DUMPABLE, 0)
 
 
-def _score(scorer: Scorer, data: bytes, task: Task, pipe: Connection) -> None:
+def _score(made: Made, data: bytes, task: Task, pipe: Connection) -> None:
+    scorer = made.scorer
+
     def tell(stage: str) -> None:
         _say(pipe, Kind.STAGE, Stage(name=stage, at_s=time.monotonic()))
 
@@ -263,6 +300,8 @@ def _score(scorer: Scorer, data: bytes, task: Task, pipe: Connection) -> None:
     _say(pipe, Kind.OUTCOME, outcome)
     for limb in film.limbs:
         pipe.send_bytes(limb.overlay_jpeg or b"")
+    if made.rechecker is not None:
+        made.rechecker.offer(data, task.name, task.operator, outcome.limbs)
     # What a large film took goes back to the machine.
     ctypes.CDLL(None).malloc_trim(0)
 
@@ -394,6 +433,8 @@ class Worker:
             return Ready.model_validate_json(body)
         if said is Kind.FAILED:
             return Failed.model_validate_json(body)
+        if said is Kind.RECHECK:
+            return Recheck.model_validate_json(body)
         outcome = Outcome.model_validate_json(body)
         pictures = tuple(pipe.recv_bytes() or None for _ in outcome.limbs)
         self.busy = False

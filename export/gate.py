@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.agreement import weighted_kappa
 from edge.engine.passport import Acceptance, Precision, Role
 from edge.model import Limb, has_narrowing
 from edge.pipeline.detect import CLASSES, to_detections
@@ -154,14 +155,6 @@ def scores_in(call: Call) -> int:
     if joints is None:
         return 0
     return len(joints) + sum(has_narrowing(call.limb, str(joint)) for joint in joints)
-
-
-def weighted_kappa(pairs: Iterable[tuple[int, int]]) -> float:
-    """Cohen's kappa with quadratic weights of (wanted, found) grades; 1 where nothing varies."""
-    table = np.array(list(pairs), np.float64).reshape(-1, 2)
-    wanted, found = table[:, 0], table[:, 1]
-    chance = float(np.square(wanted[:, None] - found[None, :]).mean()) if len(table) else 0.0
-    return 1.0 if chance == 0 else 1 - float(np.square(wanted - found).mean()) / chance
 
 
 def is_borderline(outputs: npt.NDArray[np.floating], grade: int) -> bool:

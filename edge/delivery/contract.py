@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from edge.agreement import Recheck  # noqa: TC001 - pydantic needs it at run time
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
@@ -164,6 +165,9 @@ class HealthMessage(Record):
         default=0, description="receipts and commands that were malformed, retained or not ours"
     )
     latency: Latency
+    recheck: Recheck | None = Field(
+        default=None, description="disagreement of second engines; null where none look"
+    )
     journal_row: int
     journal_head: str
     notice: Notice = DISCLAIMER

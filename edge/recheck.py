@@ -1,0 +1,66 @@
+"""Scores live films a second time, with other engines, when the worker is idle.
+
+Nothing of it is published but figures: a candidate's engines run as a shadow, or one film in so
+many is scored again with the FP32 graphs. Lives in the worker's child; holds one film at most.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edge.agreement import Agreement
+from edge.errors import EdgeError, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.agreement import Recheck
+    from edge.model import LimbResult, OperatorWord
+    from edge.pipeline.scorer import FilmScorer
+
+log = logging.getLogger(__name__)
+
+
+class Rechecker:
+    """Second opinions of ``scorer`` on one film in ``every``."""
+
+    def __init__(self, scorer: FilmScorer, every: int) -> None:
+        self._scorer: FilmScorer | None = scorer
+        self._every = every
+        self._seen = 0
+        self._found = Agreement()
+        self._film: tuple[bytes, str, OperatorWord | None, tuple[LimbResult, ...]] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a film is held that has not been looked at again."""
+        return self._film is not None
+
+    def offer(
+        self, data: bytes, name: str, operator: OperatorWord | None, results: Sequence[LimbResult]
+    ) -> None:
+        """Note a film that was scored; a film that still waits gives way to it."""
+        self._seen += 1
+        if self._scorer is not None and self._seen % self._every == 0:
+            self._film = (data, name, operator, tuple(results))
+
+    def look(self) -> Recheck | None:
+        """Score the film that waits; returns the figures so far.
+
+        Never raises for a fault of the second engines: they are given up, with one line in the log.
+        """
+        film, scorer, self._film = self._film, self._scorer, None
+        if film is None or scorer is None:
+            return None
+        data, name, operator, results = film
+        try:
+            again = [limb.result for limb in scorer.score(data, name, operator).limbs]
+        except (MemoryError, EdgeError, RuntimeError, ValueError) as error:
+            log.error("no film is scored a second time any more: %s", place_of(error))  # noqa: TRY400
+            self._scorer = None
+            return None
+        # The film's name stays out of what is kept.
+        self._found.add("film", results, again)
+        self._found.differences.clear()
+        return self._found.as_recheck()

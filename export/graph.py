@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OPSET = 13
 IR_VERSION = 8
+_IMPLAUSIBLE = 1e9
 
 Array = npt.NDArray[np.float32]
 Shape = tuple[int | str, ...]
@@ -193,6 +194,11 @@ def fold_batch_norm(
     return folded.astype(np.float32), shift.astype(np.float32)
 
 
+def implausible(array: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Which values no training gives: none at all, infinite, or as large as a flipped exponent."""
+    return np.asarray(~(np.abs(array) < _IMPLAUSIBLE))
+
+
 def check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise `WeightsError` unless ``arrays`` are exactly those of ``shapes``, all finite."""
     for name in sorted(set(shapes) | set(arrays)):
@@ -206,7 +212,9 @@ def check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
                 where=name,
                 mend="export weights that were trained for this architecture",
             )
-        if not np.isfinite(arrays[name]).all():
+        if implausible(arrays[name]).any():
             raise WeightsError(
-                "a value is not finite", where=name, mend="take the last good checkpoint"
+                "a value is not finite, or too large to be trained",
+                where=name,
+                mend="take the last good checkpoint",
             )

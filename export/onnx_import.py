@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import TensorProto, external_data_helper, helper, inliner
+from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helper
 
 from export.errors import ContractError, LayerError, WeightsError
 from export.fold import fold_batch_norms
-from export.graph import IR_VERSION
+from export.graph import IR_VERSION, implausible
 from export.opset import STANDARD, nodes_of, to_our_opset
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
             "the file holds no operators", where=str(path), mend="copy the file again"
         )
     _load_external(model, path)
+    _check_weights(model, path)
     if model.functions:
         model = inliner.inline_local_functions(model)
     for node in nodes_of(model.graph):
@@ -127,6 +128,19 @@ def run_original(model: onnx.ModelProto, image: Array) -> dict[str, Array]:
             f"ONNX Runtime cannot run it: {error}", where="model", mend="export the model anew"
         ) from error
     return dict(zip(names, values, strict=True))
+
+
+def _check_weights(model: onnx.ModelProto, path: Path) -> None:
+    for tensor in model.graph.initializer:
+        # Vectors may hold limits and masks, which are infinite by intent.
+        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        if implausible(numpy_helper.to_array(tensor)).any():
+            raise WeightsError(
+                "a value is not finite, or too large to be trained",
+                where=f"{path.name}, tensor {tensor.name}",
+                mend="copy the file again and compare its SHA-256",
+            )
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.errors import WeightsError
+from export.graph import implausible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +130,7 @@ def check_arrays(network: Network, arrays: Mapping[str, Array]) -> None:
                     where=where,
                     mend="give the weights that were trained with this .cfg",
                 )
-            wrong = ~np.isfinite(arrays[key])
+            wrong = implausible(arrays[key])
             if key.endswith(".var"):
                 wrong |= arrays[key] < 0
             if wrong.any():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.errors import LayerError, WeightsError
+from export.graph import implausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,10 +66,11 @@ class Call:
     def weights(self, variable: str, shape: Sides) -> Array:
         """Return an array of the layer. Raises `WeightsError` for another shape or NaN."""
         array = self.array(variable)
-        if array.shape != shape or not np.isfinite(array).all():
+        damaged = bool(implausible(array).any())
+        if array.shape != shape or damaged:
             raise WeightsError(
                 f"{variable} has shape {array.shape} and "
-                f"{'' if np.isfinite(array).all() else 'non-'}finite values; "
+                f"{'values that are not finite, or too large,' if damaged else 'finite values'}; "
                 f"the layers ask for {shape}",
                 where=self.where,
                 mend="save the whole model again",

@@ -134,6 +134,14 @@ def test_an_impossible_variance_names_its_section(network, data, value):
         read_weights(network, broken)
 
 
+@pytest.mark.parametrize("at", [0, 4, 9, 11])
+def test_a_flipped_bit_in_an_exponent_names_its_section(network, data, at):
+    broken = bytearray(data)
+    broken[20 + 4 * (4 * 4 + at) + 3] ^= 0x40
+    with pytest.raises(WeightsError, match=r"layer 0 \[convolutional\] .*conv0.weight"):
+        read_weights(network, bytes(broken))
+
+
 def test_weights_of_another_network_are_refused(data):
     other = parse_cfg(TEXT.replace("filters=4", "filters=5"))
     with pytest.raises(WeightsError):

@@ -258,6 +258,18 @@ def test_a_mask_of_another_size_breaks_the_contract(home):
         export_engine(home / "foot-mask.toml", home / "built")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e20])
+def test_a_weight_that_no_training_gives_is_refused_by_tensor(home, value):
+    model = make_model()
+    item = next(item for item in model.graph.initializer if item.name == "w")
+    array = numpy_helper.to_array(item).copy()
+    array.flat[3] = value
+    item.CopyFrom(numpy_helper.from_array(array, "w"))
+    onnx.save_model(model, home / "net.onnx")
+    with pytest.raises(WeightsError, match=r"net.onnx, tensor w: a value"):
+        export_engine(home / "foot-mask.toml", home / "built")
+
+
 @pytest.mark.parametrize("keep", [0, 1, 40, -1, -30])
 def test_a_truncated_file_is_an_error_with_a_mend(home, keep):
     whole = (home / "net.onnx").read_bytes()

@@ -133,7 +133,7 @@ def judge(
             faults.append(f"a box's IoU is {found.least_iou:.4f}, under {rules.iou}")
         counted = found.boxes
     if not counted:
-        faults.append("the golden set gave nothing to judge by")
+        faults.append("the golden set gave nothing to judge by: export the limb's detector too")
     total = found.scores + len(found.borderline) if all_scores is None else all_scores
     warning = None
     if total < LEAST_SCORES:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -47,6 +48,7 @@ SEED = 20_240_607
 LEAST_CONFIDENCE = 0.25
 """Rows of a detector under this are not recorded: none comes near the limit of .5."""
 _QUALITY = 92
+_KEPT_RUNS = 3
 
 
 class Call(NamedTuple):
@@ -211,6 +213,7 @@ def recorded_calls(
     settings = settings or PipelineSettings()
     folder = cache / f"run-{_run_key(golden, engines, settings)[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_runs(cache, folder)
     recorders = {where: Recorder(engine) for where, engine in engines.engines.items()}
     scorer = FilmScorer(EngineSet(recorders), settings)
     for number, (name, data) in enumerate(golden.films()):
@@ -224,6 +227,14 @@ def recorded_calls(
         yield from _load(path)
         if progress is not None:
             progress(number + 1, golden.count)
+
+
+def _forget_runs(cache: Path, current: Path) -> None:
+    """Remove recorded runs of engines that are long gone."""
+    os.utime(current)
+    runs = sorted(cache.glob("run-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in runs[_KEPT_RUNS:]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def inputs_of(engine: Engine, call: Call) -> dict[str, Tensor]:

@@ -135,10 +135,12 @@ def build_and_install(
 def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], None]) -> Passport:
     """Judge a built engine over the golden set, write the verdict into its passport, return it.
 
-    A verdict that is there already holds, unless the gate renews it.
+    A verdict over films that is there already holds, unless the gate renews it. One that came
+    before any film, because a library was missing, does not.
     """
     key = device_key()
-    if built.passport.acceptance is not None and not gate.renew:
+    earlier = built.passport.acceptance
+    if earlier is not None and earlier.films and not gate.renew:
         return built.passport
     folder = built.path.parent
     verified = open_engine(built.path, key)

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import sys
 
 import numpy as np
 import onnx
@@ -262,6 +263,20 @@ def test_openvino_is_judged_measured_and_serves_when_it_is_faster(installed, gol
 
 def built_again(path):
     return export.build.Candidate(path, read_passport(path), cached=True)
+
+
+@needs_openvino
+def test_a_library_that_was_missing_is_asked_for_again(installed, golden_cache, monkeypatch):
+    golden = phantom_set(golden_cache, patients=1, seed=3)
+    gate = Gate(golden, golden_cache, reference_engines(installed, threads=1))
+    monkeypatch.setattr(export.install, "precisions", lambda _: (Precision.FP32,))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "openvino", None)
+        (built,) = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
+        assert "OpenVINO is not installed" in built.passport.acceptance.reason
+    (again,) = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
+    assert again.cached
+    assert again.passport.acceptance.accepted
 
 
 @needs_openvino

@@ -1,5 +1,7 @@
 """The gate accepts what decides as FP32 does, and refuses what does not."""
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -232,6 +234,18 @@ def test_one_scaled_weight_tensor_is_caught_and_the_whole_engine_is_not(
     verdict = judge(tally(damaged, small_run), Precision.FP16, role)
     assert not verdict.accepted
     assert verdict.figures != whole.figures
+
+
+def test_runs_of_engines_long_gone_are_forgotten(shipped, tmp_path):
+    for number in range(6):
+        (tmp_path / f"run-{number}").mkdir()
+        os.utime(tmp_path / f"run-{number}", (number, number))
+    engines = reference_engines(shipped, threads=1)
+    golden = phantom_set(tmp_path, limbs=(Limb.FOOT,), patients=1, seed=3)
+    next(recorded_calls(golden, engines, tmp_path))
+    kept = {path.name for path in tmp_path.glob("run-*")}
+    assert len(kept) == 3
+    assert {"run-5", "run-4"} < kept
 
 
 def test_a_run_is_recorded_once_and_calls_give_back_what_they_were(

@@ -12,11 +12,13 @@ from onnx.reference import ReferenceEvaluator
 
 from edge.engine.passport import InputSpec, Role
 from edge.model import Limb
+from export.darknet import darknet_to_onnx
 from export.errors import LayerError
 from export.graph import GraphBuilder
 from export.half import activation_ranges, plan_half, to_half, to_rounded
 from export.sibling import make_sibling
 from export.unet import unet_shapes, unet_to_onnx
+from export.vgg import scorer_shapes, vgg_to_onnx
 
 SIDE = 8
 
@@ -197,6 +199,71 @@ def test_typed_graph_and_rounding_evaluator_agree_on_random_networks(tools, betw
         scale = max(1.0, float(np.abs(single).max()))
         np.testing.assert_allclose(found, wanted, atol=4e-3 * scale)
         np.testing.assert_allclose(found, single, atol=2e-2 * scale)
+
+
+# No maxpool of even size: onnx's evaluator errs where it pads one side alone.
+CFG = """[net]
+height=32
+width=32
+channels=1
+[convolutional]
+batch_normalize=1
+filters=4
+size=3
+stride=2
+pad=1
+activation=leaky
+[convolutional]
+batch_normalize=1
+filters=6
+size=3
+stride=2
+pad=1
+activation=mish
+[upsample]
+stride=2
+[route]
+layers=-1,0
+[convolutional]
+filters=14
+size=1
+activation=linear
+[yolo]
+mask=0,1
+anchors=4,4, 8,8
+classes=2
+"""
+
+
+def architecture(name, tools):
+    """A small model of each role's architecture: graph, input, output to compare."""
+    if name == "unet":
+        widths = dict.fromkeys(("enc0", "enc1", "mid", "dec1", "dec0"), (3, 4))
+        return unet_to_onnx(tools.arrays(unet_shapes(widths)), size=(16, 24)), (1, 1, 16, 24)
+    if name == "vgg16":
+        arrays = {key: value * 0.7 if value.ndim > 1 else value
+                  for key, value in tools.arrays(scorer_shapes(Limb.HAND)).items()}  # fmt: skip
+        return vgg_to_onnx(arrays, limb=Limb.HAND, side=32), (2, 3, 32, 32)
+    network, arrays = tools.darknet(CFG)
+    return darknet_to_onnx(network, arrays), (1, 1, 32, 32)
+
+
+@pytest.mark.parametrize("name", ["unet", "yolo", "vgg16"])
+def test_each_architecture_computes_in_fp16_what_the_rounding_evaluator_computes(name, tools):
+    model, shape = architecture(name, tools)
+    image = np.random.default_rng(3).random(shape, dtype=np.float32)
+    plan = plan_half(model, activation_ranges(model, [image]))
+    half = to_half(model, plan)
+    names = [value.name for value in half.graph.output]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = ReferenceEvaluator(half).run(None, {"image": image})
+    found = tools.run(to_rounded(model, plan), image)
+    for output, array in zip(names, wanted, strict=True):
+        assert array.dtype == np.float32
+        scale = 32.0 if output == "boxes" else 1.0
+        np.testing.assert_allclose(found[output], array, atol=2e-3 * scale)
+        assert np.ptp(array) > 0
 
 
 def test_the_record_says_what_stayed_fp32_and_how_far_the_outputs_moved(tools):

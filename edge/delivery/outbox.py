@@ -30,6 +30,7 @@ _DOUBLINGS = 5
 _PROBE_S = 5.0
 """Where no dashboard has answered for long, the oldest row asks so often whether one is back."""
 _REORDER_S = 1.0
+_QUIET_S = 2.0
 
 
 class _Sent(NamedTuple):
@@ -169,27 +170,30 @@ class Outbox:
                             self._silent_since_s = time.monotonic()
                         self._unanswered[number] = _Sent(time.monotonic(), found["sendings"])
 
-    def receipt(self, result_id: str, receiver: str) -> bool:
-        """Note a dashboard's receipt; False when the id is not known here."""
+    def receipts(self, given: Collection[tuple[str, str]]) -> int:
+        """Note receipts (result id, dashboard); returns how many are for no result of ours."""
         with self.store.transaction():
-            found = self._db.execute(
-                "SELECT row, job, state FROM outbox WHERE id = ? AND kind != ?",
-                (result_id, Kind.IMAGE),
-            ).fetchone()
-            if found is None:
-                return False
-            new = self._db.execute(
-                "INSERT OR IGNORE INTO receipt VALUES (?, ?, ?)",
-                (result_id, receiver, steady_unix_s()),
-            ).rowcount
-            if new:
-                self.store.log("receipt", found["job"], id=result_id, receiver=receiver)
-            self._silent_since_s = time.monotonic()
-            sent = self._unanswered.get(found["row"])
-            if sent is not None:
-                self._heard[receiver] = max(sent.at_s, self._heard.get(receiver, sent.at_s))
-            if found["state"] in {"queued", "waiting"} and self._answered(result_id):
-                self._close(found["row"], "closed", None)
+            return sum(not self._receipt(result_id, receiver) for result_id, receiver in given)
+
+    def _receipt(self, result_id: str, receiver: str) -> bool:
+        found = self._db.execute(
+            "SELECT row, job, state FROM outbox WHERE id = ? AND kind != ?",
+            (result_id, Kind.IMAGE),
+        ).fetchone()
+        if found is None:
+            return False
+        new = self._db.execute(
+            "INSERT OR IGNORE INTO receipt VALUES (?, ?, ?)",
+            (result_id, receiver, steady_unix_s()),
+        ).rowcount
+        if new:
+            self.store.log("receipt", found["job"], id=result_id, receiver=receiver)
+        self._silent_since_s = time.monotonic()
+        sent = self._unanswered.get(found["row"])
+        if sent is not None:
+            self._heard[receiver] = max(sent.at_s, self._heard.get(receiver, sent.at_s))
+        if found["state"] in {"queued", "waiting"} and self._answered(result_id):
+            self._close(found["row"], "closed", None)
         return True
 
     def _answered(self, result_id: str) -> bool:
@@ -221,8 +225,7 @@ class Outbox:
         now_s = time.monotonic()
         rows = sorted(self._unanswered)
         due = [row for row in rows if self._is_due(row, now_s)]
-        silent = now_s - self._silent_since_s > self._resend_s
-        if rows and not due and silent and now_s - self._unanswered[rows[0]].at_s > _PROBE_S:
+        if rows and not due and self._asks(self._unanswered[rows[0]], now_s):
             due = rows[:1]
         chosen = due[:RESENDS_A_PASS]
         if not chosen:
@@ -236,6 +239,18 @@ class Outbox:
         for row in chosen:
             del self._unanswered[row]
         return len(chosen)
+
+    def _asks(self, oldest: _Sent, now_s: float) -> bool:
+        """Whether the oldest row asks if a dashboard is there.
+
+        Often where none has answered for long; once where one answered, fell silent, and has
+        passed over what was sent before: its answer then brings the rest.
+        """
+        silent_s = now_s - self._silent_since_s
+        if silent_s > self._resend_s and now_s - oldest.at_s > _PROBE_S:
+            return True
+        passed_over = oldest.at_s < self._silent_since_s - _QUIET_S
+        return bool(self._heard) and passed_over and silent_s > _QUIET_S
 
     def _is_due(self, row: int, now_s: float) -> bool:
         sent = self._unanswered[row]

@@ -6,6 +6,7 @@ sent and what is closed. The daemon talks to it by `wake`, `announce`, `report` 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import queue
@@ -284,14 +285,19 @@ class Sender:
 
     def _serve(self) -> None:
         """Send and listen until the connection ends or the appliance stops."""
-        due_at_s = self._health_at_s = 0.0
+        due_at_s = resend_at_s = self._health_at_s = 0.0
         try:
             while True:
                 self._turned_s = now_s = time.monotonic()
                 self._say_state()
                 self._send_rows()
+                if now_s >= resend_at_s:
+                    # While a pass is full there is more to be sent again.
+                    more = self._outbox.resend_overdue() == RESENDS_A_PASS
+                    resend_at_s = now_s + (0.05 if more else 1.0)
                 if now_s >= due_at_s:
-                    due_at_s = now_s + self._chores()
+                    due_at_s = now_s + 1.0
+                    self._chores()
                 self._send_study()
                 if now_s >= self._health_at_s and self._health is not None:
                     self._health_at_s = now_s + self._delivery.health_s
@@ -332,10 +338,13 @@ class Sender:
         except queue.Empty:
             pass
         acknowledged = []
+        receipts: list[tuple[str, str]] = []
         ended: Disconnected | None = None
         for event in events:
             if isinstance(event, Answered):
                 acknowledged += self._answered(event)
+            elif isinstance(event, Arrived) and event.topic == self._device.topic("receipt"):
+                receipts += self._receipt_in(event)
             elif isinstance(event, Arrived):
                 self._arrived(event)
             elif isinstance(event, Disconnected):
@@ -343,6 +352,9 @@ class Sender:
         if acknowledged:
             self._outbox.acknowledged(acknowledged)
             self._suspects.cleared(acknowledged)
+        if receipts and (unknown := self._outbox.receipts(receipts)):
+            self._dropped += unknown
+            log.warning("%d receipts for no result of ours were dropped", unknown)
         if ended is not None:
             log.warning("broker: connection lost (%s)", ended.why)
             failure = Failure.TAKEN_OVER if ended.taken_over else Failure.UNREACHABLE
@@ -365,11 +377,6 @@ class Sender:
         return []
 
     def _arrived(self, event: Arrived) -> None:
-        if event.topic == self._device.topic("receipt"):
-            if not self._receipt(event):
-                self._dropped += 1
-                log.warning("a receipt was dropped: retained, malformed or for no result of ours")
-            return
         if event.topic == self._device.topic("command"):
             self._obey(event)
             return
@@ -408,15 +415,15 @@ class Sender:
         self._health_at_s = 0.0
         self._outbox.republish_studies()
 
-    def _receipt(self, event: Arrived) -> bool:
-        """Take in a receipt; False where it is none."""
-        if event.retained or len(event.payload) > _RECEIPT_BYTES:
-            return False
-        try:
-            receipt = ReceiptMessage.model_validate_json(event.payload)
-        except ValidationError:
-            return False
-        return self._outbox.receipt(receipt.id, receipt.receiver)
+    def _receipt_in(self, event: Arrived) -> list[tuple[str, str]]:
+        """Read a receipt; nothing where it is none."""
+        if not event.retained and len(event.payload) <= _RECEIPT_BYTES:
+            with contextlib.suppress(ValidationError):
+                receipt = ReceiptMessage.model_validate_json(event.payload)
+                return [(receipt.id, receipt.receiver)]
+        self._dropped += 1
+        log.warning("a receipt was dropped: retained or malformed")
+        return []
 
     def _say_state(self) -> None:
         alerts = (*self._announcement.alerts, *self._alerts.values())
@@ -520,9 +527,8 @@ class Sender:
         topic = self._device.topic("study", found.study)
         self._studies[self._link.publish(topic, payload, extras, qos=1, retain=True)] = found
 
-    def _chores(self) -> float:
-        """Do what time brings about; returns the seconds until the next turn."""
-        resent = self._outbox.resend_overdue()
+    def _chores(self) -> None:
+        """Do what time brings about."""
         self._outbox.expire_studies(self._delivery.study_wait_s)
         if time.monotonic() - self._connected_s > _RIVAL_GONE_S:
             self._alerts.pop("client_id", None)
@@ -531,7 +537,6 @@ class Sender:
             self._alert("undelivered", "results wait in the outbox longer than alert_s")
         else:
             self._alerts.pop("undelivered", None)
-        return 0.1 if resent == RESENDS_A_PASS else 1.0
 
     def _publish_plain(self, topic: str, message: Record, *, qos: int) -> None:
         assert self._link is not None  # noqa: S101 - called while serving

@@ -65,6 +65,7 @@ ALTER TABLE job ADD COLUMN origin TEXT NOT NULL DEFAULT 'folder';
 ALTER TABLE job ADD COLUMN copy TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
 ALTER TABLE study ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+CREATE INDEX outbox_queued ON outbox (row) WHERE state = 'queued';
 CREATE INDEX job_look_again ON job (number) WHERE mtime_ns = -1;
 CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL);
 """

@@ -63,7 +63,7 @@ def arm(step, count):
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")
     fuse.wrap(Outbox, "acknowledged", before="acking", after="acked")
-    fuse.wrap(Outbox, "receipt", before="receipting", after="receipted")
+    fuse.wrap(Outbox, "receipts", before="receipting", after="receipted")
     hear = daemon.Appliance._on_stage
 
     def on_stage(self, word):

@@ -227,11 +227,10 @@ def test_every_named_receiver_must_answer(store, journal):
     (row,) = outbox.next_rows(1, ())
     outbox.note_sent([row])
     outbox.acknowledged([row.row])
-    assert not outbox.receipt("00000000-0000-0000-0000-000000000000", "pacs")
-    assert outbox.receipt(found.result_id, "pacs")
-    assert outbox.receipt(found.result_id, "pacs")
+    assert outbox.receipts([("00000000-0000-0000-0000-000000000000", "pacs")]) == 1
+    assert outbox.receipts([(found.result_id, "pacs")] * 2) == 0
     assert state_of(journal, job) is State.SENT
-    outbox.receipt(found.result_id, "ward")
+    outbox.receipts([(found.result_id, "ward")])
     assert state_of(journal, job) is State.RECEIPTED
 
 
@@ -286,7 +285,7 @@ def test_an_answer_to_a_later_sending_tells_that_the_earlier_were_lost(store, jo
     # The fifteen latest have time yet (one asks whether a dashboard is back) until the last of
     # them is answered.
     assert outbox.resend_overdue() == 1
-    outbox.receipt(ids[-1], "ward")
+    outbox.receipts([(ids[-1], "ward")])
     assert outbox.resend_overdue() == 13
 
 

@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from edge.agreement import Recheck
@@ -30,9 +29,10 @@ from edge.device_key import derived_key, device_key
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
-from edge.intake.quarantine import After, kept_film, part_with
+from edge.intake.quarantine import kept_film
 from edge.intake.settle import Patience
 from edge.model import DISCLAIMER, OperatorWord, Versions
+from edge.parting import Parting
 from edge.resources import DiskGuard, let_go_of_streams, temperature_c
 from edge.retention import Removed, tidy
 from edge.sdnotify import Notifier
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.delivery.journal import Order
     from edge.delivery.outbox import Outbox
-    from edge.intake.settle import Signature
 
 log = logging.getLogger(__name__)
 
@@ -157,8 +156,9 @@ class Appliance:
         self._signals = 0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
-        self._parting: set[int] = set()
-        self._parted: SimpleQueue[tuple[int, str | None]] = SimpleQueue()
+        self._parting = Parting(
+            self._journal, self._intake, config.folders.after, self._places.archive
+        )
         self._disk = DiskGuard(root, config.retention)
         self._tidy_at_s = self._started_s + _TIDY_S / 10
         if mended:
@@ -488,30 +488,7 @@ class Appliance:
             self._alert("folder", fault)
         elif self._alerts.pop("folder", None) is not None:
             self._announce()
-        if self._config.folders.after is not After.LEAVE:
-            self._part_with_originals()
-
-    def _part_with_originals(self) -> None:
-        """Have the scanner's files moved or deleted on the thread that may hang on a share."""
-        while not self._parted.empty():
-            job, became = self._parted.get()
-            self._parting.discard(job)
-            if became is not None:
-                self._journal.note_original(job, became)
-        for job, path, signature in self._journal.ended_originals():
-            if job not in self._parting:
-                self._parting.add(job)
-                self._intake.do(partial(self._part, job, path, signature))
-
-    def _part(self, job: int, path: bytes, signature: Signature) -> None:
-        """Run on the intake's thread."""
-        after, archive = self._config.folders.after, self._places.archive
-        try:
-            became = part_with(path, signature, after, archive, job)
-        except OSError as error:
-            log.warning("job %d: its file cannot be parted with (%s)", job, error.strerror)
-            became = None
-        self._parted.put((job, became))
+        self._parting.turn()
 
     def _obey(self) -> None:
         """Do what dashboards asked of the folder."""

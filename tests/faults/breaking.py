@@ -48,7 +48,7 @@ class Fuse:
 
 
 def arm(step, count):
-    from edge import daemon, filing
+    from edge import daemon, filing, parting
     from edge.delivery.journal import Journal
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
@@ -59,7 +59,7 @@ def arm(step, count):
     fuse.wrap(Journal, "finish", before="scored", after="committed")
     fuse.wrap(Journal, "note_original", before="moved", after="parted")
     fuse.wrap(filing, "write_durably", after="written")
-    fuse.wrap(daemon, "part_with", before="moving")
+    fuse.wrap(parting, "part_with", before="moving")
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")
     fuse.wrap(Outbox, "acknowledged", before="acking", after="acked")

@@ -38,6 +38,7 @@ _PASSING = {errno.EBUSY, errno.ESTALE, errno.EACCES, errno.EPERM, errno.EIO, err
             errno.EAGAIN, errno.EHOSTDOWN, errno.ENOTCONN}  # fmt: skip
 
 
+_POLL_S = 0.25
 _NOWHERE = Signature(0, 0, 0, 0)
 """Of what has no path that could be looked at."""
 
@@ -113,6 +114,7 @@ class Intake:
         self._last = frozenset(last)
         self._wake = wake
         self._films: queue.Queue[Film] = queue.Queue(maxsize=2)
+        self._listing_s = 0.0
         self._forgotten: deque[bytes] = deque()
         self._errands: deque[Callable[[], None]] = deque()
         self._first: frozenset[bytes] | None = None
@@ -174,7 +176,9 @@ class Intake:
                 while self._errands and not self._stopping.is_set():
                     self._errands.popleft()()
                 if self._turned_s >= rescan_at_s:
+                    begun_s = time.monotonic()
                     self._list()
+                    self._listing_s = time.monotonic() - begun_s
                     if not self.following:
                         self.following = True
                         self._wake()
@@ -216,7 +220,10 @@ class Intake:
     def _pause_s(self) -> float:
         if self._watch.fault:
             return 2.0
-        return self._rescan_s if self._watch.native else min(1.0, self._rescan_s)
+        if self._watch.native:
+            return self._rescan_s
+        # Often, but never more than a tenth of the time: a large folder on a slow share costs.
+        return min(self._rescan_s, max(_POLL_S, 10 * self._listing_s))
 
     def _wait_s(self, rescan_at_s: float) -> float:
         due_s = self._settling.next_due_s()

@@ -122,6 +122,15 @@ def test_polling_takes_films_and_waits_for_one_that_grows(follow):
     assert films[0].data == WHOLE
 
 
+def test_on_a_share_a_whole_film_is_picked_up_soon_although_rescans_are_seldom(follow):
+    drop, films, _ = follow(WatchMode.POLL, rescan_s=30)
+    for number in range(5):
+        (drop / f"{number}.jpg").write_bytes(WHOLE)
+        until(lambda number=number: len(films) > number, 5)
+    waited_s = sorted(film.picked_up_s - film.closed_s for film in films)
+    assert waited_s[2] < 1.0
+
+
 def test_what_is_no_plain_file_is_refused_and_not_opened(follow):
     drop, films, _ = follow(rescan_s=0.2)
     os.mkfifo(drop / "pipe.jpg")

@@ -650,15 +650,20 @@ def listen_command(
     receipt: Annotated[
         str | None, typer.Option(help="Give receipts under this dashboard's name.")
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Take [broker] from here: TLS and user.")
+    ] = None,
 ) -> None:
     """Print messages as JSON lines, each once (images: their size)."""
     import json
 
+    from edge.config import load
     from edge.delivery.listen import listen
     from edge.delivery.settings import BrokerSettings
     from edge.terminal import say
 
-    for message in listen(BrokerSettings(host=host, port=port), topic=topic, receiver=receipt):
+    broker = BrokerSettings(host=host, port=port) if config is None else load(config).broker
+    for message in listen(broker, topic=topic, receiver=receipt):
         body: object = None
         if message.message is not None:
             body = message.message.model_dump(mode="json")

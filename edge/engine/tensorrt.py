@@ -66,8 +66,9 @@ class TensorRtEngine(LoadedEngine):
                 f"pycuda is not installed: {error}", engine=self.name, mend="pip install pycuda"
             ) from error
         self._cuda = cuda
-        cuda.init()
-        self._device_context = cuda.Device(0).retain_primary_context()
+        with self._told("start"):
+            cuda.init()
+            self._device_context = cuda.Device(0).retain_primary_context()
         with self._current("load"):
             self._load(verified)
             self._graphs = None
@@ -190,13 +191,19 @@ class TensorRtEngine(LoadedEngine):
 
     @contextmanager
     def _current(self, doing: str) -> Iterator[None]:
-        """Make the device's context current for this thread; its errors become ours."""
-        try:
+        """Make the device's context current for this thread."""
+        with self._told(doing):
             self._device_context.push()
             try:
                 yield
             finally:
                 self._cuda.Context.pop()
+
+    @contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        """Turn pycuda's errors into ours."""
+        try:
+            yield
         except self._cuda.MemoryError as error:
             raise EngineError(
                 f"{self.name}: the GPU's memory is full ({doing}): {error}",

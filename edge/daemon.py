@@ -24,7 +24,7 @@ from edge.delivery.contract import Alert, ClosedSource, Command, HealthMessage, 
 from edge.delivery.journal import Journal
 from edge.delivery.mend import open_sound
 from edge.delivery.sender import Announcement, Sender
-from edge.delivery.store import JournalError
+from edge.delivery.store import JournalError, suspect_mark
 from edge.device_key import derived_key, device_key
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
@@ -81,6 +81,8 @@ def run(config: Config) -> int:
     except (ConfigError, JournalError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line an event
     except Exception as error:  # noqa: BLE001 - a traceback's text may name a patient
+        if isinstance(error, sqlite3.DatabaseError):
+            suspect_mark(config.state_folder / "journal.sqlite").touch()
         log.error("ended by a fault: %s", place_of(error))  # noqa: TRY400 - as above
     finally:
         let_go_of_streams()

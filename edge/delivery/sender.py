@@ -47,7 +47,7 @@ from edge.delivery.link import (
 from edge.delivery.message import StoredMessage, compose
 from edge.delivery.outbox import RESENDS_A_PASS, Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
-from edge.delivery.store import Store
+from edge.delivery.store import Store, suspect_mark
 from edge.delivery.suspects import Rivalry, Suspects
 from edge.errors import place_of
 
@@ -195,6 +195,8 @@ class Sender:
         try:
             self._work()
         except Exception as error:  # noqa: BLE001 - told, and the daemon sees the thread's end
+            if isinstance(error, sqlite3.DatabaseError):
+                suspect_mark(self._journal).touch()
             log.error("delivery ended by a fault: %s", place_of(error))  # noqa: TRY400
 
     def _work(self) -> None:
@@ -214,7 +216,7 @@ class Sender:
                 pause_s = min(_LONGEST_REST_S, max(0.25, pause_s * 2))
                 self._alert("broker", str(error))
                 self._rest(max(self._after_end(error), pause_s * random.uniform(0.8, 1.2)))
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 log.warning("delivery: %s: tried again", error)
                 self._alert("outbox", str(error))
                 self._drop()

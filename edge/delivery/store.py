@@ -108,6 +108,9 @@ LAST_ROW = (1 << 63) - 1
 """Beyond every row."""
 _LONG_LOG = 64 << 20
 _BUSY_S = 10
+_QUICKLY_CHECKED = 64 << 20
+_NOT_THE_FILES = ("locked", "busy", "full", "I/O", "unable to open", "readonly", "permission")
+"""Words in SQLite's errors that tell of the machine, not of a damaged file."""
 _ORIGIN = Head(0, "0" * 64)
 
 
@@ -121,6 +124,10 @@ class BrokenChain:
 
     row: int
     expected_row: int
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 class Store:
@@ -139,6 +146,8 @@ class Store:
         self._path = path
         self.db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
         self.db.row_factory = sqlite3.Row
+        # A flipped bit may leave no UTF-8; it must show as another value, not as an exception.
+        self.db.text_factory = _text
         try:
             self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=FULL")
@@ -229,6 +238,15 @@ class Store:
             cut = self.checkpoint()
             return cut.mac if cut.row == row else None
         return str(found["mac"].hex())
+
+    def has_our_schema(self) -> bool:
+        """Whether tables and indices are those that this release makes."""
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as other:
+            for statement in ";\n".join(_UPGRADES).split(";\n"):
+                other.execute(statement)
+            query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+            ours = [tuple(row) for row in self.db.execute(query)]
+            return ours == other.execute(query).fetchall()
 
     def verify(self, last: int = LAST_ROW) -> BrokenChain | None:
         """Walk the chain; None when every row follows from the one before.
@@ -329,14 +347,28 @@ def open_store(path: Path, key: bytes, *, expected: bool = False) -> tuple[Store
         store = Store(path, key)
         if gone:
             return _begun_anew(store), True
-        if store.db.execute("PRAGMA quick_check").fetchone()[0] == "ok":
+        if _is_sound(store, path):
             return store, False
         store.close()
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
-    except sqlite3.DatabaseError:
-        pass
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        if any(word in str(error) for word in _NOT_THE_FILES):
+            raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
     return begin_anew(path, key), True
+
+
+def _is_sound(store: Store, path: Path) -> bool:
+    """Check the file's structure, with its indices where that is quick or was asked for."""
+    asked = suspect_mark(path)
+    thorough = asked.exists() or path.stat().st_size < _QUICKLY_CHECKED
+    check = "integrity_check" if thorough else "quick_check"
+    sound = bool(store.db.execute(f"PRAGMA {check}").fetchone()[0] == "ok")
+    asked.unlink(missing_ok=True)
+    return sound and store.has_our_schema()
+
+
+def suspect_mark(path: Path) -> Path:
+    """File that asks the next start for a thorough check of the journal at ``path``."""
+    return path.with_name(path.name + ".suspect")
 
 
 def begin_anew(path: Path, key: bytes) -> Store:

@@ -75,12 +75,17 @@ def test_a_changed_payload_is_not_made_sound(store):
     assert tuple(row) == ("reject", "set_aside")
 
 
-def test_damage_beyond_single_values_begins_the_journal_anew_beside_the_old(tmp_path, store):
+@pytest.mark.parametrize(
+    "statement", ["DROP TABLE study", "ALTER TABLE job RENAME COLUMN inode TO inodf"]
+)
+def test_damage_beyond_single_values_begins_the_journal_anew_beside_the_old(
+    tmp_path, store, statement
+):
     path = tmp_path / "journal.sqlite"
     store.close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.execute("DROP TABLE study")
+        db.execute(statement)
     db.close()
     anew, told = open_sound(path, KEY, expected=True)
     assert "begun anew" in told

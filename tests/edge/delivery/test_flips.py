@@ -1,0 +1,89 @@
+"""Whatever a disk does to the journal's bytes, it opens, and the rest can work with it."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+
+import pytest
+
+from edge.delivery.contract import DeliveryMode
+from edge.delivery.identity import DeviceName, ResultKey
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, StudyChange
+from edge.delivery.mend import open_sound
+from edge.delivery.outbox import Outbox
+from edge.delivery.store import JournalError, Store
+from edge.delivery.study import StudyBody
+from edge.intake.settle import Signature
+
+KEY = b"k" * 32
+PAYLOAD = b'{"score": 1}'
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "journal.sqlite"
+    store = Store(path, KEY)
+    journal = Journal(store)
+    journal.start_session()
+    for number in range(6):
+        sha = f"{number:064d}"
+        job = journal.claim(b"/drop/%d.jpg" % number, sha, Signature(1, number, 1, 1)).job
+        result_id = ResultKey(DeviceName("a", "b", "c"), sha, 0, "e").result_id()
+        kind, state = ((Kind.RESULT, State.QUEUED), (Kind.REJECT, State.HELD))[number % 2]
+        parcel = Parcel(kind, result_id, 0, "x:", PAYLOAD)
+        change = StudyChange("5" * 32, StudyBody().model_dump_json(), complete=False)
+        journal.finish(job, Finish(state, None, (parcel,), change))
+    store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(tmp_path, whole, seed):
+    dice = random.Random(seed)
+    for number in range(60):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        data = bytearray(whole)
+        if number % 5 == 4:
+            data = data[: dice.randrange(len(data))]
+        for _ in range(3):
+            if data:
+                data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        # The release that wrote it stands in four bytes, whose flip is refused by name.
+        data[60:64] = whole[60:64]
+        (folder / "journal.sqlite").write_bytes(bytes(data))
+        store, _ = open_sound(folder / "journal.sqlite", KEY, expected=True)
+        journal, outbox = Journal(store), Outbox(store, DeliveryMode.RECEIPT, (), 1.0)
+        journal.start_session()
+        journal.known()
+        journal.unfinished()
+        journal.counts()
+        journal.next_order()
+        journal.ended_originals()
+        outbox.reopen()
+        rows = outbox.next_rows(32, ())
+        assert all(row.payload == PAYLOAD for row in rows if row.sound)
+        outbox.note_sent(rows)
+        outbox.acknowledged([row.row for row in rows])
+        outbox.receipts([(row.result_id, "ward") for row in rows])
+        outbox.depth()
+        outbox.expire_studies(1.0)
+        outbox.next_study(1e12)
+        claim = journal.claim(b"/drop/new.jpg", "f" * 64, Signature(1, 99, 1, 1))
+        assert claim.work
+        store.close()
+
+
+def test_a_journal_that_another_holds_is_told_and_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.delivery.store._BUSY_S", 0)
+    path = tmp_path / "journal.sqlite"
+    Store(path, KEY).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(JournalError, match="other user"):
+        open_sound(path, KEY, expected=True)
+    other.close()
+    assert not list(tmp_path.glob("*.damaged*"))

@@ -42,7 +42,8 @@ class Suspects:
 
         ``since_sent_s`` is how long before the end the last message went out.
         """
-        self._lost.update(in_flight)
+        # Of a mapping a Counter would take the values for counts.
+        self._lost.update(tuple(in_flight))
         if len(in_flight) != 1 or since_sent_s > _AT_ONCE_S:
             return None
         (row,) = in_flight

@@ -55,3 +55,4 @@ def make_appliance(tmp_path):
         sys.stdout.write(it.log())
         assert "Traceback" not in it.log()
         assert "Warning" not in it.log()
+        assert "by a fault" not in it.log()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 
@@ -77,6 +78,32 @@ def test_a_broker_killed_after_its_puback_gets_everything_again(
     }
     until(lambda: dashboard.of("state") and dashboard.of("state")[-1].state is Presence.ONLINE)
     assert dashboard.of("state")[-1].versions is not None
+    assert it.audit()["findings"] == []
+    dashboard.close()
+
+
+def test_a_broker_killed_while_results_are_in_flight(broker, make_appliance, scale, figures):
+    """T4: broker kill -9 at random while results flow: the appliance lives, lost 0."""
+    dice = random.Random(6)
+    count, kills = scale(300, 2000), scale(4, 25)
+    it = make_appliance(broker.port, extra=RECEIPTS)
+    ids = fill(it, count)
+    dashboard = Subscriber(broker.settings, receiver="dashboard")
+    it.start()
+    for _ in range(kills):
+        time.sleep(dice.uniform(0.05, 0.6))
+        broker.kill()
+        time.sleep(dice.uniform(0.0, 0.5))
+        broker.start()
+    begun_s = time.monotonic()
+    until(lambda: ended(it, count), 120)
+    assert it.process.poll() is None
+    figures |= {
+        "kills": kills,
+        "lost": count - len({r.id for r in dashboard.of("result")}),
+        "recovered in s": round(time.monotonic() - begun_s, 1),
+    }
+    assert {r.id for r in dashboard.of("result")} == set(ids)
     assert it.audit()["findings"] == []
     dashboard.close()
 

@@ -14,6 +14,13 @@ def test_a_message_that_ends_the_connection_alone_three_times_is_guilty():
     assert not it.careful
 
 
+def test_messages_may_be_given_by_the_keys_of_a_mapping():
+    it = Suspects()
+    for _ in range(2):
+        it.ended({1: "row", 2: "row"}, 10.0)
+    assert it.careful
+
+
 def test_a_message_that_the_broker_took_in_between_is_innocent():
     it = Suspects()
     for _ in range(10):

@@ -27,7 +27,7 @@ test: $(VENV)/.dev
 	$(BIN)/sharpedge export
 	$(BIN)/python -m pytest -m 'not training and not faults'
 
-# The fault suite at its full size (about 20 minutes); keeps its table under benchmarks/results/.
+# The fault suite at its full size (about 15 minutes); keeps its table under benchmarks/results/.
 # A short form of it runs in `make test`. Needs Mosquitto; mounts small disks where it is root.
 test-faults: $(VENV)/.dev
 	SHARPEDGE_FAULTS=full $(BIN)/python -m pytest tests/faults --timeout 1800

@@ -151,7 +151,7 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.SHAPE_IMPLAUSIBLE: ReasonText(
         _H,
         "the joints found do not lie like those of one hand or foot",
-        "check view and positioning; take the film again",
+        "check view and positioning; release it if it is one plain PA or AP limb",
     ),
     Reason.IMMATURE: ReasonText(
         _H, "the patient is under 18: growth plates", "SvH is defined for adults"

@@ -28,7 +28,7 @@ class DemoRecipe:
     painted_shards: int = 9
     hand_paintings: int = 60
     foot_paintings: int = 100
-    head_crops: int = 30_000
+    head_crops: int = 24_000
     crop_px: int = 96
     seed: int = 1
     hand_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=38_000))

@@ -264,7 +264,7 @@ class TrunkRecipe:
     work a sample, and the network ends on whole ones.
     """
 
-    samples: int = 150_000
+    samples: int = 166_000
     batch: int = 64
     painted_share: float = 0.25
     small: tuple[int, int] = (70_000, 130_000)

@@ -145,7 +145,7 @@ def test_a_missing_grade_is_a_dash_with_its_reason_never_a_zero(tmp_path):
 
 def test_held_films_show_their_advice(tmp_path):
     [scored] = score_files(StandIn(), [put(tmp_path, "x.jpg", "reason=side_not_known")], None)
-    assert as_text(scored).startswith("x.jpg: held, side_not_known: release the film")
+    assert as_text(scored).startswith("x.jpg: held, side_not_known: sharpedge release")
 
 
 def test_a_missing_scorer_is_told_from_any_other_missing_grade():

@@ -79,15 +79,6 @@ class LimbAnalysis:
 
 
 @dataclass(frozen=True)
-class _Pictures:
-    """The framed film before and after its contrast was equalised, and the limb's outline."""
-
-    plain: GreyImage
-    canvas: GreyImage
-    mask: Mask
-
-
-@dataclass(frozen=True)
 class Framed:
     """A limb laid on its canvas, before and after its contrast was equalised, and its pose."""
 
@@ -195,8 +186,7 @@ def analyse(
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
-    pictures = _Pictures(framed.plain, canvas, masked)
-    joints = _joints(second, pictures, engines, settings, to_stored, reason, film)
+    joints = _joints(second, framed, masked, engines, settings, to_stored, reason, film)
     held = reason is not None
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(
@@ -251,7 +241,8 @@ def _shape_verdict(sighting: Sighting, least_joints: int, film: Radiograph) -> R
 
 def _joints(
     sighting: Sighting,
-    pictures: _Pictures,
+    framed: Framed,
+    masked: Mask,
     engines: EngineSet,
     settings: PipelineSettings,
     to_stored: Transform,
@@ -264,7 +255,7 @@ def _joints(
     names = list(found)
     unit = unit_px(limb, names, sighting.points())
     places = _expected(sighting)
-    placed = _placed_by_template(sighting, places, unit, pictures.mask)
+    placed = _placed_by_template(sighting, places, unit, masked)
     detections = {name: {**found, **placed}[name] for name in limb.joints if name in found | placed}
     stored_zoom = float(np.sqrt(abs(np.linalg.det(to_stored[:2, :2]))))
     unit_stored_px = unit * stored_zoom
@@ -278,12 +269,12 @@ def _joints(
     grades: dict[str, JointGrades] = {}
     hazards: dict[str, NullReason] = {}
     if null is None and scorer is not None:
-        hazards = _hazards(limb, detections, pictures.plain, unit)
+        hazards = _hazards(limb, detections, framed.plain, unit)
         free = {name: found for name, found in detections.items() if name not in hazards}
         centres = [detection.centre for detection in free.values()]
         sides = [joint_box_side_px(limb, name, unit) * settings.crop_scale for name in free]
         if free:
-            batch = score_joints(scorer, pictures.canvas, centres, sides)
+            batch = score_joints(scorer, framed.canvas, centres, sides)
             grades = dict(zip(free, batch, strict=True))
     certain = sighting.identity.certain
     stored = dict(zip(limb.joints, apply(to_stored, places), strict=True))
@@ -297,7 +288,7 @@ def _joints(
             )  # fmt: skip
         else:
             place = places[limb.joints.index(name)]
-            why = _why_missing(stored[name], film.stored_size, place, unit, pictures.mask)
+            why = _why_missing(stored[name], film.stored_size, place, unit, masked)
             joint = _missing(limb, name, why, certain=certain)
         joints.append(joint)
     return joints

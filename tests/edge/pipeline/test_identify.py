@@ -3,7 +3,7 @@ import pytest
 
 from edge.model import JointClass, Limb, joint_class
 from edge.pipeline.identify import Prior, identify
-from edge.shape import shape_template
+from edge.shape import joint_box_side_px, shape_template
 
 
 def population(limb, count, rng):
@@ -85,3 +85,19 @@ def test_random_points_are_hardly_ever_certain(limb):
 
 def test_three_points_cannot_be_named():
     assert identify(Limb.HAND, np.zeros((3, 2)), [JointClass.PIP] * 3) is None
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_size_of_the_first_joint_tells_a_foot_from_its_mirror_image(mirrored):
+    shape = shape_template(Limb.FOOT)
+    names = tuple(name for name in shape.joints if name.startswith("MTP"))
+    rows = [shape.joints.index(name) for name in names]
+    points = 200 * shape.mean[rows] * (-1.0 if mirrored else 1.0, 1.0)
+    classes = [joint_class(name) for name in names]
+    sides = np.array([joint_box_side_px(Limb.FOOT, name, 400.0) for name in names])
+    blind = identify(Limb.FOOT, points, classes)
+    seeing = identify(Limb.FOOT, points, classes, sides=sides)
+    assert seeing.names == names
+    assert seeing.margin > blind.margin + 2
+    # Boxes that say the opposite must shake it: the names are not certain any more.
+    assert not identify(Limb.FOOT, points, classes, sides=sides[::-1]).certain

@@ -414,13 +414,12 @@ def train_demo_command(
         _fail("training needs torch: pip install 'sharpedge[train]'", 2)
     import json
 
-    import training
     from edge.terminal import say
+    from training.films import SHIPPED_LABELS
 
-    shipped = Path(training.__file__).parent / "labels" / "joints.csv"
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)
-    figures = train_demo(films, labels or shipped, runs, target, RECIPES[recipe.value], say)
+    figures = train_demo(films, labels or SHIPPED_LABELS, runs, target, RECIPES[recipe.value], say)
     say(json.dumps(figures, indent=1))
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 
@@ -437,14 +436,13 @@ def train_data_paint(
     seed: Annotated[int, typer.Option(help="Same seed, same paintings.")] = 1,
 ) -> None:
     """Paint graded damage on the joints of sharp real films."""
-    import training
     from edge.terminal import say
     from training.errors import TrainingError
+    from training.films import SHIPPED_LABELS
     from training.paint_command import paint_folder
 
-    shipped = Path(training.__file__).parent / "labels" / "joints.csv"
     try:
-        written = paint_folder(folder, labels or shipped, seed, out, say)
+        written = paint_folder(folder, labels or SHIPPED_LABELS, seed, out, say)
     except TrainingError as error:
         _fail(str(error), 2)
     say(f"{written} painted films and truth.jsonl in {out}. {NOTICE}")
@@ -522,20 +520,19 @@ def evaluate_films(
     labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
 ) -> None:
     """Compare with joint labels on real films that no training has seen."""
-    import training
     from edge.engine.loader import load_engines
     from edge.model import Limb
     from edge.paths import built_engines
     from edge.pipeline.scorer import FilmScorer
     from edge.pipeline.settings import PipelineSettings
     from edge.terminal import say
+    from training.films import SHIPPED_LABELS
     from training.measure import as_table, measure_films
 
-    shipped = Path(training.__file__).parent / "labels" / "joints.csv"
     settings = PipelineSettings(accept_side_from_geometry=True)
     scorer = FilmScorer(load_engines(built_engines()), settings)
     for limb in Limb:
-        tally = measure_films(scorer, labels or shipped, folder, limb, lambda _done: None)
+        tally = measure_films(scorer, labels or SHIPPED_LABELS, folder, limb, lambda _done: None)
         say(as_table(tally, f"labelled {limb} films kept out of training"))
     say(NOTICE)
 

@@ -9,7 +9,7 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,9 +19,8 @@ from edge.pipeline.shape import unit_px
 from edge.shape import joint_box_side_px
 from training.errors import TrainingError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+SHIPPED_LABELS = Path(__file__).parent / "labels" / "joints.csv"
+"""The project's own joint labels."""
 VALIDATION_SHARE = 6
 """One film in this many, chosen by the hash of its name, is kept out of every training."""
 FULL_SIZE_PX = 100_000

@@ -496,7 +496,12 @@ def evaluate_identity(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Same seed, same disturbance.")] = 1,
     turn: Annotated[
-        float, typer.Option(help="Largest turn to either side, degrees; 180: any.", min=0, max=180)
+        float,
+        typer.Option(
+            help="Largest turn from upright, degrees; 180 where images lie in any turn.",
+            min=0,
+            max=180,
+        ),
     ] = 10.0,
     mirror: Annotated[bool, typer.Option("--mirror", help="Turn half of the images over.")] = False,
 ) -> None:

@@ -92,11 +92,19 @@ def lay_out(film: GreyImage, sighting: Sighting, settings: PipelineSettings) -> 
     """Turn, frame and equalise one sighted limb (stages 1b to 4)."""
     numbers = settings.limb(sighting.limb)
     size = (film.shape[1], film.shape[0])
-    laid = frame(size, sighting.identity, sighting.points(), numbers, settings)
+    laid = frame(size, sighting.identity, _all_places(sighting, size), numbers, settings)
     canvas_size = (settings.canvas_width_px, settings.canvas_height_px)
     plain = warp(film, laid.to_canvas, canvas_size)
     canvas = contrast.equalise(plain, settings.clahe_clip_limit, settings.clahe_grid)
     return Framed(laid, plain, canvas, Prior(0.0, 15.0 if laid.untouched else 10.0))
+
+
+def _all_places(sighting: Sighting, size: tuple[int, int]) -> Points:
+    """Where the named joints are and the missed ones should be: a frame must not cut these off."""
+    named = dict(sighting.named())
+    missing = [row for row, name in enumerate(sighting.limb.joints) if name not in named]
+    guessed = np.clip(_expected(sighting)[missing], 0, np.asarray(size) - 1.0)
+    return np.concatenate([sighting.points(), guessed])
 
 
 class StageClock:

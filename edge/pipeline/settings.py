@@ -78,7 +78,7 @@ class PipelineSettings(BaseModel):
     overlap_limit: float = Field(default=0.4, gt=0, lt=1, description="non-maximum suppression")
     crop_scale: float = Field(default=1.3, gt=1, description="joint crop as a multiple of the box")
     mask_area_range: tuple[float, float] = Field(
-        default=(0.08, 0.75), description="outside: the mask is implausible and is not used"
+        default=(0.08, 0.92), description="outside: the mask is implausible and is not used"
     )
     adult_age_years: float = Field(default=18.0, description="SvH is defined for adults")
     hand: LimbSettings = Field(default_factory=_hand)

@@ -3,7 +3,7 @@ import numpy as np
 
 from edge.model import Laterality, Limb
 from edge.phantom import render_film, sample_limb
-from edge.pipeline.mask import apply_mask, classical_mask, judge
+from edge.pipeline.mask import apply_mask, classical_mask, judge, without_holes
 
 AREA = (0.08, 0.75)
 
@@ -53,3 +53,14 @@ def test_classical_mask_finds_a_simulated_hand():
     found = classical_mask(cv2.createCLAHE(2.0, (8, 8)).apply(film.pixels))
     both = (found & film.mask).sum() * 2 / (found.sum() + film.mask.sum())
     assert both > 0.8
+
+
+def test_dark_bone_is_no_hole_but_the_gap_between_two_limbs_stays():
+    foreground = np.zeros((300, 240), np.bool_)
+    foreground[20:280, 20:220] = True
+    foreground[100:120, 60:80] = False
+    foreground[150:250, 90:150] = False
+    filled = without_holes(foreground)
+    assert filled[100:120, 60:80].all()
+    assert not filled[150:250, 90:150].any()
+    assert not filled[:20].any()

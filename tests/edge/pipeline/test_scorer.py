@@ -5,9 +5,19 @@ import numpy as np
 import pytest
 
 from edge.errors import Reason
-from edge.model import Laterality, LateralitySource, Limb, Status, has_narrowing
-from edge.pipeline.scorer import FilmScorer, OperatorWord
+from edge.model import (
+    Detection,
+    Laterality,
+    LateralitySource,
+    Limb,
+    Status,
+    has_narrowing,
+    joint_class,
+)
+from edge.pipeline.look import FirstLook, name_detections
+from edge.pipeline.scorer import UNDISPUTED, FilmScorer, OperatorWord
 from edge.pipeline.settings import PipelineSettings
+from edge.shape import shape_template
 
 SIDES = ["LH", "RH", "LF", "RF"]
 
@@ -164,3 +174,29 @@ def test_two_hands_on_one_film_become_two_limbs_or_are_held(scorer, patient):
         assert [result.limb_index for result in results] == [0, 1]
     else:
         assert results[0].reason == Reason.TWO_LIMBS
+
+
+def test_disputed_limb_is_settled_on_the_framed_picture(scorer, patient, monkeypatch):
+    """Knuckles alone look like toes: from afar the foot's detector is the surer one."""
+    truth = patient["LH"].film
+    places = {joint.name: joint.box for joint in truth.joints}
+    hand = name_detections(
+        Limb.HAND,
+        [Detection(joint_class(name), 0.6, places[name]) for name in Limb.HAND.joints],
+    )
+    shape = shape_template(Limb.FOOT).mean * truth.unit_px / 2 + 500
+    foot = name_detections(
+        Limb.FOOT,
+        [
+            Detection(joint_class(name), 0.65, (x - 20, y - 20, 40, 40))
+            for name, (x, y) in zip(Limb.FOOT.joints, shape, strict=True)
+        ],
+    )
+    looks = {Limb.HAND: FirstLook((hand,)), Limb.FOOT: FirstLook((foot,))}
+    assert UNDISPUTED > looks[Limb.FOOT].merit > looks[Limb.HAND].merit
+    monkeypatch.setattr(
+        "edge.pipeline.scorer.first_look", lambda _engine, limb, *_, **__: looks[limb]
+    )
+    monkeypatch.setattr("edge.pipeline.scorer.FIRST_LOOK_SIDE_PX", 10_000)
+    result = only(scorer.score(png(truth.pixels), "X1.png"))
+    assert result.limb is Limb.HAND

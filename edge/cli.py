@@ -68,6 +68,13 @@ class Looks(str, Enum):
     train = "train"
 
 
+class TruthLayout(str, Enum):
+    """How the simulated scanner writes the truth down."""
+
+    jsonl = "jsonl"
+    ra2 = "ra2"
+
+
 class Broker(str, Enum):
     """Which broker the demo starts."""
 
@@ -312,6 +319,10 @@ def phantom(
         Looks, typer.Option(help="eval: looks for judging; train: the disjoint ones for training.")
     ] = Looks.eval,
     borderline: Annotated[bool, typer.Option(help="Also draw joints between two grades.")] = False,
+    layout: Annotated[
+        TruthLayout,
+        typer.Option(help="jsonl: truth.jsonl; ra2: the challenge's table, boxes/ and masks/."),
+    ] = TruthLayout.jsonl,
     check: Annotated[
         bool,
         typer.Option("--check", help="Measure phantoms against real films' numbers; 1: outside."),
@@ -338,6 +349,7 @@ def phantom(
         grades.value,
         style.value,
         borderline=borderline,
+        layout=layout.value,
         progress=Progress("drawing"),
     )
     say(f"{summary.films} films and {summary.truth.name} in {summary.out_dir}")

@@ -68,6 +68,55 @@ data = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
 train.add_typer(data, name="data")
 
 
+class LayoutName(str, Enum):
+    """Layouts of a data set; the names of `training.datasets.Layout`."""
+
+    ra2 = "ra2"
+    jsonl = "jsonl"
+    ram_h1200 = "ram-h1200"
+    voc = "voc"
+    yolo = "yolo"
+    coco = "coco"
+    masks = "masks"
+
+
+_Layout = Annotated[
+    LayoutName | None,
+    typer.Option(help="How DIR says what its films show; default: what is found there."),
+]
+_DataSet = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of the data set; quirks in its dataset.toml.")
+]
+
+
+@data.command(name="check")
+def train_data_check(
+    folder: _DataSet,
+    layout: _Layout = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Count what is there and name what is wrong; 1: a training would learn something wrong."""
+    import json
+
+    from edge.terminal import Progress, say
+    from training.datasets import Layout, read_dataset
+    from training.datasets.check import check_dataset
+    from training.datasets.report import as_object, as_text
+    from training.errors import TrainingError
+
+    try:
+        dataset = read_dataset(folder, None if layout is None else Layout(layout.value))
+    except TrainingError as error:
+        _fail(str(error), 2)
+    checked = check_dataset(dataset, Progress("reading"))
+    if as_json:
+        say(json.dumps(as_object(checked), indent=1))
+    else:
+        say(as_text(checked))
+        say(NOTICE)
+    raise typer.Exit(0 if checked.trainable else 1)
+
+
 @data.command(name="paint")
 def train_data_paint(
     folder: Annotated[Path, typer.Argument(help="Folder of labelled films without arthritis.")],

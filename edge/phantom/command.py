@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,6 +22,13 @@ from edge.phantom.files import (
     write_png,
 )
 from edge.phantom.film import PhantomFilm, render_film
+from edge.phantom.ra2 import (
+    BOX_FOLDER,
+    MASK_FOLDER,
+    TABLE_NAME,
+    write_boxes,
+    write_table,
+)
 from edge.phantom.skeleton import sample_limb
 from edge.phantom.statistics import GradeSetting, Patient, sample_patient
 from edge.phantom.truth import film_truth
@@ -35,6 +42,8 @@ Progress = Callable[[int, int], None]
 """Called with films done and films in all."""
 
 TRUTH_NAME = "truth.jsonl"
+Layout = Literal["jsonl", "ra2"]
+"""How the truth is written down."""
 LIMBS = tuple((limb, side) for limb in Limb for side in Laterality)
 _MIRRORED_SHARE = 0.02
 _MIRRORED_LIMIT = 0.03
@@ -96,17 +105,22 @@ def write_patients(
     style: StyleName = "eval",
     *,
     borderline: bool = False,
+    layout: Layout = "jsonl",
     progress: Progress | None = None,
 ) -> PhantomSummary:
     """Write four films a patient, their masks and ``truth.jsonl`` into ``out_dir``.
 
-    Files: ``P0001-LH.jpg`` (or .png, .dcm) and ``P0001-LH_mask.png``. Existing files of the
-    same names are replaced. At most 3 % of the films are mirrored. Raises ValueError when
-    ``patients`` is under 1, OSError when the folder cannot be written.
+    Files: ``P0001-LH.jpg`` (or .png, .dcm) and ``P0001-LH_mask.png``. With the layout ``ra2`` the
+    truth is ``scores.csv`` and what a person would have drawn: ``boxes/P0001-LH.xml`` and
+    ``masks/P0001-LH.png``. Existing files of the same names are replaced. At most 3 % of the films
+    are mirrored. Raises ValueError when ``patients`` is under 1, OSError when the folder cannot be
+    written.
     """
     if patients < 1:
         raise ValueError(f"patients is {patients}: ask for at least 1")
-    out_dir.mkdir(parents=True, exist_ok=True)
+    folders = (BOX_FOLDER, MASK_FOLDER) if layout == "ra2" else ("",)
+    for name in folders:
+        (out_dir / name).mkdir(parents=True, exist_ok=True)
     source = LateralitySource.DICOM if image_format == "dicom" else LateralitySource.FILENAME
     mirrored = _mirrored_films(seed, patients)
     total = patients * len(LIMBS)
@@ -126,12 +140,16 @@ def write_patients(
             path = out_dir / (one.stem + SUFFIX[image_format])
             _write_film(path, one, image_format, seed)
             mask = one.film.mask.astype(np.uint8) * 255
-            write_png(out_dir / f"{one.stem}_mask.png", mask)
             lines.append(film_truth(one.film, path.name, source))
+            if layout == "ra2":
+                write_png(out_dir / MASK_FOLDER / f"{one.stem}.png", mask)
+                size = (mask.shape[1], mask.shape[0])
+                write_boxes(out_dir / BOX_FOLDER / f"{one.stem}.xml", lines[-1], size)
+            else:
+                write_png(out_dir / f"{one.stem}_mask.png", mask)
             if progress is not None:
                 progress(len(lines), total)
-    truth = out_dir / TRUTH_NAME
-    truth.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")
+    truth = _write_truth(out_dir, lines, layout)
     return PhantomSummary(
         out_dir=out_dir,
         truth=truth,
@@ -139,6 +157,18 @@ def write_patients(
         held=sum(line.status is Status.HELD for line in lines),
         graded_joints=sum(line.n_scored for line in lines),
     )
+
+
+def _write_truth(out_dir: Path, lines: list[LimbResult], layout: Layout) -> Path:
+    if layout == "ra2":
+        limbs = len(LIMBS)
+        rows = [(f"P{at // limbs + 1:04d}", lines[at : at + limbs]) for at in
+                range(0, len(lines), limbs)]  # fmt: skip
+        write_table(out_dir / TABLE_NAME, rows)
+        return out_dir / TABLE_NAME
+    truth = out_dir / TRUTH_NAME
+    truth.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")
+    return truth
 
 
 def _write_film(path: Path, one: PatientFilm, image_format: ImageFormat, seed: int) -> None:

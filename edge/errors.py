@@ -54,6 +54,8 @@ class NullReason(StrEnum):
     OUT_OF_FIELD = "out_of_field"
     OCCLUDED = "occluded"
     LOW_CONFIDENCE = "low_confidence"
+    UNFAMILIAR = "unfamiliar"
+    DOUBTFUL = "doubtful"
     LOW_RESOLUTION = "low_resolution"
     IMMATURE = "immature"
     NOT_IN_SVH = "not_in_svh"
@@ -170,6 +172,8 @@ NULL_REASONS: dict[NullReason, str] = {
     NullReason.OUT_OF_FIELD: "the joint lies outside the film",
     NullReason.OCCLUDED: "metal lies across the joint: a ring, bangle or wire",
     NullReason.LOW_CONFIDENCE: "the joint must lie on this part of the limb, but was not seen",
+    NullReason.UNFAMILIAR: "the joint looks like nothing that the scorer learnt from",
+    NullReason.DOUBTFUL: "the scorer itself doubts its grade: it may be off by more than one",
     NullReason.LOW_RESOLUTION: "the joint has too few pixels to be graded",
     NullReason.IMMATURE: "growth plates: SvH is defined for adults",
     NullReason.NOT_IN_SVH: "SvH gives this joint no such grade (narrowing of the thumb's IP)",

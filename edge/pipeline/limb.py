@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,12 +41,14 @@ from edge.pipeline.look import Sighting, mapped, second_look
 from edge.pipeline.score import JointGrades, score_joints
 from edge.pipeline.shape import apply, expected_places, inverse, unit_px
 from edge.pipeline.totals import limb_subtotals
+from edge.pipeline.trust import doubt
 from edge.shape import joint_box_side_px
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.engine.loader import EngineSet
+    from edge.pipeline.ordinal import GradeEstimate
     from edge.pipeline.settings import PipelineSettings
 
 LEAST_MERIT = {Limb.HAND: 0.30, Limb.FOOT: 0.40}
@@ -292,7 +294,7 @@ def _joints(
             flags = (*low, "placed_by_template") if name in placed else low
             joint = _joint(
                 limb, name, detections[name], grades.get(name), hazards.get(name, null),
-                to_stored, flags, certain=certain,
+                to_stored, flags, certain=certain, doubt_limit=settings.grade_doubt,
             )  # fmt: skip
         else:
             place = places[limb.joints.index(name)]
@@ -394,6 +396,7 @@ def _joint(
     flags: tuple[str, ...],
     *,
     certain: bool,
+    doubt_limit: float,
 ) -> JointScore:
     x, y, w, h = detection.box
     corners = apply(to_stored, np.array([(x, y), (x + w, y), (x, y + h), (x + w, y + h)]))
@@ -413,13 +416,22 @@ def _joint(
         confidence=round(min(detection.confidence, 1.0), 4),
         box=tuple(round(float(v), 1) for v in (*corner, *size)),  # type: ignore[arg-type]
         centre=(round(float(centre[0]), 1), round(float(centre[1]), 1)),
-        erosion=grades.erosion.grade if grades else None,
-        erosion_expected=round(grades.erosion.expected, 3) if grades else None,
-        erosion_reason=None if grades else str(null),
-        narrowing=grades.narrowing.grade if grades and narrows else None,
-        narrowing_expected=round(grades.narrowing.expected, 3) if grades and narrows else None,
-        narrowing_reason=(
-            str(NullReason.NOT_IN_SVH) if not narrows else None if grades else str(null)
-        ),
+        **_grade("erosion", grades, null, doubt_limit),
+        **_grade("narrowing", grades, null if narrows else NullReason.NOT_IN_SVH, doubt_limit),
         flags=(*flags, "head_uncertain") if uncertain else flags,
     )
+
+
+def _grade(
+    kind: str, grades: JointGrades | None, null: NullReason | None, doubt_limit: float
+) -> dict[str, Any]:
+    """One grade's three fields; a grade that is not to be believed is left out."""
+    estimate: GradeEstimate | None = getattr(grades, kind, None)
+    if null is None and grades is not None and estimate is not None:
+        if not grades.familiar:
+            null = NullReason.UNFAMILIAR
+        elif doubt(estimate) > doubt_limit:
+            null = NullReason.DOUBTFUL
+    if null is not None or estimate is None:
+        return {f"{kind}_reason": str(null)}
+    return {kind: estimate.grade, f"{kind}_expected": round(estimate.expected, 3)}

@@ -6,14 +6,15 @@ Room: pipeline; arrays and an `Engine` with the outputs ``erosion`` and ``narrow
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from edge.engine.inputs import input_size, to_inputs
 from edge.pipeline.crop import crop_joints
 from edge.pipeline.ordinal import GradeEstimate, decode_ordinal
+from edge.pipeline.trust import FamiliarCrops
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge.engine.protocol import Engine
     from edge.model import GreyImage
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JointGrades:
-    """Both estimates of one joint."""
+    """Both estimates of one joint; ``familiar``: its crop looks like those of the training."""
 
     erosion: GradeEstimate
     narrowing: GradeEstimate
+    familiar: bool = True
 
 
 def score_joints(
@@ -39,7 +41,11 @@ def score_joints(
     """
     crops = crop_joints(canvas, centres, sides_px, input_size(engine)[0])
     outputs = engine.run(to_inputs(engine, crops))
+    known = FamiliarCrops.of(cast("Mapping[str, Any]", engine.passport.get("training", {})))
+    familiar = [True] * len(crops) if known is None else known.knows(crops).tolist()
     return [
-        JointGrades(decode_ordinal(erosion), decode_ordinal(narrowing))
-        for erosion, narrowing in zip(outputs["erosion"], outputs["narrowing"], strict=True)
+        JointGrades(decode_ordinal(erosion), decode_ordinal(narrowing), knows)
+        for erosion, narrowing, knows in zip(
+            outputs["erosion"], outputs["narrowing"], familiar, strict=True
+        )
     ]

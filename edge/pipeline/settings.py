@@ -77,6 +77,13 @@ class PipelineSettings(BaseModel):
     )
     overlap_limit: float = Field(default=0.4, gt=0, lt=1, description="non-maximum suppression")
     crop_scale: float = Field(default=1.3, gt=1, description="joint crop as a multiple of the box")
+    grade_doubt: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="a grade is left out where the scorer itself gives a greater chance that it is "
+        "off by more than one",
+    )
     mask_area_range: tuple[float, float] = Field(
         default=(0.08, 0.92), description="outside: the mask is implausible and is not used"
     )

@@ -23,6 +23,7 @@ from edge.errors import NullReason, Reason
 from edge.model import Laterality, Limb, OperatorWord, Status, has_narrowing
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from edge.pipeline.trust import STATISTICS
 from edge.shape import shape_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,31 @@ class Grader:
         }
 
 
+class Doubter(Grader):
+    """Cannot tell grade 1 from grade 5, nor no narrowing from ankylosis."""
+
+    def run(self, inputs):
+        [crops] = inputs.values()
+        return {
+            "erosion": np.tile(np.float32([0.9, 0.9, 0.45, 0.45, 0.45, 0.45]), (len(crops), 1)),
+            "narrowing": np.tile(np.float32([0.9, 0.45, 0.45, 0.45, 0.45]), (len(crops), 1)),
+        }
+
+
+ONE_GREY = {
+    "statistics": STATISTICS,
+    "mean": [128.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    "precision": np.eye(6).tolist(),
+    "limit": 50.0,
+}
+
+
+class Stranger(Grader):
+    """Has learnt from crops of one grey alone."""
+
+    passport = Grader.passport | {"training": {"familiar_crops": ONE_GREY}}
+
+
 class Outline:
     """Takes whatever is not black for the limb, in the middle of the canvas."""
 
@@ -140,12 +166,12 @@ def dicom(film, **tags):
     return out.getvalue()
 
 
-def score(data, name="P1-LH.png", *, grader=True, outline=False):
+def score(data, name="P1-LH.png", *, grader=Grader, outline=False):
     engines = {(Role.DETECT, Limb.HAND): Dots()}
     if outline:
         engines[Role.MASK, Limb.HAND] = Outline()
     if grader:
-        engines[Role.SCORE, Limb.HAND] = Grader()
+        engines[Role.SCORE, Limb.HAND] = grader()
     outcome = FilmScorer(EngineSet(engines), PipelineSettings()).score(data, name)
     return outcome.limbs[0].result
 
@@ -216,9 +242,10 @@ def null_reasons(result):
 
 
 def torn(film, joint, unit_px=200.0):
-    """The film with nothing at all where one joint would lie."""
+    """The film with nothing at all where one joint and what comes after it would lie."""
     x, y = (SIZE / 2 + HAND.mean[HAND.joints.index(joint)] * unit_px).round().astype(int)
-    cv2.circle(film, (int(x), int(y)), round(0.25 * unit_px), 0, -1)
+    half = round(0.25 * unit_px)
+    film[: int(y) + half, int(x) - half : int(x) + half] = 0
     return film
 
 
@@ -238,6 +265,8 @@ NULL = {
     NullReason.LOW_CONFIDENCE: (
         lambda: score(png(hand(left_out=("PIP3", "PIP4", "PIP2"))), outline=True), "PIP3",
     ),
+    NullReason.UNFAMILIAR: (lambda: score(png(hand()), grader=Stranger), "MCP2"),
+    NullReason.DOUBTFUL: (lambda: score(png(hand()), grader=Doubter), "MCP2"),
     NullReason.IMPLANT: (lambda: score(with_metal("MCP3", (14, 14))), "MCP3"),
     NullReason.OCCLUDED: (lambda: score(with_metal("MCP3", (56, 4))), "MCP3"),
     NullReason.IMMATURE: (
@@ -246,7 +275,7 @@ NULL = {
     NullReason.OUT_OF_FIELD: (lambda: score(png(hand(centre=(0.5, 0.06), size=1500))), "PIP3"),
     NullReason.LOW_RESOLUTION: (lambda: score(png(hand(60, size=400))), "MCP2"),
     NullReason.HELD: (lambda: score(png(hand()), "film.png"), "MCP2"),
-    NullReason.NO_SCORER: (lambda: score(png(hand()), grader=False), "MCP2"),
+    NullReason.NO_SCORER: (lambda: score(png(hand()), grader=None), "MCP2"),
 }  # fmt: skip
 
 

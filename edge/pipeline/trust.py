@@ -1,0 +1,78 @@
+"""Stage 11b: whether the scorer is to be believed on a joint.
+
+Room: pipeline; pure functions over arrays. A joint is left without a grade rather than guessed at:
+where its crop looks like nothing that the scorer learnt from, and where the scorer itself gives its
+grade too little credit. The first is judged against numbers in the scorer's passport.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge.pipeline.ordinal import GradeEstimate
+
+Floats = npt.NDArray[np.float64]
+
+STATISTICS = ("mean", "deviation", "log_gradient", "log_grain", "black", "white")
+"""What is measured of a crop: brightness, contrast, edges, grain, and both ends of the scale."""
+PASSPORT_KEY = "familiar_crops"
+
+
+def crop_statistics(crops: npt.NDArray[np.uint8]) -> Floats:
+    """`STATISTICS` of crops [n, s, s]: [n, 6] float64."""
+    found = np.empty((len(crops), len(STATISTICS)))
+    for row, crop in zip(found, crops, strict=True):
+        x = crop.astype(np.float32)
+        across, down = cv2.Sobel(x, cv2.CV_32F, 1, 0), cv2.Sobel(x, cv2.CV_32F, 0, 1)
+        row[:] = (
+            x.mean(),
+            x.std(),
+            np.log1p(float(cv2.magnitude(across, down).mean())),
+            np.log1p(float(cv2.Laplacian(x, cv2.CV_32F).std())),
+            (crop <= 4).mean(),
+            (crop >= 250).mean(),
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class FamiliarCrops:
+    """What crops looked like that a scorer learnt from: mean [6], precision [6, 6], and a limit.
+
+    ``limit`` bounds the squared Mahalanobis distance.
+    """
+
+    mean: Floats
+    precision: Floats
+    limit: float
+
+    @classmethod
+    def of(cls, training: Mapping[str, Any]) -> FamiliarCrops | None:
+        """As a passport's ``training`` says; ``None`` where it says nothing."""
+        said = training.get(PASSPORT_KEY)
+        if not said or tuple(said["statistics"]) != STATISTICS:
+            return None
+        return cls(np.array(said["mean"]), np.array(said["precision"]), float(said["limit"]))
+
+    def distances(self, crops: npt.NDArray[np.uint8]) -> Floats:
+        """Squared Mahalanobis distance of each crop [n, s, s]: [n]."""
+        off = crop_statistics(crops) - self.mean
+        return np.asarray(np.einsum("ni,ij,nj->n", off, self.precision, off))
+
+    def knows(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Whether each crop [n, s, s] looks like those: [n]."""
+        return np.asarray(self.distances(crops) <= self.limit)
+
+
+def doubt(estimate: GradeEstimate) -> float:
+    """Chance, by the scorer's own account, that a grade is off by more than one."""
+    near = slice(max(estimate.grade - 1, 0), estimate.grade + 2)
+    return float(1 - estimate.probabilities[near].sum())

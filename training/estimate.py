@@ -92,7 +92,7 @@ def _painting_s(recipe: DemoRecipe, limb: Limb) -> float:
     names = tuple(joint.name or "" for joint in drawn.joints)
     film = LabelledFilm("drawn", limb, drawn.pixels, 1.0, names, points, drawn.unit_px)
     sharp = sharp_films([film])
-    return _seconds(lambda: painted_crops(sharp, 1, recipe.crop_px, recipe.seed))
+    return _seconds(lambda: painted_crops(sharp, 1, recipe.crop_px, recipe.seed, varied=True))
 
 
 def _beside(prepare_s: float) -> float:

@@ -21,6 +21,8 @@ from training.errors import TrainingError
 
 SHIPPED_LABELS = Path(__file__).parent / "labels" / "joints.csv"
 """The project's own joint labels."""
+PROPOSED = "proposed"
+"""What stands under ``issues`` in labels that `training.pseudo` wrote."""
 VALIDATION_SHARE = 6
 """One film in this many, chosen by the hash of its name, is kept out of every training."""
 FULL_SIZE_PX = 100_000
@@ -60,6 +62,11 @@ class LabelledFilm:
     def classes(self) -> tuple[JointClass, ...]:
         """Detector class of each joint."""
         return tuple(joint_class(name) for name in self.names)
+
+    @property
+    def proposed(self) -> bool:
+        """Whether engines labelled it, and no person: learnt from, never measured on."""
+        return self.issues == PROPOSED
 
     @property
     def clean(self) -> bool:
@@ -135,13 +142,28 @@ def read_labelled(
     return films
 
 
-def labelled_limbs(labels_csv: Path, films_dir: Path) -> tuple[Limb, ...]:
-    """Limbs of which a labelled film is in a folder. Raises `TrainingError` for none."""
+def read_proposed(
+    labels_csv: Path, films_dir: Path, limb: Limb, longest_px: int = WORKING_SIDE_PX
+) -> list[LabelledFilm]:
+    """Read films with proposed labels: ``proposed.csv`` beside the labels, where it is there."""
+    proposed = labels_csv.with_name("proposed.csv")
+    if not proposed.exists() or limb not in labelled_limbs(proposed, films_dir, least=0):
+        return []
+    return read_labelled(proposed, films_dir, limb, longest_px)
+
+
+def labelled_films(labels_csv: Path) -> frozenset[str]:
+    """File names of every film that a label table names."""
+    return frozenset(film for limb in Limb for film, _ in _read_rows(labels_csv, limb))
+
+
+def labelled_limbs(labels_csv: Path, films_dir: Path, least: int = 1) -> tuple[Limb, ...]:
+    """Limbs of which a labelled film is in a folder. Raises `TrainingError` below ``least``."""
     there = {path.name for path in films_dir.rglob("*.jpg")}
     found = tuple(
         limb for limb in Limb if any(film in there for film, _ in _read_rows(labels_csv, limb))
     )
-    if not found:
+    if len(found) < least:
         raise TrainingError(
             f"{films_dir}: none of the films labelled in {labels_csv} is there",
             mend="name the folder that holds them, or the labels that belong to it (--labels)",
@@ -169,6 +191,7 @@ def _read_rows(labels_csv: Path, limb: Limb) -> dict[tuple[str, str], list[dict[
 
 
 def split(films: list[LabelledFilm]) -> tuple[list[LabelledFilm], list[LabelledFilm]]:
-    """Training and validation part, by film."""
-    training = [film for film in films if not is_validation(film.film)]
-    return training, [film for film in films if is_validation(film.film)]
+    """Training and validation part, by film; proposed labels are only learnt from."""
+    kept = [film for film in films if is_validation(film.film) and not film.proposed]
+    apart = {film.film for film in kept}
+    return [film for film in films if film.film not in apart], kept

@@ -18,9 +18,10 @@ from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
 from edge.shape import joint_box_side_px
-from training.paint import draw_grades, paint_film
+from training.paint import draw_grades, paint_film, sharp_films
 from training.scorer import UNKNOWN, Crops, join_crops, write_crops
 from training.unet import refined_outline
+from training.vary import vary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from training.films import LabelledFilm
     from training.paint import SharpFilm
 
+VARIED_SHARE = 0.85
 _OUTLINE_ZOOM = 0.4
 
 
@@ -70,12 +72,20 @@ def film_crops(
     return crops
 
 
-def painted_crops(films: list[SharpFilm], count: int, size_px: int, seed: int) -> Crops:
-    """Crops of ``count`` paintings, one film after the other, all joints of each."""
+def painted_crops(
+    films: list[SharpFilm], count: int, size_px: int, seed: int, *, varied: bool
+) -> Crops:
+    """Crops of ``count`` paintings, one film after the other, all joints of each.
+
+    ``varied``: most films are bent and exposed anew before they are painted (`training.vary`).
+    """
     rng = np.random.default_rng((seed, len(films)))
     pixels, which, erosion, narrowing = [], [], [], []
     for i in range(count):
         sharp = films[i % len(films)]
+        if varied and rng.random() < VARIED_SHARE:
+            another = sharp_films([vary(sharp.film, rng)])
+            sharp = another[0] if another else sharp
         limb, names = sharp.film.limb, tuple(sharp.joints)
         grades = draw_grades(rng, limb, names)
         crops = film_crops(paint_film(sharp, grades, rng), names, size_px, rng)
@@ -96,10 +106,13 @@ def shelve_painted(
     size_px: int,
     seed: int,
     style: str,
+    *,
+    varied: bool,
 ) -> None:
     """Paint to disk in shards, as `scorer.read_crops` reads them; a shard that is there stays.
 
-    ``paintings`` is how many films of each limb are painted for one shard.
+    ``paintings`` is how many films of each limb are painted for one shard; ``varied`` is for crops
+    to learn from: what measures is painted on films as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
@@ -110,5 +123,7 @@ def shelve_painted(
         for limb, count in paintings.items():
             mine = [sharp for sharp in films if sharp.film.limb is limb]
             if mine:
-                parts.append(painted_crops(mine, count, size_px, seed * 100_003 + shard))
+                parts.append(
+                    painted_crops(mine, count, size_px, seed * 100_003 + shard, varied=varied)
+                )
         write_crops(path, join_crops(parts))

@@ -14,10 +14,12 @@ import torch
 
 from edge import __version__
 from edge.model import DISCLAIMER, Limb
+from edge.pipeline.trust import PASSPORT_KEY
 from export.compact import load_compact, save_compact
 from training import loop
 from training.checkpoint import read_checkpoint
 from training.darknet import DarknetModule
+from training.familiar import describe_crops
 from training.measure import balanced_accuracy
 from training.scorer import (
     TASKS,
@@ -30,7 +32,9 @@ from training.scorer import (
     TrunkTrainer,
     cache_features,
     decode_grades,
+    fitting_temperature,
     join_crops,
+    ordinal_loss,
     split_rows,
     train_head,
     undersample_zero,
@@ -38,7 +42,7 @@ from training.scorer import (
 from training.unet import MultiScaleUNet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -115,9 +119,11 @@ def ship_heads(
     if crops.painted:
         learnt_from = join_crops([crops.simulated, crops.painted])
     features = cache_features(trunk, learnt_from.pixels)
-    unseen = cache_features(trunk, held_out.simulated.pixels)
-    if held_out.painted:
-        unseen_painted = cache_features(trunk, held_out.painted.pixels)
+    unseen = [
+        (source, cache_features(trunk, part.pixels), part)
+        for source, part in (("phantom", held_out.simulated), ("painted", held_out.painted))
+        if part
+    ]
     figures: dict[str, Any] = {}
     for i, limb in enumerate(Limb):
         arrays: dict[str, np.ndarray] = {}
@@ -138,11 +144,14 @@ def ship_heads(
                 TASKS[task],
                 recipe,
             )
-            truth, apart = getattr(held_out.simulated, kind), _rows_of(held_out.simulated, i, kind)
-            figures[task] = _figures(head, unseen, truth, apart, "phantom")
-            if held_out.painted:
-                truth, apart = getattr(held_out.painted, kind), _rows_of(held_out.painted, i, kind)
-                figures[task]["painted"] = _figures(head, unseen_painted, truth, apart, "painted")
+            apart = [
+                (source, kept_apart, getattr(crops_apart, kind), _rows_of(crops_apart, i, kind))
+                for source, kept_apart, crops_apart in unseen
+            ]
+            figures[task] = _calibrate(head, [part[1:] for part in apart])
+            for source, kept_apart, truth, rows_apart in apart:
+                found = _figures(head, kept_apart, truth, rows_apart, source)
+                figures[task] |= found if source == "phantom" else {source: found}
             for name, kept in (("validation", validation), ("test", test)):
                 # Paintings of one film stand on both sides of the split: they measure nothing.
                 fold = kept[kept < len(crops.simulated)]
@@ -150,8 +159,35 @@ def ship_heads(
                     figures[task][name] = _figures(head, features, grades, fold, "phantom")
             arrays |= head.arrays(task)
         mine = {task: value for task, value in figures.items() if task.startswith(str(limb))}
-        save_compact(out_dir / f"{limb}-heads.npz", arrays, describe(mine))
+        familiar = describe_crops(learnt_from.pixels[learnt_from.limb == i])
+        meta = describe(mine) | {PASSPORT_KEY: familiar}
+        save_compact(out_dir / f"{limb}-heads.npz", arrays, meta)
     return figures
+
+
+def _calibrate(
+    head: Head, apart: Sequence[tuple[Tensor, np.ndarray, np.ndarray]]
+) -> dict[str, float]:
+    """Cool a head on features, grades and rows that it did not learn from, and say how."""
+    parts = []
+    with torch.no_grad():
+        for features, grades, rows in apart:
+            if len(rows):
+                logits = head(features[torch.from_numpy(rows)])
+                parts.append((logits, torch.from_numpy(grades[rows])))
+    if not parts:
+        return {}
+    temperature = fitting_temperature(parts)
+    head.cool(temperature)
+    before, after = (
+        sum(ordinal_loss(logits / t, grades).item() for logits, grades in parts) / len(parts)
+        for t in (1.0, temperature)
+    )
+    return {
+        "temperature": round(temperature, 4),
+        "loss_uncalibrated": round(before, 5),
+        "loss_calibrated": round(after, 5),
+    }
 
 
 def _rows_of(crops: Crops, limb: int, kind: str) -> np.ndarray:

@@ -9,7 +9,14 @@ import pytest
 from edge.model import Limb
 from edge.shape import shape_template
 from training.errors import TrainingError
-from training.films import LabelledFilm, is_validation, read_labelled, shrink, split
+from training.films import (
+    LabelledFilm,
+    is_validation,
+    read_labelled,
+    read_proposed,
+    shrink,
+    split,
+)
 
 pytestmark = pytest.mark.training
 
@@ -23,14 +30,14 @@ def hand_points(scale=100.0, centre=(300.0, 400.0)):
     return shape_template(Limb.HAND).mean * scale + centre
 
 
-def write_labels(path, names, limb=Limb.HAND, points=None):
+def write_labels(path, names, limb=Limb.HAND, points=None, issues=""):
     points = hand_points() if points is None else points
     with path.open("w", newline="") as handle:
         out = csv.writer(handle)
         out.writerow(COLUMNS)
         for name in names:
             for joint, (x, y) in zip(limb.joints, points, strict=True):
-                out.writerow((name, limb, 0, "pa", "left", 0, "", joint, x, y))
+                out.writerow((name, limb, 0, "pa", "left", 0, issues, joint, x, y))
 
 
 def write_film(path, size=(800, 600)):
@@ -129,3 +136,20 @@ def test_clean_is_an_adult_plain_view_without_trouble():
 def test_shrinking_never_enlarges():
     pixels = np.zeros((30, 20), np.uint8)
     assert shrink(pixels, 100) == (pixels, 1.0)
+
+
+def test_proposed_labels_are_learnt_from_and_never_measured_on(tmp_path):
+    kept = next(f"IMG{i}.jpg" for i in range(99) if is_validation(f"IMG{i}.jpg"))
+    other = next(f"IMG{i}.jpg" for i in range(99) if not is_validation(f"IMG{i}.jpg"))
+    for name in (kept, other):
+        write_film(tmp_path / "films" / name)
+    write_labels(tmp_path / "joints.csv", [kept])
+    labelled = read_labelled(tmp_path / "joints.csv", tmp_path / "films", Limb.HAND)
+    assert read_proposed(tmp_path / "joints.csv", tmp_path / "films", Limb.HAND) == []
+    write_labels(tmp_path / "proposed.csv", [kept, other], issues="proposed")
+    proposed = read_proposed(tmp_path / "joints.csv", tmp_path / "films", Limb.HAND)
+    assert [film.film for film in proposed] == sorted([kept, other])
+    assert read_proposed(tmp_path / "joints.csv", tmp_path / "films", Limb.FOOT) == []
+    training, validation = split(labelled + proposed)
+    assert [film.film for film in validation] == [kept]
+    assert [film.film for film in training] == [other]

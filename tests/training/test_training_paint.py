@@ -156,7 +156,7 @@ def test_crops_are_cut_at_the_joints():
 def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
     paintings = dict.fromkeys(Limb, 2)
     films = sharp_films([healthy(limb)[0] for limb in Limb])
-    shelve_painted(tmp_path, films, 1, paintings, 32, 1, "painted")
+    shelve_painted(tmp_path, films, 1, paintings, 32, 1, "painted", varied=True)
     crops = read_crops(tmp_path, "painted")
     assert len(crops) == 2 * 10 + 2 * 6
     hands = crops.limb == list(Limb).index(Limb.HAND)
@@ -164,9 +164,9 @@ def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
     assert crops.erosion[hands].max() <= Limb.HAND.erosion_maximum
     assert (crops.narrowing == UNKNOWN).sum() == 2
     before = (tmp_path / "crops-painted-0000.npz").read_bytes()
-    shelve_painted(tmp_path, films, 1, paintings, 32, 2, "painted")
+    shelve_painted(tmp_path, films, 1, paintings, 32, 2, "painted", varied=True)
     assert (tmp_path / "crops-painted-0000.npz").read_bytes() == before
-    other = painted_crops(films, 2, 32, 9)
+    other = painted_crops(films, 2, 32, 9, varied=False)
     assert not np.array_equal(other.pixels[:10], crops.pixels[:10])
 
 

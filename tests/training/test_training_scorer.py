@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from edge.pipeline.ordinal import decode_ordinal
+from edge.pipeline.trust import PASSPORT_KEY, FamiliarCrops
+from training.familiar import describe_crops
 
 torch = pytest.importorskip("torch")
 
@@ -206,3 +208,33 @@ def test_balanced_accuracy_weighs_every_grade_the_same():
     truth = np.array([0] * 98 + [1, 2])
     assert scorer.balanced_accuracy(truth, np.zeros(100, int)) == pytest.approx(1 / 3)
     assert scorer.balanced_accuracy(truth, np.zeros(100, int), 1) == pytest.approx(2 / 3)
+
+
+def test_cooled_head_is_as_sure_as_it_is_right_and_decides_as_before():
+    torch.manual_seed(3)
+    features = torch.randn(4000, 512)
+    head = scorer.Head(5).eval()
+    with torch.no_grad():
+        honest = head(features)
+        grades = (honest.sigmoid() > torch.rand(honest.shape)).int().cumprod(1).sum(1) - 1
+        grades = grades.clamp(min=0)
+        before = scorer.decode_grades((3 * honest).sigmoid().numpy())
+        temperature = scorer.fitting_temperature([(3 * honest, grades)])
+        assert scorer.ordinal_loss(3 * honest / temperature, grades) < scorer.ordinal_loss(
+            3 * honest, grades
+        )
+        head.bn[-1].weight *= 3
+        head.bn[-1].bias *= 3
+        head.cool(temperature)
+        after = head(features)
+    assert torch.allclose(after, 3 * honest / temperature, atol=1e-4)
+    assert (scorer.decode_grades(after.sigmoid().numpy()) == before).all()
+
+
+def test_crops_that_were_learnt_from_are_familiar_and_noise_is_not():
+    crops = scorer.draw_crops(60, 48, 5, "train").pixels
+    known = FamiliarCrops.of({PASSPORT_KEY: describe_crops(crops)})
+    assert known is not None
+    assert known.knows(crops).all()
+    noise = np.random.default_rng(1).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    assert not known.knows(noise).any()

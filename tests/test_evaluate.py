@@ -11,9 +11,13 @@ from edge.engine.loader import load_engines
 from edge.model import LimbResult, Status, Versions
 from edge.paths import built_engines
 from edge.phantom.command import write_patients
-from edge.pipeline.scorer import FilmOutcome, FilmScorer, LimbOutcome
+from edge.pipeline.scorer import FilmOutcome, LimbOutcome
 from edge.pipeline.settings import PipelineSettings
-from training.measure import NOT_SCORED, as_table, balanced, measure_phantoms
+from training.measure import NOT_SCORED, HeardScorer, measure_set
+from training.report.build import Rows, scorers
+from training.report.tables import tabulate
+from training.report.text import truth_text
+from training.report.truth import read_truth
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +40,19 @@ class Oracle:
         return FilmOutcome((LimbOutcome(result),), {})
 
 
-def test_balanced_accuracy_weighs_every_grade_alike():
-    pairs = [(0, 0)] * 8 + [(3, 2), (3, 3)]
-    assert balanced(pairs) == pytest.approx(0.75)
-    assert balanced(pairs, 1) == pytest.approx(1.0)
-    assert balanced([(0, NOT_SCORED), (1, NOT_SCORED)], 1) == 0
+def tables_of(scorer, folder):
+    return tabulate(measure_set(scorer, read_truth(folder), lambda _done, _total: None))
+
+
+def by_task(tables):
+    return {scorer.task: scorer for scorer in scorers(Rows.of(tables))}
 
 
 def test_the_truth_itself_is_all_right(folder):
-    tally = measure_phantoms(Oracle(folder), folder, lambda _done: None)
-    assert tally.counts["limb and side right"] == 4
-    assert tally.counts["hand complete"] == tally.counts["foot complete"] == 2
-    assert all(balanced(pairs) == 1 for pairs in tally.grades.values())
+    tables = tables_of(Oracle(folder), folder)
+    assert all(film.side_right and film.fate_right for film in tables.films)
+    assert all(film.complete for film in tables.films)
+    assert all(found.exact_all.value == 1 for found in by_task(tables).values())
 
 
 def test_a_moved_joint_a_wrong_grade_and_a_missing_score_cost(folder):
@@ -60,11 +65,14 @@ def test_a_moved_joint_a_wrong_grade_and_a_missing_score_cost(folder):
         missing = third.model_copy(update={"erosion": None, "erosion_reason": "absent"})
         return result.model_copy(update={"joints": (moved, wrong, missing, *rest)})
 
-    tally = measure_phantoms(Oracle(folder, spoil), folder, lambda _done: None)
-    assert tally.counts["hand complete"] == 0
-    assert tally.counts["foot complete"] == 2
-    assert sum(true != given for true, given in tally.grades["hand erosion"]) == 4
-    assert balanced(tally.grades["foot erosion"]) == 1
+    tables = tables_of(Oracle(folder, spoil), folder)
+    assert [film.complete for film in tables.films] == [False, False, True, True]
+    hands, feet = (by_task(tables)[f"Erosion ({limb})"] for limb in ("hands", "feet"))
+    assert sum(row.given != row.true for row in tables.grades) == 4
+    assert hands.missing == {"absent": 2}
+    assert hands.scored == hands.joints - 2
+    assert hands.exact_all.value < hands.exact.value < 1
+    assert feet.exact_all.value == 1
 
 
 def test_a_film_that_is_rejected_counts_as_wrong(folder):
@@ -77,16 +85,21 @@ def test_a_film_that_is_rejected_counts_as_wrong(folder):
             versions=Versions(software="x"),
         )
 
-    tally = measure_phantoms(Oracle(folder, reject), folder, lambda _done: None)
-    assert tally.counts["limb and side right"] == 0
-    assert balanced(tally.grades["hand narrowing"], 1) == 0
+    tables = tables_of(Oracle(folder, reject), folder)
+    assert not any(film.limb_right or film.side_right or film.fate_right for film in tables.films)
+    narrowing = by_task(tables)["Narrowing (hands)"]
+    assert narrowing.within_one_all.value == 0
+    assert narrowing.exact.value is None
+    assert narrowing.missing == {"not found": narrowing.joints}
 
 
 def test_the_shipped_engines_are_measured_and_called_phantom_figures(folder):
-    scorer = FilmScorer(load_engines(built_engines()), PipelineSettings(), want_masks=True)
-    tally = measure_phantoms(scorer, folder, lambda _done: None)
-    assert tally.counts["limb and side right"] == 4
-    assert min(tally.dice) > 0.9
-    text = as_table(tally, "phantom figures")
+    scorer = HeardScorer(load_engines(built_engines()), PipelineSettings(), want_masks=True)
+    tables = tables_of(scorer, folder)
+    assert all(film.side_right for film in tables.films)
+    assert min(film.dice for film in tables.films) > 0.9
+    scored = [row for row in tables.grades if row.given != NOT_SCORED]
+    assert all(row.probabilities.sum() == pytest.approx(1) for row in scored)
+    text = truth_text(tables, "phantom figures")
     assert text.startswith("phantom figures")
     assert "hand erosion: n " in text

@@ -1,51 +1,113 @@
-"""The commands ``sharpedge evaluate``: parse, measure, print.
+"""The commands ``sharpedge evaluate``: parse, measure, print, write the report.
 
 Room: training. Nothing heavy is imported before a command needs it; no command needs torch.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from training.commands import NOTICE
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.report.findings import Report
+    from training.report.truth import LabelledSet
+
 evaluate = typer.Typer(help="Measure the installed engines on known truth.", no_args_is_help=True)
+
+
+class SplitName(str, Enum):
+    """Which part of a set is measured; the names of `training.report.truth.Split`."""
+
+    patient = "patient"
+    paper = "paper"
+    all = "all"
+
+
+_Html = Annotated[Path | None, typer.Option("--html", help="Write the report: one page.")]
+_Json = Annotated[Path | None, typer.Option("--json", help="Write the report's figures.")]
+_Engines = Annotated[Path | None, typer.Option("--engines", help="Folder of built engines.")]
+_Labels = Annotated[Path | None, typer.Option("--labels", help="Joint labels (CSV).")]
+_Split = Annotated[
+    SplitName,
+    typer.Option(
+        "--split",
+        help="patient: real films only of patients kept out of training; all: every film; "
+        "paper: 10 % of the joints as the paper drew them, which leaks patients.",
+    ),
+]
 
 
 @evaluate.command(name="phantoms")
 def evaluate_phantoms(
     folder: Annotated[Path, typer.Argument(help="What `sharpedge phantom` wrote.")],
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
 ) -> None:
     """Compare with the truth of simulated films: phantom figures, nothing about patients."""
-    _evaluate_truth(folder, "phantom figures (simulated films)", accept_side=False)
+    from training.report.truth import read_truth
+
+    _evaluate(lambda: read_truth(folder), split, engines, html, json_file)
 
 
 @evaluate.command(name="painted")
 def evaluate_painted(
     folder: Annotated[Path, typer.Argument(help="What `sharpedge train data paint` wrote.")],
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
 ) -> None:
     """Compare with damage painted on real films: real texture, but no patient's damage."""
-    _evaluate_truth(folder, "painted damage on real films", accept_side=True)
+    from training.report.truth import read_truth
+
+    _evaluate(lambda: read_truth(folder), split, engines, html, json_file)
 
 
-def _evaluate_truth(folder: Path, what: str, *, accept_side: bool) -> None:
-    from edge.engine.loader import load_engines
-    from edge.paths import built_engines
-    from edge.pipeline.scorer import FilmScorer
-    from edge.pipeline.settings import PipelineSettings
-    from edge.terminal import say
-    from training.measure import as_table, measure_phantoms
+@evaluate.command(name="films")
+def evaluate_films(
+    folder: Annotated[Path, typer.Argument(help="Folder of FracAtlas films.")],
+    labels: _Labels = None,
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
+) -> None:
+    """Compare with joint labels on real films that no training has seen."""
+    from training.films import SHIPPED_LABELS
+    from training.report.truth import read_joint_table
 
-    if not (folder / "truth.jsonl").is_file():
-        _fail(f"{folder}: no truth.jsonl; name a folder that sharpedge wrote with its truth")
-    settings = PipelineSettings(accept_side_from_geometry=accept_side)
-    scorer = FilmScorer(load_engines(built_engines()), settings, want_masks=not accept_side)
-    tally = measure_phantoms(scorer, folder, lambda _done: None)
-    say(as_table(tally, what))
-    say(NOTICE)
+    # The project's own labels are of films without arthritis; of others nothing is known.
+    def read() -> LabelledSet:
+        return read_joint_table(folder, labels or SHIPPED_LABELS, healthy=labels is None)
+
+    _evaluate(read, split, engines, html, json_file)
+
+
+@evaluate.command(name="report")
+def evaluate_report(
+    folder: Annotated[Path, typer.Argument(help="Films with their labels.")],
+    labels: _Labels = None,
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
+) -> None:
+    """Compare with any labelled set: truth.jsonl in the folder, or joint places (--labels)."""
+    from training.report.truth import read_joint_table, read_truth
+
+    def read() -> LabelledSet:
+        return read_truth(folder) if labels is None else read_joint_table(folder, labels)
+
+    _evaluate(read, split, engines, html, json_file)
 
 
 @evaluate.command(name="identity")
@@ -55,7 +117,7 @@ def evaluate_identity(
     ],
     drop: Annotated[int, typer.Option(help="Joints taken away from each image.", min=0)] = 0,
     noise: Annotated[
-        float, typer.Option(help="Noise (sd), a share of MCP3-PIP3 or MTP1-MTP5.", min=0)
+        float, typer.Option(help="Noise (sd), a share of MCP3-PIP3 or half of MTP1-MTP5.", min=0)
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Same seed, same disturbance.")] = 1,
     turn: Annotated[
@@ -67,42 +129,85 @@ def evaluate_identity(
         ),
     ] = 10.0,
     mirror: Annotated[bool, typer.Option("--mirror", help="Turn half of the images over.")] = False,
+    html: _Html = None,
+    json_file: _Json = None,
 ) -> None:
     """Name joints from their places alone, some of them missing."""
+    from edge import __version__
     from edge.terminal import say
     from training.errors import TrainingError
-    from training.measure_identity import Trial, measure_identity
+    from training.measure_identity import Trial, name_all, read_landmarks, summed
 
+    trial = Trial(drop, noise, turn, mirror, seed)
     try:
-        found = measure_identity(points, Trial(drop, noise, turn, mirror, seed))
+        images = read_landmarks(points)
     except TrainingError as error:
         _fail(str(error))
-    for naming in found:
+    for naming in summed(name_all(images, trial)):
         say(str(naming))
+    if html is not None or json_file is not None:
+        from training.report.assemble import identity_report, now
+
+        _write(identity_report(points.name, images, trial, __version__, now()), html, json_file)
     say(NOTICE)
 
 
-@evaluate.command(name="films")
-def evaluate_films(
-    folder: Annotated[Path, typer.Argument(help="Folder of FracAtlas films.")],
-    labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
+def _evaluate(
+    read: Callable[[], LabelledSet],
+    split: SplitName,
+    engines: Path | None,
+    html: Path | None,
+    json_file: Path | None,
 ) -> None:
-    """Compare with joint labels on real films that no training has seen."""
     from edge.engine.loader import load_engines
-    from edge.model import Limb
     from edge.paths import built_engines
-    from edge.pipeline.scorer import FilmScorer
     from edge.pipeline.settings import PipelineSettings
-    from edge.terminal import say
-    from training.films import SHIPPED_LABELS
-    from training.measure import as_table, measure_films
+    from edge.terminal import Progress, say
+    from training.errors import TrainingError
+    from training.measure import HeardScorer, measure_set
+    from training.report.build import paper_part
+    from training.report.tables import tabulate
+    from training.report.text import as_text
+    from training.report.truth import Kind, Split, part_of
 
-    settings = PipelineSettings(accept_side_from_geometry=True)
-    scorer = FilmScorer(load_engines(built_engines()), settings)
-    for limb in Limb:
-        tally = measure_films(scorer, labels or SHIPPED_LABELS, folder, limb, lambda _done: None)
-        say(as_table(tally, f"labelled {limb} films kept out of training"))
+    part = Split(split.value)
+    try:
+        labelled = part_of(read(), part)
+    except TrainingError as error:
+        _fail(str(error))
+    # A simulated film states its side, as a scanner's does; a labelled one often states none.
+    settings = PipelineSettings(accept_side_from_geometry=labelled.kind is not Kind.PHANTOM)
+    scorer = HeardScorer(
+        load_engines(engines or built_engines()),
+        settings,
+        want_masks=any(limb.mask is not None for limb in labelled.limbs),
+    )
+    measured = measure_set(scorer, labelled, Progress("scoring"))
+    tables = tabulate(measured)
+    if part is Split.PAPER:
+        tables = paper_part(tables)
+    say(as_text(labelled, tables, part))
+    if html is not None or json_file is not None:
+        from training.report.assemble import assemble, now
+
+        _write(
+            assemble(labelled, tables, scorer.versions, part, now()),
+            html,
+            json_file,
+        )
     say(NOTICE)
+
+
+def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
+    from edge.terminal import say
+    from training.report.findings import as_json
+    from training.report.page import as_html
+
+    for path, write in ((html, as_html), (json_file, as_json)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(write(report), encoding="utf-8")
+            say(f"report: {path}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,52 +1,74 @@
-"""Measure the installed engines against known truth: simulated patients, or labelled real films.
+"""Runs the installed engines over a labelled set and keeps what they said, film by film.
 
-Room: training (needs no torch). Figures on simulated films are always called phantom figures.
+Room: training; needs no torch. Scores in this process, reads films, writes nothing.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from edge.model import LimbResult, Status
-from edge.pipeline.shape import unit_px
-from training.films import is_validation, read_labelled
+from edge.engine.passport import Role
+from edge.model import Limb
+from edge.pipeline.ordinal import decode_ordinal
+from edge.pipeline.scorer import FilmScorer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
-    from edge.model import JointScore, Limb, Points
-    from edge.pipeline.scorer import FilmScorer
+    from edge.engine.loader import EngineSet
+    from edge.engine.protocol import Engine, Tensor, Timings
+    from edge.model import JointScore, LimbResult
+    from edge.pipeline.scorer import FilmOutcome
+    from edge.pipeline.settings import PipelineSettings
+    from training.report.truth import LabelledSet, TruthLimb
 
-REACH = {"hand": 0.2, "foot": 0.1}
+Probabilities = npt.NDArray[np.float64]
+"""[grades] float64, the probability of each grade of one joint."""
+REACH = {Limb.HAND: 0.2, Limb.FOOT: 0.1}
 """A joint counts as found within this share of MCP3-PIP3, or of MTP1-MTP5, of its true centre."""
 NOT_SCORED = -9
+_CANVAS_PX = (1200, 1500)
 
 
-@dataclass
-class Tally:
-    """Counts, pairs of true and given grades by scorer, and the Dice of each outline."""
+class Scorer(Protocol):
+    """What scores one film; `edge.pipeline.scorer.FilmScorer` does."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    grades: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    dice: list[float] = field(default_factory=list)
+    def score(self, data: bytes, file_name: str) -> FilmOutcome:
+        """Score the bytes of one film under its name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One labelled limb and what was made of its film.
+
+    ``results`` are all limbs that were seen on the film, ``matched`` the index of the one that is
+    compared with the truth (``None``: no result is of this limb); ``probabilities`` belong to the
+    matched one: joint name and kind (erosion, narrowing) to a probability for each grade; empty
+    where the engines' outputs were not heard. ``dice`` compares the outlines.
+    """
+
+    labelled: TruthLimb
+    results: tuple[LimbResult, ...]
+    matched: int | None
+    dice: float | None = None
+    probabilities: Mapping[tuple[str, str], Probabilities] = field(default_factory=dict)
+
+    @property
+    def result(self) -> LimbResult | None:
+        """The result that is compared with the truth."""
+        return None if self.matched is None else self.results[self.matched]
 
 
 def balanced_accuracy(truth: np.ndarray, guess: np.ndarray, within: int = 0) -> float:
     """Mean over the grades present of the share graded right (or at most ``within`` off)."""
     right = np.abs(truth - guess) <= within
     return float(np.mean([right[truth == grade].mean() for grade in np.unique(truth)]))
-
-
-def balanced(pairs: Sequence[tuple[int, int]], within: int = 0) -> float:
-    """`balanced_accuracy` of pairs of true and given grade."""
-    table = np.asarray(pairs)
-    return balanced_accuracy(table[:, 0], table[:, 1], within)
 
 
 def named(result: LimbResult, *, certain: bool = True) -> dict[str, JointScore]:
@@ -59,120 +81,157 @@ def named(result: LimbResult, *, certain: bool = True) -> dict[str, JointScore]:
     return found
 
 
-def measure_phantoms(scorer: FilmScorer, folder: Path, tick: Callable[[int], None]) -> Tally:
-    """Score a folder that ``sharpedge phantom`` or ``train data paint`` wrote against its truth.
+class HeardEngine:
+    """A scorer's engine that keeps the outputs of its runs until they are taken."""
 
-    A joint with a known grade that was not scored counts as wrong, unless its resolution is low.
-    Where the truth knows no side (painted films), the side is not judged; the scorer must then
-    accept geometry's.
-    """
-    tally = Tally()
-    lines = (folder / "truth.jsonl").read_text("utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        truth = LimbResult.model_validate_json(line)
-        outcome = scorer.score((folder / truth.file).read_bytes(), truth.file)
-        limb, result = outcome.limbs[0], outcome.limbs[0].result
-        tally.counts[f"{truth.limb} films"] += 1
-        same = result.limb is truth.limb and truth.laterality in (None, result.laterality)
-        held_right = truth.status is Status.SCORED or result.reason == truth.reason
-        tally.counts["limb and side right"] += same and held_right
-        tally.counts[f"{truth.limb} complete"] += _complete(truth, named(result))
-        _compare_grades(tally, truth, named(result))
-        if limb.mask_png is not None and result.transform is not None:
-            tally.dice.append(_dice(folder, truth.file, limb.mask_png, result.transform))
-        tick(number)
-    return tally
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.runs: list[dict[str, Tensor]] = []
 
+    @property
+    def name(self) -> str:
+        """Name of the recipe."""
+        return self._engine.name
 
-def _complete(truth: LimbResult, found: dict[str, JointScore]) -> bool:
-    places = {j.name: j.centre for j in truth.joints if j.name and j.centre is not None}
-    if truth.limb is None:
-        return False
-    reach = REACH[truth.limb] * unit_px(
-        truth.limb, list(places), np.array(list(places.values()), dtype=np.float64)
-    )
-    return all(
-        name in found and _apart(found[name], np.asarray(place)) <= reach
-        for name, place in places.items()
-    )
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the engine file."""
+        return self._engine.sha256
 
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Input name to shape."""
+        return self._engine.input_shapes
 
-def _apart(joint: JointScore, place: Points) -> float:
-    return float(np.hypot(*(np.asarray(joint.centre) - place)))
+    @property
+    def passport(self) -> Mapping[str, object]:
+        """The JSON sidecar."""
+        return self._engine.passport
+
+    @property
+    def timings(self) -> Timings:
+        """Of the last run."""
+        return self._engine.timings
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run once and keep the outputs."""
+        outputs = self._engine.run(inputs)
+        self.runs.append(outputs)
+        return outputs
 
 
-def _compare_grades(tally: Tally, truth: LimbResult, found: dict[str, JointScore]) -> None:
-    for joint in truth.joints:
-        given = found.get(joint.name or "")
-        for kind in ("erosion", "narrowing"):
-            grade = getattr(joint, kind)
-            if grade is None:
+class HeardScorer:
+    """A film scorer whose grades come with the probability of every grade."""
+
+    def __init__(
+        self, engines: EngineSet, settings: PipelineSettings, *, want_masks: bool = False
+    ) -> None:
+        self._heard = {
+            where: HeardEngine(engine)
+            for where, engine in engines.engines.items()
+            if where[0] is Role.SCORE
+        }
+        heard = replace(engines, engines={**engines.engines, **self._heard})
+        self._scorer = FilmScorer(heard, settings, want_masks=want_masks)
+        self.versions = self._scorer.versions
+
+    def score(self, data: bytes, file_name: str) -> FilmOutcome:
+        """Score one film, and forget what was heard of the film before."""
+        for engine in self._heard.values():
+            engine.runs.clear()
+        return self._scorer.score(data, file_name)
+
+    def heard(self, result: LimbResult) -> dict[tuple[str, str], Probabilities]:
+        """Probabilities behind a result of the last film; empty where they cannot be told apart.
+
+        A run belongs to a result when its rows, decoded, are that result's expected values.
+        """
+        scored = [joint for joint in result.joints if joint.erosion is not None]
+        engines = [engine for (_, limb), engine in self._heard.items() if limb is result.limb]
+        for run in (run for engine in engines for run in engine.runs):
+            if len(run["erosion"]) == len(scored) > 0:
+                found = _decoded(run, scored)
+                if found:
+                    return found
+        return {}
+
+
+def _decoded(
+    run: Mapping[str, Tensor], scored: list[JointScore]
+) -> dict[tuple[str, str], Probabilities]:
+    found = {}
+    for kind in ("erosion", "narrowing"):
+        for row, joint in zip(run[kind], scored, strict=True):
+            told = getattr(joint, f"{kind}_expected")
+            if told is None:
                 continue
-            got = getattr(given, kind, None)
-            if given is not None and getattr(given, f"{kind}_reason") == "low_resolution":
-                continue
-            pairs = tally.grades.setdefault(f"{truth.limb} {kind}", [])
-            pairs.append((grade, NOT_SCORED if got is None else got))
+            decoded = decode_ordinal(row)
+            if abs(decoded.expected - told) > 2e-3:
+                return {}
+            found[joint.name or joint.name_candidate or "", kind] = decoded.probabilities
+    return found
 
 
-def _dice(folder: Path, file: str, mask_png: bytes, transform: list[list[float]]) -> float:
-    true = cv2.imread(str(folder / f"{file.rsplit('.', 1)[0]}_mask.png"), cv2.IMREAD_GRAYSCALE)
+def measure_set(
+    scorer: Scorer, labelled: LabelledSet, tick: Callable[[int, int], None]
+) -> list[Measured]:
+    """Score every film of a set once; ``tick`` is told how many of how many films are done."""
+    ordered = sorted(labelled.limbs, key=lambda limb: limb.path)
+    films = [list(limbs) for _, limbs in groupby(ordered, key=lambda limb: limb.path)]
+    measured: dict[int, Measured] = {}
+    for number, limbs in enumerate(films, 1):
+        path = limbs[0].path
+        outcome = scorer.score(path.read_bytes(), path.name)
+        for limb in limbs:
+            measured[id(limb)] = _compare(scorer, limb, outcome)
+        tick(number, len(films))
+    return [measured[id(limb)] for limb in labelled.limbs]
+
+
+def _compare(scorer: Scorer, limb: TruthLimb, outcome: FilmOutcome) -> Measured:
+    results = tuple(one.result for one in outcome.limbs)
+    matched = match(limb.truth, results)
+    if matched is None:
+        return Measured(limb, results, None)
+    dice = None
+    mask_png, transform = outcome.limbs[matched].mask_png, results[matched].transform
+    if limb.mask is not None and mask_png is not None and transform is not None:
+        true = cv2.imread(str(limb.mask), cv2.IMREAD_GRAYSCALE)
+        dice = None if true is None else _dice(np.asarray(true, np.uint8), mask_png, transform)
+    heard = scorer.heard(results[matched]) if isinstance(scorer, HeardScorer) else {}
+    return Measured(limb, results, matched, dice, heard)
+
+
+def match(truth: LimbResult, results: tuple[LimbResult, ...]) -> int | None:
+    """Index of the result that speaks of a labelled limb: of the same limb, and the nearest one."""
+    same = [i for i, result in enumerate(results) if result.limb is truth.limb]
+    if not same:
+        return None
+    places = _places(truth)
+    if not places:
+        return next((i for i in same if results[i].laterality is truth.laterality), same[0])
+
+    def apart(index: int) -> float:
+        found = _places(results[index])
+        shared = [np.subtract(found[name], places[name]) for name in found.keys() & places.keys()]
+        return float(np.median(np.hypot(*np.transpose(shared)))) if shared else np.inf
+
+    return min(same, key=apart)
+
+
+def _places(result: LimbResult) -> dict[str, tuple[float, float]]:
+    return {
+        joint.name or joint.name_candidate or "": joint.centre
+        for joint in result.joints
+        if joint.centre is not None
+    }
+
+
+def _dice(true: npt.NDArray[np.uint8], mask_png: bytes, transform: list[list[float]]) -> float:
     mine = cv2.imdecode(np.frombuffer(mask_png, np.uint8), cv2.IMREAD_GRAYSCALE)
     matrix = np.asarray(transform)[:2]
     first, second = (
-        cv2.warpAffine(np.asarray(mask, np.uint8), matrix, (1200, 1500)) > 127
+        cv2.warpAffine(np.asarray(mask, np.uint8), matrix, _CANVAS_PX) > 127
         for mask in (true, mine)
     )
     return 2 * float((first & second).sum()) / max(float(first.sum() + second.sum()), 1.0)
-
-
-def measure_films(
-    scorer: FilmScorer, labels: Path, films_dir: Path, limb: Limb, tick: Callable[[int], None]
-) -> Tally:
-    """Score labelled real films that no training has seen; the scorer must accept geometry's side.
-
-    Counts joints found and named on clean films (see `LabelledFilm.clean`) and on the others.
-    """
-    tally = Tally()
-    paths = {path.name: path for path in sorted(films_dir.rglob("*.jpg"))}
-    films = [film for film in read_labelled(labels, films_dir, limb) if is_validation(film.film)]
-    for number, film in enumerate(films, start=1):
-        outcome = scorer.score(paths[film.film].read_bytes(), film.film)
-        seen = [one.result for one in outcome.limbs if one.result.limb is limb]
-        joints = [pair for result in seen for pair in named(result, certain=False).items()]
-        reach = REACH[limb] * film.unit / film.scale
-        kind = "clean" if film.clean else "other"
-        tally.counts[f"{kind} films"] += 1
-        for name, place in zip(film.names, film.points / film.scale, strict=True):
-            near = [(found, joint) for found, joint in joints if _apart(joint, place) <= reach]
-            tally.counts[f"{kind} joints"] += 1
-            tally.counts[f"{kind} joints found and named"] += name in dict(near)
-            tally.counts[f"{kind} joints under another certain name"] += any(
-                joint.name not in (None, name) for _, joint in near
-            )
-        tick(number)
-    return tally
-
-
-def as_table(tally: Tally, what: str) -> str:
-    """The tally as a person reads it; ``what`` says of which films it speaks."""
-    rows = [what, *(f"  {name}: {count}" for name, count in sorted(tally.counts.items()))]
-    if tally.counts["clean joints"]:
-        share = tally.counts["clean joints found and named"] / tally.counts["clean joints"]
-        rows.append(f"  clean joints found and named: {100 * share:.1f} %")
-    if tally.dice:
-        rows.append(f"  outline, Dice: mean {np.mean(tally.dice):.4f}, least {min(tally.dice):.4f}")
-    for name, pairs in tally.grades.items():
-        scored = np.mean([got != NOT_SCORED for _, got in pairs])
-        rows.append(
-            f"  {name}: n {len(pairs)}, balanced exact {100 * balanced(pairs):.1f} %, "
-            f"within one {100 * balanced(pairs, 1):.1f} %, scored {100 * scored:.1f} %"
-        )
-        healthy = [got for grade, got in pairs if grade == 0 and got != NOT_SCORED]
-        if healthy:
-            zero, one = (100 * np.mean([got <= most for got in healthy]) for most in (0, 1))
-            rows.append(
-                f"    of {len(healthy)} scored joints without damage {zero:.1f} % as 0, "
-                f"{one:.1f} % as at most 1"
-            )
-    return "\n".join(rows)

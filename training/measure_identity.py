@@ -1,4 +1,4 @@
-"""``sharpedge evaluate identity``: how often joints are named right from their places alone.
+"""How often joints are named right from their places alone, some of them missing.
 
 Room: training; needs no torch. Reads a table of landmarks, writes nothing.
 """
@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import Limb, Points, joint_class
+from edge.model import Laterality, Limb, Points, joint_class
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.shape import unit_px
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 COLUMNS = ("image", "limb", "width", "height", "joint", "x", "y")
 KNOWN_WITHIN_DEG = 45.0
 """A turn beyond this is looked for, one within it is known to the naming, as on a framed limb."""
+_LIMBS = {
+    **{limb.value: (limb, None) for limb in Limb},
+    **{
+        f"{side.value}{limb.value[0].upper()}": (limb, side) for limb in Limb for side in Laterality
+    },
+}
+"""What the column ``limb`` may say: hand, foot, or with its side LH RH LF RF."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,8 @@ class Trial:
     """How landmarks are disturbed before they are named.
 
     ``drop`` joints are taken away at random, ``noise`` is a standard deviation as a share of
-    MCP3-PIP3 (MTP1-MTP5), ``turn_deg`` the largest turn to either side (180: any), ``mirror``
-    turns half of the images over, unknown to the naming.
+    MCP3-PIP3 (foot: of half of MTP1-MTP5), ``turn_deg`` the largest turn to either side (180: any),
+    ``mirror`` turns half of the images over, unknown to the naming.
     """
 
     drop: int = 0
@@ -40,6 +47,27 @@ class Trial:
     turn_deg: float = 10.0
     mirror: bool = False
     seed: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Named joints of one limb of one image: ``points`` [n, 2] in pixels."""
+
+    image: str
+    limb: Limb
+    names: tuple[str, ...]
+    points: Points
+    side: Laterality | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One image named: ``right`` in every joint, ``certain``: the names would be printed."""
+
+    image: str
+    limb: Limb
+    right: bool
+    certain: bool
 
 
 @dataclass(frozen=True)
@@ -66,64 +94,89 @@ class Naming:
 
 def measure_identity(points_csv: Path, trial: Trial) -> list[Naming]:
     """Name every image of a table. Raises `TrainingError` for a table that cannot be read."""
-    counts: dict[Limb, Counter[str]] = {limb: Counter() for limb in Limb}
+    return summed(name_all(read_landmarks(points_csv), trial))
+
+
+def name_all(images: Sequence[Landmarks], trial: Trial) -> list[Attempt]:
+    """Disturb and name each image."""
     rng = np.random.default_rng(trial.seed)
-    for limb, names, points in _read(points_csv):
-        seen, moved = _disturb(limb, names, points, trial, rng)
-        prior = Prior(0.0) if trial.turn_deg <= KNOWN_WITHIN_DEG else Prior()
-        found = identify(limb, moved, [joint_class(name) for name in seen], prior)
+    attempts = []
+    for image in images:
+        seen, moved = _disturb(image, trial, rng)
+        found = identify(
+            image.limb, moved, [joint_class(name) for name in seen], _prior(image, trial)
+        )
         right = found is not None and found.names == seen
         certain = found is not None and found.certain
-        counts[limb].update(
-            images=1, right=right, certain=certain, wrong_certain=certain and not right
-        )
-    return [
-        Naming(
-            limb=limb,
-            images=tally["images"],
-            right=tally["right"] / tally["images"],
-            certain=tally["certain"] / tally["images"],
-            wrong_certain=tally["wrong_certain"] / max(tally["certain"], 1),
-        )
-        for limb, tally in counts.items()
-        if tally["images"]
-    ]
+        attempts.append(Attempt(image.image, image.limb, right, certain))
+    return attempts
+
+
+def summed(attempts: Sequence[Attempt]) -> list[Naming]:
+    """Shares by limb."""
+    namings = []
+    for limb in Limb:
+        mine = [attempt for attempt in attempts if attempt.limb is limb]
+        if mine:
+            certain = [attempt for attempt in mine if attempt.certain]
+            namings.append(
+                Naming(
+                    limb=limb,
+                    images=len(mine),
+                    right=sum(attempt.right for attempt in mine) / len(mine),
+                    certain=len(certain) / len(mine),
+                    wrong_certain=sum(not a.right for a in certain) / max(len(certain), 1),
+                )
+            )
+    return namings
+
+
+def _prior(image: Landmarks, trial: Trial) -> Prior:
+    """What the naming is told: the turn where it is small, the side where the table states it."""
+    mirrored = None if image.side is None or trial.mirror else image.side is Laterality.RIGHT
+    known = 0.0 if trial.turn_deg <= KNOWN_WITHIN_DEG else None
+    return Prior(rotation_deg=known, mirrored=mirrored)
 
 
 def _disturb(
-    limb: Limb, names: list[str], points: Points, trial: Trial, rng: np.random.Generator
+    image: Landmarks, trial: Trial, rng: np.random.Generator
 ) -> tuple[tuple[str, ...], Points]:
-    unit = unit_px(limb, names, points)
-    kept = np.sort(rng.permutation(len(names))[: max(len(names) - trial.drop, 0)])
+    unit = unit_px(image.limb, list(image.names), image.points)
+    if image.limb is Limb.FOOT:
+        unit /= 2
+    count = len(image.names)
+    kept = np.sort(rng.permutation(count)[: max(count - trial.drop, 0)])
     angle = math.radians(rng.uniform(-trial.turn_deg, trial.turn_deg))
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    moved = points[kept] @ turn.T
+    moved = image.points[kept] @ turn.T
     if trial.mirror and rng.random() < 0.5:
         moved = moved * (-1.0, 1.0)
     moved = moved + rng.normal(0, trial.noise * unit, moved.shape)
-    return tuple(names[i] for i in kept), moved
+    return tuple(image.names[i] for i in kept), moved
 
 
-def _read(points_csv: Path) -> list[tuple[Limb, list[str], Points]]:
-    """Limb, joint names and places [n, 2] of every image and limb, in the table's order."""
-    images: dict[tuple[str, Limb], list[tuple[str, float, float]]] = {}
+def read_landmarks(points_csv: Path) -> list[Landmarks]:
+    """Every image and limb of a table, in its order. Raises `TrainingError`."""
+    images: dict[tuple[str, Limb, Laterality | None], list[tuple[str, float, float]]] = {}
     try:
         with points_csv.open(newline="", encoding="utf-8") as handle:
             for number, row in enumerate(csv.DictReader(handle), 2):
                 try:
-                    limb = Limb(row["limb"])
+                    limb, side = _LIMBS[row["limb"]]
                     place = (row["joint"], float(row["x"]), float(row["y"]))
                     image = row["image"]
                 except (KeyError, TypeError, ValueError) as error:
                     raise TrainingError(
                         f"{points_csv}, line {number}: {error}",
-                        mend=f"give the columns {', '.join(COLUMNS)}; limb is hand or foot",
+                        mend=f"give the columns {', '.join(COLUMNS)}; limb is one of "
+                        f"{', '.join(_LIMBS)}",
                     ) from error
                 if place[0] in limb.joints:
-                    images.setdefault((image, limb), []).append(place)
-    except OSError as error:
+                    images.setdefault((image, limb, side), []).append(place)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise TrainingError(
-            f"{points_csv}: the table cannot be read: {error.strerror}", mend="name a CSV file"
+            f"{points_csv}: the table cannot be read: {why}", mend="name a CSV file"
         ) from error
     if not images:
         raise TrainingError(
@@ -131,6 +184,12 @@ def _read(points_csv: Path) -> list[tuple[Limb, list[str], Points]]:
             mend=f"give the columns {', '.join(COLUMNS)}",
         )
     return [
-        (limb, [name for name, _, _ in places], np.array([(x, y) for _, x, y in places]))
-        for (_, limb), places in images.items()
+        Landmarks(
+            image,
+            limb,
+            tuple(name for name, _, _ in places),
+            np.array([(x, y) for _, x, y in places]),
+            side,
+        )
+        for (image, limb, side), places in images.items()
     ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from edge.delivery.journal import Kind, State, told_states
 from edge.delivery.orders import UNREAD
+from edge.delivery.store import COUNTERS, CUT_FOUND
 from edge.intake.quarantine import job_of
 from edge.model import StrEnum
 from edge.state_folder import appliance_runs
@@ -83,6 +84,7 @@ class _Told:
     """What the chain says."""
 
     states: dict[int, str] = field(default_factory=dict)
+    paths: dict[int, str] = field(default_factory=dict)
     sha256: dict[int, str] = field(default_factory=dict)
     ids: dict[int, tuple[str, ...]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
@@ -131,6 +133,7 @@ def _once(
         told = _told(store)
         jobs = {row["number"]: row for row in store.db.execute("SELECT * FROM job")}
         findings += _tables(told, jobs)
+        findings += _numbers(store, told, jobs)
         findings += _outbox(store, told, jobs, limits, places)
         findings += _receipts(store, jobs)
         head = store.head()
@@ -160,6 +163,14 @@ def _chain(store: Store, published: Sequence[Head]) -> Iterator[Finding]:
     elif broken is not None:
         detail = f"row {broken.row} is not the one that was written after row {broken.row - 1}"
         yield Finding(Fault.CHANGED, "journal", detail)
+    for event in store.events():
+        if event.kind == CUT_FOUND:
+            row = event.detail.get("published")
+            detail = (
+                f"row {row} was missing when row {event.row} was written: "
+                "an older journal was put back, or its end was cut off"
+            )
+            yield Finding(Fault.MISSING, "journal", detail)
     checkpoint = store.checkpoint().row
     for it in published:
         if it.row < checkpoint:
@@ -181,9 +192,11 @@ def _told(store: Store) -> _Told:
     told.expired |= {row["job"] for row in store.db.execute("SELECT job FROM carried")}
     for event in store.events():
         if event.kind == "message_closed":
-            told.closed.add(event.detail["id"])
+            told.closed.add(str(event.detail.get("id")))
+        elif event.job is not None and "path" in event.detail:
+            told.paths[event.job] = str(event.detail["path"])
         elif event.kind == "replay":
-            told.replayed.add(event.detail["id"])
+            told.replayed.add(str(event.detail.get("id")))
         elif event.kind == "copy_expired" and event.job is not None:
             told.expired.add(event.job)
         elif event.job is not None and event.detail.get("ids"):
@@ -205,6 +218,18 @@ def _tables(told: _Told, jobs: dict[int, sqlite3.Row]) -> Iterator[Finding]:
             yield Finding(Fault.CHANGED, job, "the film's digest is not the one that was claimed")
     for number in jobs.keys() - told.states.keys():
         yield Finding(Fault.CHANGED, f"job {number}", "the chain does not tell of it")
+
+
+def _numbers(store: Store, told: _Told, jobs: dict[int, sqlite3.Row]) -> Iterator[Finding]:
+    """Paths and counters that were changed in the tables."""
+    for number, code in told.paths.items():
+        path = jobs[number]["path"] if number in jobs else None
+        if isinstance(path, bytes) and path and store.code_of_path(path) != code:
+            yield Finding(Fault.CHANGED, f"job {number}", "its path is not the one it was taken at")
+    for name in COUNTERS:
+        if not store.counter_holds(name):
+            detail = "stands below a number that was given: it would be given twice"
+            yield Finding(Fault.CHANGED, f"counter {name}", detail)
 
 
 def _outbox(

@@ -18,6 +18,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+from edge import drift
 from edge.agreement import Recheck
 from edge.delivery.clock import wall_clock_is_set
 from edge.delivery.contract import Alert, ClosedSource, Command, HealthMessage, Presence
@@ -33,7 +34,7 @@ from edge.intake.quarantine import kept_film
 from edge.intake.settle import Patience
 from edge.model import DISCLAIMER, OperatorWord, Versions
 from edge.parting import Parting
-from edge.resources import DiskGuard, let_go_of_streams, temperature_c
+from edge.resources import DiskGuard, let_go_of_streams, make_room, temperature_c
 from edge.retention import Removed, tidy
 from edge.sdnotify import Notifier
 from edge.state_folder import drop_folder, state_folder
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
 _DEATHS = 2
+_NO_REASON_TO_END = (signal.SIGHUP, signal.SIGPIPE, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+"""A reload that is not offered, a terminal that closed, a timer that somebody left."""
 _STALL_S = 60.0
 """A thread that has not turned for so long is no longer vouched for to systemd."""
 _FAREWELL_S = 4.0
@@ -100,7 +103,8 @@ class Appliance:
         folder = drop_folder(config, root.absolute())
         ran_before = self._places.pictures.exists()
         self._places.make()
-        key = device_key(root)
+        make_room(root)
+        key = device_key(root, expected=(root / "journal.sqlite").exists())
         journal_key = derived_key(key, "journal")
         store, mended = open_sound(root / "journal.sqlite", journal_key, expected=ran_before)
         self._journal = Journal(store)
@@ -162,6 +166,7 @@ class Appliance:
             self._journal, self._intake, config.folders.after, self._places.archive
         )
         self._disk = DiskGuard(root, config.retention)
+        self._drift = drift.DriftWatch(root / "drift")
         self._tidy_at_s = self._started_s + _TIDY_S / 10
         if mended:
             log.error("journal: %s", mended)
@@ -173,6 +178,8 @@ class Appliance:
         """Run until a signal; see `edge.daemon.run`."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        for number in _NO_REASON_TO_END:
+            signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._worker.start()
         self._sender.report(self._health)
@@ -218,6 +225,8 @@ class Appliance:
             if now_s >= chores_at_s:
                 chores_at_s = now_s + 1.0
                 self._guarded(self._chores)
+                if not self._journal_is_in_place():
+                    return EXIT_FAILED
             if now_s >= ping_at_s and self._vouch(now_s):
                 ping_at_s = now_s + ping_s
                 self._notifier.tell(WATCHDOG="1")
@@ -272,8 +281,10 @@ class Appliance:
         """Take the next film when the worker is free."""
         now_s = time.monotonic()
         if self._restart_at_s is not None and now_s >= self._restart_at_s:
-            self._restart_at_s = None
-            self._worker.start()
+            # Where no process can be made, the next turn tries again.
+            self._restart_at_s = now_s + _RELOAD_S
+            if self._guarded(self._worker.start):
+                self._restart_at_s = None
         if not self._worker.ready or self._worker.busy or now_s < self._pause_until_s:
             return
         if self._hand is not None:
@@ -282,14 +293,17 @@ class Appliance:
             return
         if self._unfit or self._disk.low or self._paused:
             return
+        self._guarded(self._take_next)
+
+    def _take_next(self) -> None:
         order = self._journal.next_order()
         if order is not None:
-            self._guarded(partial(self._follow, order))
+            self._follow(order)
             return
         if self._pending is None:
             self._pending = self._intake.fetch()
         if self._pending is not None:
-            self._guarded(self._claim)
+            self._claim()
 
     def _follow(self, order: Order) -> None:
         """Work again on a film that a person released or retried."""
@@ -380,6 +394,23 @@ class Appliance:
         self._hand = self._unfiled = None
         self._sender.wake()
         log.info("job %d: %s", hand.job, state)
+        if hand.same_as is None:
+            self._watch_drift(outcome)
+
+    def _watch_drift(self, outcome: Outcome) -> None:
+        """Tell when a site's films or scores are no longer like its first ones."""
+        try:
+            for limb, figures in zip(outcome.limbs, outcome.figures, strict=False):
+                if limb.limb is not None:
+                    self._drift.note(limb.limb, self._engine_set, figures)
+        except OSError as error:
+            log.warning("the drift watch missed a film: %s", error.strerror)
+            return
+        moved = drift.in_words(self._drift.shifts())
+        if moved:
+            self._alert("drift", moved)
+        elif self._alerts.pop("drift", None) is not None:
+            self._announce()
 
     # -- the worker -------------------------------------------------------------------------
 
@@ -491,6 +522,16 @@ class Appliance:
         elif self._alerts.pop("folder", None) is not None:
             self._announce()
         self._parting.turn()
+
+    def _journal_is_in_place(self) -> bool:
+        """False where somebody took the journal's files away: they are put back for a new start."""
+        store = self._journal.store
+        if store.is_in_place():
+            return True
+        if self._guarded(store.put_back):
+            log.error("the journal was moved, deleted or replaced while it was in use: put back")
+            return False
+        return True
 
     def _obey(self) -> None:
         """Do what dashboards asked of the folder."""

@@ -22,14 +22,20 @@ LENGTH = 32
 NAME = "device.key"
 
 
-def device_key(folder: Path) -> bytes:
+def device_key(folder: Path, *, expected: bool = False) -> bytes:
     """Load the key of ``folder``, or make it at first use.
 
-    Raises `ConfigError` when the file is damaged, may be read by others, or cannot be used.
+    Raises `ConfigError` when the file is damaged, may be read by others, cannot be used, or is
+    gone although it is ``expected``: what was written under it would be worth nothing.
     """
     path = folder / NAME
     try:
         if not path.exists():
+            if expected:
+                raise ConfigError(
+                    f"{path}: is gone, and the journal was written under it: put it back, or move "
+                    "the journal away to begin anew"
+                )
             _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:

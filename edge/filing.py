@@ -124,6 +124,7 @@ class Filing:
                 outcome_text += f":{hand.job}"
             word = self._resolve(hand, limb, engine_set, outcome_text)
             kind = Kind.RESULT if limb.status is Status.SCORED else Kind.REJECT
+            before = word.supersedes or self._superseded(hand, limb)
             stored = StoredMessage(
                 topic=kind,
                 anchor=Anchor.at(film.closed_s, film.closed_unix_s),
@@ -132,10 +133,9 @@ class Filing:
                 film_sha256=film.sha256,
                 study=study,
                 patient=body.patient,
-                # A copy in conflict says nothing against the first copy's result.
-                supersedes=None
-                if hand.same_as is not None
-                else word.supersedes or self._superseded(hand, limb),
+                # A copy in conflict says nothing against the first copy's result, nor a film that
+                # is scored again against its own.
+                supersedes=None if hand.same_as is not None or before == word.result_id else before,
                 ledger=ledger,
             )
             payload = stored.model_dump_json().encode()

@@ -21,6 +21,18 @@ _RESUME = 1.1
 """Films are taken again when so much more than the watermark is free: no flapping."""
 
 
+RESERVE = "journal.reserve"
+_SCARCE_BYTES = 1 << 20
+
+
+def make_room(folder: Path) -> None:
+    """Give the reserve back where the disk is too full for a start."""
+    reserve = folder / RESERVE
+    if shutil.disk_usage(folder).free < _SCARCE_BYTES and reserve.exists():
+        log.warning("the disk is full: the space kept back for the journal is used")
+        reserve.unlink()
+
+
 class DiskGuard:
     """Watches the disk of a state folder.
 
@@ -30,7 +42,7 @@ class DiskGuard:
 
     def __init__(self, folder: Path, settings: RetentionSettings) -> None:
         self._folder = folder
-        self._reserve = folder / "journal.reserve"
+        self._reserve = folder / RESERVE
         self._reserve_bytes = settings.reserve_mib << 20
         self._least_bytes = settings.min_free_mib << 20
         self.low = False

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import steady_unix_s
-from edge.delivery.contract import DeliveryMode, StudyStatus
+from edge.delivery.contract import StudyStatus
 from edge.delivery.store import LAST_ROW
 from edge.intake.settle import Signature
 from edge.model import Laterality, Limb, OperatorWord, StrEnum
@@ -239,7 +239,7 @@ class Journal:
              first["number"] if duplicate else None, previous, sha256),
         ).lastrowid  # fmt: skip
         assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
-        self.store.log(state, number, sha256=sha256)
+        self.store.log(state, number, sha256=sha256, path=self.store.code_of_path(path))
         if same_name:
             return Claim(number, work=False, state=state)
         deaths = self._one("SELECT deaths FROM job WHERE number = ?", number)
@@ -451,7 +451,9 @@ class Journal:
             self.store.log("original", job, became=became)
 
     def _one(self, query: str, job: int) -> int:
-        return int(self._db.execute(query, (job,)).fetchone()[0])
+        found = self._db.execute(query, (job,)).fetchone()
+        # The row of a film in hand can only have been deleted by hand.
+        return 0 if found is None else int(found[0])
 
     def _move(self, job: int, state: State, **detail: object) -> None:
         move(self.store, job, state, **detail)
@@ -480,8 +482,3 @@ def told_states(store: Store, last: int = LAST_ROW) -> dict[int, tuple[State, st
             _, before = told.get(event.job, (None, ""))
             told[event.job] = (State(event.kind), str(event.detail.get("sha256", before)))
     return told
-
-
-def end_of_delivery(mode: DeliveryMode) -> State:
-    """State of a file whose results are all delivered."""
-    return State.ACKED if mode is DeliveryMode.PUBACK else State.RECEIPTED

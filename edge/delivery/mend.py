@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -16,7 +17,9 @@ from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
 from edge.delivery.journal import Kind, State, told_states
 from edge.delivery.message import StoredMessage
-from edge.delivery.store import begin_anew, open_store
+from edge.delivery.orders import work_again
+from edge.delivery.outbox import end_delivered
+from edge.delivery.store import COUNTERS, CUT_FOUND, begin_anew, open_store
 from edge.delivery.study import StudyBody, place_of, with_limb
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from edge.delivery.store import Store
 
 _ROW_STATES = frozenset({"queued", "waiting", "closed", "set_aside"})
-_COUNTERS = ("session", "sequence")
 
 
 def open_sound(path: Path, key: bytes, *, expected: bool) -> tuple[Store, str]:
@@ -54,16 +56,47 @@ def mend(store: Store) -> dict[str, int]:
     """
     whole = store.verify() is None
     with store.transaction():
+        _tell_of_cut(store)
+        chain = _Chain.of(store) if whole else _Chain()
         done = {
-            "meta": sum(_mend_counter(store, name) for name in _COUNTERS),
-            "job": _mend_jobs(store, chain_is_whole=whole),
-            "outbox": sum(_mend_message(store, row) for row in _rows(store, "outbox")),
+            "meta": sum(_mend_counter(store, name) for name in COUNTERS),
+            "job": _restore_jobs(store, chain) + _mend_jobs(store, chain),
+            "outbox": sum(_mend_message(store, row, chain) for row in _rows(store, "outbox")),
             "study": sum(_mend_study(store, row) for row in _rows(store, "study")),
         }
+        done["job"] += _end_or_work_again(store, chain)
         done = {table: count for table, count in done.items() if count}
         if done:
             store.log("mended", **done)
     return done
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """What the chain tells of jobs, their messages, and the ends of these; empty where broken."""
+
+    states: dict[int, tuple[State, str]] = field(default_factory=dict)
+    ids: dict[int, frozenset[str]] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, store: Store) -> _Chain:
+        """Read it."""
+        ids: dict[int, frozenset[str]] = {}
+        closed = set()
+        for event in store.events():
+            if event.kind == "message_closed":
+                closed.add(str(event.detail.get("id")))
+            elif event.job is not None and event.detail.get("ids"):
+                ids[event.job] = frozenset(event.detail["ids"])
+        return cls(told_states(store), ids, frozenset(closed))
+
+
+def _tell_of_cut(store: Store) -> None:
+    """Write down that rows were cut off the end: what is written next would hide it."""
+    signed = store.signed_head()
+    if signed is not None and signed.row > store.head().row:
+        store.log(CUT_FOUND, published=signed.row, code=signed.mac)
 
 
 def _rows(store: Store, table: str) -> list[sqlite3.Row]:
@@ -71,19 +104,36 @@ def _rows(store: Store, table: str) -> list[sqlite3.Row]:
 
 
 def _mend_counter(store: Store, name: str) -> bool:
-    found = store.db.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()
-    if found is None or isinstance(found["value"], int):
+    if store.counter_holds(name):
         return False
     # Beyond any number that was given.
-    store.db.execute("UPDATE meta SET value = ? WHERE key = ?", (int(steady_unix_s()), name))
+    store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, int(steady_unix_s())))
     return True
 
 
-def _mend_jobs(store: Store, *, chain_is_whole: bool) -> int:
-    told = told_states(store) if chain_is_whole else {}
+def _restore_jobs(store: Store, chain: _Chain) -> int:
+    """Write jobs anew that the chain or a sealed message tells of, and the table lacks."""
+    there = {row["number"] for row in store.db.execute("SELECT number FROM job")}
+    lost = {number: told for number, told in chain.states.items() if number not in there}
+    for row in _rows(store, "outbox"):
+        stored = _stored(store, row)
+        if stored is None or stored.job in there or stored.job in lost:
+            continue
+        lost[stored.job] = (State.SENT, stored.film_sha256)
+        store.log(State.SENT, stored.job, sha256=stored.film_sha256)
+    for number, (state, sha256) in lost.items():
+        store.db.execute(
+            "INSERT INTO job (number, path, sha256, device, inode, size, mtime_ns, state, since, "
+            "original) VALUES (?, x'', ?, 0, 0, 0, 0, ?, ?, 'gone')",
+            (number, sha256, state, steady_unix_s()),
+        )
+    return len(lost)
+
+
+def _mend_jobs(store: Store, chain: _Chain) -> int:
     mended = 0
     for row in _rows(store, "job"):
-        state, sha256 = told.get(row["number"], (None, row["sha256"]))
+        state, sha256 = chain.states.get(row["number"], (None, row["sha256"]))
         if state is None:
             state = row["state"] if row["state"] in set(State) else State.SET_ASIDE
         if (row["state"], row["sha256"]) != (state, sha256):
@@ -95,16 +145,22 @@ def _mend_jobs(store: Store, *, chain_is_whole: bool) -> int:
     return mended
 
 
-def _mend_message(store: Store, row: sqlite3.Row) -> bool:
+def _mend_message(store: Store, row: sqlite3.Row, chain: _Chain) -> bool:
     """Find the kind that the seal proves; what none proves is set aside, never sent."""
     changed: dict[str, object] = {}
     if not _proves(store, row, row["kind"]):
         kind = next((kind for kind in Kind if _proves(store, row, kind)), None)
         if kind is not None:
             changed["kind"] = kind
-        elif row["kind"] not in set(Kind):
-            changed |= {"kind": Kind.REJECT, "state": "set_aside", "why": "damaged"}
-    if "state" not in changed and row["state"] not in _ROW_STATES:
+        elif row["state"] != "set_aside":
+            kind = row["kind"] if row["kind"] in set(Kind) else Kind.REJECT
+            changed |= {"kind": kind, "state": "set_aside", "why": "damaged"}
+    stored = _stored(store, row)
+    if stored is not None and stored.job != row["job"]:
+        changed["job"] = stored.job
+    untold = row["job"] in chain.ids and row["id"] not in chain.closed
+    by_hand = row["state"] == "closed" and row["kind"] != Kind.IMAGE and untold
+    if "state" not in changed and (row["state"] not in _ROW_STATES or by_hand):
         # Sent once more rather than not at all: subscribers know the id.
         changed["state"] = "queued"
     for column in ("created", "sendings", "refusals"):
@@ -116,6 +172,38 @@ def _mend_message(store: Store, row: sqlite3.Row) -> bool:
             (value, row["row"]),
         )
     return bool(changed)
+
+
+def _end_or_work_again(store: Store, chain: _Chain) -> int:
+    """End the films of which nothing waits any more, and score anew those whose message is lost."""
+    messages: dict[int, list[sqlite3.Row]] = {}
+    for row in store.db.execute("SELECT job, id, state, why, kind FROM outbox"):
+        messages.setdefault(row["job"], []).append(row)
+    mended = 0
+    waiting = (State.QUEUED, State.SENT, State.HELD, State.QUARANTINED)
+    for job in _rows(store, "job"):
+        if job["state"] not in waiting:
+            continue
+        number, own = job["number"], messages.get(job["number"], [])
+        results = [row for row in own if row["kind"] == Kind.RESULT]
+        missing = chain.ids.get(number, frozenset()) - {row["id"] for row in own} - chain.closed
+        sent = job["state"] in {State.QUEUED, State.SENT}
+        damaged = any(row["why"] == "damaged" and row["kind"] != Kind.IMAGE for row in own)
+        if damaged or missing or (sent and not results):
+            mended += work_again(store, number, "message_lost") is not None
+        elif sent and all(row["state"] in {"closed", "set_aside"} for row in results):
+            end_delivered(store, number, {row["state"] for row in results})
+            mended += 1
+    return mended
+
+
+def _stored(store: Store, row: sqlite3.Row) -> StoredMessage | None:
+    """Read a result or reject whose seal holds."""
+    if row["kind"] == Kind.IMAGE or not _proves(store, row, row["kind"]):
+        return None
+    with contextlib.suppress(ValidationError):
+        return StoredMessage.model_validate_json(row["payload"])
+    return None
 
 
 def _proves(store: Store, row: sqlite3.Row, kind: str) -> bool:
@@ -148,12 +236,11 @@ def _from_results(store: Store, study: str) -> StudyBody:
     body = StudyBody()
     found = store.db.execute("SELECT * FROM outbox WHERE kind = ? ORDER BY row", (Kind.RESULT,))
     for row in found:
-        if study.encode() not in row["payload"] or not _proves(store, row, Kind.RESULT):
+        if not isinstance(row["payload"], bytes) or study.encode() not in row["payload"]:
             continue
-        with contextlib.suppress(ValidationError):
-            stored = StoredMessage.model_validate_json(row["payload"])
-            place = place_of(stored.body)
-            if stored.study == study and place is not None:
-                body = with_limb(body, place, stored.body, row["id"])
-                body = body.model_copy(update={"patient": stored.patient})
+        stored = _stored(store, row)
+        place = None if stored is None else place_of(stored.body)
+        if stored is not None and stored.study == study and place is not None:
+            body = with_limb(body, place, stored.body, row["id"])
+            body = body.model_copy(update={"patient": stored.patient})
     return body

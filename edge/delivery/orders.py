@@ -111,6 +111,21 @@ def retry(store: Store, job: int) -> Done:
         return Done(job, _order(store, row, limb, side, "retried"))
 
 
+def work_again(store: Store, job: int, why: str) -> int | None:
+    """Have a film worked on again whose message a fault took; inside a transaction.
+
+    Returns the new job; None where one works on the film already, or nothing tells of it.
+    """
+    row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
+    if row is None or _later_claimed(store, row) is not None:
+        return None
+    number = _order(store, row, row["operator_limb"], row["operator_side"], why)
+    if row["state"] in {State.QUEUED, State.SENT}:
+        store.db.execute("UPDATE job SET original = 'passed_on' WHERE number = ?", (job,))
+        move(store, job, State.SET_ASIDE, why=why, by=number)
+    return number
+
+
 def dismiss(store: Store, job: int) -> Done:
     """End a held film for good. Raises `JournalError` where it is not held."""
     with store.transaction():
@@ -165,12 +180,17 @@ def _told(store: Store, row: sqlite3.Row) -> str:
 
 
 def _refuse_older(store: Store, row: sqlite3.Row) -> None:
+    later = _later_claimed(store, row)
+    if later is not None:
+        raise JournalError(f"job {row['number']}: job {later} works on this film already")
+
+
+def _later_claimed(store: Store, row: sqlite3.Row) -> int | None:
     later = store.db.execute(
         "SELECT number FROM job WHERE sha256 = ? AND number > ? AND state = ?",
         (row["sha256"], row["number"], State.CLAIMED),
     ).fetchone()
-    if later is not None:
-        raise JournalError(f"job {row['number']}: job {later['number']} works on this film already")
+    return None if later is None else int(later["number"])
 
 
 def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> int:
@@ -182,7 +202,10 @@ def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> in
          State.CLAIMED, steady_unix_s(), row["number"], row["original"], limb, side, ORDERED),
     ).lastrowid  # fmt: skip
     assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
-    store.log(State.CLAIMED, number, sha256=row["sha256"], order=why, limb=limb, side=side)
+    path = store.code_of_path(row["path"])
+    store.log(
+        State.CLAIMED, number, sha256=row["sha256"], path=path, order=why, limb=limb, side=side
+    )
     if row["state"] == State.HELD:
         # The scanner's file is the new job's to part with.
         store.db.execute("UPDATE job SET original = 'passed_on' WHERE number = ?", (row["number"],))

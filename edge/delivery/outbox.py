@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import DeliveryMode, StudyStatus
-from edge.delivery.journal import Kind, State, end_of_delivery, move
+from edge.delivery.journal import Kind, State, move
+from edge.delivery.orders import work_again
+from edge.delivery.store import CUT_FOUND
 from edge.delivery.study import StudyBody, message_of
 
 if TYPE_CHECKING:
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from edge.delivery.contract import StudyMessage
-    from edge.delivery.store import Store
+    from edge.delivery.store import Head, Store
 
-REFUSALS = 3
+REFUSALS = 5
 """Sendings that a broker may refuse before a row is set aside."""
+_REFUSED_S = 1.0
+"""Pause after the first refusal; doubles. Rights that were wrong for moments cost no result."""
+_DASHBOARDS = 16
+"""Dashboards of which receipts of one result are kept, where the site names none."""
 RESENDS_A_PASS = 32
 _DOUBLINGS = 5
 _PROBE_S = 5.0
@@ -113,6 +119,8 @@ class Outbox:
         self._receivers = frozenset(receivers)
         self._resend_s = resend_s
         self._unanswered: dict[int, _Sent] = {}
+        self._refused: dict[int, float] = {}
+        """By row that the broker refused, the monotonic time of its next sending."""
         self._silent_since_s = time.monotonic()
         self._heard: dict[str, float] = {}
         """By dashboard, when the latest sending went out that it has answered."""
@@ -120,6 +128,7 @@ class Outbox:
     def reopen(self) -> None:
         """After a new connection: what nobody answered goes out again, before what is new."""
         self._unanswered.clear()
+        self._refused.clear()
         self._heard.clear()
         with self.store.transaction():
             self._db.execute("UPDATE outbox SET state = 'queued' WHERE state = 'waiting'")
@@ -132,11 +141,14 @@ class Outbox:
 
     def next_rows(self, limit: int, in_flight: Collection[int]) -> list[Row]:
         """Oldest rows to be sent that are not in flight."""
+        now_s = time.monotonic()
+        resting = {row for row, at_s in self._refused.items() if at_s > now_s}
         found = self._db.execute(
             "SELECT * FROM outbox WHERE state = 'queued' ORDER BY row LIMIT ?",
-            (limit + len(in_flight),),
+            (limit + len(in_flight) + len(resting),),
         )
-        return [_row(self.store, r) for r in found if r["row"] not in in_flight][:limit]
+        passed_over = resting | set(in_flight)
+        return [_row(self.store, r) for r in found if r["row"] not in passed_over][:limit]
 
     def note_sent(self, rows: Iterable[Row]) -> None:
         """Count sendings; a file whose result went out for the first time becomes ``sent``."""
@@ -154,10 +166,10 @@ class Outbox:
         """Note that the broker has these rows."""
         with self.store.transaction():
             for number in rows:
-                kind = self._db.execute(
-                    "SELECT kind FROM outbox WHERE row = ?", (number,)
-                ).fetchone()["kind"]
-                if kind == Kind.IMAGE or self._mode is DeliveryMode.PUBACK:
+                of = self._db.execute("SELECT kind FROM outbox WHERE row = ?", (number,)).fetchone()
+                if of is None:
+                    continue
+                if of["kind"] == Kind.IMAGE or self._mode is DeliveryMode.PUBACK:
                     self._close(number, "closed", None)
                 else:
                     found = self._db.execute(
@@ -171,20 +183,26 @@ class Outbox:
                         self._unanswered[number] = _Sent(time.monotonic(), found["sendings"])
 
     def receipts(self, given: Collection[tuple[str, str]]) -> int:
-        """Note receipts (result id, dashboard); returns how many are for no result of ours."""
+        """Note receipts (result id, dashboard); returns how many are for nothing that was sent.
+
+        Those of dashboards that the site does not name count among them, where it names some.
+        """
         with self.store.transaction():
             return sum(not self._receipt(result_id, receiver) for result_id, receiver in given)
 
     def _receipt(self, result_id: str, receiver: str) -> bool:
         found = self._db.execute(
-            "SELECT row, job, state FROM outbox WHERE id = ? AND kind != ?",
+            "SELECT row, job, state, sendings FROM outbox WHERE id = ? AND kind != ?",
             (result_id, Kind.IMAGE),
         ).fetchone()
-        if found is None:
+        if found is None or not found["sendings"]:
+            return False
+        if self._receivers and receiver not in self._receivers:
             return False
         new = self._db.execute(
-            "INSERT OR IGNORE INTO receipt VALUES (?, ?, ?)",
-            (result_id, receiver, steady_unix_s()),
+            "INSERT OR IGNORE INTO receipt SELECT ?, ?, ? WHERE "
+            "(SELECT COUNT(*) FROM receipt WHERE id = ?) < ?",
+            (result_id, receiver, steady_unix_s(), result_id, _DASHBOARDS),
         ).rowcount
         if new:
             self.store.log("receipt", found["job"], id=result_id, receiver=receiver)
@@ -200,16 +218,38 @@ class Outbox:
         found = self._db.execute("SELECT receiver FROM receipt WHERE id = ?", (result_id,))
         return self._receivers <= {r["receiver"] for r in found}
 
+    def note_published(self, head: Head) -> bool:
+        """Hold a head that was published earlier against the chain; whether its row is missing.
+
+        A missing one is written into the chain, once, and numbers go on beyond those that may
+        have been given.
+        """
+        if head.row <= self.store.checkpoint().row or self.store.code_of(head.row) == head.mac:
+            return False
+        with self.store.transaction():
+            if self.store.begun_anew():
+                return True
+            if not self.store.told_of_cut(head):
+                self.store.skip_numbers()
+                self.store.log(CUT_FOUND, published=head.row, code=head.mac)
+        return True
+
     def refused(self, number: int, why: str) -> bool:
         """Count a refusal by the broker; True when the row is now set aside."""
         with self.store.transaction():
             self._db.execute("UPDATE outbox SET refusals = refusals + 1 WHERE row = ?", (number,))
-            refusals = self._db.execute(
-                "SELECT refusals FROM outbox WHERE row = ?", (number,)
-            ).fetchone()["refusals"]
+            found = self._db.execute("SELECT refusals FROM outbox WHERE row = ?", (number,))
+            refusals = sum(row["refusals"] for row in found)
             if refusals >= REFUSALS:
                 self._close(number, "set_aside", why)
+        self._refused[number] = time.monotonic() + _REFUSED_S * 2 ** (refusals - 1)
         return bool(refusals >= REFUSALS)
+
+    def score_again(self, row: Row) -> None:
+        """Give up a message that is not what was written, and have its film scored anew."""
+        with self.store.transaction():
+            self._close(row.row, "set_aside", "damaged")
+            work_again(self.store, row.job, "message_lost")
 
     def set_aside(self, number: int, why: str) -> None:
         """Give a row up, so that the next ones flow."""
@@ -314,10 +354,10 @@ class Outbox:
                 (it.version, it.message is None, it.study, it.message is None, it.version),
             )
 
-    def _job_state(self, job: int) -> State:
-        return State(
-            self._db.execute("SELECT state FROM job WHERE number = ?", (job,)).fetchone()["state"]
-        )
+    def _job_state(self, job: int) -> State | None:
+        """State of a film; None where a fault took or changed its row, which the audit tells."""
+        found = self._db.execute("SELECT state FROM job WHERE number = ?", (job,)).fetchone()
+        return State(found["state"]) if found and found["state"] in set(State) else None
 
     def _close(self, number: int, state: str, why: str | None) -> None:
         found = self._db.execute(
@@ -335,7 +375,7 @@ class Outbox:
             self._end_job(found["job"])
 
     def _end_job(self, job: int) -> None:
-        """Bring a file to its end when nothing of its results is open any more."""
+        """Bring a film to its end when nothing of its results is open any more."""
         if self._job_state(job) not in {State.QUEUED, State.SENT}:
             return
         states = {
@@ -344,7 +384,14 @@ class Outbox:
                 "SELECT state FROM outbox WHERE job = ? AND kind = ?", (job, Kind.RESULT)
             )
         }
-        if states & {"queued", "waiting"}:
-            return
-        aside = "set_aside" in states
-        move(self.store, job, State.SET_ASIDE if aside else end_of_delivery(self._mode))
+        if not states & {"queued", "waiting"}:
+            end_delivered(self.store, job, states)
+
+
+def end_delivered(store: Store, job: int, states: Collection[str]) -> None:
+    """End a film whose results have reached ``states``; inside a transaction."""
+    answered = store.db.execute(
+        "SELECT 1 FROM receipt WHERE id IN (SELECT id FROM outbox WHERE job = ?) LIMIT 1", (job,)
+    ).fetchone()
+    delivered = State.ACKED if answered is None else State.RECEIPTED
+    move(store, job, State.SET_ASIDE if "set_aside" in states else delivered)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -47,12 +47,12 @@ from edge.delivery.link import (
 from edge.delivery.message import StoredMessage, compose
 from edge.delivery.outbox import RESENDS_A_PASS, Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
-from edge.delivery.store import Store, suspect_mark
+from edge.delivery.store import Head, Store, suspect_mark
 from edge.delivery.suspects import Rivalry, Suspects
 from edge.errors import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from edge.delivery.contract import Command
@@ -61,15 +61,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_Told = TypeVar("_Told", StateMessage, HealthMessage)
+
 IN_FLIGHT = 32
 _PACKET_OVERHEAD = 1024
 """Bytes kept free for topic and properties when a payload is held against the broker's limit."""
-_LONGEST_REST_S = 10.0
+_FIRST_REST_S = 0.25
+_LONGEST_REST_S = 8.0
 """Between attempts to connect: a broker that comes back is served soon."""
+_LONGEST_FLAP_S = 4.0
+"""The same where connections come about and end."""
+_LASTING_S = 10.0
 _RIVAL_GONE_S = 120.0
 _RECEIVE_BYTES = 1 << 18
 _RECEIPT_BYTES = 4096
 """No receipt is longer."""
+
+
+class _Flight(NamedTuple):
+    """A row that is with the broker and not acknowledged."""
+
+    row: Row
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ class Sender:
         self._health: Callable[[Outbox], HealthMessage] | None = None
         self._link: Link | None = None
         self._limits = Connected(None, IN_FLIGHT)
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, _Flight] = {}
         self._studies: dict[int, StudyRow] = {}
         self._states: set[int] = set()
         self._alerts: dict[str, Alert] = {}
@@ -140,6 +153,9 @@ class Sender:
         self._suspects = Suspects()
         self._rivalry = Rivalry()
         self._connected_s = self._sent_s = 0.0
+        self._proved = False
+        """Whether the broker has acknowledged anything on this connection."""
+        self._is_v5 = True
         self._dropped = 0
         self._since = time.time()
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -208,14 +224,11 @@ class Sender:
             self._turned_s = time.monotonic()
             try:
                 self._connect()
-                pause_s = 0.0
                 self._serve()
             except LinkError as error:
-                if not self._connected_s:
-                    self._rivalry.failed()
-                pause_s = min(_LONGEST_REST_S, max(0.25, pause_s * 2))
+                pause_s = self._pause_after(error, pause_s)
                 self._alert("broker", str(error))
-                self._rest(max(self._after_end(error), pause_s * random.uniform(0.8, 1.2)))
+                self._rest(pause_s * random.uniform(0.8, 1.2))
             except (sqlite3.OperationalError, OSError) as error:
                 log.warning("delivery: %s: tried again", error)
                 self._alert("outbox", str(error))
@@ -232,30 +245,36 @@ class Sender:
             self._turned_s = time.monotonic()
             time.sleep(min(left_s, 0.1))
 
-    def _after_end(self, error: LinkError) -> float:
-        """Draw conclusions from the end of a connection; returns the pause that they call for."""
+    def _pause_after(self, error: LinkError, before_s: float) -> float:
+        """Draw conclusions from a failure; returns the pause in seconds that it calls for.
+
+        ``before_s`` was the pause before.
+        """
         if not self._connected_s:
-            return 0.0
+            self._rivalry.failed()
+            return min(_LONGEST_REST_S, max(_FIRST_REST_S, before_s * 2))
         now_s = time.monotonic()
-        in_flight = {row.row: row for row in self._rows.values()}
-        guilty = self._suspects.ended(in_flight, now_s - self._sent_s)
-        if guilty is not None:
-            self._set_aside(in_flight[guilty], "ends_the_connection")
-        taken_over = error.failure is Failure.TAKEN_OVER
-        explained = bool(in_flight) and not taken_over
         lasted_s, self._connected_s = now_s - self._connected_s, 0.0
-        if explained:
-            return 0.0
-        pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over)
+        in_flight = {it.row.row: it for it in self._rows.values()}
+        sizes = {number: it.size_bytes for number, it in in_flight.items()}
+        # A broker that had answered nothing yet may end a connection for reasons of its own.
+        guilty = self._suspects.ended(sizes, now_s - self._sent_s if self._proved else math.inf)
+        if guilty is not None:
+            self._set_aside(in_flight[guilty].row, "ends_the_connection")
+        taken_over = error.failure is Failure.TAKEN_OVER
+        if in_flight and not taken_over:
+            return _FIRST_REST_S
+        pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over, would_tell=self._is_v5)
         if self._rivalry.suspected:
             sure = "uses" if taken_over else "seems to use"
             self._alert("client_id", f"another client {sure} this appliance's client id")
-        return pause_s
+        flap_s = 0.0 if lasted_s > _LASTING_S else min(_LONGEST_FLAP_S, before_s * 2)
+        return max(pause_s, flap_s, _FIRST_REST_S)
 
     def _connect(self) -> None:
-        self._connected_s = 0.0
+        self._connected_s, self._proved = 0.0, False
         link, self._limits = open_link(self._make_link, self._broker.protocol)
-        self._link = link
+        self._link, self._is_v5 = link, link.v5
         self._rows, self._studies, self._states = {}, {}, set()
         self._announced = None
         self._alerts.pop("broker", None)
@@ -275,7 +294,7 @@ class Sender:
             self._client_id,
             protocol,
             will=(self._device.topic("state"), will),
-            subscriptions=tuple(map(self._device.topic, ("receipt", "command", "state"))),
+            subscriptions=tuple(map(self._device.topic, ("receipt", "command", "state", "health"))),
             events=self._events,
             receive_bytes=_RECEIVE_BYTES,
         )
@@ -307,7 +326,12 @@ class Sender:
                 if self._stopping() and self._farewell():
                     return
                 self._listen(0.05 if self._stopping() else 0.5)
-        except (LinkError, sqlite3.Error, OSError):
+        except LinkError:
+            self._drop()
+            # What had still arrived: the broker does not send it again.
+            self._take_in(it for it in self._waiting() if not isinstance(it, Disconnected))
+            raise
+        except (sqlite3.Error, OSError):
             self._drop()
             raise
         finally:
@@ -332,13 +356,16 @@ class Sender:
 
     def _listen(self, timeout_s: float) -> None:
         """Take in all that happened; waits for the first event."""
-        events: list[Event] = []
-        try:
-            events.append(self._events.get(timeout=timeout_s))
+        with contextlib.suppress(queue.Empty):
+            self._take_in([self._events.get(timeout=timeout_s), *self._waiting()])
+
+    def _waiting(self) -> Iterator[Event]:
+        """Events that wait."""
+        with contextlib.suppress(queue.Empty):
             while True:
-                events.append(self._events.get_nowait())
-        except queue.Empty:
-            pass
+                yield self._events.get_nowait()
+
+    def _take_in(self, events: Iterable[Event]) -> None:
         acknowledged = []
         receipts: list[tuple[str, str]] = []
         ended: Disconnected | None = None
@@ -353,48 +380,65 @@ class Sender:
                 ended = event
         if acknowledged:
             self._outbox.acknowledged(acknowledged)
-            self._suspects.cleared(acknowledged)
         if receipts and (unknown := self._outbox.receipts(receipts)):
             self._dropped += unknown
-            log.warning("%d receipts for no result of ours were dropped", unknown)
+            log.warning("%d receipts for nothing that was sent were dropped", unknown)
         if ended is not None:
             log.warning("broker: connection lost (%s)", ended.why)
             failure = Failure.TAKEN_OVER if ended.taken_over else Failure.UNREACHABLE
             raise LinkError(failure, ended.why)
 
     def _answered(self, event: Answered) -> list[int]:
-        row = self._rows.pop(event.mid, None)
+        flight = self._rows.pop(event.mid, None)
         study = self._studies.pop(event.mid, None)
         self._states.discard(event.mid)
-        if row is not None:
+        self._proved = True
+        if flight is not None:
+            row = flight.row
             if not event.refusal:
+                self._alerts.pop("message_refused", None)
+                self._suspects.taken(row.row, flight.size_bytes)
                 return [row.row]
             self._suspects.cleared((row.row,))
             if event.refusal == TOO_LARGE:
                 self._set_aside(row, "larger_than_broker_limit")
             elif self._outbox.refused(row.row, event.refusal):
+                self._alerts.pop("message_refused", None)
                 self._set_aside_alert(row, event.refusal)
+            else:
+                self._alert("message_refused", f"job {row.job}: {row.kind}: {event.refusal}")
         if study is not None and not event.refusal:
             self._outbox.study_published(study)
         return []
 
     def _arrived(self, event: Arrived) -> None:
+        if self._link is None:
+            return
         if event.topic == self._device.topic("command"):
             self._obey(event)
             return
-        if not event.payload:
-            # Somebody cleared the retained message.
-            self._announced = None
+        if event.retained:
+            self._compare(event)
+        if event.topic != self._device.topic("state"):
             return
-        try:
-            state = StateMessage.model_validate_json(event.payload)
-        except ValidationError:
-            return
-        # A late will of an earlier connection may overwrite what we said.
-        if state.session < self._session or (
-            state.state is Presence.OFFLINE and not self._stopping()
-        ):
+        state = _read(StateMessage, event.payload)
+        # Cleared, overwritten by a stranger, or by the late will of an earlier connection.
+        lies = state is None or state.state is Presence.OFFLINE or state.session < self._session
+        if lies and not self._stopping():
             self._announced = None
+
+    def _compare(self, event: Arrived) -> None:
+        """Hold the journal against the head that was published before this connection."""
+        told: StateMessage | HealthMessage | None = (
+            _read(StateMessage, event.payload)
+            if event.topic == self._device.topic("state")
+            else _read(HealthMessage, event.payload)
+        )
+        if told is None or not told.journal_row:
+            return
+        if self._outbox.note_published(Head(told.journal_row, told.journal_head)):
+            detail = f"row {told.journal_row} was published and is not in the journal"
+            self._alert("journal_cut", f"{detail}: an older one was put back? sharpedge audit")
 
     def _obey(self, event: Arrived) -> None:
         wish = command_in(event)
@@ -422,9 +466,11 @@ class Sender:
         if not event.retained and len(event.payload) <= _RECEIPT_BYTES:
             with contextlib.suppress(ValidationError):
                 receipt = ReceiptMessage.model_validate_json(event.payload)
-                return [(receipt.id, receipt.receiver)]
+                # One that names two results names none.
+                if event.correlation in {None, b"", receipt.id.encode()}:
+                    return [(receipt.id, receipt.receiver)]
         self._dropped += 1
-        log.warning("a receipt was dropped: retained or malformed")
+        log.warning("a receipt was dropped: retained, malformed, or with another's correlation")
         return []
 
     def _say_state(self) -> None:
@@ -464,11 +510,12 @@ class Sender:
         # A few places of the broker's window are kept for state and study.
         window = max(1, min(IN_FLIGHT, self._limits.window - 8))
         if self._suspects.careful:
-            window = 1
+            # Sent alone, and where the broker is known to answer: only then does an end blame it.
+            window = 1 if self._proved else 0
         free = window - len(self._rows) - len(self._studies)
         if free <= 0:
             return
-        flying = {row.row for row in self._rows.values()}
+        flying = {it.row.row for it in self._rows.values()}
         sent = [row for row in self._outbox.next_rows(free, flying) if self._send(row)]
         if sent:
             self._outbox.note_sent(sent)
@@ -477,7 +524,8 @@ class Sender:
         """Send one row, or set it aside; whether it was sent."""
         assert self._link is not None  # noqa: S101 - called while serving
         if not row.sound:
-            self._set_aside(row, f"damaged in the journal; mend: sharpedge retry {row.job}")
+            self._outbox.score_again(row)
+            self._set_aside_alert(row, "damaged in the journal: its film is scored anew")
             return False
         extras = Extras(
             correlation=row.result_id.encode(),
@@ -504,7 +552,7 @@ class Sender:
             self._set_aside(row, "larger_than_broker_limit")
             return False
         mid = self._link.publish(topic, payload, extras, qos=1, retain=False)
-        self._rows[mid] = row
+        self._rows[mid] = _Flight(row, len(payload))
         self._sent_s = time.monotonic()
         log.info("job %d: %s sent", row.job, row.kind)
         return True
@@ -550,6 +598,13 @@ class Sender:
         if self._alerts.get(code) != alert:
             log.warning("alert %s: %s", code, detail)
         self._alerts[code] = alert
+
+
+def _read(model: type[_Told], payload: bytes) -> _Told | None:
+    """Read a message of our own kind; None for anything else."""
+    with contextlib.suppress(ValidationError):
+        return model.model_validate_json(payload)
+    return None
 
 
 def _quantile(values: list[float], share: float) -> float | None:

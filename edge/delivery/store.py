@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.delivery.clock import steady_unix_s
 from edge.errors import EdgeError
+from edge.intake.quarantine import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,10 @@ _QUICKLY_CHECKED = 64 << 20
 _NOT_THE_FILES = ("locked", "busy", "full", "I/O", "unable to open", "readonly", "permission")
 """Words in SQLite's errors that tell of the machine, not of a damaged file."""
 _ORIGIN = Head(0, "0" * 64)
+COUNTERS = ("session", "sequence")
+_REBUILT = "rebuilt"
+CUT_FOUND = "cut_found"
+"""Kind of the chain's row that tells of a published row that the chain lacks."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,15 @@ class BrokenChain:
 
     row: int
     expected_row: int
+
+
+def _detail(text: str) -> dict[str, Any]:
+    """Read a row's detail; nothing where it was changed, which the chain shows."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _text(data: bytes) -> str:
@@ -153,6 +167,7 @@ class Store:
             self.db.execute("PRAGMA synchronous=FULL")
             self.db.execute("PRAGMA foreign_keys=ON")
             self._prepare(path)
+            self._place = self._identity()
         except BaseException:
             self.db.close()
             raise
@@ -229,7 +244,7 @@ class Store:
         """Rows of the chain, oldest first, up to row ``last``."""
         query = "SELECT row, at, job, kind, detail FROM event WHERE row <= ? ORDER BY row"
         for it in self.db.execute(query, (last,)):
-            yield Event(it["row"], it["at"], it["job"], it["kind"], json.loads(it["detail"]))
+            yield Event(it["row"], it["at"], it["job"], it["kind"], _detail(it["detail"]))
 
     def code_of(self, row: int) -> str | None:
         """Code of a row as 64 hex digits; None where the chain has no such row."""
@@ -304,6 +319,69 @@ class Store:
             self.db.execute(f"PRAGMA busy_timeout={_BUSY_S * 1000}")
         return not busy
 
+    def signed_head(self) -> Head | None:
+        """Head as it was signed last; None where the signature is not ours."""
+        row, _, rest = str(self._meta("head") or "").partition(":")
+        head = Head(int(row), rest.partition(":")[0]) if row.isdigit() else None
+        return head if head and self._meta("head") == self._signed("head", head) else None
+
+    def knows_key(self) -> bool:
+        """Whether anything in the file was written under this key, or nothing is in it."""
+        before = self.checkpoint()
+        rows = self.db.execute("SELECT row, at, job, kind, detail, mac FROM event ORDER BY row")
+        empty = True
+        for it in rows:
+            if hmac.compare_digest(self._mac(before, _Event(*it[:5])), it["mac"]):
+                return True
+            empty, before = False, Head(it["row"], it["mac"].hex())
+        return empty or self.signed_head() is not None
+
+    def least(self, counter: str) -> int:
+        """Highest number of a counter that rows still tell of."""
+        if counter == "session":
+            found = self.db.execute("SELECT detail FROM event WHERE kind = 'session'")
+            given = [_detail(row["detail"]).get("session") for row in found]
+        else:
+            given = [row["sequence"] for row in self.db.execute("SELECT sequence FROM outbox")]
+        return max((number for number in given if isinstance(number, int)), default=0)
+
+    def counter_holds(self, name: str) -> bool:
+        """Whether a counter's next value is a new one."""
+        value = self._meta(name) or 0
+        return isinstance(value, int) and value >= self.least(name)
+
+    def code_of_path(self, path: bytes) -> str:
+        """Keyed hash (16 hex digits) that stands for a path in the chain, which may be shown."""
+        return hmac.digest(self._key, b"path\0" + path, "sha256").hex()[:16]
+
+    def is_in_place(self) -> bool:
+        """Whether the files that are open are still those under the journal's name."""
+        found = self._identity()
+        # The log is made at the first transaction.
+        self._place = tuple(was or now for was, now in zip(self._place, found, strict=True))
+        return found == self._place
+
+    def put_back(self) -> None:
+        """Write the open journal under its name again, whatever lies there now.
+
+        Connections that are open go on with the file that lost its name: open the journal anew.
+        """
+        part = self._path.with_name(f".{self._path.name}.part")
+        part.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(part)) as other:
+            other.execute("PRAGMA synchronous=FULL")
+            self.db.backup(other)
+            other.execute("PRAGMA journal_mode=DELETE")
+        _move_aside(self._path, "stranger")
+        part.replace(self._path)
+        sync_folder(self._path.parent)
+
+    def _identity(self) -> tuple[tuple[int, int] | None, ...]:
+        """Device and inode of the journal and of its write-ahead log."""
+        return tuple(
+            map(_identity_of, (self._path, self._path.with_name(f"{self._path.name}-wal")))
+        )
+
     def seal(self, result_id: str, kind: str, payload: bytes) -> bytes:
         """Code of a message in the outbox: a flipped bit must never become a score."""
         return hmac.digest(self._key, f"{result_id}\0{kind}\0".encode() + payload, "sha256")
@@ -332,6 +410,22 @@ class Store:
         self._set_meta(name, value)
         return value
 
+    def skip_numbers(self) -> None:
+        """Set counters beyond any that may have been given; only inside a transaction."""
+        for name in COUNTERS:
+            beyond = max(int(self._meta(name) or 0), int(steady_unix_s()))
+            self._set_meta(name, beyond)
+
+    def begun_anew(self) -> bool:
+        """Whether this journal replaced one that was damaged or gone."""
+        found = self.db.execute("SELECT 1 FROM event WHERE kind = ? LIMIT 1", (_REBUILT,))
+        return found.fetchone() is not None
+
+    def told_of_cut(self, head: Head) -> bool:
+        """Whether the chain tells already that this published row is missing."""
+        found = self.db.execute("SELECT detail FROM event WHERE kind = ?", (CUT_FOUND,))
+        return any(_detail(row["detail"]).get("code") == head.mac for row in found)
+
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
@@ -348,6 +442,13 @@ def open_store(path: Path, key: bytes, *, expected: bool = False) -> tuple[Store
         if gone:
             return _begun_anew(store), True
         if _is_sound(store, path):
+            if not store.knows_key():
+                store.close()
+                message = (
+                    f"{path}: was written under another device.key: put that key back, or move the "
+                    "journal away to begin anew"
+                )
+                raise JournalError(message)
             return store, False
         store.close()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -366,6 +467,23 @@ def _is_sound(store: Store, path: Path) -> bool:
     return sound and store.has_our_schema()
 
 
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _move_aside(path: Path, why: str) -> None:
+    """Give the journal's files another name, which says why and when."""
+    stamp = int(steady_unix_s())
+    for ending in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(path.with_name(f"{path.name}.{why}-{stamp}{ending}"))
+
+
 def suspect_mark(path: Path) -> Path:
     """File that asks the next start for a thorough check of the journal at ``path``."""
     return path.with_name(path.name + ".suspect")
@@ -373,18 +491,13 @@ def suspect_mark(path: Path) -> Path:
 
 def begin_anew(path: Path, key: bytes) -> Store:
     """Set the journal at ``path`` aside, under a name that says so, and make a new one."""
-    stamp = int(steady_unix_s())
-    for ending in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + ending)
-        if part.exists():
-            part.rename(path.with_name(f"{path.name}.damaged-{stamp}{ending}"))
+    _move_aside(path, "damaged")
     return _begun_anew(Store(path, key))
 
 
 def _begun_anew(store: Store) -> Store:
     """Set counters beyond any that were given before: no number is given twice."""
     with store.transaction():
-        for counter in ("session", "sequence"):
-            store.db.execute("INSERT INTO meta VALUES (?, ?)", (counter, int(steady_unix_s())))
-        store.log("rebuilt")
+        store.skip_numbers()
+        store.log(_REBUILT)
     return store

@@ -10,51 +10,64 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 CAREFUL_AFTER = 2
 GUILTY_AFTER = 3
+PATIENT_AFTER = 12
+_SMALL_BYTES = 16_384
+"""No broker in use has a lower limit."""
 _AT_ONCE_S = 2.0
 _SHORT_S = 30.0
 _FLAPS = 3
-_FIRST_PAUSE_S = 30.0
-_LONGEST_PAUSE_S = 900.0
+_FIRST_PAUSE_S = 6.0
+_LONGEST_PAUSE_S = 12.0
+"""Of two rivals each then works for as long, and one that is left alone goes on within 15 s."""
 
 
 class Suspects:
     """Messages that were in flight when connections ended.
 
     From the second time on they go out one at a time; one that ends the connection alone, at once
-    and `GUILTY_AFTER` times in a row is guilty.
+    and so often in a row is guilty: `GUILTY_AFTER` times where it is larger than everything that
+    the broker has taken, else `PATIENT_AFTER` times, since wires break too.
     """
 
     def __init__(self) -> None:
         self._lost: Counter[int] = Counter()
         self._alone: Counter[int] = Counter()
+        self._largest_bytes = _SMALL_BYTES
 
     @property
     def careful(self) -> bool:
         """Whether messages must go out one at a time."""
         return any(count >= CAREFUL_AFTER for count in self._lost.values())
 
-    def ended(self, in_flight: Collection[int], since_sent_s: float) -> int | None:
+    def ended(self, in_flight: Mapping[int, int], since_sent_s: float) -> int | None:
         """Take in the end of a connection; returns the message that is guilty of it, if any.
 
-        ``since_sent_s`` is how long before the end the last message went out.
+        ``in_flight`` gives the bytes of each message; ``since_sent_s`` is how long before the end
+        the last message went out.
         """
         # Of a mapping a Counter would take the values for counts.
         self._lost.update(tuple(in_flight))
         if len(in_flight) != 1 or since_sent_s > _AT_ONCE_S:
             return None
-        (row,) = in_flight
+        ((row, size_bytes),) = in_flight.items()
         self._alone[row] += 1
-        if self._alone[row] < GUILTY_AFTER:
+        large = size_bytes > self._largest_bytes
+        if self._alone[row] < (GUILTY_AFTER if large else PATIENT_AFTER):
             return None
         self.cleared((row,))
         return row
 
+    def taken(self, row: int, size_bytes: int) -> None:
+        """The broker took a message."""
+        self._largest_bytes = max(self._largest_bytes, size_bytes)
+        self.cleared((row,))
+
     def cleared(self, rows: Collection[int]) -> None:
-        """The broker took these messages, or they were set aside."""
+        """These messages are no longer suspected."""
         for row in rows:
             self._lost.pop(row, None)
             self._alone.pop(row, None)
@@ -79,16 +92,17 @@ class Rivalry:
         """An attempt to connect failed: the broker was away, no rival is needed to explain it."""
         self._flaps = self._pauses = 0
 
-    def ended(self, lasted_s: float, *, taken_over: bool) -> float:
+    def ended(self, lasted_s: float, *, taken_over: bool, would_tell: bool) -> float:
         """Take in the end of a connection; returns the pause in seconds that it calls for.
 
-        Pauses double while it goes on, so that one of the two can work.
+        ``would_tell`` where the broker says so when another client comes: then an end without a
+        word is no sign of one. While it goes on, the pause lets one of the two work.
         """
         if lasted_s > 2 * max(_SHORT_S, self._pause_s):
             self._flaps = self._pauses = 0
         if taken_over:
             self._flaps = _FLAPS
-        elif lasted_s < _SHORT_S:
+        elif lasted_s < _SHORT_S and not would_tell:
             self._flaps += 1
         if not self.suspected:
             return 0.0

@@ -1,11 +1,14 @@
 """Imported by a daemon that is to be broken: kills it at a named step, or moves its clock.
 
-``BREAK`` is ``<step>:<n>`` (killed at the n-th time) or ``clock:<file>`` (the wall clock goes by
-the seconds that the file holds). The product knows nothing of this.
+``BREAK`` is ``<step>:<n>`` (killed at the n-th time), ``term-<step>:<n>`` (told to stop there),
+``clock:<file>`` (the wall clock goes by the seconds that the file holds), ``errors:<file>`` (the
+watched folder's files fail with the error that the file names) or ``tidy:<seconds>`` (retention at
+that pace). The product knows nothing of this.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
@@ -23,14 +26,14 @@ STEPS = (
 class Fuse:
     """Ends the process at the n-th time that its step is reached."""
 
-    def __init__(self, step, count):
-        self._step, self._left = step, count
+    def __init__(self, step, count, signal_number=signal.SIGKILL):
+        self._step, self._left, self._signal = step, count, signal_number
 
     def reach(self, step):
         if step == self._step:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
     def wrap(self, owner, name, before=None, after=None):
         original = getattr(owner, name)
@@ -53,7 +56,8 @@ def arm(step, count):
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
 
-    fuse = Fuse(step, count)
+    told = step.removeprefix("term-")
+    fuse = Fuse(told, count, signal.SIGKILL if told == step else signal.SIGTERM)
     fuse.wrap(Journal, "claim", after="claimed")
     fuse.wrap(Journal, "begin_try", after="tried")
     fuse.wrap(Journal, "finish", before="scored", after="committed")
@@ -78,9 +82,40 @@ def follow(file):
     time.time = lambda: real() + float(Path(file).read_text())
 
 
+def fail(file):
+    from edge.intake import intake
+
+    def wrap(name):
+        original = getattr(intake, name)
+
+        def wrapped(*args):
+            try:
+                word = Path(file).read_text()
+            except FileNotFoundError:
+                word = ""
+            if word:
+                raise OSError(getattr(errno, word), word)
+            return original(*args)
+
+        setattr(intake, name, wrapped)
+
+    wrap("look_at")
+    wrap("take")
+
+
+def tidy_often(pause_s):
+    from edge import daemon
+
+    daemon._TIDY_S = pause_s
+
+
 if "BREAK" in os.environ:
     kind, _, value = os.environ["BREAK"].partition(":")
     if kind == "clock":
         follow(value)
+    elif kind == "errors":
+        fail(value)
+    elif kind == "tidy":
+        tidy_often(float(value))
     else:
         arm(kind, int(value))

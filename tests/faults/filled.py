@@ -21,8 +21,8 @@ from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
 DEVICE = DeviceName("clinic", "xr1", "box1")
 
 
-def fill(appliance, count, *, age_s=3600.0, flags=()):
-    """Put ``count`` short results into the outbox, ``age_s`` old; returns their ids in order."""
+def fill(appliance, count, *, first=0, age_s=3600.0, flags=()):
+    """Put results ``first`` to ``count`` into the outbox, ``age_s`` old; gives ids in order."""
     appliance.state.mkdir(exist_ok=True)
     store = Store(
         appliance.state / "journal.sqlite", derived_key(device_key(appliance.state), "journal")
@@ -32,7 +32,7 @@ def fill(appliance, count, *, age_s=3600.0, flags=()):
     journal = Journal(store)
     closed = time.time() - age_s
     ids = []
-    for number in range(count):
+    for number in range(first, count):
         sha = hashlib.sha256(b"%d" % number).hexdigest()
         path = os.fsencode(appliance.drop / f"gone{number}.jpg")
         job = journal.claim(path, sha, Signature(1, number, 10, 1)).job

@@ -7,7 +7,7 @@ import pytest
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import REFUSALS, Outbox
 from edge.delivery.store import JournalError, Store
 from edge.intake.settle import Signature
 
@@ -251,7 +251,8 @@ def test_a_refused_row_is_set_aside_in_the_end_and_blocks_nothing(store, journal
     outbox = open_outbox(store)
     (row,) = outbox.next_rows(1, ())
     outbox.note_sent([row])
-    assert [outbox.refused(row.row, "not authorized") for _ in range(3)] == [False, False, True]
+    told = [outbox.refused(row.row, "not authorized") for _ in range(REFUSALS)]
+    assert told == [False] * (REFUSALS - 1) + [True]
     assert outbox.next_rows(1, ()) == []
     assert state_of(journal, job) is State.SET_ASIDE
     assert outbox.depth().set_aside == 1

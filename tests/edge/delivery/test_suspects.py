@@ -1,58 +1,66 @@
 from __future__ import annotations
 
-from edge.delivery.suspects import Rivalry, Suspects
+from edge.delivery.suspects import PATIENT_AFTER, Rivalry, Suspects
+
+LARGE = 100_000
 
 
-def test_a_message_that_ends_the_connection_alone_three_times_is_guilty():
+def test_a_large_message_that_ends_the_connection_alone_three_times_is_guilty():
     it = Suspects()
-    assert it.ended({1, 2, 3}, 0.1) is None
+    three = dict.fromkeys((1, 2, 3), LARGE)
+    assert it.ended(three, 0.1) is None
     assert not it.careful
-    assert it.ended({1, 2, 3}, 0.1) is None
+    assert it.ended(three, 0.1) is None
     assert it.careful
-    assert [it.ended({1}, 0.1) for _ in range(3)] == [None, None, 1]
+    assert [it.ended({1: LARGE}, 0.1) for _ in range(3)] == [None, None, 1]
     it.cleared((2, 3))
     assert not it.careful
 
 
-def test_messages_may_be_given_by_the_keys_of_a_mapping():
+def test_a_message_of_a_size_that_the_broker_takes_is_blamed_late():
     it = Suspects()
-    for _ in range(2):
-        it.ended({1: "row", 2: "row"}, 10.0)
-    assert it.careful
+    it.taken(9, LARGE)
+    told = [it.ended({1: LARGE}, 0.1) for _ in range(PATIENT_AFTER)]
+    assert told == [None] * (PATIENT_AFTER - 1) + [1]
 
 
 def test_a_message_that_the_broker_took_in_between_is_innocent():
     it = Suspects()
     for _ in range(10):
-        assert it.ended({1}, 0.1) is None
+        assert it.ended({1: LARGE}, 0.1) is None
         it.cleared((1,))
 
 
 def test_a_connection_that_ends_long_after_the_last_message_blames_none():
     it = Suspects()
-    assert [it.ended({1}, 10.0) for _ in range(10)] == [None] * 10
+    assert [it.ended({1: LARGE}, 10.0) for _ in range(20)] == [None] * 20
 
 
-def test_a_rival_is_left_alone_for_longer_each_time():
+def test_a_rival_is_left_alone_for_longer_and_never_too_long():
     it = Rivalry()
-    pauses = [it.ended(0.3, taken_over=False) for _ in range(6)]
-    assert pauses == [0.0, 0.0, 30.0, 60.0, 120.0, 240.0]
+    pauses = [it.ended(0.3, taken_over=False, would_tell=False) for _ in range(6)]
+    assert pauses == [0.0, 0.0, 6.0, 12.0, 12.0, 12.0]
     assert it.suspected
 
 
 def test_the_brokers_own_word_needs_no_suspicion():
-    assert Rivalry().ended(100.0, taken_over=True) == 30.0
+    assert Rivalry().ended(100.0, taken_over=True, would_tell=True) == 6.0
+
+
+def test_where_the_broker_would_have_told_silence_means_no_rival():
+    it = Rivalry()
+    assert [it.ended(0.3, taken_over=False, would_tell=True) for _ in range(9)] == [0.0] * 9
 
 
 def test_a_broker_that_was_away_is_no_rival():
     it = Rivalry()
     for _ in range(10):
-        assert it.ended(0.3, taken_over=False) == 0.0
+        assert it.ended(0.3, taken_over=False, would_tell=False) == 0.0
         it.failed()
 
 
 def test_a_connection_that_lasts_ends_the_rivalry():
     it = Rivalry()
     for _ in range(4):
-        it.ended(0.3, taken_over=False)
-    assert it.ended(10_000.0, taken_over=False) == 0.0
+        it.ended(0.3, taken_over=False, would_tell=False)
+    assert it.ended(10_000.0, taken_over=False, would_tell=False) == 0.0

@@ -495,6 +495,20 @@ def audit(
     raise typer.Exit(operate.audit(config, machine=json_object, ask_broker=broker))
 
 
+@app.command()
+def drift(
+    config: _Config = None,
+    json_object: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    again: Annotated[
+        bool, typer.Option("--begin-again", help="The next films are the measure: a new scanner.")
+    ] = False,
+) -> None:
+    """Compare the last films' pictures and scores with a site's first ones; 1: they drifted."""
+    from edge import operate
+
+    raise typer.Exit(operate.drift(config, machine=json_object, again=again))
+
+
 @app.command(name="listen")
 def listen_command(
     host: Annotated[str, typer.Option(help="Broker.")] = "127.0.0.1",

@@ -1,13 +1,15 @@
-"""The operator's commands on a box: release, retry, dismiss, replay, audit.
+"""The operator's commands on a box: release, retry, dismiss, replay, audit, drift.
 
 Opens the configuration's state folder and its journal; the daemon may run or not.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edge import config
@@ -18,6 +20,7 @@ from edge.delivery.contract import HealthMessage, StateMessage
 from edge.delivery.listen import listen
 from edge.delivery.store import Head, JournalError, Store
 from edge.device_key import NAME, derived_key, device_key
+from edge.drift import COMMISSIONING, DriftWatch, as_table
 from edge.filing import Places
 from edge.model import DISCLAIMER
 from edge.state_folder import drop_folder
@@ -90,6 +93,25 @@ def audit(config_path: Path | None, *, machine: bool, ask_broker: bool) -> int:
         report = take_stock(store, Places.below(root), folder, limits, published)
     say(as_json(report) if machine else as_text(report, _NOTICE))
     return report.exit_status
+
+
+def drift(config_path: Path | None, *, machine: bool, again: bool) -> int:
+    """Print what the drift watch knows; 1 when something has drifted.
+
+    ``again`` makes the next films the measure.
+    """
+    watch = DriftWatch(config.load(config_path).state_folder / "drift")
+    if again:
+        watch.begin_again()
+        say(f"The next {COMMISSIONING} films of each limb are the measure. {_NOTICE}")
+        return 0
+    shifts = watch.shifts()
+    if machine:
+        rows = [asdict(shift) | {"drifted": shift.drifted} for shift in shifts]
+        say(json.dumps({"shifts": rows, "notice": DISCLAIMER}))
+    else:
+        say(f"{as_table(watch)}\n{_NOTICE}")
+    return int(any(shift.drifted for shift in shifts))
 
 
 def published_heads(it: config.Config) -> tuple[Head, ...]:

@@ -50,6 +50,8 @@ class _Limb(Protocol):
     def result(self) -> LimbResult: ...
     @property
     def overlay_jpeg(self) -> bytes | None: ...
+    @property
+    def figures(self) -> dict[str, float]: ...
 
 
 class _Film(Protocol):
@@ -189,7 +191,10 @@ class Stage(Record):
 
 
 class Outcome(Record):
-    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none."""
+    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none.
+
+    ``figures`` are for the drift watch, one of each limb or none at all.
+    """
 
     limbs: tuple[LimbResult, ...]
     stage_ms: dict[str, float]
@@ -197,6 +202,7 @@ class Outcome(Record):
     patient_key: str | None
     burned_in_annotation: bool
     at_s: float
+    figures: tuple[dict[str, float], ...] = ()
     pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
 
 
@@ -296,6 +302,7 @@ def _score(made: Made, data: bytes, task: Task, pipe: Connection) -> None:
         patient_key=film.patient_key,
         burned_in_annotation=film.burned_in_annotation,
         at_s=time.monotonic(),
+        figures=tuple(limb.figures for limb in film.limbs),
     )
     _say(pipe, Kind.OUTCOME, outcome)
     for limb in film.limbs:

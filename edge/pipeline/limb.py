@@ -34,6 +34,7 @@ from edge.model import (
     joint_class,
 )
 from edge.pipeline import contrast, mask
+from edge.pipeline.figures import film_figures
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.hazard import find_hazards
 from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
@@ -78,6 +79,8 @@ class LimbAnalysis:
     mask: Mask
     to_canvas: Transform
     """Pixels of the upright film to pixels of the canvas."""
+    figures: dict[str, float]
+    """See `edge.pipeline.figures.film_figures`."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,8 @@ def analyse(
         versions=versions,
     )
     clock.stop()
-    return LimbAnalysis(result, canvas, masked, laid.to_canvas)
+    figures = film_figures(framed.plain, result)
+    return LimbAnalysis(result, canvas, masked, laid.to_canvas, figures)
 
 
 def _mask(

@@ -6,7 +6,7 @@ raises for a bad film: that gives a rejected result with its reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -50,11 +50,15 @@ FIRST_LOOK_SIDE_PX = 1024
 
 @dataclass(frozen=True)
 class LimbOutcome:
-    """One limb's result with its labelled picture (JPEG) and mask in film pixels (PNG)."""
+    """One limb's result with its labelled picture (JPEG) and mask in film pixels (PNG).
+
+    ``figures`` say what its film was like, for the drift watch; empty where nothing was scored.
+    """
 
     result: LimbResult
     overlay_jpeg: bytes | None = None
     mask_png: bytes | None = None
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,8 @@ class FilmScorer:
             picture = analysis.mask.foreground.astype(np.uint8) * 255
             ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
             mask = png.tobytes() if ok_mask else None
-        return LimbOutcome(analysis.result, jpeg.tobytes() if ok else None, mask)
+        labelled = jpeg.tobytes() if ok else None
+        return LimbOutcome(analysis.result, labelled, mask, analysis.figures)
 
 
 def _is_limb(look: FirstLook) -> bool:

@@ -39,6 +39,7 @@ class LimbOutcome:
     result: LimbResult
     overlay_jpeg: bytes | None = None
     mask_png: bytes | None = None
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ class StandIn:
             n_expected=len(joints),
             versions=VERSIONS,
         )
+        figures = {"mean": float(words["mean"])} if "mean" in words else {}
         return FilmOutcome(
-            (LimbOutcome(result, film_bytes("overlay")),),
+            (LimbOutcome(result, film_bytes("overlay"), figures=figures),),
             {"decode": 1.0, "mask": 2.0},
             words.get("study"),
             words.get("patient"),

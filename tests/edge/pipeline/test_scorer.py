@@ -200,3 +200,13 @@ def test_disputed_limb_is_settled_on_the_framed_picture(scorer, patient, monkeyp
     monkeypatch.setattr("edge.pipeline.scorer.FIRST_LOOK_SIDE_PX", 10_000)
     result = only(scorer.score(png(truth.pixels), "X1.png"))
     assert result.limb is Limb.HAND
+
+
+def test_scored_film_says_what_it_was_like_and_a_held_one_does_not(scorer, patient):
+    truth = patient["RF"].film
+    (scored,) = scorer.score(png(truth.pixels), "X1-RF.png").limbs
+    assert scored.figures["unit_px"] == pytest.approx(truth.unit_px, rel=0.1)
+    assert 0 <= scored.figures["left_out"] < 0.5
+    assert 0 < scored.figures["mean"] < 255
+    (held,) = scorer.score(png(truth.pixels), "X1.png").limbs
+    assert held.figures == {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from edge.model import DISCLAIMER, Limb
 from edge.pipeline.trust import PASSPORT_KEY
 from export.compact import load_compact, save_compact
 from training import loop
+from training.cards import code_hash
 from training.checkpoint import read_checkpoint
 from training.darknet import DarknetModule
 from training.familiar import describe_crops
@@ -43,7 +45,6 @@ from training.unet import MultiScaleUNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -61,6 +62,7 @@ def provenance(command: str, films: Iterable[Path], figures: dict[str, Any]) -> 
     return {
         "command": command,
         "software": __version__,
+        "code": code_hash(Path(__file__).parents[1]),
         "torch": torch.__version__,
         "real_films": dict(sorted(hashes.items())),
         "attribution": ATTRIBUTION if hashes else "trained on simulated films alone",

@@ -6,166 +6,200 @@ one network.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.darknet.cfg import parse_cfg, read_sections
-from training.errors import TrainingError
+from export.darknet.cfg import (
+    Convolution,
+    Dropout,
+    MaxPool,
+    Route,
+    Shortcut,
+    Upsample,
+    Yolo,
+    parse_cfg,
+    read_sections,
+)
 from training.loop import numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
+    from export.darknet.cfg import Layer
 
 Section = tuple[str, dict[str, str]]
 """Name and options of one block of a configuration."""
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "mish": nn.Mish,
+    "swish": nn.SiLU,
+    "logistic": nn.Sigmoid,
+}
+_NEVER_CERTAIN = 1e-6
+"""A probability that a network gives is kept so far from 0 and 1 before it becomes a logit."""
 
 
 def read_cfg(path: Path) -> list[Section]:
     """Blocks of a Darknet configuration, checked by the importer. Raises `ExportError`."""
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8-sig", errors="replace")
     parse_cfg(text)
+    return sections_of(text)
+
+
+def sections_of(text: str) -> list[Section]:
+    """Blocks of a configuration's text."""
     return [
         (section.name, {key: value for key, (value, _) in section.values.items()})
         for section in read_sections(text)
     ]
 
 
-def _check_trainable(sections: list[Section]) -> None:
-    """Raise `TrainingError` for a layer or option that export knows and this module does not."""
-    # Option to what Darknet takes where it is not set, and the values that are trained here.
-    only: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
-        "convolutional": {
-            "activation": ("logistic", ("leaky", "linear")),
-            "groups": ("1", ("1",)),
-            "dilation": ("1", ("1",)),
-        },
-        "shortcut": {"activation": ("linear", ("linear",))},
-        "route": {"groups": ("1", ("1",))},
-        "upsample": {},
-        "yolo": {"scale_x_y": ("1", ("1", "1.0")), "new_coords": ("0", ("0",))},
-    }
-    for i, (kind, options) in enumerate(sections):
-        odd = "".join(
-            f" {key}={options.get(key, default)}"
-            for key, (default, allowed) in only.get(kind, {}).items()
-            if options.get(key, default) not in allowed
-        )
-        if kind not in only or odd:
-            raise TrainingError(
-                f"layer {i} [{kind}]{odd} cannot be trained here",
-                mend="train the paper's topology, or bring finished weights to sharpedge export",
-            )
+def text_of(sections: list[Section]) -> str:
+    """A configuration's text from its blocks."""
+    return "\n".join(
+        "\n".join([f"[{name}]", *(f"{key}={value}" for key, value in options.items()), ""])
+        for name, options in sections
+    )
 
 
 class DarknetModule(nn.Module):
-    """Convolutional, shortcut, route, upsample and yolo layers of one parsed configuration.
+    """Every layer that the importer knows, as one network that can be trained.
 
-    Raises `TrainingError` for a layer or option that only export knows.
+    Raises `ExportError` for a configuration that the importer refuses.
     """
 
     def __init__(self, sections: list[Section]) -> None:
         super().__init__()
-        _check_trainable(sections[1:])
-        self.sections = sections[1:]
-        self.input_channels = int(sections[0][1].get("channels", "3"))
-        self.layers = nn.ModuleList()
-        channels: list[int] = []
-        previous = self.input_channels
-        for kind, options in self.sections:
-            layer: nn.Module = nn.Identity()
-            if kind == "convolutional":
-                filters, size = int(options["filters"]), int(options["size"])
-                normalised = options.get("batch_normalize", "0") == "1"
-                conv = nn.Conv2d(
-                    previous, filters, size, int(options["stride"]),
-                    size // 2 if options.get("pad", "0") == "1" else int(options.get("padding", 0)),
-                    bias=not normalised,
-                )  # fmt: skip
-                norm = (
-                    nn.BatchNorm2d(filters, eps=1e-6, momentum=0.03)
-                    if normalised
-                    else nn.Identity()
-                )
-                leaky = options.get("activation") == "leaky"
-                layer = nn.Sequential(conv, norm, nn.LeakyReLU(0.1) if leaky else nn.Identity())
-                previous = filters
-            elif kind == "route":
-                previous = sum(channels[i] for i in _absolute(options["layers"], len(channels)))
-            elif kind == "upsample":
-                layer = nn.Upsample(scale_factor=int(options["stride"]), mode="nearest")
-            self.layers.append(layer)
-            channels.append(previous)
+        self.network = parse_cfg(text_of(sections))
+        self.input_channels = self.network.input[0]
+        self.layers = nn.ModuleList(_module(layer) for layer in self.network.layers)
 
     def anchors(self) -> list[Tensor]:
         """Anchors of each yolo layer in input pixels, [k, 2]."""
-        found = []
-        for kind, options in self.sections:
-            if kind == "yolo":
-                numbers = [float(part) for part in options["anchors"].split(",")]
-                every = torch.tensor(numbers).reshape(-1, 2)
-                found.append(every[[int(part) for part in options["mask"].split(",")]])
-        return found
+        return [torch.tensor(head.anchors, dtype=torch.float32) for head in self.network.heads]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Map [n, c, h, w] to the raw map of each yolo layer, [n, k * (5 + classes), gh, gw]."""
         outputs: list[Tensor] = []
         heads = []
         x = image
-        for (kind, options), layer in zip(self.sections, self.layers, strict=True):
-            if kind == "shortcut":
-                for i in _absolute(options["from"], len(outputs)):
-                    x = x + outputs[i]
-            elif kind == "route":
-                parts = [outputs[i] for i in _absolute(options["layers"], len(outputs))]
+        for layer, module in zip(self.network.layers, self.layers, strict=True):
+            if isinstance(layer, Shortcut):
+                for source in layer.sources:
+                    x = _add(x, outputs[source])
+                x = module(x)
+            elif isinstance(layer, Route):
+                parts = [
+                    outputs[source].chunk(layer.groups, 1)[layer.group_id]
+                    for source in layer.sources
+                ]
                 x = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-            elif kind == "yolo":
+            elif isinstance(layer, MaxPool):
+                top, left, bottom, right = layer.pads
+                x = module(functional.pad(x, (left, right, top, bottom), value=-math.inf))
+            elif isinstance(layer, Yolo):
                 heads.append(x)
             else:
-                x = layer(x)
+                x = module(x)
             outputs.append(x)
         return heads
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights as the importer names them: ``conv{i}.weight``, ``.bias``, ``.bn.*``."""
         found: dict[str, np.ndarray] = {}
+        for name, tensor in self._named_tensors():
+            found[name] = numbers(tensor)
+        return found
+
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> int:
+        """Take over every array of a name and shape that this network has; returns how many."""
+        taken = 0
+        with torch.no_grad():
+            for name, tensor in self._named_tensors():
+                if name in arrays and tuple(arrays[name].shape) == tuple(tensor.shape):
+                    tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+                    taken += 1
+        return taken
+
+    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         convolutions = [layer for layer in self.layers if isinstance(layer, nn.Sequential)]
         for i, layer in enumerate(convolutions):
             conv, norm = layer[0], layer[1]
-            found[f"conv{i}.weight"] = numbers(conv.weight)
+            yield f"conv{i}.weight", conv.weight
             if isinstance(norm, nn.BatchNorm2d):
-                found[f"conv{i}.bn.gamma"] = numbers(norm.weight)
-                found[f"conv{i}.bn.beta"] = numbers(norm.bias)
-                found[f"conv{i}.bn.mean"] = numbers(norm.running_mean)
-                found[f"conv{i}.bn.var"] = numbers(norm.running_var)
+                yield f"conv{i}.bn.gamma", norm.weight
+                yield f"conv{i}.bn.beta", norm.bias
+                yield f"conv{i}.bn.mean", norm.running_mean
+                yield f"conv{i}.bn.var", norm.running_var
             else:
-                found[f"conv{i}.bias"] = numbers(conv.bias)
-        return found
+                yield f"conv{i}.bias", conv.bias
 
 
-def _absolute(text: str, here: int) -> list[int]:
-    """Layer numbers of a comma-separated list; negative ones count back from layer ``here``."""
-    indices = [int(part) for part in text.split(",")]
-    return [i if i >= 0 else here + i for i in indices]
+def _module(layer: Layer) -> nn.Module:
+    if isinstance(layer, Convolution):
+        filters = layer.shape[0]
+        conv = nn.Conv2d(
+            layer.inputs[0], filters, layer.size, layer.stride, layer.pad * layer.dilation,
+            layer.dilation, layer.groups, bias=not layer.batch_normalize,
+        )  # fmt: skip
+        normalised = layer.batch_normalize
+        norm = nn.BatchNorm2d(filters, eps=1e-6, momentum=0.03) if normalised else nn.Identity()
+        return nn.Sequential(conv, norm, _activation(layer.activation))
+    if isinstance(layer, Shortcut):
+        return _activation(layer.activation)
+    if isinstance(layer, MaxPool):
+        return nn.MaxPool2d(layer.size, layer.stride)
+    if isinstance(layer, Upsample):
+        return nn.Upsample(scale_factor=layer.stride, mode="nearest")
+    if isinstance(layer, Dropout):
+        return nn.Dropout(min(max(layer.section.number("probability", 0.5), 0.0), 0.95))
+    return nn.Identity()
 
 
-def decode(heads: list[Tensor], anchors: list[Tensor], size_px: int) -> Tensor:
-    """Decode raw maps to [n, N, 5 + classes]: x, y, w, h in input pixels, logits for the rest."""
+def _activation(name: str) -> nn.Module:
+    return nn.LeakyReLU(0.1) if name == "leaky" else _ACTIVATIONS[name]()
+
+
+def _add(x: Tensor, other: Tensor) -> Tensor:
+    """Sum of the channels that both have; Darknet leaves the others of ``x`` alone."""
+    depth, extra = x.shape[1], x.shape[1] - other.shape[1]
+    if extra > 0:
+        other = functional.pad(other, (0, 0, 0, 0, 0, extra))
+    return x + other[:, :depth]
+
+
+def decode(
+    heads: list[Tensor], anchors: list[Tensor], size_px: int, rules: Sequence[Yolo] = ()
+) -> Tensor:
+    """Decode raw maps to [n, N, 5 + classes]: x, y, w, h in input pixels, logits for the rest.
+
+    ``rules`` are the yolo layers where they ask for more than YOLOv3 (``scale_x_y``,
+    ``new_coords``: a network that already gives probabilities).
+    """
     parts = []
-    for head, anchor in zip(heads, anchors, strict=True):
+    for i, (head, anchor) in enumerate(zip(heads, anchors, strict=True)):
         n, _, gh, gw = head.shape
         k = len(anchor)
         raw = head.float().reshape(n, k, -1, gh, gw).permute(0, 1, 3, 4, 2)
         stride = size_px / gh
+        scale, given = (rules[i].scale_x_y, rules[i].new_coords) if rules else (1.0, False)
         ys, xs = torch.meshgrid(torch.arange(gh), torch.arange(gw), indexing="ij")
         grid = torch.stack([xs, ys], -1).to(raw)
-        xy = (raw[..., :2].sigmoid() + grid) * stride
-        wh = raw[..., 2:4].clamp(max=6).exp() * anchor.to(raw)[None, :, None, None]
-        parts.append(torch.cat([xy, wh, raw[..., 4:]], -1).reshape(n, -1, raw.shape[-1]))
+        inside = raw[..., :2] if given else raw[..., :2].sigmoid()
+        xy = (inside * scale - (scale - 1) / 2 + grid) * stride
+        sides = (2 * raw[..., 2:4]).square() if given else raw[..., 2:4].clamp(max=6).exp()
+        wh = sides * anchor.to(raw)[None, :, None, None]
+        rest = raw[..., 4:]
+        if given:
+            rest = torch.logit(rest.clamp(_NEVER_CERTAIN, 1 - _NEVER_CERTAIN))
+        parts.append(torch.cat([xy, wh, rest], -1).reshape(n, -1, raw.shape[-1]))
     return torch.cat(parts, 1)
 
 

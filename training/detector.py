@@ -23,6 +23,7 @@ from training.errors import TrainingError
 from training.films import split
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from training.films import LabelledFilm
@@ -126,8 +127,10 @@ def found_share(
             matrix[:2, 2] = size_px / 2 - linear @ (width / 2, height / 2)
             image = loop.to_device(warp(film.pixels, matrix, size_px)).float()[None, None] / 255
             points = film.points @ linear.T + matrix[:2, 2]
+            image = image.expand(-1, model.input_channels, -1, -1)
             with torch.no_grad():
-                boxes = decode(model(image), model.anchors(), size_px)[0].cpu().numpy()
+                boxes = decode(model(image), model.anchors(), size_px, model.network.heads)
+            boxes = boxes[0].cpu().numpy()
             best = non_maximum_suppression(boxes, len(film.limb.joints))
             reach = film.unit * zoom * (0.2 if film.limb is Limb.HAND else 0.1)
             for point, kind in zip(points, film.classes, strict=True):
@@ -157,20 +160,27 @@ def train(
     shelf: PhantomShelf,
     recipe: DetectorRecipe,
     start_from: Path | None = None,
+    *,
+    apart: list[LabelledFilm] | None = None,
+    pretrained: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Train until ``recipe.samples``; resumes from ``run_dir``; returns the last figures.
 
-    ``start_from`` is another limb's finished checkpoint, whose weights a new run begins with.
+    ``start_from`` is another limb's finished checkpoint, whose weights a new run begins with;
+    ``pretrained`` are arrays as the importer names them, of which those that fit are taken.
+    ``apart`` are films that are only measured; without it one film in six is, by its name.
     Raises `TrainingError` where there is neither a film nor a phantom to learn from.
     """
     torch.manual_seed(recipe.seed)
-    training, validation = split(films)
+    training, validation = split(films) if apart is None else (films, apart)
     if not training and not len(shelf):
         raise TrainingError(
             f"{run_dir.name}: no labelled film and no simulated film to learn from",
-            mend="name the folder of FracAtlas films, or draw simulated ones",
+            mend="name the folder of labelled films, or draw simulated ones",
         )
     model = DarknetModule(sections).to(loop.device(), memory_format=torch.channels_last)
+    if pretrained is not None:
+        model.load_arrays(pretrained)
     average = DarknetModule(sections).to(loop.device())
     average.load_state_dict(model.state_dict())
     if start_from is not None and not (run_dir / "checkpoint.pt").exists():
@@ -184,11 +194,12 @@ def train(
     def step(batch: tuple[Tensor, list[Tensor]], seen: int) -> float:
         images, targets = batch
         model.train()
-        x = (images.to(loop.device()).float() / 255).to(memory_format=torch.channels_last)
+        x = (images.to(loop.device()).float() / 255).expand(-1, model.input_channels, -1, -1)
         with loop.half_precision():
-            heads = model(x)
+            heads = model(x.contiguous(memory_format=torch.channels_last))
         boxes = [target.to(loop.device()) for target in targets]
-        loss = detection_loss(decode(heads, anchors, recipe.size_px), anchor, cell, boxes)
+        decoded = decode(heads, anchors, recipe.size_px, model.network.heads)
+        loss = detection_loss(decoded, anchor, cell, boxes)
         value = loop.descend(loss, model, optimiser, learning_rate(recipe, seen), 30.0)
         _follow(average, model, min(seen + recipe.batch, 0.04 * recipe.samples) / recipe.batch)
         return value

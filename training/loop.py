@@ -1,6 +1,7 @@
 """The one training loop: every network's batches, checkpoints and log pass through it.
 
-Room: training. Writes ``checkpoint.pt`` and ``log.jsonl`` into one run's folder.
+Room: training. Writes ``checkpoint.pt``, ``log.jsonl`` and TensorBoard's event files into one run's
+folder.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.errors import TrainingError
+from training.events import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Batch = TypeVar("Batch")
+
+LOSSES_A_POINT = 20
+"""The event file has the mean loss of so many batches as one point."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,7 @@ def run(
     run_dir.mkdir(parents=True, exist_ok=True)
     latest = run_dir / "checkpoint.pt"
     seen, spent_s = load_checkpoint(latest, parts)
+    events = EventLog(run_dir, seen)
     begun = saved = time.monotonic()
     figures: dict[str, Any] = {}
     losses: list[float] = []
@@ -172,6 +178,8 @@ def run(
         while seen < plan.samples and not stopped():
             losses.append(step(feed.next(), seen))
             seen += plan.batch
+            if len(losses) % LOSSES_A_POINT == 0:
+                events.scalars(seen, {"loss": float(np.mean(losses[-LOSSES_A_POINT:]))})
             final = seen >= plan.samples
             if plan.every_samples is None:
                 due = time.monotonic() - saved > plan.checkpoint_every_s
@@ -183,6 +191,7 @@ def run(
             figures |= measure(final)
             saved = time.monotonic()
             figures["minutes"] = round((spent_s + saved - begun) / 60, 1)
+            events.scalars(seen, _flat(figures))
             # The log first: a run cut off between the two repeats its last stretch and its line,
             # and never ends without figures.
             with (run_dir / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -190,3 +199,14 @@ def run(
             save_checkpoint(latest, parts, seen, spent_s + saved - begun)
             print(json.dumps(figures), flush=True)
     return figures
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Numbers of nested figures by path, the loss and the samples seen left out."""
+    found: dict[str, float] = {}
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float) and name not in {"loss", "seen"}:
+            found[f"{prefix}{name}"] = float(value)
+    return found

@@ -279,7 +279,7 @@ class EarlyStop:
 
 @dataclass(frozen=True)
 class MaskPools:
-    """Examples to learn from: simulated ones (at least one), and real ones."""
+    """Examples to learn from: simulated ones, and real ones; at least one in all."""
 
     phantoms: list[MaskExample]
     real: list[MaskExample]
@@ -297,7 +297,8 @@ class MaskPools:
         rng = loop.batch_rng(recipe.seed, seen)
         pairs = []
         for _ in range(recipe.batch):
-            pool = self.real if self.real and rng.random() < recipe.real_share else self.phantoms
+            real = bool(self.real) and (not self.phantoms or rng.random() < recipe.real_share)
+            pool = self.real if real else self.phantoms
             pairs.append(mask_sample(pool[int(rng.integers(len(pool)))], recipe.size, rng))
         x, y = (
             torch.from_numpy(np.stack(part))[:, None].float() / 255
@@ -330,20 +331,23 @@ def train(
     real: list[MaskExample],
     recipe: MaskRecipe,
     held_out: tuple[list[MaskExample], list[MaskExample]],
+    judged: list[MaskExample] | None = None,
 ) -> dict[str, Any]:
     """Train as long as the recipe says, resuming from ``run_dir``; returns the last figures.
 
-    ``held_out`` are phantoms and real films that are only measured. Raises `TrainingError` without
-    phantoms.
+    ``held_out`` are phantoms and real films that are only measured. Early stopping listens to
+    ``judged``, or, without it, to every tenth example, which is then not learnt from. Raises
+    `TrainingError` without an example.
     """
     torch.manual_seed(recipe.seed)
-    pools, judged = MaskPools(phantoms, real), list[MaskExample]()
-    if recipe.epochs is not None:
+    pools = MaskPools(phantoms, real)
+    if recipe.epochs is not None and judged is None:
         pools, judged = pools.without_tenth()
-    if not pools.phantoms:
+    if not len(pools) or (recipe.epochs is not None and not judged):
         raise TrainingError(
-            f"{run_dir.name}: no simulated film to learn from",
-            mend="draw more simulated films (hand_phantoms and foot_phantoms of the recipe)",
+            f"{run_dir.name}: too few outlines to learn from",
+            mend="draw more simulated films (hand_phantoms and foot_phantoms of the recipe), or "
+            "keep more outlines of your own films",
         )
     model = MultiScaleUNet().to(loop.device())
     optimiser = torch.optim.AdamW(
@@ -369,7 +373,7 @@ def train(
     def measure(final: bool) -> dict[str, Any]:
         figures: dict[str, Any] = {}
         if recipe.epochs is not None:
-            figures["validation_loss"] = judge(model, judged, recipe)
+            figures["validation_loss"] = judge(model, judged or [], recipe)
             early.look(figures["validation_loss"], model)
             if final or early.stopped:
                 early.restore(model)

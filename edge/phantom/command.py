@@ -25,6 +25,8 @@ from edge.phantom.film import PhantomFilm, render_film
 from edge.phantom.ra2 import (
     BOX_FOLDER,
     MASK_FOLDER,
+    OPTIONS,
+    OPTIONS_NAME,
     TABLE_NAME,
     write_boxes,
     write_table,
@@ -165,6 +167,7 @@ def _write_truth(out_dir: Path, lines: list[LimbResult], layout: Layout) -> Path
         rows = [(f"P{at // limbs + 1:04d}", lines[at : at + limbs]) for at in
                 range(0, len(lines), limbs)]  # fmt: skip
         write_table(out_dir / TABLE_NAME, rows)
+        (out_dir / OPTIONS_NAME).write_text(OPTIONS, encoding="utf-8")
         return out_dir / TABLE_NAME
     truth = out_dir / TRUTH_NAME
     truth.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TABLE_NAME = "scores.csv"
 BOX_FOLDER = "boxes"
 MASK_FOLDER = "masks"
+OPTIONS_NAME = "dataset.toml"
+OPTIONS = "# What the readers of data sets must know of this folder.\nsimulated = true\n"
 
 
 def write_table(path: Path, patients: Iterable[tuple[str, Iterable[LimbResult]]]) -> None:

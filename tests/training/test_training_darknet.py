@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from edge.model import JointClass
+from export.darknet import parse_cfg
+from export.reference import darknet_forward, decode_heads
 from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")
@@ -173,19 +175,95 @@ def test_suppression_keeps_the_best_and_survives_emptiness_and_extremes():
     assert non_maximum_suppression(boxes[3:], 10).shape == (0, 7)
 
 
+EVERY_LAYER = """
+[net]
+width=64
+height=64
+channels=3
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=2
+pad=1
+activation=mish
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=1
+pad=1
+groups=4
+activation=swish
+[convolutional]
+filters=12
+size=3
+stride=1
+pad=1
+dilation=2
+activation=relu
+[shortcut]
+from=-2
+activation=leaky
+[maxpool]
+size=2
+stride=1
+[dropout]
+probability=.3
+[maxpool]
+size=5
+stride=2
+[route]
+layers=-1
+groups=2
+group_id=1
+[upsample]
+stride=2
+[route]
+layers=-1,-5
+[convolutional]
+filters=14
+size=1
+stride=2
+pad=1
+activation={last}
+[yolo]
+mask=1,2
+anchors=6,8, 10,14, 20,24
+classes=2
+num=3
+{rule}
+"""
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("activation=leaky", "activation=mish"), r"layer 0 \[convolutional\] activation=mish"),
-        (("num=6", "num=6\nscale_x_y=1.1"), r"\[yolo\] scale_x_y=1\.1"),
-        (("[shortcut]\nfrom=-2\nactivation=linear", "[maxpool]\nsize=1\nstride=1"), "maxpool"),
-    ],
+    ("last", "rule"), [("linear", "scale_x_y=1.2"), ("logistic", "new_coords=1\nscale_x_y=2")]
 )
-def test_what_export_knows_but_training_does_not_is_refused(tiny_cfg, change, message):
-    tiny_cfg.write_text(tiny_cfg.read_text().replace(*change))
-    sections = read_cfg(tiny_cfg)
-    with pytest.raises(TrainingError, match=message):
-        DarknetModule(sections)
+def test_every_layer_that_export_knows_gives_the_same_boxes(tmp_path, settle, last, rule):
+    text = EVERY_LAYER.format(last=last, rule=rule)
+    (tmp_path / "every.cfg").write_text(text)
+    torch.manual_seed(1)
+    net = settle(DarknetModule(read_cfg(tmp_path / "every.cfg")))
+    image = np.random.default_rng(2).random((1, 3, 64, 64), np.float32)
+    network = parse_cfg(text)
+    wanted = decode_heads(network, darknet_forward(network, net.arrays(), image, bn_epsilon=1e-6))[
+        0
+    ]
+    with torch.no_grad():
+        found = decode(net(torch.from_numpy(image)), net.anchors(), 64, net.network.heads)[0]
+    found[:, 4:] = found[:, 4:].sigmoid()
+    # Training's rows run anchor by anchor, the engine's cell by cell.
+    rows = found.numpy().reshape(2, -1, FIELDS).transpose(1, 0, 2).reshape(-1, FIELDS)
+    np.testing.assert_allclose(rows, wanted, atol=2e-4)
+
+
+def test_its_arrays_taken_over_by_another_make_it_the_same(tiny_cfg, settle):
+    first, second = settle(DarknetModule(read_cfg(tiny_cfg))), DarknetModule(read_cfg(tiny_cfg))
+    arrays = first.arrays()
+    assert second.load_arrays(arrays) == len(arrays)
+    for name, array in second.eval().arrays().items():
+        np.testing.assert_array_equal(array, arrays[name])
+    assert second.load_arrays({"conv0.weight": np.zeros((1, 1, 3, 3), np.float32)}) == 0
 
 
 def test_shortcuts_and_routes_count_from_either_end(tiny_cfg):

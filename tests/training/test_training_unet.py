@@ -136,7 +136,7 @@ def test_an_epoch_of_the_paper_sees_as_many_samples_as_there_are_examples():
 
 
 def test_without_phantoms_it_says_so(tmp_path):
-    with pytest.raises(TrainingError, match="no simulated film to learn from"):
+    with pytest.raises(TrainingError, match="too few outlines to learn from"):
         unet.train(tmp_path / "mask-hand", [], [], tiny(samples=4), ([], []))
 
 

@@ -89,6 +89,7 @@ def _film(
         laterality=side,
         joints=_joints(joints, limb, where, patient, faults),
         left_out=held,
+        simulated="phantom" in flags if isinstance(flags := row.get("flags"), list) else False,
     )
 
 

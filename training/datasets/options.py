@@ -48,6 +48,7 @@ class Options(Record):
     classes: tuple[str, ...] = Field(
         default=(), description="YOLO text: class names in order, where no classes.txt lies there"
     )
+    simulated: bool = Field(default=False, description="drawn by the simulator: no patients")
     decimal_comma: bool = Field(default=False, description="YOLO text with 0,5 for 0.5")
 
 

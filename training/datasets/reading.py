@@ -61,6 +61,7 @@ def read_dataset(folder: Path, layout: Layout | None = None) -> DataSet:
         layouts,
         tuple(sorted(kept, key=lambda film: film.name)),
         tuple(fault for fault in faults if not _excluded(fault, excluded)),
+        options.simulated or any(film.simulated for film in kept),
     )
 
 

@@ -24,6 +24,7 @@ def as_object(checked: Checked) -> dict[str, Any]:
     return {
         "folder": dataset.folder.name,
         "layouts": [str(layout) for layout in dataset.layouts],
+        "simulated": dataset.simulated,
         "films": len(dataset.films),
         "left_out": {film.name: film.left_out for film in dataset.films if film.left_out},
         "patients": len(dataset.patients),
@@ -64,6 +65,8 @@ def as_text(checked: Checked) -> str:
     out = [film for film in dataset.films if film.left_out]
     how = " + ".join(dataset.layouts)
     films, patients = len(dataset.films), len(dataset.patients)
+    if dataset.simulated:
+        how += " (simulated: no patients)"
     lines = [f"{dataset.folder.name}: {films} films of {patients} patients, read as {how}"]
     if out:
         reasons = Counter(film.left_out for film in out)

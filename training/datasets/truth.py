@@ -129,16 +129,21 @@ class FilmTruth:
     joints: tuple[JointTruth, ...] = ()
     mask: Path | None = None
     left_out: str = ""
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A folder's films and what its readers could not make sense of."""
+    """A folder's films and what its readers could not make sense of.
+
+    ``simulated``: no patients, so no figure on it says anything about patients.
+    """
 
     folder: Path
     layouts: tuple[Layout, ...]
     films: tuple[FilmTruth, ...]
     faults: tuple[Fault, ...] = ()
+    simulated: bool = False
 
     @property
     def usable(self) -> tuple[FilmTruth, ...]:

@@ -1,0 +1,198 @@
+"""Heads on features of a frozen trunk: balanced, resumable, with a gate before the grade if asked.
+
+Room: training. Writes one run's folder a head.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training import loop
+from training.errors import TrainingError
+from training.measure import balanced_accuracy
+from training.scorer import Head, decode_grades, undersample_zero
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from training.recipes_own import HeadsRecipe
+
+GATE_WIDTHS = (128, 64)
+"""So many of a head's 512 and 256 units are the gate's, the others the grades'."""
+ALWAYS = 8.0
+"""Logit of the first output, "grade 0 or more", where a gate decides."""
+
+
+class NarrowHead(nn.Module):
+    """Dense layers with batch normalisation, as `Head` has them, of any widths."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        self.bn = nn.ModuleList(nn.BatchNorm1d(b, eps=1e-3) for b in sizes[1:])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [n, 512] to logits."""
+        x = features
+        for i, (dense, norm) in enumerate(zip(self.dense, self.bn, strict=True)):
+            x = norm(dense(x))
+            if i < len(self.dense) - 1:
+                x = functional.relu(x)
+        return x
+
+
+def train_own_head(
+    run_dir: Path, features: Tensor, grades: np.ndarray, outputs: int, recipe: HeadsRecipe
+) -> Head:
+    """Train one head on features [n, views, 512] and known grades [n] of the training fold.
+
+    Resumes from ``run_dir``. Raises `TrainingError` for too few joints, or grades that are all one.
+    """
+    kept = _balanced(grades, recipe)
+    if len(np.unique(grades)) < 2 or len(kept) < 4:
+        counts = dict(zip(*(part.tolist() for part in np.unique(grades, return_counts=True)),
+                          strict=True))  # fmt: skip
+        raise TrainingError(
+            f"{run_dir.name}: joints by grade {counts} are too few to learn from",
+            mend="bring films with damage, and four joints or more",
+        )
+    if not recipe.gate:
+        head = Head(outputs)
+        _descend(run_dir, head, features, grades, kept, recipe, _ordinal(outputs, 0))
+        return head.eval()
+    gate = NarrowHead((512, *GATE_WIDTHS, 1))
+    _descend(run_dir / "gate", gate, features, grades, kept, recipe, _ordinal(1, 1))
+    rest = NarrowHead((512, 512 - GATE_WIDTHS[0], 256 - GATE_WIDTHS[1], outputs - 2))
+    damaged = np.flatnonzero(grades > 0)
+    _descend(run_dir / "rest", rest, features, grades, damaged, recipe, _ordinal(outputs - 2, 2))
+    return join_gate(gate.eval(), rest.eval(), outputs)
+
+
+def join_gate(gate: NarrowHead, rest: NarrowHead, outputs: int) -> Head:
+    """One head that answers with the gate first: side by side in one network, nothing in common.
+
+    Its outputs are: always, the gate, then the rest; the usual decoding gives grade 0 where the
+    gate says so and the rest's grade elsewhere.
+    """
+    head = Head(outputs)
+    with torch.no_grad():
+        for i, (dense, norm) in enumerate(zip(head.dense, head.bn, strict=True)):
+            row = 1 if i == len(head.dense) - 1 else 0
+            split = row + gate.dense[i].out_features
+            # Both read every feature; behind that each reads its own units alone.
+            ends, begins = (dense.in_features, 0) if i == 0 else (gate.dense[i].in_features,) * 2
+            dense.weight.zero_()
+            dense.bias.zero_()
+            dense.weight[row:split, :ends] = gate.dense[i].weight
+            dense.weight[split:, begins:] = rest.dense[i].weight
+            dense.bias[row:split] = gate.dense[i].bias
+            dense.bias[split:] = rest.dense[i].bias
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                getattr(norm, name)[row:split] = getattr(gate.bn[i], name)
+                getattr(norm, name)[split:] = getattr(rest.bn[i], name)
+        head.bn[-1].bias[0] = ALWAYS
+    return head.eval()
+
+
+def _balanced(grades: np.ndarray, recipe: HeadsRecipe) -> np.ndarray:
+    """Rows of the training fold that are learnt from."""
+    if recipe.balance != "undersample":
+        return np.arange(len(grades))
+    rng = np.random.default_rng(recipe.seed)
+    # The gate tells two kinds apart, so they are made equal; the grades' own rule is the paper's.
+    return undersample_zero(np.minimum(grades, 1) if recipe.gate else grades, rng)
+
+
+def _ordinal(outputs: int, first: int) -> Callable[[Tensor], Tensor]:
+    """Targets of outputs that each say "grade ``first`` + i or more"."""
+    return lambda grades: (
+        torch.arange(first, first + outputs, device=grades.device)[None] <= grades[:, None]
+    ).float()
+
+
+def _descend(
+    run_dir: Path,
+    head: nn.Module,
+    features: Tensor,
+    grades: np.ndarray,
+    kept: np.ndarray,
+    recipe: HeadsRecipe,
+    targets: Callable[[Tensor], Tensor],
+) -> None:
+    """Train one network until its last epoch, resuming from ``run_dir``."""
+    if len(kept) < 2:
+        raise TrainingError(
+            f"{run_dir}: {len(kept)} joints are too few to learn from",
+            mend="bring more films with damage",
+        )
+    torch.manual_seed(recipe.seed)
+    for part in head.modules():
+        if isinstance(part, nn.Linear | nn.BatchNorm1d):
+            part.reset_parameters()
+    head.to(loop.device())
+    optimiser = torch.optim.AdamW(
+        head.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    batch = min(recipe.batch, len(kept))
+    a_epoch = len(kept) // batch
+    plan = loop.Plan(recipe.epochs * a_epoch * batch, batch, recipe.checkpoint_every_s)
+    weights = _weights(grades[kept], recipe)
+
+    def make(seen: int) -> tuple[np.ndarray, np.ndarray]:
+        epoch, number = divmod(seen // batch, a_epoch)
+        order = np.random.default_rng((recipe.seed, epoch)).permutation(len(kept))
+        rng = loop.batch_rng(recipe.seed, seen)
+        rows = order[number * batch : (number + 1) * batch]
+        return rows, rng.integers(0, features.shape[1], len(rows))
+
+    def step(rows_views: tuple[np.ndarray, np.ndarray], seen: int) -> float:
+        rows, views = rows_views
+        x = features[torch.from_numpy(kept[rows]), torch.from_numpy(views)].to(loop.device())
+        wanted = targets(torch.from_numpy(grades[kept[rows]])).to(loop.device())
+        fall = (1 + math.cos(math.pi * seen / plan.samples)) / 2 if recipe.rate_falls else 1.0
+        head.train()
+        loss = functional.binary_cross_entropy_with_logits(head(x), wanted, reduction="none")
+        weighed = (loss.mean(1) * torch.from_numpy(weights[rows]).to(loop.device())).mean()
+        return loop.descend(weighed, head, optimiser, recipe.learning_rate * fall, math.inf)
+
+    loop.run(run_dir, {"model": head, "optimiser": optimiser}, plan, make, step, lambda _final: {})
+    head.cpu()
+
+
+def _weights(grades: np.ndarray, recipe: HeadsRecipe) -> np.ndarray:
+    """Weight of each joint in the loss, 1 on average."""
+    if recipe.balance != "weights":
+        return np.ones(len(grades), np.float32)
+    values, counts = np.unique(grades, return_counts=True)
+    share = len(grades) / (len(values) * counts)
+    return share[np.searchsorted(values, grades)].astype(np.float32)
+
+
+def head_figures(
+    head: Head, features: Tensor, grades: np.ndarray, *, simulated: bool
+) -> dict[str, Any]:
+    """Balanced accuracies on joints that were not learnt from, by features [n, 512].
+
+    Of ``simulated`` joints every figure's name says so.
+    """
+    of = "phantom_" if simulated else ""
+    found: dict[str, Any] = {"n": len(grades)}
+    if not len(grades):
+        return found
+    with torch.no_grad():
+        guess = decode_grades(head(features).sigmoid().numpy())
+    values, counts = np.unique(grades, return_counts=True)
+    return found | {
+        f"{of}balanced_exact": round(balanced_accuracy(grades, guess), 4),
+        f"{of}balanced_within_one": round(balanced_accuracy(grades, guess, 1), 4),
+        "all_zero_balanced_exact": round(balanced_accuracy(grades, np.zeros_like(grades)), 4),
+        "n_of_grade": dict(zip(map(str, values.tolist()), counts.tolist(), strict=True)),
+    }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from training.commands import NOTICE
+from training.commands import NOTICE, LayoutName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,18 +94,26 @@ def evaluate_films(
 
 @evaluate.command(name="report")
 def evaluate_report(
-    folder: Annotated[Path, typer.Argument(help="Films with their labels.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Films with their labels.")],
+    layout: Annotated[
+        LayoutName | None,
+        typer.Option(help="How DIR says what its films show; default: what is found there."),
+    ] = None,
     labels: _Labels = None,
     html: _Html = None,
     json_file: _Json = None,
     split: _Split = SplitName.patient,
     engines: _Engines = None,
 ) -> None:
-    """Compare with any labelled set: truth.jsonl in the folder, or joint places (--labels)."""
-    from training.report.truth import read_joint_table, read_truth
+    """Compare with any labelled set: the layouts of `train data check`, or a table of joints."""
+    from training.datasets import Layout
+    from training.report.sets import read_set
+    from training.report.truth import read_joint_table
 
     def read() -> LabelledSet:
-        return read_truth(folder) if labels is None else read_joint_table(folder, labels)
+        if labels is not None:
+            return read_joint_table(folder, labels)
+        return read_set(folder, None if layout is None else Layout(layout.value))
 
     _evaluate(read, split, engines, html, json_file)
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.passport import Role
+from edge.errors import NullReason
 from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.scorer import FilmScorer
@@ -33,6 +34,7 @@ Probabilities = npt.NDArray[np.float64]
 REACH = {Limb.HAND: 0.2, Limb.FOOT: 0.1}
 """A joint counts as found within this share of MCP3-PIP3, or of MTP1-MTP5, of its true centre."""
 NOT_SCORED = -9
+_SCORED_BUT_LEFT_OUT = (str(NullReason.DOUBTFUL), str(NullReason.UNFAMILIAR))
 _CANVAS_PX = (1200, 1500)
 
 
@@ -146,7 +148,11 @@ class HeardScorer:
 
         A run belongs to a result when its rows, decoded, are that result's expected values.
         """
-        scored = [joint for joint in result.joints if joint.erosion is not None]
+        scored = [
+            joint
+            for joint in result.joints
+            if joint.erosion is not None or joint.erosion_reason in _SCORED_BUT_LEFT_OUT
+        ]
         engines = [engine for (_, limb), engine in self._heard.items() if limb is result.limb]
         for run in (run for engine in engines for run in engine.runs):
             if len(run["erosion"]) == len(scored) > 0:

@@ -46,17 +46,10 @@ TITLES = {
     Kind.PAINTED: "Painted damage on real films",
     Kind.REAL: "Labelled real films",
 }
-SPLITS = {
-    (Split.PATIENT, Kind.PHANTOM): "every film; no simulated patient of this set is trained on",
-    (Split.PATIENT, Kind.PAINTED): (
-        "every painting; films that a training may have learnt from with other paintings are a "
-        "group of their own"
-    ),
-    (Split.PATIENT, Kind.REAL): (
-        "by patient: only patients that every training leaves out, chosen by the hash of the "
-        "film's name"
-    ),
-}
+FRESH_SPLIT = "every film; right for films that nothing was trained on"
+PATIENT_SPLIT = (
+    "by patient: only patients whom every training leaves out, chosen by the hash of their name"
+)
 ALL_SPLIT = "every film of the set, whatever a training may have seen of it"
 DROPS = (0, 1, 2, 3)
 
@@ -76,8 +69,9 @@ def assemble(
         kind=kind.value,
         statement=STATEMENTS[kind],
         split=split.value,
-        split_statement=split_statement(split, kind),
+        split_statement=split_statement(split, fresh=labelled.fresh),
         set_name=labelled.name,
+        notes=labelled.notes,
         films=len({limb.path for limb in labelled.limbs}),
         limbs=len(labelled.limbs),
         patients=len(tables.patients),
@@ -105,11 +99,13 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def split_statement(split: Split, kind: Kind) -> str:
-    """What a split means for a set of this kind, in words."""
+def split_statement(split: Split, *, fresh: bool) -> str:
+    """What a split means for a set, in words."""
     if split is Split.PAPER:
         return PAPER_SPLIT
-    return ALL_SPLIT if split is Split.ALL else SPLITS[split, kind]
+    if split is Split.ALL:
+        return ALL_SPLIT
+    return FRESH_SPLIT if fresh else PATIENT_SPLIT
 
 
 def upright_landmarks(labelled: LabelledSet) -> list[Landmarks]:
@@ -185,6 +181,7 @@ def identity_report(
         split=Split.ALL.value,
         split_statement="every image of the table",
         set_name=set_name,
+        notes=(),
         films=len({image.image for image in images}),
         limbs=len(images),
         patients=len(patients),

@@ -44,6 +44,8 @@ PAPER_TABLE_1 = {
 """Balanced accuracy and balanced accuracy within one, in the order of the paper's figure 6."""
 LEAST_SHARE_OF_JOINTS = 0.8
 """A total is compared when at least this share of its joints has both grades."""
+ALWAYS_SHOWN = ("view", "age", "orientation", "size")
+"""Groups of films that are listed even where every film is of one kind."""
 _TOO_SMALL = str(NullReason.LOW_RESOLUTION)
 
 
@@ -112,7 +114,7 @@ def _share_of(
 def detection(rows: Rows) -> DetectionFindings | None:
     """Boxes and names; ``None`` where no place is known."""
     tables = rows.tables
-    if not tables.joints:
+    if not tables.joints and not tables.truths:
         return None
     every = set(range(len(tables.films)))
     labels = sorted({label for _, label in tables.truths}, key=_class_order)
@@ -125,13 +127,16 @@ def detection(rows: Rows) -> DetectionFindings | None:
     for limb in Limb:
         films = {i for i, film in enumerate(tables.films) if film.limb is limb}
         with_places = {joint.film for joint in tables.joints} & films
+        with_places |= {film for film, _ in tables.truths} & films
         if not with_places:
             continue
         groups.append(_group(rows, limb, "all", "all films", with_places))
         names = dict.fromkeys(name for film in tables.films for name in film.groups)
         for name in names:
-            values = {tables.films[i].groups.get(name) for i in with_places} - {None}
-            for value in sorted(str(value) for value in values):
+            values = sorted({tables.films[i].groups.get(name, "") for i in with_places} - {""})
+            if len(values) == 1 and name not in ALWAYS_SHOWN:
+                continue
+            for value in values:
                 part = {i for i in with_places if tables.films[i].groups.get(name) == value}
                 groups.append(_group(rows, limb, name, value, part))
     return DetectionFindings(tuple(classes), tuple(groups))
@@ -146,7 +151,7 @@ def _group(rows: Rows, limb: Limb, group: str, value: str, films: set[int]) -> G
     tables = rows.tables
     joints = [joint for joint in tables.joints if joint.film in films]
     clusters = rows.patients(joint.film for joint in joints)
-    whole = [film for i, film in enumerate(tables.films) if i in films]
+    placed = [tables.films[i] for i in sorted(films) if tables.films[i].complete is not None]
     labels = sorted({label for i, label in tables.truths if i in films})
     ap50, ap75 = _precisions(rows, films, labels)
 
@@ -161,7 +166,7 @@ def _group(rows: Rows, limb: Limb, group: str, value: str, films: set[int]) -> G
         joints=len(joints),
         found=of_joints([joint.found for joint in joints]),
         named=of_joints([joint.named for joint in joints]),
-        complete=_share_of(rows, whole, lambda film: bool(film.complete)),
+        complete=_share_of(rows, placed, lambda film: bool(film.complete)),
         misnamed=sum(joint.misnamed for joint in joints),
         certain=sum(joint.certain or joint.misnamed for joint in joints),
         ap50=ap50,

@@ -30,6 +30,7 @@ class About:
     split: str
     split_statement: str
     set_name: str
+    notes: tuple[str, ...]
     films: int
     limbs: int
     patients: int

@@ -80,7 +80,8 @@ def table(
         for i, line in enumerate(lines)
     )
     return (
-        f'<div class="scroll"><table><caption>{escape(caption)}.</caption>'
+        f'<p class="caption">{escape(caption)}.</p>'
+        f'<div class="scroll"><table aria-label="{escape(caption)}">'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -6,6 +6,7 @@ Room: training; pure functions from findings to markup. Colours are classes of t
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -102,14 +103,14 @@ def confusion(scorer: ScorerFindings) -> str:
                 middle = x + cell / 2
                 drawn.text(middle, y + cell / 2 + 4, f"{100 * part:.0f}", f"t mid{small}{shade}")
         drawn.text(left - 8, y + cell / 2 + 4, str(i), "t end")
-        count_x = left + _CONFUSION_PX + gap + 6
+        count_x = left + _CONFUSION_PX + gap + 10
         drawn.text(count_x, y + cell / 2 + 4, str(total), "t mute s")
     drawn.outline(_band(grades, cell, left, top), "near")
     bottom = top + grades * cell
     for j in range(grades + 1):
         x = left + j * cell + (gap if j == grades else 0) + cell / 2
         drawn.text(x, bottom + 16, "null" if j == grades else str(j), "t mid")
-    drawn.text(left + _CONFUSION_PX + gap + 6, bottom + 16, "n", "t mute s")
+    drawn.text(left + _CONFUSION_PX + gap + 10, bottom + 16, "n", "t mute s")
     drawn.text(left + grades * cell / 2, bottom + 36, "grade given", "t mid mute")
     drawn.text(14, top + grades * cell / 2, "true grade", "t mid mute", turned=True)
     return str(drawn)
@@ -203,9 +204,10 @@ def bland_altman(total: TotalFindings) -> str:
             _, y = place(0, value.value)
             drawn.line(left, y, left + width, y, kind)
             drawn.text(left + width + 5, y + 4, _plain(value.value, 1), f"t s {kind}")
-    for mean, difference in zip(means, apart, strict=True):
+    for (mean, difference), times in Counter(zip(means, apart, strict=True)).items():
         x, y = place(mean, difference)
-        drawn.dot(x, y, 3.2, "mark first", f"mean {mean:g}, difference {difference:+g}")
+        words = f"mean {mean:g}, difference {difference:+g}, n {times}"
+        drawn.dot(x, y, 3 * min(math.sqrt(times), 3.0), "mark first", words)
     drawn.text(
         left + width / 2, top + height + 38, "mean of both readings (SvH units)", "t mid mute"
     )

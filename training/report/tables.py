@@ -128,7 +128,15 @@ def tabulate(measured: Sequence[Measured]) -> Tables:
         if one.labelled.healthy:
             presumed += _grade_rows(index, one, presumed=True)
     boxes, truths = _box_rows(measured)
-    return Tables(patients, tuple(films), tuple(joints), tuple(grades), tuple(boxes), tuple(truths))
+    return Tables(
+        patients=patients,
+        films=tuple(films),
+        joints=tuple(joints),
+        grades=tuple(grades),
+        boxes=tuple(boxes),
+        truths=tuple(truths),
+        presumed=tuple(presumed),
+    )
 
 
 def true_places(truth: LimbResult) -> tuple[list[str], Points]:
@@ -161,8 +169,7 @@ def _film_row(patient: int, one: Measured, joints: list[JointRow]) -> FilmRow:
         groups["orientation"] = f"{'fingers' if limb is Limb.HAND else 'toes'} {_TURNS[quarter]}"
     if unit is not None:
         groups["size"] = _size(unit, numbers.unit_unscored_px, numbers.unit_flagged_px)
-    if labelled.issues:
-        groups["film"] = "clean" if labelled.clean else "other"
+    groups["film"] = "clean" if labelled.clean else "other"
     if labelled.kept_out is not None:
         groups["seen in training"] = "no" if labelled.kept_out else "possible"
     final = one.results[0] if result is None else result

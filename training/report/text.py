@@ -34,7 +34,7 @@ HEADS = {
 
 def as_text(labelled: LabelledSet, tables: Tables, split: Split) -> str:
     """Summary of a set: grades where it has them, else joint places limb by limb."""
-    rows = []
+    rows = list(labelled.notes)
     if tables.grades or labelled.kind is not Kind.REAL:
         rows.append(truth_text(tables, HEADS[labelled.kind]))
     if labelled.kind is Kind.REAL and tables.joints:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
+from edge.imaging.identity import name_says
 from edge.model import (
     Box,
     JointClass,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
 TRUTH_NAME = "truth.jsonl"
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm")
-_SIDED = re.compile(r"^(.+?)[-_ ]?(?:LH|RH|LF|RF)$", re.IGNORECASE)
 _PAINTED = re.compile(r"^(.+)-(?:hand|foot)\d+$")
 _TROUBLE = ("cast", "bandage", "cut", "flexed", "overlap", "foreshortened", "amputated", "implant")
 
@@ -104,11 +105,16 @@ class TruthLimb:
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Limbs with known truth, in the set's own order, and of what kind it is."""
+    """Limbs with known truth in the set's own order, of what kind it is, what to know of it.
+
+    ``fresh``: no training can have seen any of it, so that every film is measured.
+    """
 
     name: str
     kind: Kind
     limbs: tuple[TruthLimb, ...]
+    notes: tuple[str, ...] = ()
+    fresh: bool = False
 
 
 def patient_of(file: str) -> str:
@@ -117,9 +123,12 @@ def patient_of(file: str) -> str:
     A name without a limb at its end is a patient of its own; of a painted film (``X-hand3.jpg``)
     the film that was painted on.
     """
-    stem = file.rpartition("/")[2].rpartition(".")[0] or file
-    match = _SIDED.match(stem) or _PAINTED.match(stem)
-    return match.group(1) if match else stem
+    said = name_says(file)
+    if said is not None and said.id is not None:
+        return said.id
+    stem = PurePosixPath(file).stem or file
+    painted = _PAINTED.match(stem)
+    return painted.group(1) if painted else stem
 
 
 def read_truth(folder: Path) -> LabelledSet:
@@ -153,7 +162,7 @@ def read_truth(folder: Path) -> LabelledSet:
         raise TrainingError(f"{path}: it holds no film", mend="name a folder with labelled films")
     flags = {flag for limb in limbs for flag in limb.truth.flags}
     kind = Kind.PAINTED if "painted" in flags else Kind.PHANTOM if "phantom" in flags else Kind.REAL
-    return LabelledSet(folder.name, kind, tuple(limbs))
+    return LabelledSet(folder.name, kind, tuple(limbs), fresh=kind is not Kind.REAL)
 
 
 def _of_truth(folder: Path, truth: LimbResult) -> TruthLimb:
@@ -163,14 +172,15 @@ def _of_truth(folder: Path, truth: LimbResult) -> TruthLimb:
             f"{path}: the film is not there", mend="keep the films beside their truth.jsonl"
         )
     patient = patient_of(truth.file)
-    painted = "painted" in truth.flags
+    # A painting belongs to the fold of the film that was painted on.
+    film = f"{patient}.jpg" if "painted" in truth.flags else patient
     mask = path.with_name(f"{path.stem}_mask.png")
     return TruthLimb(
         path=path,
         patient=patient,
         truth=truth,
         immature=truth.reason == "immature" or "immature" in truth.flags,
-        kept_out=is_validation(f"{patient}.jpg") if painted else None,
+        kept_out=None if "phantom" in truth.flags else is_validation(film),
         mask=mask if mask.is_file() else None,
     )
 
@@ -271,21 +281,20 @@ def placed_truth(
 
 
 def part_of(labelled: LabelledSet, split: Split) -> LabelledSet:
-    """The part that is measured: by patient, real films are those that no training may see.
+    """The part that is measured: by patient, those whom every training leaves out.
 
-    Simulated and painted films are all measured. The paper's split draws joints, not films: every
-    film is measured here and its joints are drawn later. Raises `TrainingError` where nothing is
-    left.
+    The paper's split draws joints, not films: every film is measured here and its joints are drawn
+    later. Raises `TrainingError` where nothing is left.
     """
-    if split is not Split.PATIENT or labelled.kind is not Kind.REAL:
+    if split is not Split.PATIENT or labelled.fresh:
         return labelled
-    kept = tuple(limb for limb in labelled.limbs if is_validation(limb.path.name))
+    kept = tuple(limb for limb in labelled.limbs if limb.kept_out)
     if not kept:
         raise TrainingError(
             f"{labelled.name}: none of its patients is among those kept out of training",
             mend="add --split all where no training has seen these films",
         )
-    return LabelledSet(labelled.name, labelled.kind, kept)
+    return replace(labelled, limbs=kept)
 
 
 def _why(error: BaseException) -> str:

@@ -1,0 +1,125 @@
+"""Any labelled folder as a set to measure: other people's layouts beside our own.
+
+Room: training. Reads labels through `training.datasets`; films are read when they are scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edge.errors import REASONS
+from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing
+from edge.ra2 import ScoreKind
+from training.datasets import read_dataset
+from training.datasets.truth import grade_maximum
+from training.errors import TrainingError
+from training.report.truth import TRUTH_NAME, Kind, LabelledSet, TruthLimb, read_truth
+from training.runs import Part, split_patients
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from edge.model import Limb
+    from training.datasets import DataSet, Layout
+    from training.datasets.truth import FilmTruth, JointTruth
+
+
+def read_set(folder: Path, layout: Layout | None = None) -> LabelledSet:
+    """Read a folder in any layout that `training.datasets` knows.
+
+    A ``truth.jsonl`` of the simulator or of painted films is read with all that it says. Raises
+    `TrainingError` where nothing is known of any film.
+    """
+    if layout is None and (folder / TRUTH_NAME).is_file():
+        try:
+            own = read_truth(folder)
+        except TrainingError:
+            # A shorter form than a result's: the readers of data sets say what is wrong with it.
+            own = None
+        if own is not None and own.kind is not Kind.REAL:
+            tested = _tested(limb.patient for limb in own.limbs)
+            limbs = tuple(replace(limb, kept_out=limb.patient in tested) for limb in own.limbs)
+            return replace(own, limbs=limbs, fresh=False)
+    return of_dataset(read_dataset(folder, layout))
+
+
+def _tested(patients: Iterable[str]) -> set[str]:
+    """Patients whom a training on this set keeps for its test; none where it cannot be split."""
+    try:
+        parts = split_patients(patients)
+    except TrainingError:
+        return set()
+    return {patient for patient, part in parts.items() if part is Part.TEST}
+
+
+def of_dataset(dataset: DataSet) -> LabelledSet:
+    """Films of a data set as labelled limbs; those without a limb or with crops alone stay out."""
+    tested = _tested(film.patient for film in dataset.usable)
+    limbs = tuple(
+        _of_film(film, film.path, film.limb, kept_out=film.patient in tested)
+        for film in dataset.films
+        if film.path is not None and film.limb is not None
+    )
+    if not limbs:
+        raise TrainingError(
+            f"{dataset.folder}: no whole film with a known limb is there",
+            mend="see sharpedge train data check on this folder; ready-made crops of joints are "
+            "measured while they are trained on",
+        )
+    kind = Kind.PHANTOM if dataset.simulated else Kind.REAL
+    notes: tuple[str, ...] = (f"read as {' + '.join(dataset.layouts)}",)
+    if dataset.faults:
+        notes += (f"{len(dataset.faults)} faults in the labels: see sharpedge train data check",)
+    return LabelledSet(dataset.folder.name, kind, limbs, notes)
+
+
+def _of_film(film: FilmTruth, path: Path, limb: Limb, *, kept_out: bool) -> TruthLimb:
+    known = [joint for joint in film.joints if joint.name is not None]
+    held = film.left_out or None
+    truth = LimbResult(
+        file=path.name,
+        limb_index=0,
+        status=Status.SCORED if held is None else _status_of(held),
+        reason=held,
+        limb=limb,
+        laterality=film.laterality,
+        joints=tuple(_of_joint(limb, joint) for joint in known),
+        n_expected=len(limb.joints),
+        versions=Versions(software="labels"),
+    )
+    return TruthLimb(
+        path=path,
+        patient=film.patient,
+        truth=truth,
+        kept_out=kept_out,
+        mask=film.mask,
+        class_boxes=tuple(
+            (joint.joint_class, joint.box)
+            for joint in film.joints
+            if joint.name is None and joint.box is not None
+        ),
+        fate_known=held is not None,
+    )
+
+
+def _status_of(reason: str) -> Status:
+    return next((text.status for code, text in REASONS.items() if code == reason), Status.HELD)
+
+
+def _of_joint(limb: Limb, joint: JointTruth) -> JointScore:
+    """A joint's truth; grades beyond what SvH gives are left out, as `data check` says."""
+    name = joint.name or ""
+    grades = {}
+    for kind in ScoreKind:
+        grade, top = joint.grade(kind), grade_maximum(limb, name, kind)
+        if grade is not None and top is not None and 0 <= grade <= top:
+            grades[kind.value] = grade
+    return JointScore(
+        name=name,
+        box=joint.box,
+        centre=joint.place,
+        erosion=grades.get("erosion"),
+        narrowing=grades.get("narrowing") if has_narrowing(limb, name) else None,
+    )

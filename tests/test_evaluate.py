@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from edge.cli import app
 from edge.engine.loader import load_engines
 from edge.model import LimbResult, Status, Versions
 from edge.paths import built_engines
@@ -103,3 +106,69 @@ def test_the_shipped_engines_are_measured_and_called_phantom_figures(folder):
     text = truth_text(tables, "phantom figures")
     assert text.startswith("phantom figures")
     assert "hand erosion: n " in text
+
+
+def test_the_command_writes_one_page_and_its_figures(folder, tmp_path):
+    page, figures = tmp_path / "new" / "report.html", tmp_path / "report.json"
+    options = ["--html", str(page), "--json", str(figures)]
+    run = CliRunner().invoke(app, ["evaluate", "phantoms", str(folder), *options])
+    assert run.exit_code == 0, run.output
+    assert "phantom figures (simulated films)" in run.output
+    assert "Research use only, not a medical device." in run.output
+    told = json.loads(figures.read_text("utf-8"))
+    assert told["about"]["kind"] == "phantom"
+    assert told["about"]["patients"] == 1
+    assert told["outlines"][0]["least"] > 0.9
+    assert told["scorers"][0]["damage_calibration"]["count"]
+    assert told["scorers"][0]["exact"]["low"] is None
+    assert "nothing about patients" in page.read_text("utf-8")
+
+
+def test_a_simulated_set_in_the_challenges_layout_is_measured_by_patient(tmp_path):
+    write_patients(tmp_path, 3, 6, "jpeg", "flat", layout="ra2")
+    figures = tmp_path / "report.json"
+    run = CliRunner().invoke(app, ["evaluate", "report", str(tmp_path), "--json", str(figures)])
+    assert run.exit_code == 0, run.output
+    told = json.loads(figures.read_text("utf-8"))
+    assert told["about"]["kind"] == "phantom"
+    assert told["about"]["patients"] == 1
+    assert "by patient" in told["about"]["split_statement"]
+    assert [one["task"] for one in told["scorers"]] == [
+        "Narrowing (hands)",
+        "Erosion (hands)",
+        "Narrowing (feet)",
+        "Erosion (feet)",
+    ]
+    assert told["detection"]["classes"][0]["truths"]
+
+
+def test_ready_made_crops_are_graded_and_called_so(folder, tmp_path):
+    truth = LimbResult.model_validate_json((folder / "truth.jsonl").read_text().splitlines()[0])
+    film = cv2.imread(str(folder / truth.file), cv2.IMREAD_GRAYSCALE)
+    hand = tmp_path / "test" / "one_L"
+    hand.mkdir(parents=True)
+    grades = {}
+    for joint in truth.joints:
+        if joint.name.startswith("MCP") and joint.erosion is not None:
+            stem = f"MCP-{'TIMRS'[int(joint.name[3]) - 1]}"
+            x, y, w, h = (round(value) for value in joint.box)
+            cv2.imwrite(str(hand / f"{stem}.bmp"), film[y : y + h, x : x + w])
+            grades[f"BE_{stem}"] = joint.erosion
+    (hand.parent / "_annotation_be_scores.json").write_text(json.dumps({"one_L.bmp": grades}))
+    (hand.parent / "_annotation_jsn_scores.json").write_text("{}")
+    figures = tmp_path / "report.json"
+    command = ["evaluate", "report", str(tmp_path), "--split", "all", "--json", str(figures)]
+    run = CliRunner().invoke(app, command)
+    assert run.exit_code == 0, run.output
+    assert "ready-made crops" in run.output
+    told = json.loads(figures.read_text("utf-8"))
+    assert [one["joints"] for one in told["scorers"]] == [len(grades)]
+    assert told["fates"] == []
+
+
+def test_what_cannot_be_measured_is_said_in_one_line(tmp_path):
+    for command in ("phantoms", "painted", "report", "films"):
+        run = CliRunner().invoke(app, ["evaluate", command, str(tmp_path)])
+        assert run.exit_code == 2
+        assert "mend:" in run.stderr
+        assert run.stderr.count("\n") == 1

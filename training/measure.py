@@ -18,6 +18,7 @@ from edge.errors import NullReason
 from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.scorer import FilmScorer
+from training.measure_crops import score_crops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,6 +134,7 @@ class HeardScorer:
             for where, engine in engines.engines.items()
             if where[0] is Role.SCORE
         }
+        self._engines, self._doubt_limit = engines, settings.grade_doubt
         heard = replace(engines, engines={**engines.engines, **self._heard})
         self._scorer = FilmScorer(heard, settings, want_masks=want_masks)
         self.versions = self._scorer.versions
@@ -142,6 +144,15 @@ class HeardScorer:
         for engine in self._heard.values():
             engine.runs.clear()
         return self._scorer.score(data, file_name)
+
+    def score_crops(self, labelled: TruthLimb) -> Measured:
+        """Grade a limb of which the set holds pictures of joints and no film."""
+        if labelled.truth.limb is None:
+            raise ValueError(f"{labelled.path}: its truth names no limb")
+        result, probabilities = score_crops(
+            self._engines, labelled.truth.limb, labelled.crops, self._doubt_limit
+        )
+        return Measured(labelled, (result,), 0, probabilities=probabilities)
 
     def heard(self, result: LimbResult) -> dict[tuple[str, str], Probabilities]:
         """Probabilities behind a result of the last film; empty where they cannot be told apart.
@@ -186,12 +197,18 @@ def measure_set(
     films = [list(limbs) for _, limbs in groupby(ordered, key=lambda limb: limb.path)]
     measured: dict[int, Measured] = {}
     for number, limbs in enumerate(films, 1):
-        path = limbs[0].path
-        outcome = scorer.score(path.read_bytes(), path.name)
-        for limb in limbs:
-            measured[id(limb)] = _compare(scorer, limb, outcome)
+        for limb, one in zip(limbs, _measure_film(scorer, limbs), strict=True):
+            measured[id(limb)] = one
         tick(number, len(films))
     return [measured[id(limb)] for limb in labelled.limbs]
+
+
+def _measure_film(scorer: Scorer, limbs: list[TruthLimb]) -> list[Measured]:
+    path = limbs[0].path
+    if limbs[0].crops and isinstance(scorer, HeardScorer):
+        return [scorer.score_crops(limb) for limb in limbs]
+    outcome = scorer.score(path.read_bytes(), path.name)
+    return [_compare(scorer, limb, outcome) for limb in limbs]
 
 
 def _compare(scorer: Scorer, limb: TruthLimb, outcome: FilmOutcome) -> Measured:

@@ -80,7 +80,7 @@ def fates(rows: Rows) -> tuple[FateFindings, ...]:
     """Limb, side and fate, by limb."""
     found = []
     for limb in Limb:
-        films = [film for film in rows.tables.films if film.limb is limb]
+        films = [film for film in rows.tables.films if film.limb is limb and film.whole]
         if not films:
             continue
         sided = [film for film in films if film.side_right is not None]

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from training.datasets.truth import FilmTruth, JointTruth
 
 
+READY_MADE = (
+    "joints are ready-made crops of the set, not cut by this pipeline: nothing is said of finding "
+    "them"
+)
+
+
 def read_set(folder: Path, layout: Layout | None = None) -> LabelledSet:
     """Read a folder in any layout that `training.datasets` knows.
 
@@ -55,27 +61,33 @@ def _tested(patients: Iterable[str]) -> set[str]:
 
 
 def of_dataset(dataset: DataSet) -> LabelledSet:
-    """Films of a data set as labelled limbs; those without a limb or with crops alone stay out."""
+    """Films of a data set as labelled limbs; those whose limb is not known stay out."""
     tested = _tested(film.patient for film in dataset.usable)
     limbs = tuple(
-        _of_film(film, film.path, film.limb, kept_out=film.patient in tested)
+        limb
         for film in dataset.films
-        if film.path is not None and film.limb is not None
+        if (limb := _of_film(film, kept_out=film.patient in tested)) is not None
     )
     if not limbs:
         raise TrainingError(
-            f"{dataset.folder}: no whole film with a known limb is there",
-            mend="see sharpedge train data check on this folder; ready-made crops of joints are "
-            "measured while they are trained on",
+            f"{dataset.folder}: no film with a known limb is there",
+            mend="see sharpedge train data check on this folder",
         )
     kind = Kind.PHANTOM if dataset.simulated else Kind.REAL
     notes: tuple[str, ...] = (f"read as {' + '.join(dataset.layouts)}",)
+    if any(limb.crops for limb in limbs):
+        notes += (READY_MADE,)
     if dataset.faults:
         notes += (f"{len(dataset.faults)} faults in the labels: see sharpedge train data check",)
     return LabelledSet(dataset.folder.name, kind, limbs, notes)
 
 
-def _of_film(film: FilmTruth, path: Path, limb: Limb, *, kept_out: bool) -> TruthLimb:
+def _of_film(film: FilmTruth, *, kept_out: bool) -> TruthLimb | None:
+    limb = film.limb
+    crops = {j.name: j.crop for j in film.joints if j.name is not None and j.crop is not None}
+    path = film.path or next((crop.parent for crop in crops.values()), None)
+    if limb is None or path is None:
+        return None
     known = [joint for joint in film.joints if joint.name is not None]
     held = film.left_out or None
     truth = LimbResult(
@@ -101,6 +113,7 @@ def _of_film(film: FilmTruth, path: Path, limb: Limb, *, kept_out: bool) -> Trut
             if joint.name is None and joint.box is not None
         ),
         fate_known=held is not None,
+        crops={} if film.path else crops,
     )
 
 

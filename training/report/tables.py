@@ -38,7 +38,8 @@ class FilmRow:
 
     ``wanted`` is how the truth says that it should end, ``fate_right`` whether it did, for the
     same reason. ``side_right`` is ``None`` where the truth knows no side, ``complete`` where it
-    knows no place, ``fate_right`` where it does not know how a film should end.
+    knows no place, ``fate_right`` where it does not know how a film should end. Not ``whole``: the
+    set holds crops of joints and no film.
     """
 
     patient: int
@@ -54,6 +55,7 @@ class FilmRow:
     status: Status
     reason: str | None
     dice: float | None
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ def _film_row(patient: int, one: Measured, joints: list[JointRow]) -> FilmRow:
         status=final.status,
         reason=final.reason,
         dice=one.dice,
+        whole=not labelled.crops,
     )
 
 

@@ -56,7 +56,8 @@ def truth_text(tables: Tables, what: str) -> str:
         right = film.limb_right if film.side_right is None else film.side_right
         counts[f"{film.limb} films"] += 1
         held_right = film.wanted is Status.SCORED or bool(film.fate_right)
-        counts["limb and side right"] += right and held_right
+        if film.whole:
+            counts["limb and side right"] += right and held_right
         if film.complete is not None:
             counts[f"{film.limb} complete"] += film.complete
     rows = [what, *(f"  {name}: {count}" for name, count in sorted(counts.items()))]

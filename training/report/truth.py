@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ from training.errors import TrainingError
 from training.films import is_validation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 TRUTH_NAME = "truth.jsonl"
@@ -72,7 +73,9 @@ class TruthLimb:
     are known, in pixels of the film as stored; ``healthy`` says that every joint is presumed to be
     without arthritis; ``kept_out`` that no training of ours has seen the film, ``None`` where
     nothing is known of it; ``class_boxes`` are boxes of joints of which only the class is known;
-    ``fate_known`` that the truth says whether the film should be scored or held.
+    ``fate_known`` that the truth says whether the film should be scored or held; ``crops`` are
+    ready-made pictures of joints by name, where the set has those and no film (``path`` is then
+    their folder).
     """
 
     path: Path
@@ -85,6 +88,7 @@ class TruthLimb:
     mask: Path | None = None
     class_boxes: tuple[tuple[JointClass, Box], ...] = ()
     fate_known: bool = True
+    crops: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def boxes(self) -> tuple[tuple[JointClass, Box], ...]:

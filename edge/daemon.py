@@ -27,6 +27,7 @@ from edge.delivery.mend import open_sound
 from edge.delivery.sender import Announcement, Sender
 from edge.delivery.store import JournalError, suspect_mark
 from edge.device_key import derived_key, device_key
+from edge.engine.passport import Backend
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
@@ -157,6 +158,9 @@ class Appliance:
         self._pending: Film | None = None
         self._restarts = 0
         self._restart_at_s: float | None = None
+        self._backend: Backend | None = None
+        """Serves instead of the one that the site has chosen, whose device failed."""
+        self._device_failures = 0
         self._told_ready = False
         self._alerts: dict[str, Alert] = {}
         self._signals = 0
@@ -283,7 +287,7 @@ class Appliance:
         if self._restart_at_s is not None and now_s >= self._restart_at_s:
             # Where no process can be made, the next turn tries again.
             self._restart_at_s = now_s + _RELOAD_S
-            if self._guarded(self._worker.start):
+            if self._guarded(partial(self._worker.start, self._backend)):
                 self._restart_at_s = None
         if not self._worker.ready or self._worker.busy or now_s < self._pause_until_s:
             return
@@ -444,7 +448,7 @@ class Appliance:
         self._alerts.pop("engines", None)
         first = self._versions is None
         self._versions, self._engine_set = word.versions, word.engine_set
-        self._unfit, self._degraded = word.unfit, bool(word.degraded)
+        self._unfit, self._degraded = word.unfit, bool(word.degraded or self._backend)
         told = {"self_test": word.unfit, "engine_refused": "; ".join(word.degraded)}
         for code, detail in told.items():
             if detail:
@@ -462,6 +466,7 @@ class Appliance:
             self._hand = replace(hand, decoded_s=word.at_s)
 
     def _on_outcome(self, word: Outcome) -> None:
+        self._device_failures = 0
         if not self._guarded(lambda: self._file(word)):
             log.warning("the result in hand is kept until it can be written")
 
@@ -472,14 +477,27 @@ class Appliance:
         self._restarts += 1
         # One that died while it loaded engines is given time: it may be the machine.
         self._restart_at_s = time.monotonic() + (0.0 if word.ready else _RELOAD_S)
+        # Another back end is no second try of the same film on the same engines.
+        forgiven = word.device_lost and self._on_lost_device()
         hand = self._hand
         if hand is not None and self._stop_by_s is None:
             reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED
-            self._guarded(lambda: self._after_death(hand, reason))
+            self._guarded(lambda: self._after_death(hand, reason, forgiven=forgiven))
         return True
 
-    def _after_death(self, hand: FilmInHand, reason: Reason) -> None:
-        if self._journal.note_death(hand.job, reason) >= _DEATHS:
+    def _on_lost_device(self) -> bool:
+        """Serve from the reference back end once the device failed again; whether that is new."""
+        self._device_failures += 1
+        if self._device_failures < _DEATHS or self._backend or not self._config.worker.fallback:
+            return False
+        self._backend = Backend.ONNXRUNTIME
+        self._alert("engine_failed", "the device failed twice: onnxruntime serves until a restart")
+        return True
+
+    def _after_death(self, hand: FilmInHand, reason: Reason, *, forgiven: bool) -> None:
+        if forgiven:
+            self._hand = replace(hand, decoded_s=None)
+        elif self._journal.note_death(hand.job, reason) >= _DEATHS:
             self._refuse(reason)
         else:
             self._hand = replace(hand, decoded_s=None)

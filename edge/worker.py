@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.engine.loader import EngineSet
+    from edge.engine.passport import Backend
     from edge.recheck import Rechecker
 
 log = logging.getLogger(__name__)
@@ -152,6 +153,8 @@ class Kind(StrEnum):
     STAGE = "stage"
     OUTCOME = "outcome"
     RECHECK = "recheck"
+    LOST = "lost"
+    """The engines' device failed: this child ends."""
 
 
 class Ready(Record):
@@ -209,12 +212,13 @@ class Outcome(Record):
 class Died(NamedTuple):
     """The child is gone, or was killed because it exceeded a limit.
 
-    ``ready`` tells whether it had made its scorer.
+    ``ready`` tells whether it had made its scorer, ``device_lost`` whether its engines failed.
     """
 
     timeout: bool
     detail: str
     ready: bool
+    device_lost: bool = False
 
 
 Word = Ready | Failed | Stage | Outcome | Recheck | Died
@@ -288,6 +292,8 @@ def _score(made: Made, data: bytes, task: Task, pipe: Connection) -> None:
     except (MemoryError, EdgeError) as error:
         # Out of memory or a lost device: a fresh child may do better, so this one ends.
         log.error("%s", error if isinstance(error, EngineError) else place_of(error))  # noqa: TRY400
+        if isinstance(error, EngineError):
+            _say(pipe, Kind.LOST, Failed(message=str(error)))
         raise SystemExit(_LOST) from None
     except Exception as error:  # noqa: BLE001 - one film must not end the appliance
         # Not the exception's own text: it may hold what stood in the film's tags or name.
@@ -369,20 +375,28 @@ class Worker:
         """Monotonic time of the child's last sign of progress."""
         return self._beat_s
 
-    def start(self) -> None:
-        """Start a child; it says `Ready` or `Failed` in its time."""
+    def start(self, backend: Backend | None = None) -> None:
+        """Start a child; it says `Ready` or `Failed` in its time.
+
+        ``backend`` comes before the one that the site has chosen. Raises `OSError` where no
+        process can be made.
+        """
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ours:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edge.worker", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 env=_environment(),
             )
-        self._pipe = Connection(ours.detach())
+            self._pipe = Connection(ours.detach())
         self._begun_s = self._beat_s = time.monotonic()
         self.ready = self.busy = False
-        self._send(self._config.model_dump_json().encode())
+        config = self._config
+        if backend is not None:
+            chosen = config.worker.model_copy(update={"backend": backend})
+            config = config.model_copy(update={"worker": chosen})
+        self._send(config.model_dump_json().encode())
 
     def score(self, data: bytes, task: Task) -> None:
         """Hand over a film; only when `ready` and not `busy`."""
@@ -440,6 +454,10 @@ class Worker:
             return Ready.model_validate_json(body)
         if said is Kind.FAILED:
             return Failed.model_validate_json(body)
+        if said is Kind.LOST:
+            why = Failed.model_validate_json(body).message
+            self.kill()
+            return Died(timeout=False, detail=f"worker ended: {why}", ready=True, device_lost=True)
         if said is Kind.RECHECK:
             return Recheck.model_validate_json(body)
         outcome = Outcome.model_validate_json(body)

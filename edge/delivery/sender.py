@@ -7,6 +7,7 @@ sent and what is closed. The daemon talks to it by `wake`, `announce`, `report` 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import queue
@@ -73,6 +74,8 @@ _LONGEST_FLAP_S = 4.0
 """The same where connections come about and end."""
 _LASTING_S = 10.0
 _RIVAL_GONE_S = 120.0
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+"""Why a picture cannot be read now, and can later."""
 _RECEIVE_BYTES = 1 << 18
 _RECEIPT_BYTES = 4096
 """No receipt is longer."""
@@ -544,6 +547,8 @@ class Sender:
                 if row.sendings == 0 and message.ledger.sent is not None:
                     self._latencies_ms.append((message.ledger.sent - message.ledger.closed) * 1e3)
         except (OSError, ValidationError) as error:
+            if isinstance(error, OSError) and error.errno in _PASSING:
+                raise
             log.warning("job %d: message cannot be made: %s", row.job, place_of(error))
             self._set_aside(row, "unreadable")
             return False

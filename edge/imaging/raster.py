@@ -164,6 +164,7 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 _MOST_CHUNKS = 100_000
 _INFLATED_STEP = 1 << 20
+_MOST_UNREAD = 1 << 16
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
           (0, 1, 1, 2))  # fmt: skip
 
@@ -237,17 +238,21 @@ def _read_png(data: bytes, max_megapixels: float) -> _Png:
 def _check_inflated(png: _Png) -> None:
     """Inflate a PNG's rows in small steps: OpenCV shows missing rows as black."""
     inflate = zlib.decompressobj()
-    left = png.inflated_bytes
+    left, unread = png.inflated_bytes, 0
     try:
         for body in png.packed:
             rest = body
             while rest and left > 0:
                 left -= len(inflate.decompress(rest, _INFLATED_STEP))
                 rest = inflate.unconsumed_tail
+            unread += len(rest)
         while left > 0 and (more := inflate.decompress(b"", _INFLATED_STEP)):
             left -= len(more)
     except zlib.error as error:
         raise FilmError(Reason.CORRUPT, f"PNG: {error}") from error
+    if unread > _MOST_UNREAD:
+        # The decoder would inflate it all, to a thousand times as much, and throw it away.
+        raise FilmError(Reason.CORRUPT, f"PNG with {unread} packed bytes after its last row")
     if left > 0:
         raise FilmError(Reason.TRUNCATED, f"PNG lacks {left} bytes of {png.inflated_bytes}")
 

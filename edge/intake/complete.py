@@ -274,7 +274,7 @@ def _dicom_meta(window: _Window, offset: int) -> tuple[int, bytes]:
 
 def _deflated(window: _Window, offset: int) -> Structure:
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    budget = 1 << 30
+    budget = 1 << 28
     while offset < window.size and not inflate.eof:
         piece = window.at(offset, min(1 << 16, window.size - offset))
         offset += len(piece)

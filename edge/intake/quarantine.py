@@ -114,6 +114,8 @@ def part_with(path: bytes, signature: Signature, after: After, archive: Path, jo
         target = archive / f"{job:08d}{suffix_of(path)}"
         try:
             os.rename(path, target)  # noqa: PTH104 - as above
+            # Before it is written down: a power cut must not take back what the journal tells.
+            sync_folder(archive)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise

@@ -43,7 +43,7 @@ class Signature(NamedTuple):
     mtime_ns: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """One look at a file: its signature, structure, a digest of its tail.
 
@@ -73,7 +73,7 @@ class Closing(NamedTuple):
     wall_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ready:
     """A file that may be taken, as it was when last looked at."""
 
@@ -82,7 +82,7 @@ class Ready:
     closing: Closing | None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Candidate:
     changed_s: float
     due_s: float

@@ -53,3 +53,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
 def test_purposes_have_keys_of_their_own():
     assert derived_key(b"k" * 32, "journal") != derived_key(b"k" * 32, "pseudonym")
+
+
+def test_a_key_that_is_gone_is_not_made_anew_where_a_journal_needs_it(tmp_path):
+    with pytest.raises(ConfigError, match="put it back"):
+        device_key(tmp_path, expected=True)
+    assert not (tmp_path / NAME).exists()

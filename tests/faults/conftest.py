@@ -1,7 +1,8 @@
 """The fault suite: what each test found is gathered into one table.
 
 ``SHARPEDGE_FAULTS=full`` runs every fault at its full size and keeps the table under
-``benchmarks/results``; without it the short form runs and nothing is written.
+``benchmarks/results``; without it the short form runs and nothing is written. ``--long`` beside it
+runs the stream for ten minutes and the soak for an hour.
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ NOTICE = "research use only, not a medical device"
 _ROWS = []
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the stream and the soak at full length")
+
+
 @pytest.fixture
-def scale():
-    """Size of a test: the first in the short form, the second in the full one."""
-    return lambda short, full: full if FULL else short
+def scale(request):
+    """Size of a test: in the short form, in the full one, and with ``--long``."""
+    long = request.config.getoption("--long", False)
+    return lambda short, full, longest=None: (longest or full) if long else full if FULL else short
 
 
 @pytest.fixture

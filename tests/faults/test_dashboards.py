@@ -89,6 +89,7 @@ def test_a_forged_receipt_for_what_was_never_sent(broker, make_appliance, figure
     figures["sent all the same"] = len(got)
 
 
+@pytest.mark.faults
 def test_one_of_two_named_dashboards_never_answers(broker, make_appliance, figures):
     """Of two named dashboards one never answers: told, new results flow, it gets all on return."""
     ward = Subscriber(broker.settings, receiver="ward")
@@ -117,6 +118,7 @@ def test_one_of_two_named_dashboards_never_answers(broker, make_appliance, figur
     pacs.close()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "payload", [b"", b"junk", b"{}", b'{"state": "offline"}', b"\xff" * 3000], ids=range(5)
 )
@@ -148,6 +150,7 @@ def retained_state(broker):
     return found[-1].state if found else None
 
 
+@pytest.mark.faults
 def test_receipts_of_3_1_1(broker, make_appliance, figures):
     """MQTT 3.1.1 on both sides: receipts by topic close results, over restarts of both."""
     settings = broker.settings.model_copy(update={"protocol": "3.1.1"})
@@ -173,6 +176,7 @@ def test_receipts_of_3_1_1(broker, make_appliance, figures):
     dashboard.close()
 
 
+@pytest.mark.faults
 def test_a_flood_of_wrong_messages(broker, subscriber, make_appliance, figures):
     """20,000 forged receipts and commands at once: results flow, memory stays."""
     it = make_appliance(broker.port, extra=RECEIPTS + "health_s = 1\n").start()

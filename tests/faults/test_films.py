@@ -19,7 +19,7 @@ from appliance import Subscriber, until
 from stand_in import film_bytes
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "edge" / "imaging"))
-from film_files import dataset, dicom, encoded, film, jpeg, png, png16, smooth, tiff
+from film_files import chunk, dataset, dicom, encoded, film, jpeg, png, png16, smooth, tiff
 
 from edge.errors import REASONS, Reason
 from edge.intake.settings import IGNORED
@@ -37,14 +37,35 @@ def engines():
 
 
 def bomb_png(width=65_536, height=65_536):
-    def chunk(kind, body):
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = zlib.compress(bytes(100_000), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def rows_png():
+    """Rows that inflate to a thousand times the picture that the header states."""
+    whole = png(smooth(70, 50))
+    return whole[:33] + chunk(b"IDAT", zlib.compress(bytes(1 << 28), 9)) + chunk(b"IEND", b"")
+
+
+def scans_jpeg():
+    """A progressive JPEG with a thousand scans."""
+    grey = np.full((800, 800), 100, np.uint8)
+    whole = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    return whole[:-2] + whole[whole.rindex(b"\xff\xda") : -2] * 1000 + b"\xff\xd9"
+
+
+def nested_dicom():
+    """Sequences inside sequences inside sequences."""
+    whole = film(smooth(70, 50).astype(np.uint16))
+    opening = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    return whole[:400] + opening * 20_000 + whole[400:]
+
+
+def looped_tiff():
+    """A directory that names itself as the next."""
+    whole = tiff(smooth(70, 50))
+    return whole[:4] + struct.pack("<I", 4) + whole[8:]
 
 
 def bomb_jpeg():
@@ -81,6 +102,16 @@ def hostile():
         "tiny.png": encoded(".png", grey[:10, :10]),
         "frames.dcm": dicom(dataset(sixteen, NumberOfFrames="3"), sixteen.tobytes() * 3),
         "report.dcm": film(sixteen)[: -sixteen.nbytes - 12],
+        "rows.png": rows_png(),
+        "scans.jpg": scans_jpeg(),
+        "nested.dcm": nested_dicom(),
+        "loop.tif": looped_tiff(),
+        "comments.jpg": jpeg(grey)[:2]
+        + (b"\xff\xfe\xff\xff" + bytes(65533)) * 100
+        + jpeg(grey)[2:],
+        "webp.webp": cv2.imencode(".webp", colour)[1].tobytes(),
+        "pdf.jpg": b"%PDF-1.4" + os.urandom(3000),
+        "thin.png": encoded(".png", np.zeros((1, 30_000), np.uint8)),
         "animated.gif": b"GIF89a" + bytes(100),
         "notes.txt": b"hello",
     }
@@ -102,9 +133,12 @@ def test_hostile_films(broker, make_appliance, scale, figures):
     before = rss_mib()
     films = dict(hostile())
     del films["grey.png"]
-    whole = jpeg(smooth(900, 700))
-    for percent in range(1, 100, scale(20, 1)):
-        films[f"cut{percent}.jpg"] = whole[: len(whole) * percent // 100]
+    sixteen = smooth(700, 500).astype(np.uint16) * 16
+    wholes = {"jpg": jpeg(smooth(900, 700)), "png": encoded(".png", smooth(700, 500)),
+              "tif": tiff(smooth(700, 500)), "dcm": film(sixteen)}  # fmt: skip
+    for ending, whole in wholes.items():
+        for percent in range(1, 100, scale(40, 1 if ending == "jpg" else 7)):
+            films[f"cut{percent}.{ending}"] = whole[: len(whole) * percent // 100]
     slowest = 0.0
     reasons = {}
     for name, data in films.items():

@@ -41,6 +41,7 @@ def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.faults
 def test_names_and_contents_in_every_combination(broker, dashboard, make_appliance, figures):
     """Hard links, renames over, copies, swaps, times in the future: each content once."""
     it = make_appliance(broker.port, extra=RECEIPTS).start()
@@ -76,6 +77,7 @@ def test_names_and_contents_in_every_combination(broker, dashboard, make_applian
     assert it.audit()["findings"] == []
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("after", ["leave", "move", "delete"])
 def test_a_file_that_is_replaced_while_its_film_is_in_work(
     broker, dashboard, make_appliance, after
@@ -111,6 +113,7 @@ def test_a_file_that_is_replaced_while_its_film_is_in_work(
     until(lambda: it.audit()["findings"] == [], 10)
 
 
+@pytest.mark.faults
 def test_a_folder_that_is_renamed_away_and_back(broker, dashboard, make_appliance, figures):
     """Folders renamed away, back, over each other, replaced: nothing twice, nothing lost."""
     it = make_appliance(broker.port, extra=RECEIPTS).start()
@@ -141,6 +144,7 @@ def test_a_folder_that_is_renamed_away_and_back(broker, dashboard, make_applianc
     assert it.audit()["findings"] == []
 
 
+@pytest.mark.faults
 def test_bursts(broker, dashboard, make_appliance, figures):
     """100 films in a burst, one name overwritten 30 times in a second: the last one counts."""
     it = make_appliance(broker.port, extra=RECEIPTS).start()
@@ -160,6 +164,7 @@ def test_bursts(broker, dashboard, make_appliance, figures):
     assert it.audit()["findings"] == []
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "stage", ["claimed", "decoded", "detected", "written", "committed", "sent", "receipted"]
 )
@@ -176,6 +181,7 @@ def test_sigterm_at_each_stage(broker, dashboard, make_appliance, stage):
     assert it.audit()["findings"] == []
 
 
+@pytest.mark.faults
 def test_retention_while_results_wait(broker, make_appliance, figures):
     """Retention at its tightest while the broker is away: no result, picture or film is lost."""
     it = make_appliance(
@@ -205,6 +211,7 @@ def test_retention_while_results_wait(broker, make_appliance, figures):
     dashboard.close()
 
 
+@pytest.mark.faults
 def test_a_share_that_answers_with_errors(broker, dashboard, make_appliance, figures):
     """EACCES on files and folders for a while, on a folder that is listed: retried, then taken."""
     it = make_appliance(broker.port, extra=RECEIPTS)
@@ -225,6 +232,7 @@ def test_a_share_that_answers_with_errors(broker, dashboard, make_appliance, fig
     assert it.audit()["findings"] == []
 
 
+@pytest.mark.faults
 def test_writers_of_other_kinds(broker, dashboard, make_appliance, figures):
     """mmap, several openers, fallocate and punch, append after close, sparse: never cut films."""
     it = make_appliance(broker.port, extra=RECEIPTS).start()
@@ -274,6 +282,7 @@ def test_writers_of_other_kinds(broker, dashboard, make_appliance, figures):
     assert it.audit()["findings"] == []
 
 
+@pytest.mark.faults
 def test_a_process_group_that_is_ended(broker, dashboard, make_appliance):
     """Ctrl-C to the whole group, twice: the film in hand is not lost."""
     it = make_appliance(broker.port, extra=RECEIPTS).start()
@@ -291,3 +300,41 @@ def test_a_process_group_that_is_ended(broker, dashboard, make_appliance):
     until(lambda: it.states() == {1: "receipted"})
     assert len(dashboard.of("result")) == 1
     assert it.audit()["findings"] == []
+
+
+@pytest.mark.faults
+def test_no_patient_is_named_while_everything_fails(broker, make_appliance, figures):
+    """T26: names in files and folders, while reads, engines, moves and brokers fail: none told."""
+    marks = [f"CANARY{n:02d}" for n in range(8)]
+    everything = Subscriber(broker.settings)
+    it = make_appliance(broker.port, extra=RECEIPTS)
+    it.extend('[folders]\nafter = "move"\n')
+    it.start(environment={"BREAK": f"errors:{it.drop.parent / 'errno'}"})
+    for name in ("ESTALE", "ELOOP", "EACCES"):
+        (it.drop.parent / "errno").write_text(name)
+        it.put(f"{marks[0]}-{name}.jpg", film_bytes(f"n={name}"))
+        time.sleep(0.7)
+    (it.drop.parent / "errno").unlink()
+    it.put(f"{marks[1]}.jpg", film_bytes(f"raise={marks[2]}"))
+    it.put(f"{marks[3]}.jpg", film_bytes(f"kill=1 patient={marks[4]}"))
+    it.put(f"{marks[5]}.jpg", film_bytes(f"n=1 study={marks[6]} patient={marks[6]}"))
+    (it.drop / marks[7]).mkdir()
+    (it.drop / marks[7] / "x.jpg").mkdir()
+    it.put(f"{marks[7]}/film.jpg", film_bytes("lost=1"))
+    until(lambda: len(everything.of("result")) >= 4 and len(everything.of("reject")) >= 4, 40)
+    broker.kill()
+    it.put(f"{marks[5]}-2.jpg", film_bytes("n=2"))
+    it.drop.rename(it.drop.parent / marks[7])
+    time.sleep(3)
+    (it.drop.parent / marks[7]).rename(it.drop)
+    it.kill()
+    broker.start()
+    it.start()
+    until(lambda: len(everything.of("result")) >= 5, 30)
+    out = [m.topic.encode() + b" " + m.payload for m in everything.messages]
+    out += [it.log_path.read_bytes()]
+    out += [os.fsencode(path.relative_to(it.state)) for path in it.state.rglob("*")]
+    found = [m for m in marks if any(m.encode() in data for data in out)]
+    figures |= {"markers": len(marks), "found outside": len(found), "looked through": len(out)}
+    assert found == []
+    everything.close()

@@ -8,7 +8,7 @@ from edge.delivery.contract import DeliveryMode
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
 from edge.delivery.outbox import REFUSALS, Outbox
-from edge.delivery.store import JournalError, Store
+from edge.delivery.store import CUT_FOUND, Head, JournalError, Store
 from edge.intake.settle import Signature
 
 KEY = b"k" * 32
@@ -232,6 +232,38 @@ def test_every_named_receiver_must_answer(store, journal):
     assert state_of(journal, job) is State.SENT
     outbox.receipts([(found.result_id, "ward")])
     assert state_of(journal, job) is State.RECEIPTED
+
+
+def test_a_receipt_for_what_was_never_sent_closes_nothing(store, journal):
+    job = journal.claim(b"/a", SHA, signature()).job
+    _, found = finish(journal, job)
+    outbox = open_outbox(store)
+    assert outbox.receipts([(found.result_id, "forger")]) == 1
+    assert len(outbox.next_rows(1, ())) == 1
+    assert state_of(journal, job) is State.QUEUED
+
+
+def test_receipts_of_dashboards_that_are_not_named_do_not_fill_the_journal(store, journal):
+    _, found = finish(journal, journal.claim(b"/a", SHA, signature()).job)
+    outbox = open_outbox(store, receivers=("pacs",))
+    outbox.note_sent(outbox.next_rows(1, ()))
+    head = store.head()
+    assert outbox.receipts([(found.result_id, f"x{n}") for n in range(100)]) == 100
+    assert store.head() == head
+    anybody = open_outbox(store)
+    assert anybody.receipts([(found.result_id, f"x{n}") for n in range(100)]) == 0
+    assert store.db.execute("SELECT COUNT(*) FROM receipt").fetchone()[0] == 16
+
+
+def test_a_published_row_that_is_missing_is_told_once_and_numbers_go_on_beyond(store, journal):
+    finish(journal, journal.claim(b"/a", SHA, signature()).job)
+    outbox, head = open_outbox(store), store.head()
+    assert not outbox.note_published(head)
+    assert outbox.note_published(Head(head.row + 9, "f" * 64))
+    assert outbox.note_published(Head(head.row + 9, "f" * 64))
+    assert [e.kind for e in store.events()].count(CUT_FOUND) == 1
+    with store.transaction():
+        assert store.counter("sequence") > 1_000_000
 
 
 def test_what_has_no_receipt_is_queued_again(store, journal):

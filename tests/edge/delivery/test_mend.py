@@ -8,7 +8,7 @@ from edge.delivery.contract import StudyStatus
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, StudyChange
 from edge.delivery.mend import mend, open_sound
-from edge.delivery.store import Store
+from edge.delivery.store import CUT_FOUND, JournalError, Store
 from edge.delivery.study import StudyBody
 from edge.intake.settle import Signature
 
@@ -73,6 +73,75 @@ def test_a_changed_payload_is_not_made_sound(store):
     mend(store)
     row = store.db.execute("SELECT kind, state FROM outbox WHERE row = 1").fetchone()
     assert tuple(row) == ("reject", "set_aside")
+
+
+def test_a_deleted_film_is_written_anew_from_the_chain(store):
+    before = [tuple(r) for r in store.db.execute("SELECT number, state, sha256 FROM job")]
+    store.db.execute("DELETE FROM job")
+    assert mend(store)["job"] == 3
+    after = [tuple(r) for r in store.db.execute("SELECT number, state, sha256 FROM job")]
+    assert after == before
+
+
+def test_a_film_whose_message_was_deleted_is_scored_anew_once(store):
+    store.db.execute("DELETE FROM outbox WHERE job = 2")
+    assert mend(store) == {"job": 1}
+    states = [r["state"] for r in store.db.execute("SELECT state FROM job ORDER BY number")]
+    assert states == ["queued", "set_aside", "queued", "claimed"]
+    order = Journal(store).next_order()
+    assert (order.job, order.supersedes_job) == (4, 2)
+    assert mend(store) == {}
+
+
+def test_a_message_that_somebody_closed_goes_out_all_the_same(store):
+    store.db.execute("UPDATE outbox SET state = 'closed' WHERE job = 2")
+    assert mend(store) == {"outbox": 1}
+    found = store.db.execute("SELECT state FROM outbox WHERE job = 2").fetchone()
+    assert found["state"] == "queued"
+
+
+@pytest.mark.parametrize("statement", ["UPDATE meta SET value = 1", "DELETE FROM meta"])
+def test_no_number_is_given_twice_after_a_counter_was_set_back(store, statement):
+    store.db.execute(statement + " WHERE key = 'sequence'")
+    assert mend(store) == {"meta": 1}
+    with store.transaction():
+        assert store.counter("sequence") > 3
+
+
+def test_a_cut_end_stays_told_when_new_rows_are_written(store):
+    last = store.head().row
+    store.db.execute("DELETE FROM event WHERE row > 6")
+    mend(store)
+    (told,) = [event for event in store.events() if event.kind == CUT_FOUND]
+    assert told.detail["published"] == last
+    assert store.verify() is None
+
+
+def test_a_journal_of_another_key_is_refused_and_left_as_it_is(tmp_path, store):
+    store.close()
+    path = tmp_path / "journal.sqlite"
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=r"device\.key"):
+        open_sound(path, b"x" * 32, expected=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("other", [None, b"no database" * 500])
+def test_a_journal_that_was_taken_away_in_use_is_put_back_whole(tmp_path, store, other):
+    path = tmp_path / "journal.sqlite"
+    assert store.is_in_place()
+    head = store.head()
+    for part in tmp_path.glob("journal.sqlite*"):
+        part.unlink()
+    if other is not None:
+        path.write_bytes(other)
+    assert not store.is_in_place()
+    store.put_back()
+    again, told = open_sound(path, KEY, expected=True)
+    assert told == ""
+    assert again.head() == head
+    assert len(list(tmp_path.glob("journal.sqlite.stranger-*"))) == (other is not None)
+    again.close()
 
 
 @pytest.mark.parametrize(

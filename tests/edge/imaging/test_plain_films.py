@@ -4,6 +4,7 @@ import contextlib
 import os
 import struct
 import threading
+import zlib
 
 import cv2
 import numpy as np
@@ -335,3 +336,12 @@ def test_words_of_other_threads_are_not_taken_for_damage():
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_png_whose_rows_go_on_for_ever_is_refused_before_they_are_inflated():
+    whole = png(smooth(70, 50))
+    rows = zlib.compress(bytes(1 << 28), 9)
+    data = whole[:33] + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    with pytest.raises(FilmError) as refused:
+        decode_film(data, "a.png", 80.0)
+    assert refused.value.reason is Reason.CORRUPT

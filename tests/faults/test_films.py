@@ -44,7 +44,7 @@ def bomb_png(width=65_536, height=65_536):
 
 def rows_png():
     """Rows that inflate to a thousand times the picture that the header states."""
-    whole = png(smooth(70, 50))
+    whole = png(smooth(100, 80))
     return whole[:33] + chunk(b"IDAT", zlib.compress(bytes(1 << 28), 9)) + chunk(b"IEND", b"")
 
 
@@ -57,14 +57,14 @@ def scans_jpeg():
 
 def nested_dicom():
     """Sequences inside sequences inside sequences."""
-    whole = film(smooth(70, 50).astype(np.uint16))
+    whole = film(smooth(100, 80).astype(np.uint16))
     opening = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     return whole[:400] + opening * 20_000 + whole[400:]
 
 
 def looped_tiff():
     """A directory that names itself as the next."""
-    whole = tiff(smooth(70, 50))
+    whole = tiff(smooth(100, 80))
     return whole[:4] + struct.pack("<I", 4) + whole[8:]
 
 

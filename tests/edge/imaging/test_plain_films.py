@@ -339,7 +339,7 @@ def test_words_of_other_threads_are_not_taken_for_damage():
 
 
 def test_a_png_whose_rows_go_on_for_ever_is_refused_before_they_are_inflated():
-    whole = png(smooth(70, 50))
+    whole = png(smooth(100, 80))
     rows = zlib.compress(bytes(1 << 28), 9)
     data = whole[:33] + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     with pytest.raises(FilmError) as refused:

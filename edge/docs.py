@@ -115,7 +115,10 @@ document of the whole ([asyncapi.json](contract/asyncapi.json)).
   properties are left out; `state.protocol` says so.
 - **Unknown keys** come only with a new `schema_version`.
 
-A receipt is published to `.../receipt`:
+A receipt is published to `.../receipt`, once the result is stored. Correlation data may come with
+it and is then the result's own, as MQTT 5 hands it over. A receipt that is malformed, retained, for
+what was never sent, of a dashboard that `delivery.receivers` does not name, or with another
+result's correlation data closes nothing; `health.messages_dropped` counts it.
 
 ```json
 {{"id": "{example_result().id}", "receiver": "dashboard-1"}}

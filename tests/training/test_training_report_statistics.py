@@ -80,6 +80,12 @@ def test_accuracy_and_kappa_are_scikit_learns(rows):
         assert figures.weighted_kappa(matrix)[0] == pytest.approx(kappa)
     assert figures.mean_error(matrix)[0] == pytest.approx(np.abs(true - given_)[scored].mean())
     assert figures.coverage(matrix)[0] == pytest.approx(scored.mean())
+    for within in (0, 1):
+        near = np.abs(true - given_) <= within
+        assert figures.accuracy(matrix, within)[0] == pytest.approx(near[scored].mean())
+        sound = scored & (true == 0)
+        wanted = near[sound].mean() if sound.any() else np.nan
+        assert figures.accuracy(matrix, within, true=0)[0] == pytest.approx(wanted, nan_ok=True)
 
 
 @given(graded())

@@ -88,6 +88,7 @@ def assemble(
         identity=identity(upright_landmarks(labelled)),
         outlines=build.outlines(rows),
         scorers=build.scorers(rows),
+        scorer_groups=build.scorer_groups(rows),
         healthy=build.healthy(rows),
         # A tenth of the joints adds up to no patient's total.
         totals=() if split is Split.PAPER else build.totals(rows),

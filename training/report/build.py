@@ -21,6 +21,7 @@ from training.report.findings import (
     ClassBoxes,
     DetectionFindings,
     FateFindings,
+    GroupGrades,
     GroupJoints,
     HealthyFindings,
     Outcome,
@@ -46,6 +47,8 @@ LEAST_SHARE_OF_JOINTS = 0.8
 """A total is compared when at least this share of its joints has both grades."""
 ALWAYS_SHOWN = ("view", "age", "orientation", "size")
 """Groups of films that are listed even where every film is of one kind."""
+SCORERS_BY = ("size", "seen in training", "film")
+"""Groups of films that scorers are reported by, where a set has more than one of them."""
 _TOO_SMALL = str(NullReason.LOW_RESOLUTION)
 
 
@@ -230,6 +233,39 @@ def scorers(rows: Rows) -> tuple[ScorerFindings, ...]:
     return tuple(found)
 
 
+def scorer_groups(rows: Rows) -> tuple[GroupGrades, ...]:
+    """Each scorer by what a film's size and its part in a training may change."""
+    films = rows.tables.films
+    found = []
+    for limb, kind in PAPER_TABLE_1:
+        grades = _grades(rows.tables, limb, kind)
+        for name in SCORERS_BY:
+            values = sorted({films[row.film].groups.get(name, "") for row in grades} - {""})
+            for value in values if len(values) > 1 else []:
+                mine = [row for row in grades if films[row.film].groups.get(name) == value]
+                matrices = st.confusions(
+                    rows.weights,
+                    rows.patients(row.film for row in mine),
+                    np.array([row.true for row in mine], np.int64),
+                    np.array([row.given for row in mine], np.int64),
+                    grades_of(limb, kind),
+                )
+                found.append(
+                    GroupGrades(
+                        task=task_name(limb, kind),
+                        group=name,
+                        value=value,
+                        joints=len(mine),
+                        scored=sum(row.given != NOT_SCORED for row in mine),
+                        coverage=st.estimate(st.coverage(matrices)),
+                        share_exact=st.estimate(st.accuracy(matrices)),
+                        share_within_one=st.estimate(st.accuracy(matrices, 1)),
+                        kappa=st.estimate(st.weighted_kappa(matrices)),
+                    )
+                )
+    return tuple(found)
+
+
 def paper_part(tables: Tables) -> Tables:
     """Keep of each scorer's joints those that the paper's split draws."""
     kept = []
@@ -272,6 +308,10 @@ def _scorer(rows: Rows, limb: Limb, kind: str, grades: list[GradeRow]) -> Scorer
         within_one=st.estimate(st.balanced_accuracy(every, 1)),
         exact_all=st.estimate(st.balanced_accuracy(fair, missing_wrong=True)),
         within_one_all=st.estimate(st.balanced_accuracy(fair, 1, missing_wrong=True)),
+        share_exact=st.estimate(st.accuracy(every)),
+        share_within_one=st.estimate(st.accuracy(every, 1)),
+        sound_exact=st.estimate(st.accuracy(every, true=0)),
+        sound_within_one=st.estimate(st.accuracy(every, 1, true=0)),
         kappa=st.estimate(st.weighted_kappa(every)),
         mean_error=st.estimate(st.mean_error(every)),
         damage_auc=st.estimate(auc),

@@ -138,7 +138,9 @@ class ScorerFindings:
     """One of the four scorers. Figures are of scored joints but those named ``all``.
 
     ``confusion``: rows true, columns given, last column not scored. ``exact_all`` and
-    ``within_one_all`` count a joint without a grade as wrong, unless its film is too small.
+    ``within_one_all`` count a joint without a grade as wrong, unless its film is too small. These
+    four are balanced over grades; ``share`` counts every joint alike, ``sound`` those of true
+    grade 0.
     """
 
     task: str
@@ -153,6 +155,10 @@ class ScorerFindings:
     within_one: Estimate
     exact_all: Estimate
     within_one_all: Estimate
+    share_exact: Estimate
+    share_within_one: Estimate
+    sound_exact: Estimate
+    sound_within_one: Estimate
     kappa: Estimate
     mean_error: Estimate
     damage_auc: Estimate
@@ -163,6 +169,21 @@ class ScorerFindings:
     constant: Baseline
     paper_exact: float
     paper_within_one: float
+
+
+@dataclass(frozen=True)
+class GroupGrades:
+    """One scorer on one group of films; shares are of the scored joints, counted alike."""
+
+    task: str
+    group: str
+    value: str
+    joints: int
+    scored: int
+    coverage: Estimate
+    share_exact: Estimate
+    share_within_one: Estimate
+    kappa: Estimate
 
 
 @dataclass(frozen=True)
@@ -200,6 +221,7 @@ class Report:
     identity: tuple[IdentityFindings, ...] = ()
     outlines: tuple[OutlineFindings, ...] = ()
     scorers: tuple[ScorerFindings, ...] = ()
+    scorer_groups: tuple[GroupGrades, ...] = ()
     healthy: tuple[HealthyFindings, ...] = ()
     totals: tuple[TotalFindings, ...] = ()
 

@@ -102,3 +102,18 @@ def dl(rows: Iterable[tuple[str, str]]) -> str:
         + "".join(f"<dt>{escape(term)}</dt><dd>{escape(words)}</dd>" for term, words in rows)
         + "</dl>"
     )
+
+
+def legend(words: str, *marks: tuple[str, str]) -> str:
+    """One entry of a legend: marks (class, shape) as they are drawn, and what they mean."""
+    shapes = {
+        "dot": '<circle class="mark {}" cx="12" cy="7" r="5"/>',
+        "diamond": '<path class="mark {}" d="M12 1L18 7L12 13L6 7Z"/>',
+        "hollow": '<path class="hollow {}" d="M12 1L18 7L12 13L6 7Z"/>',
+        "tick": '<line class="{}" x1="12" y1="1" x2="12" y2="13"/>',
+    }
+    drawn = "".join(
+        f'<svg viewBox="0 0 24 14" aria-hidden="true">{shapes[shape].format(kind)}</svg>'
+        for kind, shape in marks
+    )
+    return f'<span class="key">{drawn} {escape(words)}</span> '

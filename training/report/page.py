@@ -11,16 +11,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from edge.model import DISCLAIMER
-from training.report import plots
-from training.report.markup import Cell, count, dl, figure, number, pct, table
+from training.report import page_scores, plots
+from training.report.markup import Cell, count, dl, figure, legend, number, pct, table
 from training.report.words import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from training.report.findings import GroupJoints, Report, ScorerFindings
-
-_LETTERS = "abcdefgh"
+    from training.report.findings import GroupJoints, Report
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,10 @@ def _sections(report: Report) -> Iterable[Section]:
     yield Section("detection", "Joints found and named", _detection(report))
     yield Section("identity", "Names from places alone", _identity(report))
     yield Section("outline", "Outline", _outline(report))
-    yield Section("scorers", "Scorers", _scorers(report))
-    yield Section("missing", "Joints without a grade", _missing(report))
-    yield Section("healthy", "Joints presumed without arthritis", _healthy(report))
-    yield Section("totals", "Totals", _totals(report))
+    yield Section("scorers", "Scorers", page_scores.scorers(report))
+    yield Section("missing", "Joints without a grade", page_scores.missing(report))
+    yield Section("healthy", "Joints presumed without arthritis", page_scores.healthy(report))
+    yield Section("totals", "Totals", page_scores.totals(report))
     yield Section("methods", "How the figures are made", METHODS)
 
 
@@ -108,9 +106,10 @@ def _summary(report: Report) -> str:
     if not report.scorers:
         return ""
     key = (
-        f'<p class="note">{_key("exact", ("first", "dot"))}{_key("within one", ("second", "dot"))}'
-        f"{_key('the paper', ('first', 'hollow'), ('second', 'hollow'))}"
-        f"{_key('best constant answer', ('baseline', 'tick'))}</p>"
+        f'<p class="note">{legend("exact", ("first", "dot"))}'
+        f"{legend('within one', ('second', 'dot'))}"
+        f"{legend('the paper', ('first', 'hollow'), ('second', 'hollow'))}"
+        f"{legend('best constant answer', ('baseline', 'tick'))}</p>"
     )
     return (
         '<p class="note">Figure and table compare the task. The paper measured joints of '
@@ -122,21 +121,6 @@ def _summary(report: Report) -> str:
         + _accuracy_table(report)
         + _baseline_table(report)
     )
-
-
-def _key(words: str, *marks: tuple[str, str]) -> str:
-    """One entry of a legend: marks (class, shape) as they are drawn, and what they mean."""
-    shapes = {
-        "dot": '<circle class="mark {}" cx="12" cy="7" r="5"/>',
-        "diamond": '<path class="mark {}" d="M12 1L18 7L12 13L6 7Z"/>',
-        "hollow": '<path class="hollow {}" d="M12 1L18 7L12 13L6 7Z"/>',
-        "tick": '<line class="{}" x1="12" y1="1" x2="12" y2="13"/>',
-    }
-    drawn = "".join(
-        f'<svg viewBox="0 0 24 14" aria-hidden="true">{shapes[shape].format(kind)}</svg>'
-        for kind, shape in marks
-    )
-    return f'<span class="key">{drawn} {escape(words)}</span> '
 
 
 def _accuracy_table(report: Report) -> str:
@@ -298,169 +282,4 @@ def _outline(report: Report) -> str:
         "Dice of the outline that was found and the true one, on the canvas",
         ("Limb", "n films", "mean", "median", "least"),
         rows,
-    )
-
-
-def _scorers(report: Report) -> str:
-    if not report.scorers:
-        return ""
-    return (
-        _grade_counts(report)
-        + _more_figures(report)
-        + figure(
-            "Confusion matrices, per cent of each true grade; within one is framed. "
-            + _lettered(_tasks(report.scorers)),
-            _grid(_tasks(report.scorers), map(plots.confusion, report.scorers)),
-        )
-        + _calibration(report)
-    )
-
-
-def _tasks(scorers: Iterable[ScorerFindings]) -> list[str]:
-    return [scorer.task for scorer in scorers]
-
-
-def _lettered(names: Iterable[str]) -> str:
-    return "; ".join(f"({letter}) {name}" for letter, name in zip(_LETTERS, names, strict=False))
-
-
-def _grid(names: Iterable[str], drawings: Iterable[str]) -> str:
-    """Drawings side by side, each under its letter and name."""
-    parts = "".join(
-        f"<div><p>({letter}) {escape(name)}</p>{drawing}</div>"
-        for letter, name, drawing in zip(_LETTERS, names, drawings, strict=False)
-    )
-    return f'<div class="grid2">{parts}</div>'
-
-
-def _grade_counts(report: Report) -> str:
-    widest = max(len(scorer.by_grade) for scorer in report.scorers)
-    rows: list[tuple[Cell | str, ...]] = [
-        (
-            scorer.task,
-            *_counts(scorer.by_grade, widest),
-            count(scorer.joints),
-        )
-        for scorer in report.scorers
-    ]
-    head = ("Scorer", *(str(grade) for grade in range(widest)), "all")
-    return table("Joints of each true grade, n", head, rows)
-
-
-def _counts(numbers: tuple[int, ...], width: int) -> list[Cell]:
-    """Counts, and empty cells to the table's width."""
-    return [*map(count, numbers), *[Cell("", numeric=True)] * (width - len(numbers))]
-
-
-def _more_figures(report: Report) -> str:
-    rows = [
-        (
-            scorer.task,
-            count(scorer.scored),
-            number(scorer.kappa, 3),
-            number(scorer.mean_error, 2),
-            number(scorer.damage_auc, 3),
-            number(scorer.damage_calibration.error if scorer.damage_calibration else None, 3),
-            number(scorer.grade_calibration.error if scorer.grade_calibration else None, 3),
-        )
-        for scorer in report.scorers
-    ]
-    head = (
-        "Scorer", "n scored", "quadratic kappa", "mean error, grades",
-        "AUC, 0 against 1 and more", "ECE, any damage", "ECE, grade given",
-    )  # fmt: skip
-    return table("Agreement of the scored joints with their true grades", head, rows)
-
-
-def _calibration(report: Report) -> str:
-    known = [scorer for scorer in report.scorers if scorer.damage_calibration is not None]
-    if not known:
-        return ""
-    key = (
-        f'<p class="note">{_key("any damage (grade 1 and more)", ("first", "dot"))}'
-        f"{_key('the grade that was given', ('second', 'diamond'))}</p>"
-    )
-    return figure(
-        "Calibration in ten bins with 95 % intervals; larger dots hold more joints. "
-        + _lettered(_tasks(known)),
-        key + _grid(_tasks(known), map(plots.reliability, known)),
-    )
-
-
-def _missing(report: Report) -> str:
-    reasons = sorted({reason for scorer in report.scorers for reason in scorer.missing})
-    if not report.scorers:
-        return ""
-    if not reasons:
-        return "<p>Every joint with a known grade was scored.</p>"
-    rows: list[tuple[Cell | str, ...]] = [
-        (
-            scorer.task,
-            count(scorer.joints),
-            *_counts(tuple(scorer.missing.get(r, 0) for r in reasons), len(reasons)),
-            pct(scorer.coverage),
-        )
-        for scorer in report.scorers
-    ]
-    head = ("Scorer", "n joints", *(r.replace("_", " ") for r in reasons), "scored, %")
-    return table("Joints whose grade is null, by reason, n", head, rows)
-
-
-def _healthy(report: Report) -> str:
-    if not report.healthy:
-        return ""
-    widest = max(len(one.given) for one in report.healthy)
-    rows: list[tuple[Cell | str, ...]] = [
-        (
-            one.task,
-            count(one.joints),
-            pct(one.coverage),
-            pct(one.zero),
-            pct(one.at_most_one),
-            *_counts(one.given, widest),
-        )
-        for one in report.healthy
-    ]
-    head = (
-        "Scorer", "n joints", "scored, %", "as 0, %", "as at most 1, %",
-        *(f"given {grade}" for grade in range(widest)),
-    )  # fmt: skip
-    return (
-        "<p>Clean, sharp films of adults examined for injuries. Nobody graded them: 0 is presumed, "
-        "and some of these joints may well be worn. This is no validation of the scores.</p>"
-        + table("Grades given where 0 is presumed", head, rows)
-    )
-
-
-def _totals(report: Report) -> str:
-    if not report.totals:
-        return ""
-    head = (
-        "Total", "n", "left out", "highest", "ICC(2,1)", "bias", "lower limit", "upper limit",
-        "smallest detectable change",
-    )  # fmt: skip
-    rows = [
-        (
-            total.label,
-            count(total.agreement.n),
-            count(total.left_out),
-            count(total.maximum),
-            number(total.agreement.icc, 3),
-            number(total.agreement.bias, 1),
-            number(total.agreement.lower, 1),
-            number(total.agreement.upper, 1),
-            number(total.agreement.detectable, 1),
-        )
-        for total in report.totals
-    ]
-    return (
-        table("Sums beside the true ones, in Sharp/van der Heijde units", head, rows)
-        + '<p class="note">Sums run over joints that have both grades; a limb or patient with '
-        "fewer than 80 % of its joints graded is left out. Human readers, for comparison: ICC .85 "
-        "to .97, smallest detectable difference 11 to 15.5 units of the whole score.</p>"
-        + figure(
-            "Bland-Altman plots: solid line bias, broken lines 95 % limits of agreement; larger "
-            "dots stand for several. " + _lettered(t.label for t in report.totals),
-            _grid([t.label for t in report.totals], map(plots.bland_altman, report.totals)),
-        )
     )

@@ -101,6 +101,18 @@ def balanced_accuracy(matrices: Floats, within: int = 0, *, missing_wrong: bool 
     return _mean_of_defined(_divide((scored * near).sum(-1), rows))
 
 
+def accuracy(matrices: Floats, within: int = 0, *, true: int | None = None) -> Floats:
+    """Share of the scored joints graded right, or at most ``within`` off, [...].
+
+    With ``true`` only joints of that true grade count.
+    """
+    grades = matrices.shape[-2]
+    near = np.abs(np.subtract.outer(np.arange(grades), np.arange(grades))) <= within
+    rows = slice(None) if true is None else slice(true, true + 1)
+    scored = matrices[..., rows, :grades]
+    return _divide((scored * near[rows]).sum((-2, -1)), scored.sum((-2, -1)))
+
+
 def weighted_kappa(matrices: Floats) -> Floats:
     """Cohen's kappa with quadratic weights over the scored joints, [...]; NaN without variation."""
     scored = matrices[..., : matrices.shape[-2]]

@@ -28,6 +28,7 @@ from edge.engine.installed import replace_file
 from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, open_backend
 from edge.engine.passport import Role, open_engine
+from edge.errors import NullReason
 from edge.model import Limb
 from edge.phantom.command import LIMBS, patient_film, patient_grades
 from edge.pipeline.scorer import FilmScorer
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from edge.engine.protocol import Engine, Tensor, Timings
-    from edge.model import LimbResult
+    from edge.model import JointScore, LimbResult
 
 Grey = npt.NDArray[np.uint8]
 
@@ -252,14 +253,26 @@ def _calls_of(
             # What a hand's detector sees on a foot decides nothing.
             continue
         joints = [
-            [str(j.name or j.name_candidate) for j in result.joints if j.erosion is not None]
+            given
             for result in results
-            if result.n_scored and result.limb == limb
+            if result.limb == limb and (given := [_name(j) for j in result.joints if _given(j)])
         ]
         for number, (grey, facts) in enumerate(recorder.calls):
             if role == Role.SCORE:
                 facts = {**facts, "joints": np.array(joints[number])}  # noqa: PLW2901
             yield Call(film, recorder.name, Limb(limb), grey, facts)
+
+
+def _name(joint: JointScore) -> str:
+    return str(joint.name or joint.name_candidate)
+
+
+def _given(joint: JointScore) -> bool:
+    """Whether a joint's crop was given to the scorer, its grade believed or not."""
+    return joint.erosion is not None or joint.erosion_reason in (
+        NullReason.UNFAMILIAR,
+        NullReason.DOUBTFUL,
+    )
 
 
 def _save(path: Path, calls: list[Call]) -> None:

@@ -46,7 +46,7 @@ def _row(patient: str, limbs: Iterable[LimbResult]) -> dict[str, object]:
     row: dict[str, object] = {PATIENT_COLUMN: patient}
     sums = dict.fromkeys(SUM_COLUMNS, 0)
     for column in SCORE_COLUMNS:
-        grade = 0
+        grade: int | None = 0
         if column.joint is not None:
             grade = grades.get((column.limb, column.side, column.joint, column.kind))
         row[column.name] = "" if grade is None else grade

@@ -17,7 +17,7 @@ from torch.nn import functional
 from training import loop
 from training.errors import TrainingError
 from training.measure import balanced_accuracy
-from training.scorer import Head, decode_grades, undersample_zero
+from training.scorer import Head, decode_grades, fitting_temperature, undersample_zero
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,8 @@ GATE_WIDTHS = (128, 64)
 """So many of a head's 512 and 256 units are the gate's, the others the grades'."""
 ALWAYS = 8.0
 """Logit of the first output, "grade 0 or more", where a gate decides."""
+
+LEAST_TO_CALIBRATE = 50
 
 
 class NarrowHead(nn.Module):
@@ -174,6 +176,20 @@ def _weights(grades: np.ndarray, recipe: HeadsRecipe) -> np.ndarray:
     values, counts = np.unique(grades, return_counts=True)
     share = len(grades) / (len(values) * counts)
     return share[np.searchsorted(values, grades)].astype(np.float32)
+
+
+def calibrate(head: Head, features: Tensor, grades: np.ndarray) -> dict[str, float]:
+    """Cool a head on joints that it did not learn from, and say by how much.
+
+    No decision at .5 changes. With fewer than `LEAST_TO_CALIBRATE` joints it stays as it is.
+    """
+    if len(grades) < LEAST_TO_CALIBRATE:
+        return {}
+    with torch.no_grad():
+        logits = head(features)
+    temperature = fitting_temperature([(logits, torch.from_numpy(grades))])
+    head.cool(temperature)
+    return {"temperature": round(temperature, 4)}
 
 
 def head_figures(

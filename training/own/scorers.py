@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from edge.pipeline.trust import PASSPORT_KEY
 from edge.ra2 import ScoreKind
 from export.compact import save_compact
 from training.errors import TrainingError
+from training.familiar import describe_crops
 from training.own.crops import cut_joints
-from training.own.heads import head_figures, train_own_head
+from training.own.heads import calibrate, head_figures, train_own_head
 from training.own.job import limbs_of
 from training.own.outputs import next_command, write_recipe
 from training.own.trunk import read_trunk, ship_trunk, trunk_features
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from training.own.trunk import TrunkFile
     from training.scorer import FoldedTrunk
 
+LEAST_TO_KNOW = 500
+"""With fewer crops learnt from, the engine is not told what crops it knows."""
 TEST_SHARE = VALIDATION_SHARE = 0.1
 SPLITS = {
     "patient": "by patient",
@@ -107,6 +111,8 @@ def _train_head(
         TASKS[task],
         job.recipe.heads,
     )
+    apart = fold[Part.VALIDATION]
+    cooled = calibrate(head, features[torch.from_numpy(apart), 0], grades[apart])
     figures = {
         str(part): head_figures(
             head,
@@ -116,7 +122,7 @@ def _train_head(
         )
         for part in (Part.VALIDATION, Part.TEST)
     }
-    return {"n_learnt": len(learnt), **figures}, head.arrays(task)
+    return {"n_learnt": len(learnt), **cooled, **figures}, head.arrays(task)
 
 
 def _folds(job: Job, crops: JointCrops, rows: np.ndarray) -> dict[Part, np.ndarray]:
@@ -147,6 +153,12 @@ def _ship(
     }
     meta = job.passport(recipe, learnt.values(), mine | {"split": SPLITS[recipe.split]})
     meta["trunk"] = {"file": trunk.source, "sha256": trunk.sha256}
+    rows = [i for i, film in enumerate(crops.films) if film.name in learnt]
+    views = crops.pixels[rows].reshape(-1, *crops.pixels.shape[2:])
+    if len(views) >= LEAST_TO_KNOW:
+        meta[PASSPORT_KEY] = describe_crops(views)
+    else:
+        job.say(f"{limb}: {len(views)} crops are too few to tell foreign ones by: all are graded")
     name = f"weights/{limb}-heads.npz"
     save_compact(job.out / name, arrays, meta)
     source = ['kind = "compact"', 'architecture = "vgg16"',

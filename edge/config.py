@@ -147,7 +147,8 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     text, values = "", {}
     if path is not None:
         try:
-            text = path.read_text(encoding="utf-8")
+            # Editors on Windows put a mark before the first byte.
+            text = path.read_text(encoding="utf-8-sig")
             values = tomllib.loads(text)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error

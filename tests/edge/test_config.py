@@ -107,3 +107,9 @@ def test_the_example_names_every_key_with_its_default():
         for key in field.annotation.model_fields:
             if key not in nested and (section, key) != ("worker", "factory"):
                 assert f"\n{key} = " in uncommented, (section, key)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xef\xbb\xbf[folders]\nwatch = '/srv/drop'\n")
+    assert load(path, {}).folders.watch == Path("/srv/drop")

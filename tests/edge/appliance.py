@@ -186,7 +186,8 @@ class Appliance:
                 },
             )
         if ready:
-            until(lambda: "ready: session" in self.log()[before:], what="ready")
+            # Real engines on a machine that is busy with other things.
+            until(lambda: "ready: session" in self.log()[before:], 120, what="ready")
         return self
 
     def log(self):

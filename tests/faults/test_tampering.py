@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from appliance import ROOT, Subscriber, until
 from stand_in import film_bytes
+from test_machines import small_disk
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 
@@ -233,8 +234,6 @@ def test_a_journal_that_others_lock(broker, make_appliance, figures):
 @pytest.mark.faults
 def test_a_start_on_a_full_disk(tmp_path, broker, make_appliance, figures):
     """Started on a disk without a free byte: serves by the reserve, resumes when there is room."""
-    from test_machines import small_disk
-
     dashboard = Subscriber(broker.settings, receiver="dashboard")
     with small_disk(tmp_path / "state", 24):
         it = make_appliance(

@@ -74,6 +74,11 @@ class Rows:
         """Draw the patients of a set."""
         return cls(tables, st.draw_weights(len(tables.patients)))
 
+    def weights_of(self, clusters: Ints) -> Floats:
+        """Weights for figures over some patients: of a single one no draw tells anything."""
+        few = len(np.unique(clusters)) < st.LEAST_CLUSTERS
+        return self.weights[:1] if few else self.weights
+
     def patients(self, films: Iterable[int]) -> Ints:
         """Patient of each film index."""
         return np.array([self.tables.films[film].patient for film in films], np.int64)
@@ -111,7 +116,9 @@ def _share_of(
     if not films:
         return st.Estimate(None)
     clusters = np.array([film.patient for film in films], np.int64)
-    return st.estimate(st.share(rows.weights, clusters, [right(film) for film in films]))
+    return st.estimate(
+        st.share(rows.weights_of(clusters), clusters, [right(film) for film in films])
+    )
 
 
 def detection(rows: Rows) -> DetectionFindings | None:
@@ -159,7 +166,7 @@ def _group(rows: Rows, limb: Limb, group: str, value: str, films: set[int]) -> G
     ap50, ap75 = _precisions(rows, films, labels)
 
     def of_joints(right: list[bool]) -> st.Estimate:
-        return st.estimate(st.share(rows.weights, clusters, right))
+        return st.estimate(st.share(rows.weights_of(clusters), clusters, right))
 
     return GroupJoints(
         limb=limb.value,
@@ -184,7 +191,8 @@ def _precisions(
     if not labels:
         return st.Estimate(None), st.Estimate(None)
     tables = rows.tables
-    size = rows.weights.shape[1]
+    weights = rows.weights_of(rows.patients(films))
+    size = weights.shape[1]
     found = []
     for level in (0, 1):
         parts = []
@@ -197,7 +205,7 @@ def _precisions(
                 clusters=rows.patients(box.film for box in boxes),
                 truths=np.bincount(truths, minlength=size).astype(np.float64),
             )
-            parts.append(st.average_precision(rows.weights, detections))
+            parts.append(st.average_precision(weights, detections))
         found.append(st.estimate(st.mean_over(parts)))
     return found[0], found[1]
 
@@ -210,7 +218,7 @@ def outlines(rows: Rows) -> tuple[OutlineFindings, ...]:
         if films:
             clusters = np.array([film.patient for film in films], np.int64)
             dice = np.array([film.dice for film in films], np.float64)
-            mean = st.share(rows.weights, clusters, dice)
+            mean = st.share(rows.weights_of(clusters), clusters, dice)
             found.append(
                 OutlineFindings(
                     limb.value,
@@ -243,9 +251,10 @@ def scorer_groups(rows: Rows) -> tuple[GroupGrades, ...]:
             values = sorted({films[row.film].groups.get(name, "") for row in grades} - {""})
             for value in values if len(values) > 1 else []:
                 mine = [row for row in grades if films[row.film].groups.get(name) == value]
+                clusters = rows.patients(row.film for row in mine)
                 matrices = st.confusions(
-                    rows.weights,
-                    rows.patients(row.film for row in mine),
+                    rows.weights_of(clusters),
+                    clusters,
                     np.array([row.true for row in mine], np.int64),
                     np.array([row.given for row in mine], np.int64),
                     grades_of(limb, kind),
@@ -285,14 +294,15 @@ def _scorer(rows: Rows, limb: Limb, kind: str, grades: list[GradeRow]) -> Scorer
     clusters = rows.patients(row.film for row in grades)
     true = np.array([row.true for row in grades], np.int64)
     given = np.array([row.given for row in grades], np.int64)
-    every = st.confusions(rows.weights, clusters, true, given, count)
+    weights = rows.weights_of(clusters)
+    every = st.confusions(weights, clusters, true, given, count)
     # A film that is too small is told so beforehand: that is no error of the scorer.
     judged = np.array([row.reason != _TOO_SMALL for row in grades])
-    fair = st.confusions(rows.weights, clusters[judged], true[judged], given[judged], count)
+    fair = st.confusions(weights, clusters[judged], true[judged], given[judged], count)
     scored = given != NOT_SCORED
     expected = np.array([row.expected if row.expected is not None else np.nan for row in grades])
     ranked = scored & np.isfinite(expected)
-    auc = st.area_under_roc(rows.weights, clusters[ranked], true[ranked] > 0, expected[ranked])
+    auc = st.area_under_roc(weights, clusters[ranked], true[ranked] > 0, expected[ranked])
     known = [i for i, row in enumerate(grades) if row.probabilities is not None and scored[i]]
     paper = PAPER_TABLE_1[limb, kind]
     return ScorerFindings(
@@ -343,7 +353,7 @@ def _damage_calibration(
         return None
     said = np.array([1 - _probabilities(grades[i])[0] for i in known])
     true = np.array([grades[i].true > 0 for i in known])
-    return st.calibration(rows.weights, clusters[known], np.clip(said, 0, 1), true)
+    return st.calibration(rows.weights_of(clusters), clusters[known], np.clip(said, 0, 1), true)
 
 
 def _grade_calibration(
@@ -354,7 +364,7 @@ def _grade_calibration(
         return None
     said = np.array([_probabilities(grades[i])[grades[i].given] for i in known])
     true = np.array([grades[i].true == grades[i].given for i in known])
-    return st.calibration(rows.weights, clusters[known], np.clip(said, 0, 1), true)
+    return st.calibration(rows.weights_of(clusters), clusters[known], np.clip(said, 0, 1), true)
 
 
 def _probabilities(row: GradeRow) -> Floats:
@@ -382,7 +392,8 @@ def healthy(rows: Rows) -> tuple[HealthyFindings, ...]:
         given = np.array([row.given for row in mine], np.int64)
         scored = given != NOT_SCORED
         zero, one = (
-            st.ratio(rows.weights, clusters, scored & (given <= most), scored) for most in (0, 1)
+            st.ratio(rows.weights_of(clusters), clusters, scored & (given <= most), scored)
+            for most in (0, 1)
         )
         counts = np.bincount(given[scored], minlength=grades_of(limb, kind))
         found.append(
@@ -391,7 +402,7 @@ def healthy(rows: Rows) -> tuple[HealthyFindings, ...]:
                 joints=len(mine),
                 scored=int(scored.sum()),
                 given=tuple(int(n) for n in counts),
-                coverage=st.estimate(st.share(rows.weights, clusters, scored)),
+                coverage=st.estimate(st.share(rows.weights_of(clusters), clusters, scored)),
                 zero=st.estimate(zero),
                 at_most_one=st.estimate(one),
             )
@@ -460,5 +471,6 @@ def _total(
     if not pairs:
         return None
     table = np.array(pairs, np.float64)
-    found = agreement(rows.weights, np.array(clusters, np.int64), table[:, 0], table[:, 1])
+    whose = np.array(clusters, np.int64)
+    found = agreement(rows.weights_of(whose), whose, table[:, 0], table[:, 1])
     return TotalFindings(label, unit, maximum, left_out, found, tuple(pairs))

@@ -8,7 +8,13 @@ import pytest
 from edge.model import Limb
 from edge.shape import shape_template
 from training.errors import TrainingError
-from training.measure_identity import COLUMNS, Trial, measure_identity
+from training.measure_identity import (
+    COLUMNS,
+    Trial,
+    _disturb,
+    measure_identity,
+    read_landmarks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +78,44 @@ def test_a_table_that_cannot_be_read_names_its_line(tmp_path, text, says):
 def test_a_table_that_is_not_there_is_named(tmp_path):
     with pytest.raises(TrainingError, match="cannot be read"):
         measure_identity(tmp_path / "none.csv", Trial())
+
+
+def sided(path, limb, flip):
+    """Twelve images of one limb and side, the thumb or hallux at the left where flipped."""
+    rng = np.random.default_rng(5)
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        out = csv.writer(handle)
+        out.writerow(COLUMNS)
+        shape = shape_template(Limb.FOOT if limb.endswith("F") else Limb.HAND)
+        for i in range(12):
+            offset = rng.multivariate_normal(np.zeros(shape.mean.size), shape.covariance)
+            places = 200 * (shape.mean + offset.reshape(-1, 2)) * (flip, 1) + 600
+            for joint, (x, y) in zip(shape.joints, places, strict=True):
+                out.writerow((f"X{i}", limb, 1200, 1500, joint, round(x, 2), round(y, 2)))
+    return path
+
+
+def test_a_stated_side_helps_where_it_is_right_and_harms_where_it_is_wrong(tmp_path):
+    trial = Trial(drop=1)
+    (left,) = measure_identity(sided(tmp_path / "l.csv", "LF", 1), trial)
+    (right,) = measure_identity(sided(tmp_path / "r.csv", "RF", -1), trial)
+    (unknown,) = measure_identity(sided(tmp_path / "u.csv", "foot", 1), trial)
+    (wrong,) = measure_identity(sided(tmp_path / "w.csv", "RF", 1), trial)
+    assert left.right == right.right >= unknown.right
+    assert left.certain == right.certain >= unknown.certain
+    assert wrong.right < left.right
+
+
+def test_noise_of_a_foot_is_a_share_of_half_its_width(tmp_path):
+    path = sided(tmp_path / "l.csv", "LF", 1)
+    (image, *_) = read_landmarks(path)
+    quiet, noisy = (
+        _disturb(image, Trial(noise=noise, turn_deg=0), np.random.default_rng(1))[1]
+        for noise in (0.0, 0.1)
+    )
+    at = dict(zip(image.names, image.points, strict=True))
+    half = np.hypot(*(at["MTP1"] - at["MTP5"])) / 2
+    draws = np.random.default_rng(1)
+    draws.permutation(6)
+    draws.uniform(0, 0)
+    np.testing.assert_allclose(noisy - quiet, draws.normal(0, 0.1 * half, (6, 2)))

@@ -251,7 +251,10 @@ def test_groups_tell_view_age_orientation_and_size(tmp_path, truths):
     groups = {(g.limb, g.group, g.value): g for g in report_of(labelled, tables).detection.groups}
     for turn in ("up", "right", "down", "left"):
         assert groups["hand", "orientation", f"fingers {turn}"].films == 1
-        assert groups["foot", "orientation", f"toes {turn}"].joints == 6
+        one = groups["foot", "orientation", f"toes {turn}"]
+        assert (one.joints, one.found.value) == (6, 1)
+        assert one.found.low is None, "a single patient tells nothing of others"
+    assert groups["foot", "view", "pa"].found.low is not None
     assert groups["hand", "view", "pa"].films == 4
     assert groups["hand", "age", "adult"].films == 4
     assert groups["hand", "size", "150 px and more"].films == 4

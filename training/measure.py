@@ -18,13 +18,14 @@ from edge.errors import NullReason
 from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.scorer import FilmScorer
+from export.golden import Recorder
 from training.measure_crops import score_crops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge.engine.loader import EngineSet
-    from edge.engine.protocol import Engine, Tensor, Timings
+    from edge.engine.protocol import Tensor
     from edge.model import JointScore, LimbResult
     from edge.pipeline.scorer import FilmOutcome
     from edge.pipeline.settings import PipelineSettings
@@ -84,45 +85,6 @@ def named(result: LimbResult, *, certain: bool = True) -> dict[str, JointScore]:
     return found
 
 
-class HeardEngine:
-    """A scorer's engine that keeps the outputs of its runs until they are taken."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.runs: list[dict[str, Tensor]] = []
-
-    @property
-    def name(self) -> str:
-        """Name of the recipe."""
-        return self._engine.name
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the engine file."""
-        return self._engine.sha256
-
-    @property
-    def input_shapes(self) -> Mapping[str, tuple[int | None, ...]]:
-        """Input name to shape."""
-        return self._engine.input_shapes
-
-    @property
-    def passport(self) -> Mapping[str, object]:
-        """The JSON sidecar."""
-        return self._engine.passport
-
-    @property
-    def timings(self) -> Timings:
-        """Of the last run."""
-        return self._engine.timings
-
-    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run once and keep the outputs."""
-        outputs = self._engine.run(inputs)
-        self.runs.append(outputs)
-        return outputs
-
-
 class HeardScorer:
     """A film scorer whose grades come with the probability of every grade."""
 
@@ -130,7 +92,7 @@ class HeardScorer:
         self, engines: EngineSet, settings: PipelineSettings, *, want_masks: bool = False
     ) -> None:
         self._heard = {
-            where: HeardEngine(engine)
+            where: Recorder(engine)
             for where, engine in engines.engines.items()
             if where[0] is Role.SCORE
         }
@@ -142,7 +104,7 @@ class HeardScorer:
     def score(self, data: bytes, file_name: str) -> FilmOutcome:
         """Score one film, and forget what was heard of the film before."""
         for engine in self._heard.values():
-            engine.runs.clear()
+            engine.calls.clear()
         return self._scorer.score(data, file_name)
 
     def score_crops(self, labelled: TruthLimb) -> Measured:
@@ -165,7 +127,7 @@ class HeardScorer:
             if joint.erosion is not None or joint.erosion_reason in _SCORED_BUT_LEFT_OUT
         ]
         engines = [engine for (_, limb), engine in self._heard.items() if limb is result.limb]
-        for run in (run for engine in engines for run in engine.runs):
+        for _, run in (call for engine in engines for call in engine.calls):
             if len(run["erosion"]) == len(scored) > 0:
                 found = _decoded(run, scored)
                 if found:

@@ -218,17 +218,20 @@ class Outbox:
         found = self._db.execute("SELECT receiver FROM receipt WHERE id = ?", (result_id,))
         return self._receivers <= {r["receiver"] for r in found}
 
-    def note_published(self, head: Head) -> bool:
+    def note_published(self, head: Head, *, first_start: bool = False) -> bool:
         """Hold a head that was published earlier against the chain; whether its row is missing.
 
         A missing one is written into the chain, once, and numbers go on beyond those that may
-        have been given.
+        have been given. At the ``first_start`` of a journal it was another's, and is not missing.
         """
         if head.row <= self.store.checkpoint().row or self.store.code_of(head.row) == head.mac:
             return False
         with self.store.transaction():
             if self.store.begun_anew():
                 return True
+            if first_start:
+                self.store.skip_numbers()
+                return False
             if not self.store.told_of_cut(head):
                 self.store.skip_numbers()
                 self.store.log(CUT_FOUND, published=head.row, code=head.mac)

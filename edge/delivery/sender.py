@@ -158,7 +158,6 @@ class Sender:
         self._connected_s = self._sent_s = 0.0
         self._proved = False
         """Whether the broker has acknowledged anything on this connection."""
-        self._is_v5 = True
         self._dropped = 0
         self._since = time.time()
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -267,7 +266,7 @@ class Sender:
         taken_over = error.failure is Failure.TAKEN_OVER
         if in_flight and not taken_over:
             return _FIRST_REST_S
-        pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over, would_tell=self._is_v5)
+        pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over)
         if self._rivalry.suspected:
             sure = "uses" if taken_over else "seems to use"
             self._alert("client_id", f"another client {sure} this appliance's client id")
@@ -277,7 +276,7 @@ class Sender:
     def _connect(self) -> None:
         self._connected_s, self._proved = 0.0, False
         link, self._limits = open_link(self._make_link, self._broker.protocol)
-        self._link, self._is_v5 = link, link.v5
+        self._link = link
         self._rows, self._studies, self._states = {}, {}, set()
         self._announced = None
         self._alerts.pop("broker", None)
@@ -437,9 +436,12 @@ class Sender:
             if event.topic == self._device.topic("state")
             else _read(HealthMessage, event.payload)
         )
-        if told is None or not told.journal_row:
+        # What other connections of this process published cannot be missing, and what a journal
+        # finds at its first start another one had published.
+        if told is None or not told.journal_row or self._reconnects > 1:
             return
-        if self._outbox.note_published(Head(told.journal_row, told.journal_head)):
+        head = Head(told.journal_row, told.journal_head)
+        if self._outbox.note_published(head, first_start=self._session == 1):
             detail = f"row {told.journal_row} was published and is not in the journal"
             self._alert("journal_cut", f"{detail}: an older one was put back? sharpedge audit")
 

@@ -20,8 +20,8 @@ _SMALL_BYTES = 16_384
 _AT_ONCE_S = 2.0
 _SHORT_S = 30.0
 _FLAPS = 3
-_FIRST_PAUSE_S = 6.0
-_LONGEST_PAUSE_S = 12.0
+_FIRST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 10.0
 """Of two rivals each then works for as long, and one that is left alone goes on within 15 s."""
 
 
@@ -92,17 +92,16 @@ class Rivalry:
         """An attempt to connect failed: the broker was away, no rival is needed to explain it."""
         self._flaps = self._pauses = 0
 
-    def ended(self, lasted_s: float, *, taken_over: bool, would_tell: bool) -> float:
+    def ended(self, lasted_s: float, *, taken_over: bool) -> float:
         """Take in the end of a connection; returns the pause in seconds that it calls for.
 
-        ``would_tell`` where the broker says so when another client comes: then an end without a
-        word is no sign of one. While it goes on, the pause lets one of the two work.
+        While it goes on, the pause lets one of the two work.
         """
         if lasted_s > 2 * max(_SHORT_S, self._pause_s):
             self._flaps = self._pauses = 0
         if taken_over:
             self._flaps = _FLAPS
-        elif lasted_s < _SHORT_S and not would_tell:
+        elif lasted_s < _SHORT_S:
             self._flaps += 1
         if not self.suspected:
             return 0.0

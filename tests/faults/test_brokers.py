@@ -191,8 +191,15 @@ def test_two_appliances_with_one_client_id_do_not_flap(tmp_path, broker, make_ap
         connections = told().count("broker: connected") - before
     finally:
         two.kill()
-    figures |= {"connections until told": before, "in the 12 s after": connections}
-    assert connections <= 2
+    begun_s = time.monotonic()
+    one.put("a.jpg", film_bytes("n=1"))
+    until(lambda: one.states() == {1: "acked"}, 20)
+    figures |= {
+        "connections until told": before,
+        "in the 12 s after": connections,
+        "alone again, recovered in s": round(time.monotonic() - begun_s, 1),
+    }
+    assert connections <= 4
 
 
 def test_wrong_receipts_are_counted_and_dropped(broker, subscriber, make_appliance, figures):
@@ -271,8 +278,10 @@ def test_a_publish_that_the_broker_denies_is_set_aside_and_told(
     it = make_appliance(strict.port).start()
     it.put("a.jpg", film_bytes("limb=LH"))
     until(lambda: it.states() == {1: "acked"})
-    until(lambda: dashboard.of("state")[-1].alerts)
-    assert dashboard.of("state")[-1].alerts[0].code == "message_set_aside"
+    codes = lambda: {a.code for s in dashboard.of("state") for a in s.alerts}  # noqa: E731
+    until(lambda: "message_refused" in codes())
+    # Rights that were wrong for moments cost nothing: it is tried again before it is given up.
+    until(lambda: "message_set_aside" in codes(), 30)
     dashboard.close()
 
 

@@ -259,6 +259,7 @@ def test_a_published_row_that_is_missing_is_told_once_and_numbers_go_on_beyond(s
     finish(journal, journal.claim(b"/a", SHA, signature()).job)
     outbox, head = open_outbox(store), store.head()
     assert not outbox.note_published(head)
+    assert not outbox.note_published(Head(head.row + 5, "e" * 64), first_start=True)
     assert outbox.note_published(Head(head.row + 9, "f" * 64))
     assert outbox.note_published(Head(head.row + 9, "f" * 64))
     assert [e.kind for e in store.events()].count(CUT_FOUND) == 1

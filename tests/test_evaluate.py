@@ -139,7 +139,10 @@ def test_a_simulated_set_in_the_challenges_layout_is_measured_by_patient(tmp_pat
         "Narrowing (feet)",
         "Erosion (feet)",
     ]
-    assert told["detection"]["classes"][0]["truths"]
+    hand = told["detection"]["groups"][0]
+    assert (hand["limb"], hand["joints"], hand["found"]["value"]) == ("hand", 20, 1)
+    assert "their places give away" in " ".join(told["about"]["notes"])
+    assert told["identity"] == []
 
 
 def test_ready_made_crops_are_graded_and_called_so(folder, tmp_path):

@@ -110,12 +110,15 @@ def split_statement(split: Split, *, fresh: bool) -> str:
 
 
 def upright_landmarks(labelled: LabelledSet) -> list[Landmarks]:
-    """True places of every whole limb, turned fingers or toes up, as a framed film shows them."""
+    """True places of every whole limb, turned fingers or toes up, as a framed film shows them.
+
+    Limbs whose names were read off their places would prove the naming by itself: they stay out.
+    """
     found = []
     for one in labelled.limbs:
         names, points = true_places(one.truth)
         limb = one.truth.limb
-        if limb is None or set(names) != set(limb.joints):
+        if limb is None or not one.names_given or set(names) != set(limb.joints):
             continue
         angle = -math.radians(turn_deg(limb, names, points))
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])

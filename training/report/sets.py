@@ -9,26 +9,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.errors import REASONS
-from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing
+from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing, joint_class
 from edge.ra2 import ScoreKind
 from training.datasets import read_dataset
-from training.datasets.truth import grade_maximum
+from training.datasets.truth import JointTruth, grade_maximum
 from training.errors import TrainingError
+from training.places import stated_places
 from training.report.truth import TRUTH_NAME, Kind, LabelledSet, TruthLimb, read_truth
 from training.runs import Part, split_patients
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edge.model import Limb
     from training.datasets import DataSet, Layout
-    from training.datasets.truth import FilmTruth, JointTruth
+    from training.datasets.truth import FilmTruth
 
 
 READY_MADE = (
     "joints are ready-made crops of the set, not cut by this pipeline: nothing is said of finding "
     "them"
+)
+
+
+READ_OFF = (
+    "boxes that say only their class got the names that their places give away, where these are "
+    "certain"
 )
 
 
@@ -77,6 +84,8 @@ def of_dataset(dataset: DataSet) -> LabelledSet:
     notes: tuple[str, ...] = (f"read as {' + '.join(dataset.layouts)}",)
     if any(limb.crops for limb in limbs):
         notes += (READY_MADE,)
+    if any(joint.name is None for film in dataset.films for joint in film.joints):
+        notes += (READ_OFF,)
     if dataset.faults:
         notes += (f"{len(dataset.faults)} faults in the labels: see sharpedge train data check",)
     return LabelledSet(dataset.folder.name, kind, limbs, notes)
@@ -88,7 +97,7 @@ def _of_film(film: FilmTruth, *, kept_out: bool) -> TruthLimb | None:
     path = film.path or next((crop.parent for crop in crops.values()), None)
     if limb is None or path is None:
         return None
-    known = [joint for joint in film.joints if joint.name is not None]
+    known = named_joints(film)
     held = film.left_out or None
     truth = LimbResult(
         file=path.name,
@@ -111,10 +120,35 @@ def _of_film(film: FilmTruth, *, kept_out: bool) -> TruthLimb | None:
             (joint.joint_class, joint.box)
             for joint in film.joints
             if joint.name is None and joint.box is not None
+            if joint.box not in {one.box for one in known}
         ),
         fate_known=held is not None,
+        names_given=all(joint.name is not None for joint in film.joints),
         crops={} if film.path else crops,
     )
+
+
+def named_joints(film: FilmTruth) -> tuple[JointTruth, ...]:
+    """Joints whose name is known, each once, with its grades and its place.
+
+    Boxes that say only their class get the names that their places give away, where these are
+    certain.
+    """
+    named = {joint.name: joint for joint in film.joints if joint.name is not None}
+    placed = None
+    if any(joint.name is None for joint in film.joints):
+        placed = stated_places(film)
+    if placed is not None:
+        boxes = {joint.place: joint.box for joint in film.joints}
+        for name, (x, y) in zip(placed.names, placed.points.tolist(), strict=True):
+            joint = named.get(name) or JointTruth(name, joint_class(name))
+            named[name] = replace(joint, centre=(x, y), box=boxes.get((x, y), joint.box))
+    return tuple(named[name] for name in sorted(named, key=_place_in(film.limb)))
+
+
+def _place_in(limb: Limb | None) -> Callable[[str], int]:
+    order = () if limb is None else limb.joints
+    return lambda name: order.index(name) if name in order else len(order)
 
 
 def _status_of(reason: str) -> Status:

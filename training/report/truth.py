@@ -73,7 +73,8 @@ class TruthLimb:
     are known, in pixels of the film as stored; ``healthy`` says that every joint is presumed to be
     without arthritis; ``kept_out`` that no training of ours has seen the film, ``None`` where
     nothing is known of it; ``class_boxes`` are boxes of joints of which only the class is known;
-    ``fate_known`` that the truth says whether the film should be scored or held; ``crops`` are
+    ``fate_known`` that the truth says whether the film should be scored or held; ``names_given``
+    that somebody named the joints, and no program read their names off their places; ``crops`` are
     ready-made pictures of joints by name, where the set has those and no film (``path`` is then
     their folder).
     """
@@ -88,6 +89,7 @@ class TruthLimb:
     mask: Path | None = None
     class_boxes: tuple[tuple[JointClass, Box], ...] = ()
     fate_known: bool = True
+    names_given: bool = True
     crops: Mapping[str, Path] = field(default_factory=dict)
 
     @property

@@ -155,6 +155,14 @@ def _disturb(
     return tuple(image.names[i] for i in kept), moved
 
 
+def finite(text: str) -> float:
+    """Read a number that is one. Raises ValueError."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no place")
+    return value
+
+
 def read_landmarks(points_csv: Path) -> list[Landmarks]:
     """Every image and limb of a table, in its order. Raises `TrainingError`."""
     images: dict[tuple[str, Limb, Laterality | None], list[tuple[str, float, float]]] = {}
@@ -163,7 +171,7 @@ def read_landmarks(points_csv: Path) -> list[Landmarks]:
             for number, row in enumerate(csv.DictReader(handle), 2):
                 try:
                     limb, side = _LIMBS[row["limb"]]
-                    place = (row["joint"], float(row["x"]), float(row["y"]))
+                    place = (row["joint"], finite(row["x"]), finite(row["y"]))
                     image = row["image"]
                 except (KeyError, TypeError, ValueError) as error:
                     raise TrainingError(
@@ -173,7 +181,7 @@ def read_landmarks(points_csv: Path) -> list[Landmarks]:
                     ) from error
                 if place[0] in limb.joints:
                     images.setdefault((image, limb, side), []).append(place)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise TrainingError(
             f"{points_csv}: the table cannot be read: {why}", mend="name a CSV file"

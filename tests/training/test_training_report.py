@@ -1,11 +1,14 @@
 """The report from truth and results: what it counts, what it calls itself, what it writes."""
 
+import contextlib
 import json
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edge.errors import NullReason
 from edge.model import Laterality, Limb, LimbResult, Status, Versions, View
@@ -13,6 +16,7 @@ from edge.pipeline.shape import apply
 from edge.shape import shape_template
 from training.errors import TrainingError
 from training.measure import Measured, match
+from training.measure_identity import Landmarks, Trial, read_landmarks
 from training.report import build, statistics
 from training.report.assemble import assemble, identity_report, upright_landmarks
 from training.report.findings import as_json
@@ -330,8 +334,6 @@ def test_of_two_hands_on_a_film_each_is_compared_with_the_nearer_result(tmp_path
 
 def test_a_report_on_landmarks_tells_naming_alone():
     points = np.array(list(places_of(Limb.FOOT).values()))
-    from training.measure_identity import Landmarks, Trial
-
     images = [Landmarks(f"X{i}", Limb.FOOT, Limb.FOOT.joints, points) for i in range(2)]
     report = identity_report("table.csv", images, Trial(), "9.9", MADE)
     assert [one.drop for one in report.identity] == [0, 1, 2, 3, 0]
@@ -364,9 +366,34 @@ def test_what_is_wrong_with_a_truth_file_is_said_with_its_line(tmp_path):
     path.write_text(truth_of("gone.jpg").model_dump_json() + "\n")
     with pytest.raises(TrainingError, match="not there"):
         read_truth(tmp_path)
+    (tmp_path / "gone.jpg").touch()
+    for wrong in (truth_of("gone.jpg", erosion=6), truth_of("gone.jpg", narrowing=5)):
+        path.write_text(wrong.model_dump_json() + "\n")
+        with pytest.raises(TrainingError, match="give 0 to"):
+            read_truth(tmp_path)
+    path.write_text(truth_of("gone.jpg").model_copy(update={"limb": None}).model_dump_json())
+    with pytest.raises(TrainingError, match="no limb"):
+        read_truth(tmp_path)
     path.write_text("\n")
     with pytest.raises(TrainingError, match="no film"):
         read_truth(tmp_path)
+
+
+HEADS = ("film,limb,joint,x_px,y_px", "image,limb,width,height,joint,x,y")
+CELLS = st.sampled_from(
+    ["a.jpg", "hand", "foot", "MCP1", "PIP3", "1e400", "nan", "7", "", '"', "\0"]
+)
+
+
+@given(st.sampled_from(HEADS), st.lists(st.lists(CELLS, max_size=8), max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_table_ends_a_command_without_a_word_on_what_to_do(tmp_path, head, rows):
+    (tmp_path / "a.jpg").touch()
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join([head, *(",".join(row) for row in rows)]), encoding="utf-8")
+    for read in (lambda: read_joint_table(tmp_path, table), lambda: read_landmarks(table)):
+        with contextlib.suppress(TrainingError):
+            read()
 
 
 def test_a_table_of_joints_is_read_in_both_forms(tmp_path):

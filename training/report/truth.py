@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from edge.imaging.identity import name_says
 from edge.model import (
+    NARROWING_MAXIMUM,
     Box,
     JointClass,
     JointScore,
@@ -31,6 +32,7 @@ from edge.pipeline.shape import unit_px
 from edge.shape import joint_box_side_px
 from training.errors import TrainingError
 from training.films import is_validation
+from training.measure_identity import finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,12 +165,35 @@ def read_truth(folder: Path) -> LabelledSet:
                 f"{path}, line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
                 mend="one JSON object a line, as sharpedge phantom writes it",
             ) from error
+        _refuse_impossible(truth, f"{path}, line {number}")
         limbs.append(_of_truth(folder, truth))
     if not limbs:
         raise TrainingError(f"{path}: it holds no film", mend="name a folder with labelled films")
     flags = {flag for limb in limbs for flag in limb.truth.flags}
     kind = Kind.PAINTED if "painted" in flags else Kind.PHANTOM if "phantom" in flags else Kind.REAL
     return LabelledSet(folder.name, kind, tuple(limbs), fresh=kind is not Kind.REAL)
+
+
+def _refuse_impossible(truth: LimbResult, where: str) -> None:
+    """Raise `TrainingError` for a limb, a joint or a grade that there is not."""
+    if truth.limb is None:
+        raise TrainingError(f"{where}: no limb is named", mend="state hand or foot")
+    for joint in truth.joints:
+        if joint.name is None:
+            continue
+        if joint.name not in truth.limb.joints:
+            raise TrainingError(
+                f"{where}: a {truth.limb} has no scored joint {joint.name}",
+                mend=f"name {', '.join(truth.limb.joints)}",
+            )
+        for kind, grade, most in (
+            ("erosion", joint.erosion, truth.limb.erosion_maximum),
+            ("narrowing", joint.narrowing, NARROWING_MAXIMUM),
+        ):
+            if grade is not None and grade > most:
+                raise TrainingError(
+                    f"{where}: {kind} of {joint.name} is {grade}", mend=f"give 0 to {most}"
+                )
 
 
 def _of_truth(folder: Path, truth: LimbResult) -> TruthLimb:
@@ -251,10 +276,10 @@ def _read_rows(table: Path) -> dict[tuple[str, str, str], list[dict[str, str]]]:
 def _of_rows(film: str, limb: Limb, rows: list[dict[str, str]]) -> LimbResult:
     try:
         places = {
-            row["joint"]: (float(row.get("x_px") or row["x"]), float(row.get("y_px") or row["y"]))
+            row["joint"]: (finite(row.get("x_px") or row["x"]), finite(row.get("y_px") or row["y"]))
             for row in rows
         }
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{film}: a joint's place cannot be read ({error})",
             mend="give the columns film, limb, joint, x_px, y_px, in pixels",
@@ -268,7 +293,8 @@ def placed_truth(
 ) -> LimbResult:
     """Truth that knows joint places alone; boxes are squares of the size usual for the joint."""
     named = {name: place for name, place in places.items() if name in limb.joints}
-    unit = unit_px(limb, list(named), np.array(list(named.values()), np.float64))
+    points = np.array(list(named.values()), np.float64).reshape(-1, 2)
+    unit = unit_px(limb, list(named), points) if named else 0.0
     joints = []
     for name, (x, y) in named.items():
         side = joint_box_side_px(limb, name, unit)

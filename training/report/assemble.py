@@ -17,6 +17,7 @@ from training.measure_identity import Landmarks, Trial, name_all
 from training.report import build
 from training.report import statistics as st
 from training.report.findings import About, IdentityFindings, Report
+from training.report.sums import totals
 from training.report.tables import true_places, turn_deg
 from training.report.truth import PAPER_SPLIT, Kind, Split, patient_of
 
@@ -91,7 +92,7 @@ def assemble(
         scorer_groups=build.scorer_groups(rows),
         healthy=build.healthy(rows),
         # A tenth of the joints adds up to no patient's total.
-        totals=() if split is Split.PAPER else build.totals(rows),
+        totals=() if split is Split.PAPER else totals(rows),
     )
 
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import NullReason
-from edge.model import NARROWING_MAXIMUM, PARTIAL_SVH_NAME, Limb, has_narrowing
+from edge.model import NARROWING_MAXIMUM, Limb
 from training.measure import NOT_SCORED
 from training.report import statistics as st
-from training.report.agreement import agreement
 from training.report.findings import (
     Baseline,
     ClassBoxes,
@@ -27,7 +26,6 @@ from training.report.findings import (
     Outcome,
     OutlineFindings,
     ScorerFindings,
-    TotalFindings,
 )
 
 if TYPE_CHECKING:
@@ -43,8 +41,6 @@ PAPER_TABLE_1 = {
     (Limb.FOOT, "erosion"): (0.5783, 0.9249),
 }
 """Balanced accuracy and balanced accuracy within one, in the order of the paper's figure 6."""
-LEAST_SHARE_OF_JOINTS = 0.8
-"""A total is compared when at least this share of its joints has both grades."""
 ALWAYS_SHOWN = ("view", "age", "orientation", "size")
 """Groups of films that are listed even where every film is of one kind."""
 SCORERS_BY = ("size", "seen in training", "film")
@@ -235,7 +231,7 @@ def scorers(rows: Rows) -> tuple[ScorerFindings, ...]:
     """Each scorer of which grades are known, in the order of the paper's figure 6."""
     found = []
     for limb, kind in PAPER_TABLE_1:
-        grades = _grades(rows.tables, limb, kind)
+        grades = graded(rows.tables, limb, kind)
         if grades:
             found.append(_scorer(rows, limb, kind, grades))
     return tuple(found)
@@ -246,7 +242,7 @@ def scorer_groups(rows: Rows) -> tuple[GroupGrades, ...]:
     films = rows.tables.films
     found = []
     for limb, kind in PAPER_TABLE_1:
-        grades = _grades(rows.tables, limb, kind)
+        grades = graded(rows.tables, limb, kind)
         for name in SCORERS_BY:
             values = sorted({films[row.film].groups.get(name, "") for row in grades} - {""})
             for value in values if len(values) > 1 else []:
@@ -279,12 +275,13 @@ def paper_part(tables: Tables) -> Tables:
     """Keep of each scorer's joints those that the paper's split draws."""
     kept = []
     for limb, kind in PAPER_TABLE_1:
-        grades = _grades(tables, limb, kind)
+        grades = graded(tables, limb, kind)
         kept += [grades[i] for i in np.sort(st.paper_split(len(grades)))]
     return replace(tables, grades=tuple(kept))
 
 
-def _grades(tables: Tables, limb: Limb, kind: str) -> list[GradeRow]:
+def graded(tables: Tables, limb: Limb, kind: str) -> list[GradeRow]:
+    """Rows of one scorer, in the set's order."""
     films = tables.films
     return [row for row in tables.grades if row.kind == kind and films[row.film].limb is limb]
 
@@ -408,69 +405,3 @@ def healthy(rows: Rows) -> tuple[HealthyFindings, ...]:
             )
         )
     return tuple(found)
-
-
-def totals(rows: Rows) -> tuple[TotalFindings, ...]:
-    """Sums of each limb, and of each patient's hands and feet together."""
-    films = rows.tables.films
-    found = []
-    for limb, kind in PAPER_TABLE_1:
-        units: dict[int, list[GradeRow]] = {}
-        for row in _grades(rows.tables, limb, kind):
-            units.setdefault(row.film, []).append(row)
-        expected = _scored_joints(limb, kind)
-        found.append(
-            _total(
-                rows,
-                label=f"{kind.capitalize()}, one {limb}",
-                unit="limbs",
-                maximum=expected * (grades_of(limb, kind) - 1),
-                units=[(films[film].patient, grades) for film, grades in units.items()],
-                expected=expected,
-            )
-        )
-    patients: dict[int, list[GradeRow]] = {}
-    for row in rows.tables.grades:
-        patients.setdefault(films[row.film].patient, []).append(row)
-    found.append(
-        _total(
-            rows,
-            label=PARTIAL_SVH_NAME,
-            unit="patients",
-            maximum=sum(
-                2 * _scored_joints(*task) * (grades_of(*task) - 1) for task in PAPER_TABLE_1
-            ),
-            units=list(patients.items()),
-            expected=sum(2 * _scored_joints(*task) for task in PAPER_TABLE_1),
-        )
-    )
-    return tuple(total for total in found if total is not None)
-
-
-def _scored_joints(limb: Limb, kind: str) -> int:
-    return sum(kind == "erosion" or has_narrowing(limb, name) for name in limb.joints)
-
-
-def _total(
-    rows: Rows,
-    label: str,
-    unit: str,
-    maximum: int,
-    units: Sequence[tuple[int, list[GradeRow]]],
-    expected: int,
-) -> TotalFindings | None:
-    """Compare sums over the joints that have both grades: a missing joint is never a zero."""
-    pairs, clusters, left_out = [], [], 0
-    for patient, grades in units:
-        both = [row for row in grades if row.given != NOT_SCORED]
-        if len(both) < LEAST_SHARE_OF_JOINTS * expected:
-            left_out += 1
-            continue
-        pairs.append((float(sum(r.true for r in both)), float(sum(r.given for r in both))))
-        clusters.append(patient)
-    if not pairs:
-        return None
-    table = np.array(pairs, np.float64)
-    whose = np.array(clusters, np.int64)
-    found = agreement(rows.weights_of(whose), whose, table[:, 0], table[:, 1])
-    return TotalFindings(label, unit, maximum, left_out, found, tuple(pairs))

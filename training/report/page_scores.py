@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from training.report.findings import Report, ScorerFindings
 
+LEAST_DRAWN = 5
 _LETTERS = "abcdefgh"
 
 
@@ -203,6 +204,10 @@ def totals(report: Report) -> str:
     """Sums beside true ones, with their Bland-Altman plots."""
     if not report.totals:
         return ""
+    # A plot of two or three patients shows nothing: then the single limbs are drawn.
+    patients = [total for total in report.totals if total.unit == "patients"]
+    enough = any(total.agreement.n >= LEAST_DRAWN for total in patients)
+    drawn = patients if enough else [t for t in report.totals if t.unit == "limbs"]
     head = (
         "Total", "n", "left out", "highest", "ICC(2,1)", "bias", "lower limit", "upper limit",
         "smallest detectable change",
@@ -229,6 +234,6 @@ def totals(report: Report) -> str:
         + figure(
             "Bland-Altman plots: solid line bias, broken lines 95 % limits of agreement; larger "
             "dots stand for several. " + _lettered(t.label for t in report.totals),
-            _grid([t.label for t in report.totals], map(plots.bland_altman, report.totals)),
+            _grid([total.label for total in drawn], map(plots.bland_altman, drawn)),
         )
     )

@@ -217,9 +217,9 @@ def bland_altman(total: TotalFindings) -> str:
 
 def beside_paper(scorers: Sequence[ScorerFindings]) -> str:
     """Balanced accuracies with intervals, the paper's and the best constant answer's beside."""
-    left, top, width, step = 150.0, 10.0, 430.0, 54.0
+    left, top, width, step = 126.0, 10.0, 340.0, 54.0
     height = step * len(scorers)
-    drawn = Drawing(left + width + 30, top + height + 44, "Balanced accuracy beside the paper's")
+    drawn = Drawing(left + width + 16, top + height + 44, "Balanced accuracy beside the paper's")
     for tick in range(0, 101, 20):
         x = left + width * tick / 100
         drawn.line(x, top, x, top + height, "grid")
@@ -236,7 +236,7 @@ def beside_paper(scorers: Sequence[ScorerFindings]) -> str:
             x = left + width * constant
             drawn.line(x, y + shift - 6, x, y + shift + 6, "baseline")
         if i:
-            drawn.line(left - 140, y - step / 2, left + width, y - step / 2, "grid")
+            drawn.line(left - 122, y - step / 2, left + width, y - step / 2, "grid")
     drawn.text(left + width / 2, top + height + 38, "balanced accuracy, %", "t mid mute")
     return str(drawn)
 

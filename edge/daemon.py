@@ -24,7 +24,8 @@ from edge.delivery.clock import wall_clock_is_set
 from edge.delivery.contract import Alert, ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal
 from edge.delivery.mend import open_sound
-from edge.delivery.sender import Announcement, Sender
+from edge.delivery.sender import Sender
+from edge.delivery.standing import Announcement
 from edge.delivery.store import JournalError, suspect_mark
 from edge.device_key import derived_key, device_key
 from edge.engine.passport import Backend

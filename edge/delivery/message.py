@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
 from edge.delivery.contract import Envelope, Ledger, RejectMessage, ResultMessage
 from edge.delivery.journal import Kind
+from edge.delivery.link import Extras
 from edge.model import LimbResult, Record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.delivery.identity import DeviceName
     from edge.delivery.outbox import Row
 
@@ -53,3 +57,35 @@ def compose(
     )
     model = ResultMessage if row.kind is Kind.RESULT else RejectMessage
     return model.model_validate({**dict(envelope), **dict(stored.body)})
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What is published for a row; ``latency_ms`` from file closed to now, of a first sending."""
+
+    topic: str
+    payload: bytes
+    extras: Extras
+    latency_ms: float | None = None
+
+
+def packet_of(row: Row, device: DeviceName, pictures: Path, historical_s: float) -> Packet:
+    """Make what is published for a row of the outbox.
+
+    Raises `pydantic.ValidationError` where it does not satisfy the contract, `OSError` where its
+    picture cannot be read.
+    """
+    correlation = row.result_id.encode()
+    if row.kind is Kind.IMAGE:
+        picture = (pictures / row.payload.decode()).read_bytes()
+        extras = Extras(content_type="image/jpeg", correlation=correlation)
+        return Packet(device.topic("image"), picture, extras)
+    stored = StoredMessage.model_validate_json(row.payload)
+    message = compose(stored, row, device, historical_s)
+    sent, closed = message.ledger.sent, message.ledger.closed
+    return Packet(
+        device.topic(stored.topic),
+        message.model_dump_json().encode(),
+        Extras(correlation=correlation, response_topic=device.topic("receipt")),
+        None if row.sendings or sent is None else (sent - closed) * 1e3,
+    )

@@ -15,8 +15,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -25,12 +24,10 @@ from edge.delivery.commands import carry_out, command_in
 from edge.delivery.contract import (
     Alert,
     HealthMessage,
-    Latency,
     Presence,
     ReceiptMessage,
     StateMessage,
 )
-from edge.delivery.journal import Kind
 from edge.delivery.link import (
     TOO_LARGE,
     Answered,
@@ -45,9 +42,10 @@ from edge.delivery.link import (
     Wake,
     open_link,
 )
-from edge.delivery.message import StoredMessage, compose
+from edge.delivery.message import packet_of
 from edge.delivery.outbox import RESENDS_A_PASS, Outbox, Row, StudyRow
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
+from edge.delivery.standing import Announcement, Latencies, Standing
 from edge.delivery.store import Head, Store, suspect_mark
 from edge.delivery.suspects import Rivalry, Suspects
 from edge.errors import place_of
@@ -58,7 +56,7 @@ if TYPE_CHECKING:
 
     from edge.delivery.contract import Command
     from edge.delivery.identity import DeviceName
-    from edge.model import Record, Versions
+    from edge.model import Record
 
 log = logging.getLogger(__name__)
 
@@ -86,27 +84,6 @@ class _Flight(NamedTuple):
 
     row: Row
     size_bytes: int
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """What the daemon says of itself; the sender adds the rest of `StateMessage`."""
-
-    presence: Presence = Presence.ONLINE
-    versions: Versions | None = None
-    alerts: tuple[Alert, ...] = ()
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How delivery stands, for health and for the watchdog."""
-
-    connected: bool
-    reconnects: int
-    latency: Latency
-    alerts: tuple[Alert, ...]
-    turned_s: float
-    dropped: int
 
 
 class Sender:
@@ -151,7 +128,7 @@ class Sender:
         self._studies: dict[int, StudyRow] = {}
         self._states: set[int] = set()
         self._alerts: dict[str, Alert] = {}
-        self._latencies_ms: deque[float] = deque(maxlen=1000)
+        self._latencies = Latencies()
         self._reconnects = 0
         self._suspects = Suspects()
         self._rivalry = Rivalry()
@@ -186,14 +163,10 @@ class Sender:
 
     def standing(self) -> Standing:
         """How delivery stands."""
-        values = sorted(self._latencies_ms.copy())
-        latency = Latency(
-            count=len(values), p50_ms=_quantile(values, 0.5), p99_ms=_quantile(values, 0.99)
-        )
         return Standing(
             connected=self._link is not None,
             reconnects=self._reconnects,
-            latency=latency,
+            latency=self._latencies.summary(),
             alerts=tuple(self._alerts.values()),
             turned_s=self._turned_s,
             dropped=self._dropped,
@@ -532,34 +505,22 @@ class Sender:
             self._outbox.score_again(row)
             self._set_aside_alert(row, "damaged in the journal: its film is scored anew")
             return False
-        extras = Extras(
-            correlation=row.result_id.encode(),
-            response_topic=self._device.topic("receipt"),
-        )
         try:
-            if row.kind is Kind.IMAGE:
-                topic = self._device.topic("image")
-                payload = (self._pictures / row.payload.decode()).read_bytes()
-                extras = Extras(content_type="image/jpeg", correlation=row.result_id.encode())
-            else:
-                stored = StoredMessage.model_validate_json(row.payload)
-                message = compose(stored, row, self._device, self._delivery.historical_s)
-                topic = self._device.topic(stored.topic)
-                payload = message.model_dump_json().encode()
-                if row.sendings == 0 and message.ledger.sent is not None:
-                    self._latencies_ms.append((message.ledger.sent - message.ledger.closed) * 1e3)
+            packet = packet_of(row, self._device, self._pictures, self._delivery.historical_s)
         except (OSError, ValidationError) as error:
             if isinstance(error, OSError) and error.errno in _PASSING:
                 raise
             log.warning("job %d: message cannot be made: %s", row.job, place_of(error))
             self._set_aside(row, "unreadable")
             return False
+        if packet.latency_ms is not None:
+            self._latencies.note(packet.latency_ms)
         limit = self._limits.packet_limit
-        if limit is not None and len(payload) + _PACKET_OVERHEAD > limit:
+        if limit is not None and len(packet.payload) + _PACKET_OVERHEAD > limit:
             self._set_aside(row, "larger_than_broker_limit")
             return False
-        mid = self._link.publish(topic, payload, extras, qos=1, retain=False)
-        self._rows[mid] = _Flight(row, len(payload))
+        mid = self._link.publish(packet.topic, packet.payload, packet.extras, qos=1, retain=False)
+        self._rows[mid] = _Flight(row, len(packet.payload))
         self._sent_s = time.monotonic()
         log.info("job %d: %s sent", row.job, row.kind)
         return True
@@ -612,8 +573,3 @@ def _read(model: type[_Told], payload: bytes) -> _Told | None:
     with contextlib.suppress(ValidationError):
         return model.model_validate_json(payload)
     return None
-
-
-def _quantile(values: list[float], share: float) -> float | None:
-    """Nearest-rank quantile of sorted values."""
-    return values[max(0, math.ceil(share * len(values)) - 1)] if values else None

@@ -365,7 +365,11 @@ class Store:
         """Write the open journal under its name again, whatever lies there now.
 
         Connections that are open go on with the file that lost its name: open the journal anew.
+        Raises `JournalError` where the folder is on another disk than before.
         """
+        folder, journal = self._path.parent, self._place[0]
+        if journal is None or folder.stat().st_dev != journal[0]:
+            raise JournalError(f"{folder}: its disk went away while it was in use: mount it again")
         part = self._path.with_name(f".{self._path.name}.part")
         part.unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(part)) as other:

@@ -42,7 +42,11 @@ def test_kill_9_at_every_named_step(broker, make_appliance, scale, figures):
         for part in range(2):
             it.put(f"{number}-{part}.jpg", film_bytes(f"n={number}-{part}"))
             dropped += 1
+        before = len(it.log())
         it.start(ready=False, environment={"BREAK": f"{step}:{count}"})
+        until(
+            lambda n=before: it.process.poll() is not None or "ready: session" in it.log()[n:], 60
+        )
         end_s = time.monotonic() + scale(4, 3)
         while it.process.poll() is None and time.monotonic() < end_s:
             time.sleep(0.02)
@@ -50,7 +54,7 @@ def test_kill_9_at_every_named_step(broker, make_appliance, scale, figures):
         it.kill()
     begun_s = time.monotonic()
     it.start()
-    until(lambda: settled(it, dropped), 60)
+    until(lambda: settled(it, dropped), 120)
     figures |= {
         "kills": kills,
         "films": dropped,

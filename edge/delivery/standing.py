@@ -1,0 +1,57 @@
+"""Delivery: what the daemon and the sender tell each other: conditions, alerts, delays."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.delivery.contract import Alert, Latency, Presence
+
+if TYPE_CHECKING:
+    from edge.model import Versions
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What the daemon says of itself; the sender adds the rest of `StateMessage`."""
+
+    presence: Presence = Presence.ONLINE
+    versions: Versions | None = None
+    alerts: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How delivery stands, for health and for the watchdog."""
+
+    connected: bool
+    reconnects: int
+    latency: Latency
+    alerts: tuple[Alert, ...]
+    turned_s: float
+    dropped: int
+
+
+class Latencies:
+    """Milliseconds from file closed to message sent, of the latest results."""
+
+    def __init__(self) -> None:
+        self._values_ms: deque[float] = deque(maxlen=1000)
+
+    def note(self, value_ms: float) -> None:
+        """Take in one."""
+        self._values_ms.append(value_ms)
+
+    def summary(self) -> Latency:
+        """Count, median and 99th percentile; may be called from any thread."""
+        values = sorted(self._values_ms.copy())
+        return Latency(
+            count=len(values), p50_ms=_quantile(values, 0.5), p99_ms=_quantile(values, 0.99)
+        )
+
+
+def _quantile(values: list[float], share: float) -> float | None:
+    """Nearest-rank quantile of sorted values."""
+    return values[max(0, math.ceil(share * len(values)) - 1)] if values else None

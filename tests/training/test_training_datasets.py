@@ -197,6 +197,16 @@ def test_the_same_film_under_two_names_stops_and_excluding_it_mends(table):
     assert codes(folder) == set()
 
 
+def test_films_may_be_links(table, tmp_path_factory):
+    folder = table()
+    elsewhere = tmp_path_factory.mktemp("archive") / "x.jpg"
+    (folder / "UAB001-LH.jpg").rename(elsewhere)
+    (folder / "UAB001-LH.jpg").symlink_to(elsewhere)
+    found = checked(folder)
+    assert found.trainable
+    assert len(found.dataset.films) == 4
+
+
 def test_two_films_of_one_limb_and_two_rows_of_one_patient_stop(table):
     folder = table()
     blank(folder / "UAB001-LH.png", seed=5)

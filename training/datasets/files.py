@@ -59,10 +59,10 @@ class Films:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Files below a folder, sorted, none that is hidden or reached through a link."""
+    """Files below a folder, sorted, none that is hidden. A film may be a link; a folder may not."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and not path.is_symlink() and path.is_file():
+        if not hidden and path.is_file():
             yield path
 
 

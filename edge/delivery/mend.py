@@ -15,10 +15,9 @@ from pydantic import ValidationError
 
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
-from edge.delivery.journal import Kind, State, told_states
+from edge.delivery.journal import Kind, State, move, told_states
 from edge.delivery.message import StoredMessage
 from edge.delivery.orders import work_again
-from edge.delivery.outbox import end_delivered
 from edge.delivery.store import COUNTERS, CUT_FOUND, begin_anew, open_store
 from edge.delivery.study import StudyBody, place_of, with_limb
 
@@ -192,9 +191,18 @@ def _end_or_work_again(store: Store, chain: _Chain) -> int:
         if damaged or missing or (sent and not results):
             mended += work_again(store, number, "message_lost") is not None
         elif sent and all(row["state"] in {"closed", "set_aside"} for row in results):
-            end_delivered(store, number, {row["state"] for row in results})
+            _end(store, number, {row["state"] for row in results})
             mended += 1
     return mended
+
+
+def _end(store: Store, job: int, states: set[str]) -> None:
+    """End a film whose results have reached ``states``."""
+    answered = store.db.execute(
+        "SELECT 1 FROM receipt WHERE id IN (SELECT id FROM outbox WHERE job = ?) LIMIT 1", (job,)
+    ).fetchone()
+    delivered = State.ACKED if answered is None else State.RECEIPTED
+    move(store, job, State.SET_ASIDE if "set_aside" in states else delivered)
 
 
 def _stored(store: Store, row: sqlite3.Row) -> StoredMessage | None:

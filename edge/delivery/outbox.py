@@ -388,13 +388,5 @@ class Outbox:
             )
         }
         if not states & {"queued", "waiting"}:
-            end_delivered(self.store, job, states)
-
-
-def end_delivered(store: Store, job: int, states: Collection[str]) -> None:
-    """End a film whose results have reached ``states``; inside a transaction."""
-    answered = store.db.execute(
-        "SELECT 1 FROM receipt WHERE id IN (SELECT id FROM outbox WHERE job = ?) LIMIT 1", (job,)
-    ).fetchone()
-    delivered = State.ACKED if answered is None else State.RECEIPTED
-    move(store, job, State.SET_ASIDE if "set_aside" in states else delivered)
+            delivered = State.ACKED if self._mode is DeliveryMode.PUBACK else State.RECEIPTED
+            move(self.store, job, State.SET_ASIDE if "set_aside" in states else delivered)

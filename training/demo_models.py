@@ -6,7 +6,6 @@ checkpoints under its runs folder and compact weights where it is told to.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,13 @@ from edge.model import Limb
 from edge.paths import engines_home
 from training import detector, scorer, unet
 from training.darknet import read_cfg
-from training.errors import TrainingError
 from training.estimate import estimate_hours
-from training.films import FULL_SIZE_PX, read_labelled, split
+from training.films import FULL_SIZE_PX, read_labelled, read_proposed, split
 from training.paint import sharp_films
 from training.painted import shelve_painted
 from training.phantoms import PhantomShelf, fill_shelf
 from training.recipes import DemoRecipe
+from training.runs import keep_to_one_recipe
 from training.ship import (
     last_figures,
     provenance,
@@ -52,7 +51,9 @@ class _Job:
         self.runs, self.weights, self.recipe = runs, weights, recipe
         self.shelf_dir = runs / "shelf"
         self.films: dict[Limb, list[LabelledFilm]] = {
-            limb: [] if films_dir is None else read_labelled(labels, films_dir, limb)
+            limb: []
+            if films_dir is None
+            else read_labelled(labels, films_dir, limb) + read_proposed(labels, films_dir, limb)
             for limb in Limb
         }
 
@@ -84,7 +85,7 @@ def train_demo(
     first line said is the estimate. Raises `TrainingError` for labels or films that cannot be used
     and for a runs folder that was begun with other values.
     """
-    _keep_to_one_recipe(runs, recipe)
+    keep_to_one_recipe(runs, asdict(recipe))
     job = _Job(films_dir, labels, runs, weights, recipe)
     real = sum(len(films) for films in job.films.values())
     hours = estimate_hours(recipe, real)
@@ -109,25 +110,6 @@ def train_demo(
         figures[f"{limb}-mask"] = _train_mask(job, limb)
     figures["scorers"] = _train_scorers(job, say)
     return figures
-
-
-def _keep_to_one_recipe(runs: Path, recipe: DemoRecipe) -> None:
-    """Refuse to go on with checkpoints that were begun with other values."""
-    path = runs / "recipe.json"
-    mine = json.loads(json.dumps(asdict(recipe)))
-    if path.exists():
-        try:
-            begun = json.loads(path.read_text("utf-8"))
-        except ValueError:
-            begun = {}
-        odd = sorted(key for key in mine if begun.get(key) != mine[key])
-        if odd:
-            raise TrainingError(
-                f"{runs} was begun with other values of {', '.join(odd)}",
-                mend="name another folder with --runs, or delete this one",
-            )
-    runs.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(mine, indent=1) + "\n", "utf-8")
 
 
 def _learnt_from(films: list[LabelledFilm]) -> set[str]:
@@ -164,7 +146,8 @@ def phantom_examples(shelf_dir: Path, limb: Limb, most: int) -> list[unet.MaskEx
 def _train_mask(job: _Job, limb: Limb) -> dict[str, Any]:
     phantoms = phantom_examples(job.shelf_dir, limb, job.recipe.mask_phantoms)
     measured = min(40, len(phantoms) // 5)
-    training, validation = split(job.films[limb])
+    # An outline needs every finger: what engines proposed was looked at for its joints only.
+    training, validation = split([film for film in job.films[limb] if not film.proposed])
     # A film whose outline cannot be made is not learnt from, and not named in the passport.
     real = [(film.film, unet.canvas_example(film, None)) for film in training]
     usable = [(name, example) for name, example in real if example is not None]
@@ -198,7 +181,8 @@ def _painted(job: _Job) -> tuple[set[str], bool]:
         whole = [
             film
             for limb in Limb
-            for film in read_labelled(job.labels, job.films_dir, limb, FULL_SIZE_PX)
+            for read in (read_labelled, read_proposed)
+            for film in read(job.labels, job.films_dir, limb, FULL_SIZE_PX)
         ]
         training, validation = (sharp_films(part) for part in split(whole))
         learnt, kept = {sharp.film.film for sharp in training}, bool(validation)
@@ -208,7 +192,10 @@ def _painted(job: _Job) -> tuple[set[str], bool]:
         )
         for style, films, shards, seed in shelves:
             if films:
-                shelve_painted(shelf, films, shards, recipe.paintings, recipe.crop_px, seed, style)
+                shelve_painted(
+                    shelf, films, shards, recipe.paintings, recipe.crop_px, seed, style,
+                    varied=style == "painted",
+                )  # fmt: skip
     return learnt, kept
 
 

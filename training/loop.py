@@ -178,13 +178,13 @@ def run(
         while seen < plan.samples and not stopped():
             losses.append(step(feed.next(), seen))
             seen += plan.batch
-            if len(losses) % LOSSES_A_POINT == 0:
-                events.scalars(seen, {"loss": float(np.mean(losses[-LOSSES_A_POINT:]))})
             final = seen >= plan.samples
             if plan.every_samples is None:
                 due = time.monotonic() - saved > plan.checkpoint_every_s
             else:
                 due = seen % plan.every_samples < plan.batch
+            if due or final or len(losses) % LOSSES_A_POINT == 0:
+                events.scalars(seen, {"loss": float(np.mean(losses[-LOSSES_A_POINT:]))})
             if not (due or final):
                 continue
             figures = {"seen": seen, "loss": float(np.mean(losses[-200:]))}

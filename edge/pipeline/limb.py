@@ -40,7 +40,7 @@ from edge.pipeline.hazard import find_hazards
 from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
 from edge.pipeline.look import Sighting, mapped, second_look
 from edge.pipeline.score import JointGrades, score_joints
-from edge.pipeline.shape import apply, expected_places, inverse, unit_px
+from edge.pipeline.shape import apply, inverse, unit_px
 from edge.pipeline.totals import limb_subtotals
 from edge.pipeline.trust import doubt
 from edge.shape import joint_box_side_px
@@ -97,19 +97,11 @@ def lay_out(film: GreyImage, sighting: Sighting, settings: PipelineSettings) -> 
     """Turn, frame and equalise one sighted limb (stages 1b to 4)."""
     numbers = settings.limb(sighting.limb)
     size = (film.shape[1], film.shape[0])
-    laid = frame(size, sighting.identity, _all_places(sighting, size), numbers, settings)
+    laid = frame(size, sighting.identity, sighting.all_places(size), numbers, settings)
     canvas_size = (settings.canvas_width_px, settings.canvas_height_px)
     plain = warp(film, laid.to_canvas, canvas_size)
     canvas = contrast.equalise(plain, settings.clahe_clip_limit, settings.clahe_grid)
     return Framed(laid, plain, canvas, Prior(0.0, 15.0 if laid.untouched else 10.0))
-
-
-def _all_places(sighting: Sighting, size: tuple[int, int]) -> Points:
-    """Where the named joints are and the missed ones should be: a frame must not cut these off."""
-    named = dict(sighting.named())
-    missing = [row for row, name in enumerate(sighting.limb.joints) if name not in named]
-    guessed = np.clip(_expected(sighting)[missing], 0, np.asarray(size) - 1.0)
-    return np.concatenate([sighting.points(), guessed])
 
 
 class StageClock:
@@ -182,6 +174,7 @@ def analyse(
         engines.require(Role.DETECT, limb),
         limb,
         mask.apply_mask(canvas, masked),
+        mapped(first, laid.to_canvas),
         framed.prior,
         settings,
     )
@@ -268,7 +261,7 @@ def _joints(
     found = dict(sighting.named())
     names = list(found)
     unit = unit_px(limb, names, sighting.points())
-    places = _expected(sighting)
+    places = sighting.expected()
     placed = _placed_by_template(sighting, places, unit, masked)
     detections = {name: {**found, **placed}[name] for name in limb.joints if name in found | placed}
     stored_zoom = float(np.sqrt(abs(np.linalg.det(to_stored[:2, :2]))))
@@ -306,11 +299,6 @@ def _joints(
             joint = _missing(limb, name, why, certain=certain)
         joints.append(joint)
     return joints
-
-
-def _expected(sighting: Sighting) -> Points:
-    rows = tuple(sorted(row for row in sighting.identity.rows if row >= 0))
-    return expected_places(sighting.limb, rows, sighting.points(), sighting.identity.shape)
 
 
 def _placed_by_template(

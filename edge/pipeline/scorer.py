@@ -181,7 +181,10 @@ class FilmScorer:
         sighting = max(look.sightings, key=lambda one: one.merit)
         framed = lay_out(film, sighting, self._settings)
         engine = self._engines.require(Role.DETECT, sighting.limb)
-        again = second_look(engine, sighting.limb, framed.canvas, framed.prior, self._settings)
+        near = mapped(sighting, framed.laid.to_canvas)
+        again = second_look(
+            engine, sighting.limb, framed.canvas, near, framed.prior, self._settings
+        )
         return 0.0 if again is None else again.merit
 
     def _outcome(self, film: Radiograph, analysis: LimbAnalysis) -> LimbOutcome:

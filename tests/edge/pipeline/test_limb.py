@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge.model import Detection, JointClass, Limb, joint_class
+from edge.pipeline.identify import Prior
 from edge.pipeline.limb import lay_out
-from edge.pipeline.look import first_look, name_detections
+from edge.pipeline.look import first_look, name_detections, second_look
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
 from edge.shape import joint_box_side_px, shape_template
@@ -62,3 +65,52 @@ def test_ghost_between_the_knuckles_does_not_push_a_knuckle_out(monkeypatch):
     assert set(named) == set(Limb.HAND.joints)
     assert named["MCP5"] == true[weak]
     assert ghost not in named.values()
+
+
+def second_look_at(monkeypatch, limb, close, whole):
+    """The second look when the detector gives these joints (on the canvas) close up and afar."""
+    canvas = np.zeros((1500, 1200), np.uint8)
+    points = laid_points(limb, 90, (600, 700))
+    mark = points.round().astype(int)[0]
+    canvas[mark[1], mark[0]] = 255
+
+    def detect(_engine, _limb, picture, *_):
+        y, x = np.argwhere(picture == 255)[0]
+        shift = mark - (x, y)
+        found = whole if picture.shape == canvas.shape else close
+        return [
+            replace(d, box=(d.box[0] - shift[0], d.box[1] - shift[1], *d.box[2:])) for d in found
+        ]
+
+    monkeypatch.setattr("edge.pipeline.look.detect", detect)
+    near = name_detections(limb, detections_at(limb, points))
+    return second_look(None, limb, canvas, near, Prior(0.0, 10.0), SETTINGS)
+
+
+def test_close_up_is_enough_where_it_shows_every_joint(monkeypatch):
+    points = laid_points(Limb.FOOT, 90, (600, 700))
+    found = second_look_at(monkeypatch, Limb.FOOT, detections_at(Limb.FOOT, points), [])
+    assert found.identity.certain
+    for (name, detection), place in zip(found.named(), points, strict=True):
+        assert detection.centre == pytest.approx(place), name
+
+
+def test_joint_that_is_missed_close_up_is_found_on_the_whole_canvas(monkeypatch):
+    points = laid_points(Limb.HAND, 90, (600, 700))
+    fewer = detections_at(Limb.HAND, points, without=("PIP4",))
+    found = second_look_at(monkeypatch, Limb.HAND, fewer, detections_at(Limb.HAND, points))
+    assert len(found.named()) == 10
+    assert second_look_at(monkeypatch, Limb.HAND, [], fewer).named()
+
+
+def test_two_looks_that_place_a_name_differently_make_no_name_certain(monkeypatch):
+    points = laid_points(Limb.FOOT, 90, (600, 700))
+    whole = detections_at(Limb.FOOT, points, without=("MTP2",))
+    same = second_look_at(monkeypatch, Limb.FOOT, whole, whole)
+    moved = points.copy()
+    moved[Limb.FOOT.joints.index("MTP1")] += (0, 0.3 * 90)
+    close = detections_at(Limb.FOOT, moved, without=("MTP2",))
+    other = second_look_at(monkeypatch, Limb.FOOT, close, whole)
+    assert len(same.named()) == len(other.named()) == 5
+    assert same.identity.certain
+    assert not other.identity.certain

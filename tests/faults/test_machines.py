@@ -182,7 +182,7 @@ def stream(it, dashboard, rate, seconds):
         memory.append((spent_s, it.rss_mib()))
         time.sleep(0.05)
     # One more warmed it up.
-    until(lambda: len(dashboard.of("result")) > dropped, 60 + seconds)
+    until(lambda: len(dashboard.of("result")) > dropped, 600 + seconds)
     return dropped, memory
 
 

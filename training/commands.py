@@ -214,7 +214,7 @@ def train_mask_command(
     job = _begin("mask", folder, layout, runs, out, engines, recipe, limb, {"epochs": epochs})
     from training.own.masks import train_masks
 
-    _end(lambda: train_masks(job, sheets_only=sheets, refuse=reject, epochs=epochs))
+    _end(job, lambda: train_masks(job, sheets_only=sheets, refuse=reject, epochs=epochs))
 
 
 @train.command(name="detector")
@@ -250,6 +250,7 @@ def train_detector_command(
         if path is not None and not path.is_file():
             _fail(f"{path}: no such file", 2)
     _end(
+        job,
         lambda: train_detectors(
             job,
             cfg,
@@ -257,7 +258,7 @@ def train_detector_command(
             samples=samples,
             places_from_engines=boxes_from_engines,
             from_shipped=from_shipped,
-        )
+        ),
     )
 
 
@@ -308,7 +309,7 @@ def train_scorers_command(
     job = _begin("scorers", folder, layout, runs, out, engines, recipe, limb, changes)
     from training.own.scorers import train_scorers
 
-    _end(lambda: train_scorers(job, trunk))
+    _end(job, lambda: train_scorers(job, trunk))
 
 
 def _begin(
@@ -359,7 +360,7 @@ def _begin(
         _fail(str(error), 2)
 
 
-def _end(train_all: Callable[[], dict[str, Any]]) -> None:
+def _end(job: Job, train_all: Callable[[], dict[str, Any]]) -> None:
     import json
 
     from edge.terminal import say
@@ -369,6 +370,8 @@ def _end(train_all: Callable[[], dict[str, Any]]) -> None:
         figures = train_all()
     except TrainingError as error:
         _fail(str(error), 2)
+    if job.dataset.simulated:
+        say("phantom figures (simulated films): they say nothing about patients")
     say(json.dumps(figures, indent=1))
     say(NOTICE)
 

@@ -42,7 +42,7 @@ class OwnRecipe:
     """Values of the three trainings."""
 
     name: str = "demo"
-    mask: MaskRecipe = field(default_factory=lambda: MaskRecipe(real_share=1.0))
+    mask: MaskRecipe = field(default_factory=MaskRecipe)
     detector: DetectorRecipe = field(default_factory=DetectorRecipe)
     heads: HeadsRecipe = field(default_factory=HeadsRecipe)
 

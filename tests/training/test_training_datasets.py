@@ -197,6 +197,22 @@ def test_the_same_film_under_two_names_stops_and_excluding_it_mends(table):
     assert codes(folder) == set()
 
 
+@pytest.mark.parametrize("layout", ["ra2", "jsonl", "voc"])
+def test_a_film_that_nothing_speaks_of_is_named_and_does_not_stop(table, layout):
+    folder = table()
+    if layout == "jsonl":
+        line = {"file": "UAB001-LH.jpg", "limb": "hand", "joints": [{"name": "MCP2", "erosion": 1}]}
+        (folder / "truth.jsonl").write_text(json.dumps(line))
+    elif layout == "voc":
+        (folder / "UAB001-LH.xml").write_text(VOC.format(label="PIP", x=20))
+    blank(folder / "scan7.jpg")
+    found = checked(folder, Layout(layout))
+    strangers = {f.where for f in found.faults if f.code is Code.FILM_WITHOUT_TRUTH}
+    bare = {f"UAB001-{limb}.jpg" for limb in ("RH", "LF", "RF")}
+    assert strangers == {"scan7.jpg"} | (set() if layout == "ra2" else bare)
+    assert found.trainable
+
+
 def test_films_may_be_links(table, tmp_path_factory):
     folder = table()
     elsewhere = tmp_path_factory.mktemp("archive") / "x.jpg"
@@ -339,7 +355,8 @@ def test_a_line_that_leads_out_of_the_folder_is_refused(tmp_path):
         (tmp_path / "set" / "truth.jsonl").write_text(json.dumps(line))
         dataset = read_dataset(tmp_path / "set")
         assert not dataset.films
-        assert {fault.code for fault in dataset.faults} == {Code.OUTSIDE_FOLDER}
+        stopping = {fault.code for fault in dataset.faults if fault.stops}
+        assert stopping == {Code.OUTSIDE_FOLDER}
 
 
 def test_a_narrowing_of_the_thumbs_joint_stops(tmp_path):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.imaging.identity import name_says
 from edge.model import Laterality, joint_class
 from edge.ra2 import (
     HALLUX_NARROWING,
@@ -86,7 +85,6 @@ def read_ra2(table: Path, films: Films, options: Options, faults: list[Fault]) -
             left, right = HALLUX_NARROWING
             cells[left], cells[right] = cells.get(right, ""), cells.get(left, "")
         found += _films(patient, _grades(cells, at, patient, faults), films, options, faults)
-    faults.extend(_strangers(films, set(seen), options))
     return found
 
 
@@ -152,21 +150,3 @@ def _films(
         )
         found.append(FilmTruth(shown(path, films.folder), path, patient, limb, true_side, joints))
     return found
-
-
-def _strangers(films: Films, patients: set[str], options: Options) -> list[Fault]:
-    """Films that the table says nothing of."""
-    excluded = {name.casefold() for name in options.exclude}
-    known = {patient.casefold() for patient in patients}
-    strangers = []
-    for path in films.all:
-        said = name_says(path.name)
-        if excluded & {path.name.casefold(), path.stem.casefold()}:
-            continue
-        if said is None or (said.id or "").casefold() not in known:
-            why = "its name is not ID-LH, -RH, -LF or -RF" if said is None else "no row is its"
-            strangers.append(
-                Fault(Code.FILM_WITHOUT_TRUTH, shown(path, films.folder), why,
-                      said.id if said else None)
-            )  # fmt: skip
-    return strangers

@@ -54,6 +54,8 @@ def read_dataset(folder: Path, layout: Layout | None = None) -> DataSet:
                                    options, faults)  # fmt: skip
     if Layout.MASKS in layouts:
         found = _with_masks(found, folder, films)
+    if Layout.RAM not in layouts:
+        faults += _strangers(found, films)
     excluded = {name.casefold() for name in options.exclude}
     kept = [film for film in found if not excluded & _names(film)]
     return DataSet(
@@ -251,6 +253,24 @@ def _with_masks(found: list[FilmTruth], folder: Path, films: Films) -> list[Film
 def _film_stem(mask: Path) -> str:
     stem = mask.stem
     return stem[: -len("_mask")] if stem.lower().endswith("_mask") else stem
+
+
+def _strangers(found: list[FilmTruth], films: Films) -> list[Fault]:
+    """Films of which nothing says what they show."""
+    known = {film.path.stem.casefold() for film in found if film.path is not None}
+    strangers = []
+    for path in films.all:
+        # A film of the same stem is told as a second one of its limb, not as a stranger.
+        if path.stem.casefold() not in known:
+            said = name_says(path.name)
+            why = "nothing says what it shows"
+            if said is None:
+                why += ", and its name is not ID-LH, -RH, -LF or -RF"
+            patient = said.id if said else None
+            strangers.append(
+                Fault(Code.FILM_WITHOUT_TRUTH, shown(path, films.folder), why, patient)
+            )
+    return strangers
 
 
 def _names(film: FilmTruth) -> set[str]:

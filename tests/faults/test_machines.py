@@ -226,7 +226,7 @@ def test_a_soak(broker, make_appliance, scale, figures):
             it.put(f"{films}.jpg", film_bytes(f"n={films}"))
             films += 1
             time.sleep(0.1)
-        until(lambda n=films: list(it.states().values()) == ["receipted"] * n, 30)
+        until(lambda n=films: list(it.states().values()) == ["receipted"] * n, 180)
         measured.append((time.monotonic(), it.rss_mib(), fds(), dashboard.of("health")[-1].latency))
         if number % 3 == 1:
             broker.kill()

@@ -32,7 +32,7 @@ SIZE_SPREAD = 0.18
 """Standard deviation of the logarithm of a box's side about that of its joint: a foot without its
 great toe's tip is its own mirror image in all but the size of the first joint."""
 LEAST_JOINTS = {Limb.HAND: 7, Limb.FOOT: 5}
-MARGIN = {Limb.HAND: 4.0, Limb.FOOT: 3.0}
+MARGIN = {Limb.HAND: 4.0, Limb.FOOT: 4.5}
 RESIDUAL_LIMIT = {Limb.HAND: 9.0, Limb.FOOT: 9.0}
 """Largest mean squared Mahalanobis distance of a named limb (95 % of real films: 5.3 and 5.0)."""
 TENSION_LIMIT = 2.5

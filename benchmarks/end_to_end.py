@@ -38,7 +38,8 @@ def appliance(folder: Path, port: int) -> Iterator[Path]:
     config = folder / "sharpedge.toml"
     config.write_text(
         "[site]\nname = 'bench'\n"
-        f"[folders]\nwatch = '{drop}'\nstate = '{folder / 'state'}'\n[broker]\nport = {port}\n",
+        f"[folders]\nwatch = '{drop}'\nstate = '{folder / 'state'}'\n"
+        f"[broker]\nport = {port}\n[delivery]\nmode = 'puback'\n",
         "utf-8",
     )
     command = [sys.executable, "-m", "edge.cli", "run", "--config", str(config)]

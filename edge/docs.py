@@ -105,9 +105,9 @@ document of the whole ([asyncapi.json](contract/asyncapi.json)).
   repeat a message under its id: keep the first, drop the others. New engines give a new id;
   `supersedes` names the result that it replaces.
 - **Order.** `sequence` ascends per device. Order by it, not by arrival.
-- **Nothing is lost on the way.** With `delivery.mode = "receipt"` a result is sent again until a
-  dashboard answers on `receipt` with its `id`. With `"puback"` the broker's word is enough, which
-  is weaker: a broker can lose what it has acknowledged. `state` says which is in force.
+- **Nothing is lost on the way.** A result is sent again until a dashboard answers on `receipt` with
+  its `id`. Where a site has set `delivery.mode = "puback"` the broker's word is enough, which is
+  weaker: a broker can lose what it has acknowledged. `state` says which is in force.
 - **Presence.** `state` is retained: `online`, `degraded`, `unfit`, or `offline` (the will).
 - **Pseudonyms.** `study` and `patient` are keyed hashes; the key stays on the device.
 - **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`.

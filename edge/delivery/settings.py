@@ -64,9 +64,9 @@ class DeliverySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: DeliveryMode = Field(
-        default=DeliveryMode.PUBACK,
+        default=DeliveryMode.RECEIPT,
         description="receipt: a result is delivered when a dashboard answers on the topic receipt; "
-        "puback: when the broker has it, which is weaker and declared in the topic state",
+        "puback: when the broker has it, which is weaker: the topic state then says so",
     )
     receivers: tuple[str, ...] = Field(
         default=(), description="dashboards that must all answer; empty: any one"

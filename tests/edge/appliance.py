@@ -159,6 +159,8 @@ class Appliance:
             f'[folders]\nwatch = "{self.drop}"\nstate = "{self.state}"\nrescan_s = 2\n'
             f'[broker]\nport = {port}\n[worker]\nfactory = "{factory}"\n'
         )
+        if "[delivery]" not in extra:
+            text += '[delivery]\nmode = "puback"\n'
         self.config.write_text(text + extra)
         self.process = None
 

@@ -289,7 +289,7 @@ def test_a_publish_that_the_broker_denies_is_set_aside_and_told(
 def test_a_study_fills_times_out_and_expires(broker, subscriber, make_appliance):
     """Study: fills with each limb, is incomplete in time, and its topic is cleared in the end."""
     it = make_appliance(
-        broker.port, extra="[delivery]\nstudy_wait_s = 3\nstudy_ttl_s = 8\n"
+        broker.port, extra="[delivery]\nmode = 'puback'\nstudy_wait_s = 3\nstudy_ttl_s = 8\n"
     ).start()
     it.put("A-LH.jpg", film_bytes("limb=LH study=s patient=p"))
     subscriber.wait("study", 1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.ra2 import ScoreKind
 from training.errors import TrainingError
+from training.measure_crops import square_crop
 from training.painted import film_crops
 from training.places import labelled, place_films
 from training.runs import Part
@@ -22,7 +23,7 @@ from training.scorer import UNKNOWN
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model import GreyImage, Limb
+    from edge.model import Limb
     from training.datasets import FilmTruth
     from training.own.job import Job
     from training.places import Placed
@@ -119,15 +120,6 @@ def _ready_made(film: FilmTruth, size_px: int, views: int) -> dict[str, np.ndarr
         if joint.crop is not None and joint.name is not None:
             picture = cv2.imread(str(joint.crop), cv2.IMREAD_GRAYSCALE)
             if picture is not None:
-                crops[joint.name] = np.stack([_square(np.asarray(picture, np.uint8), size_px)]
+                crops[joint.name] = np.stack([square_crop(np.asarray(picture, np.uint8), size_px)]
                                              * views)  # fmt: skip
     return crops
-
-
-def _square(picture: GreyImage, size_px: int) -> GreyImage:
-    """The largest centred square of a ready-made crop, at the scorer's size."""
-    side = min(picture.shape)
-    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
-    cut = picture[top : top + side, left : left + side]
-    way = cv2.INTER_AREA if side > size_px else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(cut, (size_px, size_px), interpolation=way), np.uint8)

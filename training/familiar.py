@@ -21,16 +21,24 @@ SLACK = 1.5
 
 
 def describe_crops(crops: npt.NDArray[np.uint8]) -> dict[str, Any]:
-    """Mean, precision and limit of crops [n, s, s], as `FamiliarCrops.of` reads them."""
+    """Mean, precision and limit of crops [n, s, s], as `FamiliarCrops.of` reads them.
+
+    Rounded before they are inverted: sums in another order must give the same file.
+    """
     found = crop_statistics(crops)
-    mean = np.asarray(found.mean(axis=0), np.float64)
+    mean = _rounded(found.mean(axis=0))
     # The ridge keeps a statistic that never varies from forbidding any variation.
-    spread = np.cov(found, rowvar=False) + np.diag(1e-4 + 1e-3 * found.var(axis=0))
-    precision = np.asarray(np.linalg.inv(spread), np.float64)
+    ridge = np.diag(1e-4 + 1e-3 * found.var(axis=0))
+    precision = _rounded(np.linalg.inv(_rounded(np.cov(found, rowvar=False) + ridge)))
     distances = FamiliarCrops(mean, precision, 0.0).distances(crops)
     return {
         "statistics": list(STATISTICS),
-        "mean": [float(value) for value in mean],
+        "mean": mean.tolist(),
         "precision": precision.tolist(),
-        "limit": float(SLACK * np.quantile(distances, KEPT)),
+        "limit": float(_rounded(SLACK * np.quantile(distances, KEPT))),
     }
+
+
+def _rounded(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Six digits of each value."""
+    return np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[np.float64])(values)

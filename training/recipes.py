@@ -25,14 +25,14 @@ class DemoRecipe:
     crop_shards: int = 40
     crops_per_shard: int = 2_000
     held_out_crops: int = 2_000
-    painted_shards: int = 9
-    hand_paintings: int = 60
-    foot_paintings: int = 100
-    head_crops: int = 24_000
+    painted_shards: int = 10
+    hand_paintings: int = 120
+    foot_paintings: int = 120
+    head_crops: int = 32_000
     crop_px: int = 96
     seed: int = 1
     hand_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=38_000))
-    foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=40_000))
+    foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=48_000))
     mask: MaskRecipe = field(default_factory=MaskRecipe)
     trunk: TrunkRecipe = field(default_factory=TrunkRecipe)
     head: HeadRecipe = field(default_factory=HeadRecipe)

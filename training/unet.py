@@ -108,7 +108,7 @@ class MaskRecipe:
     not fallen for ``patience_epochs``, and the best epoch's weights are kept.
     """
 
-    samples: int = 3_000
+    samples: int = 7_600
     batch: int = 8
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4

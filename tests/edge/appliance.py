@@ -157,10 +157,12 @@ class Appliance:
         text = (
             f'[site]\nname = "clinic"\nroom = "xr1"\ndevice = "box1"\n'
             f'[folders]\nwatch = "{self.drop}"\nstate = "{self.state}"\nrescan_s = 2\n'
-            f'[broker]\nport = {port}\n[worker]\nfactory = "{factory}"\n'
+            f"[broker]\nport = {port}\n"
         )
         if "[delivery]" not in extra:
             text += '[delivery]\nmode = "puback"\n'
+        # The last section: what is extra may go on with its keys.
+        text += f'[worker]\nfactory = "{factory}"\n'
         self.config.write_text(text + extra)
         self.process = None
 

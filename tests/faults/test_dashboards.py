@@ -190,9 +190,19 @@ def test_a_flood_of_wrong_messages(broker, subscriber, make_appliance, figures):
             client.publish(TOPIC + "command", b'{"command": "sing"}', 1)
         it.put("b.jpg", film_bytes("n=2"))
         begun_s = time.monotonic()
-        for found in subscriber.wait("result", 2, 60):
-            say(client, "receipt", receipt(found.id))
-        until(lambda: set(it.states().values()) == {"receipted"}, 60)
+        answered = 0
+
+        def all_receipted():
+            # The broker drops what its queue has no room for: a receipt too, so each copy of a
+            # result that comes is answered, as a dashboard does.
+            nonlocal answered
+            for found in subscriber.of("result")[answered:]:
+                say(client, "receipt", receipt(found.id))
+                answered += 1
+            states = it.states().values()
+            return len(states) == 2 and set(states) == {"receipted"}
+
+        until(all_receipted, 60)
     figures |= {
         "next delivered in s": round(time.monotonic() - begun_s, 1),
         "RSS growth in MiB": round(it.rss_mib() - before, 1),

@@ -67,7 +67,8 @@ def damaged(engines, tensor, factor):
 def test_a_damaged_scorer_does_not_pass(folder, engines):
     broken = damaged(engines, "trunk.conv5.weight", 1.5)
     wrong = self_test(folder, FilmScorer(broken, PipelineSettings()), broken)
-    assert "instead of" in wrong
+    # Other grades, or grades that the scorer itself doubts and leaves out.
+    assert "instead of" in wrong or "were expected" in wrong
     assert "(mend: sharpedge export" in wrong
 
 

@@ -79,6 +79,10 @@ _RECEIPT_BYTES = 4096
 """No receipt is longer."""
 
 
+_HALF_SENT = -1
+"""Number of a message that was being written when the connection ended."""
+
+
 class _Flight(NamedTuple):
     """A row that is with the broker and not acknowledged."""
 
@@ -519,9 +523,17 @@ class Sender:
         if limit is not None and len(packet.payload) + _PACKET_OVERHEAD > limit:
             self._set_aside(row, "larger_than_broker_limit")
             return False
-        mid = self._link.publish(packet.topic, packet.payload, packet.extras, qos=1, retain=False)
-        self._rows[mid] = _Flight(row, len(packet.payload))
+        flight = _Flight(row, len(packet.payload))
         self._sent_s = time.monotonic()
+        try:
+            mid = self._link.publish(
+                packet.topic, packet.payload, packet.extras, qos=1, retain=False
+            )
+        except LinkError:
+            # The broker may have hung up at the first bytes of this very message.
+            self._rows[_HALF_SENT] = flight
+            raise
+        self._rows[mid] = flight
         log.info("job %d: %s sent", row.job, row.kind)
         return True
 

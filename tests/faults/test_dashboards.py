@@ -190,15 +190,16 @@ def test_a_flood_of_wrong_messages(broker, subscriber, make_appliance, figures):
             client.publish(TOPIC + "command", b'{"command": "sing"}', 1)
         it.put("b.jpg", film_bytes("n=2"))
         begun_s = time.monotonic()
-        answered = 0
+        answered_s = 0.0
 
         def all_receipted():
-            # The broker drops what its queue has no room for: a receipt too, so each copy of a
-            # result that comes is answered, as a dashboard does.
-            nonlocal answered
-            for found in subscriber.of("result")[answered:]:
-                say(client, "receipt", receipt(found.id))
-                answered += 1
+            # The broker drops what its queue has no room for, receipts too: a dashboard that sees a
+            # result come again answers again.
+            nonlocal answered_s
+            if time.monotonic() - answered_s > 1.0:
+                answered_s = time.monotonic()
+                for found in subscriber.of("result"):
+                    say(client, "receipt", receipt(found.id))
             states = it.states().values()
             return len(states) == 2 and set(states) == {"receipted"}
 

@@ -153,7 +153,6 @@ def as_table(watch: DriftWatch) -> str:
         lines += [
             f"  {shift.figure:<14} {shift.then:>10.3f} -> {shift.now:>10.3f}  "
             f"{shift.shift:+6.2f} deviations  {'DRIFTED' if shift.drifted else ''}".rstrip()
-            for shift in watch.shifts()
-            if shift.limb is limb
+            for shift in (_compare(limb, seen) if seen else ())
         ]
     return "\n".join(lines)

@@ -10,6 +10,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edge.model import StrEnum
 from training.errors import TrainingError
 
@@ -94,3 +96,19 @@ def fingerprint(dataset: DataSet) -> str:
         ]
         total.update(repr((film.name, film.patient, str(film.limb), joints)).encode())
     return total.hexdigest()[:16]
+
+
+def split_rows(
+    count: int, test_share: float, validation_share: float, random_state: int = 42
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row numbers for training, validation and test.
+
+    The test rows are those of scikit-learn's ``train_test_split(random_state=42)``, the validation
+    rows the last share of the rest, as Keras takes them: the paper's split, by joint. It is a split
+    by patient only where every row is of another patient, as simulated crops are.
+    """
+    order = np.random.RandomState(random_state).permutation(count)
+    tests = math.ceil(test_share * count)
+    rest = order[tests:]
+    learnt = len(rest) - math.ceil(validation_share * len(rest))
+    return rest[:learnt], rest[learnt:], order[:tests]

@@ -96,23 +96,29 @@ class FoldedTrunk(nn.Module):
         return x.mean((2, 3))
 
 
-class Head(nn.Module):
-    """Dense 512, 256, K, each with batch normalisation; logits of K ordinal outputs."""
+class DenseLayers(nn.Module):
+    """Dense layers of the given widths, each with batch normalisation; the last gives logits."""
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(self, sizes: tuple[int, ...]) -> None:
         super().__init__()
-        sizes = (512, 512, 256, outputs)
         self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.bn = nn.ModuleList(nn.BatchNorm1d(b, eps=1e-3) for b in sizes[1:])
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map [n, 512] to logits [n, K]."""
+        """Map [n, 512] to logits."""
         x = features
         for i, (dense, norm) in enumerate(zip(self.dense, self.bn, strict=True)):
             x = norm(dense(x))
-            if i < 2:
+            if i < len(self.dense) - 1:
                 x = functional.relu(x)
         return x
+
+
+class Head(DenseLayers):
+    """Dense 512, 256, K: logits of K ordinal outputs."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__((512, 512, 256, outputs))
 
     def cool(self, temperature: float) -> None:
         """Divide the logits by ``temperature``, for good: it is folded into the last layer."""
@@ -133,9 +139,10 @@ class Head(nn.Module):
         return found
 
 
-def ordinal_targets(grades: Tensor, outputs: int) -> Tensor:
-    """Grade k to k + 1 leading ones, [n, K] float32 (paper, section 2.4)."""
-    return (torch.arange(outputs, device=grades.device)[None] <= grades[:, None]).float()
+def ordinal_targets(grades: Tensor, outputs: int, first: int = 0) -> Tensor:
+    """Outputs that each say "grade ``first`` + i or more", [n, K] float32 (paper, section 2.4)."""
+    levels = torch.arange(first, first + outputs, device=grades.device)
+    return (levels[None] <= grades[:, None]).float()
 
 
 def ordinal_loss(logits: Tensor, grades: Tensor) -> Tensor:
@@ -438,22 +445,6 @@ class HeadRecipe:
     test_share: float = 0.0
     validation_share: float = 0.0
     seed: int = 1
-
-
-def split_rows(
-    count: int, test_share: float, validation_share: float, random_state: int = 42
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row numbers for training, validation and test.
-
-    The test rows are those of scikit-learn's ``train_test_split(random_state=42)``, the validation
-    rows the last share of the rest, as Keras takes them: the paper's split, by joint. It is a split
-    by patient only where every row is of another patient, as simulated crops are.
-    """
-    order = np.random.RandomState(random_state).permutation(count)
-    tests = math.ceil(test_share * count)
-    rest = order[tests:]
-    learnt = len(rest) - math.ceil(validation_share * len(rest))
-    return rest[:learnt], rest[learnt:], order[:tests]
 
 
 def undersample_zero(grades: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -23,6 +23,7 @@ from training.checkpoint import read_checkpoint
 from training.darknet import DarknetModule
 from training.familiar import describe_crops
 from training.measure import balanced_accuracy
+from training.runs import split_rows
 from training.scorer import (
     TASKS,
     UNKNOWN,
@@ -37,7 +38,6 @@ from training.scorer import (
     fitting_temperature,
     join_crops,
     ordinal_loss,
-    split_rows,
     train_head,
     undersample_zero,
 )
@@ -152,13 +152,15 @@ def ship_heads(
             ]
             figures[task] = _calibrate(head, [part[1:] for part in apart])
             for source, kept_apart, truth, rows_apart in apart:
-                found = _figures(head, kept_apart, truth, rows_apart, source)
+                at = torch.from_numpy(rows_apart)
+                found = head_figures(head, kept_apart[at], truth[rows_apart], f"{source}_")
                 figures[task] |= found if source == "phantom" else {source: found}
             for name, kept in (("validation", validation), ("test", test)):
                 # Paintings of one film stand on both sides of the split: they measure nothing.
                 fold = kept[kept < len(crops.simulated)]
                 if len(fold):
-                    figures[task][name] = _figures(head, features, grades, fold, "phantom")
+                    at = torch.from_numpy(fold)
+                    figures[task][name] = head_figures(head, features[at], grades[fold], "phantom_")
             arrays |= head.arrays(task)
         mine = {task: value for task, value in figures.items() if task.startswith(str(limb))}
         familiar = describe_crops(learnt_from.pixels[learnt_from.limb == i])
@@ -196,20 +198,21 @@ def _rows_of(crops: Crops, limb: int, kind: str) -> np.ndarray:
     return np.flatnonzero((crops.limb == limb) & (getattr(crops, kind) != UNKNOWN))
 
 
-def _figures(
-    head: Head, features: Tensor, grades: np.ndarray, rows: np.ndarray, source: str
-) -> dict[str, Any]:
-    """Balanced accuracies of one head on some rows, and how many there are of each grade."""
-    truth = grades[rows]
-    found: dict[str, Any] = {"n": len(rows)}
-    if not len(rows):
+def head_figures(head: Head, features: Tensor, grades: np.ndarray, of: str = "") -> dict[str, Any]:
+    """Balanced accuracies on joints that were not learnt from, and how many of each grade.
+
+    ``of`` (``phantom_``, ``painted_``) stands before a figure's name where its joints are no
+    patient's.
+    """
+    found: dict[str, Any] = {"n": len(grades)}
+    if not len(grades):
         return found
     with torch.no_grad():
-        guess = decode_grades(head(features[torch.from_numpy(rows)]).sigmoid().numpy())
-    values, counts = np.unique(truth, return_counts=True)
+        guess = decode_grades(head(features).sigmoid().numpy())
+    values, counts = np.unique(grades, return_counts=True)
     return found | {
-        f"{source}_balanced_exact": round(balanced_accuracy(truth, guess), 4),
-        f"{source}_balanced_within_one": round(balanced_accuracy(truth, guess, 1), 4),
-        "all_zero_balanced_exact": round(balanced_accuracy(truth, np.zeros_like(truth)), 4),
-        "n_of_grade": dict(zip(map(str, values), counts.tolist(), strict=True)),
+        f"{of}balanced_exact": round(balanced_accuracy(grades, guess), 4),
+        f"{of}balanced_within_one": round(balanced_accuracy(grades, guess, 1), 4),
+        "all_zero_balanced_exact": round(balanced_accuracy(grades, np.zeros_like(grades)), 4),
+        "n_of_grade": dict(zip(map(str, values.tolist()), counts.tolist(), strict=True)),
     }

@@ -28,14 +28,14 @@ from training import events, loop  # noqa: E402
 from training.darknet import DarknetModule, sections_of  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.own.detectors import opencv_agrees, shortened  # noqa: E402
-from training.own.heads import NarrowHead, calibrate, join_gate, train_own_head  # noqa: E402
+from training.own.heads import calibrate, join_gate, train_own_head  # noqa: E402
 from training.own.outputs import write_recipe  # noqa: E402
 from training.own.pretrained import fitting_arrays, two_classes  # noqa: E402
 from training.own.sheet import Candidate, rejected, write_list, write_sheets  # noqa: E402
 from training.own.trunk import PLAIN, read_trunk, ship_trunk, trunk_features  # noqa: E402
 from training.recipes_own import OWN_PAPER, OWN_RECIPES, HeadsRecipe  # noqa: E402
 from training.runs import Part, keep_to_one_recipe, split_patients  # noqa: E402
-from training.scorer import TASKS, FoldedTrunk, decode_grades  # noqa: E402
+from training.scorer import TASKS, DenseLayers, FoldedTrunk, decode_grades  # noqa: E402
 
 pytestmark = pytest.mark.training
 QUICK = HeadsRecipe(epochs=30, batch=32, learning_rate=1e-2, crop_views=1)
@@ -220,7 +220,7 @@ def test_a_head_learns_what_can_be_seen_and_says_it_through_the_usual_decoding(t
 
 def test_a_joined_head_is_the_gate_then_the_rest(settle):
     torch.manual_seed(3)
-    gate, rest = settle(NarrowHead((512, 128, 64, 1))), settle(NarrowHead((512, 384, 192, 4)))
+    gate, rest = settle(DenseLayers((512, 128, 64, 1))), settle(DenseLayers((512, 384, 192, 4)))
     head = join_gate(gate, rest, 6)
     features = torch.randn(40, 512)
     with torch.no_grad():

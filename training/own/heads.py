@@ -5,9 +5,9 @@ Room: training. Writes one run's folder a head.
 
 from __future__ import annotations
 
-import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +16,13 @@ from torch.nn import functional
 
 from training import loop
 from training.errors import TrainingError
-from training.measure import balanced_accuracy
-from training.scorer import Head, decode_grades, fitting_temperature, undersample_zero
+from training.scorer import (
+    DenseLayers,
+    Head,
+    fitting_temperature,
+    ordinal_targets,
+    undersample_zero,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,24 +36,6 @@ ALWAYS = 8.0
 """Logit of the first output, "grade 0 or more", where a gate decides."""
 
 LEAST_TO_CALIBRATE = 50
-
-
-class NarrowHead(nn.Module):
-    """Dense layers with batch normalisation, as `Head` has them, of any widths."""
-
-    def __init__(self, sizes: tuple[int, ...]) -> None:
-        super().__init__()
-        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
-        self.bn = nn.ModuleList(nn.BatchNorm1d(b, eps=1e-3) for b in sizes[1:])
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map [n, 512] to logits."""
-        x = features
-        for i, (dense, norm) in enumerate(zip(self.dense, self.bn, strict=True)):
-            x = norm(dense(x))
-            if i < len(self.dense) - 1:
-                x = functional.relu(x)
-        return x
 
 
 def train_own_head(
@@ -68,17 +55,35 @@ def train_own_head(
         )
     if not recipe.gate:
         head = Head(outputs)
-        _descend(run_dir, head, features, grades, kept, recipe, _ordinal(outputs, 0))
+        _descend(
+            run_dir, head, features, grades, kept, recipe, partial(ordinal_targets, outputs=outputs)
+        )
         return head.eval()
-    gate = NarrowHead((512, *GATE_WIDTHS, 1))
-    _descend(run_dir / "gate", gate, features, grades, kept, recipe, _ordinal(1, 1))
-    rest = NarrowHead((512, 512 - GATE_WIDTHS[0], 256 - GATE_WIDTHS[1], outputs - 2))
+    gate = DenseLayers((512, *GATE_WIDTHS, 1))
+    _descend(
+        run_dir / "gate",
+        gate,
+        features,
+        grades,
+        kept,
+        recipe,
+        partial(ordinal_targets, outputs=1, first=1),
+    )
+    rest = DenseLayers((512, 512 - GATE_WIDTHS[0], 256 - GATE_WIDTHS[1], outputs - 2))
     damaged = np.flatnonzero(grades > 0)
-    _descend(run_dir / "rest", rest, features, grades, damaged, recipe, _ordinal(outputs - 2, 2))
+    _descend(
+        run_dir / "rest",
+        rest,
+        features,
+        grades,
+        damaged,
+        recipe,
+        partial(ordinal_targets, outputs=outputs - 2, first=2),
+    )
     return join_gate(gate.eval(), rest.eval(), outputs)
 
 
-def join_gate(gate: NarrowHead, rest: NarrowHead, outputs: int) -> Head:
+def join_gate(gate: DenseLayers, rest: DenseLayers, outputs: int) -> Head:
     """One head that answers with the gate first: side by side in one network, nothing in common.
 
     Its outputs are: always, the gate, then the rest; the usual decoding gives grade 0 where the
@@ -111,13 +116,6 @@ def _balanced(grades: np.ndarray, recipe: HeadsRecipe) -> np.ndarray:
     rng = np.random.default_rng(recipe.seed)
     # The gate tells two kinds apart, so they are made equal; the grades' own rule is the paper's.
     return undersample_zero(np.minimum(grades, 1) if recipe.gate else grades, rng)
-
-
-def _ordinal(outputs: int, first: int) -> Callable[[Tensor], Tensor]:
-    """Targets of outputs that each say "grade ``first`` + i or more"."""
-    return lambda grades: (
-        torch.arange(first, first + outputs, device=grades.device)[None] <= grades[:, None]
-    ).float()
 
 
 def _descend(
@@ -190,25 +188,3 @@ def calibrate(head: Head, features: Tensor, grades: np.ndarray) -> dict[str, flo
     temperature = fitting_temperature([(logits, torch.from_numpy(grades))])
     head.cool(temperature)
     return {"temperature": round(temperature, 4)}
-
-
-def head_figures(
-    head: Head, features: Tensor, grades: np.ndarray, *, simulated: bool
-) -> dict[str, Any]:
-    """Balanced accuracies on joints that were not learnt from, by features [n, 512].
-
-    Of ``simulated`` joints every figure's name says so.
-    """
-    of = "phantom_" if simulated else ""
-    found: dict[str, Any] = {"n": len(grades)}
-    if not len(grades):
-        return found
-    with torch.no_grad():
-        guess = decode_grades(head(features).sigmoid().numpy())
-    values, counts = np.unique(grades, return_counts=True)
-    return found | {
-        f"{of}balanced_exact": round(balanced_accuracy(grades, guess), 4),
-        f"{of}balanced_within_one": round(balanced_accuracy(grades, guess, 1), 4),
-        "all_zero_balanced_exact": round(balanced_accuracy(grades, np.zeros_like(grades)), 4),
-        "n_of_grade": dict(zip(map(str, values.tolist()), counts.tolist(), strict=True)),
-    }

@@ -18,12 +18,13 @@ from export.compact import save_compact
 from training.errors import TrainingError
 from training.familiar import describe_crops
 from training.own.crops import cut_joints
-from training.own.heads import calibrate, head_figures, train_own_head
+from training.own.heads import calibrate, train_own_head
 from training.own.job import limbs_of
 from training.own.outputs import next_command, write_recipe
 from training.own.trunk import read_trunk, ship_trunk, trunk_features
-from training.runs import Part, fingerprint, keep_to_one_recipe
-from training.scorer import TASKS, UNKNOWN, split_rows
+from training.runs import Part, fingerprint, keep_to_one_recipe, split_rows
+from training.scorer import TASKS, UNKNOWN
+from training.ship import head_figures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +119,7 @@ def _train_head(
             head,
             features[torch.from_numpy(fold[part]), 0],
             grades[fold[part]],
-            simulated=job.dataset.simulated,
+            "phantom_" if job.dataset.simulated else "",
         )
         for part in (Part.VALIDATION, Part.TEST)
     }

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from training.runs import split_rows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -231,8 +233,7 @@ def paper_split(rows: int, test_share: float = 0.1, seed: int = 42) -> Ints:
 
     The same rows as scikit-learn's ``train_test_split(test_size=0.1, random_state=42)`` takes.
     """
-    drawn = np.random.RandomState(seed).permutation(rows)
-    return np.asarray(drawn[: int(np.ceil(test_share * rows))], np.int64)
+    return np.asarray(split_rows(rows, test_share, 0.0, seed)[2], np.int64)
 
 
 def mean_over(parts: Sequence[Floats]) -> Floats:

@@ -17,6 +17,7 @@ from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Precision, Role, VerifiedEngine, open_engine
 from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
+from edge.pipeline.settings import PipelineSettings
 from export.gate import NEAR, is_borderline, judge, scores_in, tally
 from export.golden import Call, phantom_set, recorded_calls, reference_engines
 
@@ -283,3 +284,15 @@ def test_a_run_is_recorded_once_and_calls_give_back_what_they_were(
     assert 50 <= everything <= 62
     rich = judge(tally(engine, small_run), Precision.FP16, Role.SCORE, all_scores=2046)
     assert rich.warning is None
+
+
+def test_a_limb_whose_every_grade_is_doubted_is_recorded_with_its_joints(shipped, tmp_path):
+    doubting = PipelineSettings(grade_doubt=1e-12)
+    golden = phantom_set(tmp_path, limbs=(Limb.FOOT,), patients=1, seed=3)
+    engines = reference_engines(shipped, threads=1)
+    calls = list(recorded_calls(golden, engines, tmp_path, doubting))
+    scored = [call for call in calls if call.engine == "foot-score"]
+    assert scored
+    for call in scored:
+        assert set(call.facts["joints"]) == set(Limb.FOOT.joints)
+        assert len(call.grey) == len(call.facts["joints"])

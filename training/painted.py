@@ -21,7 +21,7 @@ from edge.shape import joint_box_side_px
 from training.paint import draw_grades, paint_film, sharp_films
 from training.scorer import UNKNOWN, Crops, join_crops, write_crops
 from training.unet import refined_outline
-from training.vary import vary
+from training.vary import own_sharpness, vary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,8 @@ def painted_crops(
             sharp = another[0] if another else sharp
         limb, names = sharp.film.limb, tuple(sharp.joints)
         grades = draw_grades(rng, limb, names)
-        crops = film_crops(paint_film(sharp, grades, rng), names, size_px, rng)
+        painted = own_sharpness(paint_film(sharp, grades, rng))
+        crops = film_crops(painted, names, size_px, rng)
         for name, crop in zip(names, crops or [], strict=bool(crops)):
             grade = grades[name]
             pixels.append(crop)

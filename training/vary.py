@@ -1,7 +1,8 @@
-"""Another patient's film made from a labelled one: bent bones and another exposure.
+"""Another patient's film made from a labelled one: bent bones, another exposure, another size.
 
 Room: training. Pure functions over arrays and one random generator. A handful of sharp films would
-be learnt by heart; what is painted afterwards is painted on bones that no film shows.
+be learnt by heart; what is painted afterwards is painted on bones that no film shows. Small films
+are enlarged to be painted and given their own sharpness back: they show many more patients' joints.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.model import Limb
 from edge.pipeline.shape import unit_px
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ SHEAR = 0.08
 BEND_UNITS = 0.03
 """Standard deviation of the bending field, in units."""
 BEND_GRID_UNITS = 0.5
+PAINTED_UNIT_PX = {Limb.HAND: 170.0, Limb.FOOT: 260.0}
+"""Size to which a film is enlarged that is too small to be painted as it is."""
 
 
 def vary(film: LabelledFilm, rng: np.random.Generator) -> LabelledFilm:
@@ -84,3 +88,31 @@ def _expose(pixels: GreyImage, unit: float, rng: np.random.Generator) -> GreyIma
         grain = rng.normal(0, rng.uniform(0.003, 0.025), x.shape).astype(np.float32)
         x += cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.3, 1.0))
     return np.asarray(np.clip(x * 255, 0, 255), np.uint8)
+
+
+def enlarge(film: LabelledFilm) -> LabelledFilm:
+    """The film at the size that damage is painted at; one that is larger already stays."""
+    factor = PAINTED_UNIT_PX[film.limb] / film.unit
+    if factor <= 1:
+        return film
+    size = (round(film.pixels.shape[1] * factor), round(film.pixels.shape[0] * factor))
+    pixels = np.asarray(cv2.resize(film.pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    # Pixel centres keep their places when a picture is resized about its corner.
+    points = (film.points + 0.5) * factor - 0.5
+    return replace(
+        film, pixels=pixels, points=points, unit=film.unit * factor, scale=film.scale * factor
+    )
+
+
+def own_sharpness(film: LabelledFilm) -> LabelledFilm:
+    """An enlarged film as blurred as the film was that it was made from; others stay.
+
+    What was painted on it shall not be sharper than its bones.
+    """
+    if film.scale <= 1:
+        return film
+    height, width = film.pixels.shape
+    size = (max(1, round(width / film.scale)), max(1, round(height / film.scale)))
+    stored = cv2.resize(film.pixels, size, interpolation=cv2.INTER_AREA)
+    pixels = cv2.resize(stored, (width, height), interpolation=cv2.INTER_CUBIC)
+    return replace(film, pixels=np.asarray(pixels, np.uint8))

@@ -44,6 +44,9 @@ LEAST_MERIT = 0.15
 """Of 13 films of other body parts 12 show no joint, one shows four with a merit of .1."""
 UNDISPUTED = 0.7
 """Below this merit the other limb's detector is heard once more, on a framed picture."""
+RIVAL_MERIT = 0.45
+"""A disputed foot is held where a hand is seen as clearly as this: a child's knuckles look like
+toes, and six places are more easily matched than ten. No adult's foot of 141 films is in dispute."""
 FIRST_LOOK_SIDE_PX = 1024
 """The first look works on a copy of the film no larger than this."""
 
@@ -153,11 +156,13 @@ class FilmScorer:
         if not seen:
             raise FilmError(Reason.NOT_HAND_OR_FOOT)
         best = max(seen, key=lambda limb: seen[limb].merit)
+        in_doubt = False
         if len(seen) > 1 and seen[best].merit < UNDISPUTED:
             best = max(seen, key=lambda limb: self._framed_merit(small, seen[limb]))
+            in_doubt = best is Limb.FOOT and seen[Limb.HAND].merit >= RIVAL_MERIT
         stated = film.stated
         if stated.limb_source is LateralitySource.OPERATOR and stated.limb in seen:
-            best = stated.limb
+            best, in_doubt = stated.limb, False
         look = seen[best]
         found = tuple(mapped(sighting, grow) for sighting in look.sightings)
         verdict = None
@@ -171,6 +176,8 @@ class FilmScorer:
             verdict = Reason.LATERAL_VIEW
         elif look.crowded:
             verdict = Reason.TWO_LIMBS
+        elif in_doubt:
+            verdict = Reason.SHAPE_IMPLAUSIBLE
         return found, verdict
 
     def _framed_merit(self, film: GreyImage, look: FirstLook) -> float:

@@ -67,6 +67,57 @@ def test_ghost_between_the_knuckles_does_not_push_a_knuckle_out(monkeypatch):
     assert ghost not in named.values()
 
 
+def small_limb_seen_only(monkeypatch, wide):
+    """A first look with a detector that sees a hand in pictures at most ``wide`` pixels wide."""
+    points = laid_points(Limb.HAND, 40, (620, 500))
+    film = np.zeros((800, 1000), np.uint8)
+    corner = points.min(axis=0).round().astype(int)
+    film[corner[1], corner[0]] = 255
+    monkeypatch.setattr("edge.pipeline.look.equalise", lambda picture, *_: picture)
+
+    def detect(_engine, _limb, picture, *_):
+        marks = np.argwhere(picture == 255)
+        if picture.shape[1] > wide or not len(marks):
+            return []
+        shift = corner - marks[0][::-1]
+        inside = points - shift
+        held = ((inside > 0) & (inside < picture.shape[::-1])).all()
+        return detections_at(Limb.HAND, inside) if held else []
+
+    monkeypatch.setattr("edge.pipeline.look.detect", detect)
+    return points, first_look(None, Limb.HAND, film, SETTINGS)
+
+
+@pytest.mark.parametrize("wide", [1000, 600])
+def test_small_limb_is_found_where_it_lies_through_a_window(monkeypatch, wide):
+    points, look = small_limb_seen_only(monkeypatch, wide)
+    (sighting,) = look.sightings
+    assert [name for name, _ in sighting.named()] == list(Limb.HAND.joints)
+    assert np.abs(sighting.points() - points).max() < 1.5
+
+
+def test_certain_limb_beside_an_uncertain_one_is_not_lost_in_the_crowd(monkeypatch):
+    """Side by side both are seen half by half; together their joints make no sense."""
+    plain = laid_points(Limb.HAND, 60, (250, 400))
+    posed = plain * (1, 0.55) + (0, 180)
+    film = np.zeros((800, 1000), np.uint8)
+    film[0, 0] = 255
+    monkeypatch.setattr("edge.pipeline.look.equalise", lambda picture, *_: picture)
+
+    def detect(_engine, _limb, picture, *_):
+        if picture.shape[1] == film.shape[1]:
+            afar = [plain, posed + (500, 0)]
+            return [d for part in afar for d in detections_at(Limb.HAND, part, confidence=0.55)]
+        return detections_at(Limb.HAND, plain if picture[0, 0] == 255 else posed)
+
+    monkeypatch.setattr("edge.pipeline.look.detect", detect)
+    look = first_look(None, Limb.HAND, film, SETTINGS)
+    first, second = look.sightings
+    assert (first.identity.certain, second.identity.certain) == (True, False)
+    assert np.abs(first.points() - plain).max() < 1.5
+    assert second.points()[:, 0].min() > 500
+
+
 def second_look_at(monkeypatch, limb, close, whole):
     """The second look when the detector gives these joints (on the canvas) close up and afar."""
     canvas = np.zeros((1500, 1200), np.uint8)

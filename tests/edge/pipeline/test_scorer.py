@@ -176,30 +176,41 @@ def test_two_hands_on_one_film_become_two_limbs_or_are_held(scorer, patient):
         assert results[0].reason == Reason.TWO_LIMBS
 
 
-def test_disputed_limb_is_settled_on_the_framed_picture(scorer, patient, monkeypatch):
-    """Knuckles alone look like toes: from afar the foot's detector is the surer one."""
-    truth = patient["LH"].film
+def disputed(scorer, truth, monkeypatch, name="X1.png", operator=None):
+    """Result of a film that its own limb's detector saw less clearly than the other's."""
     places = {joint.name: joint.box for joint in truth.joints}
-    hand = name_detections(
-        Limb.HAND,
-        [Detection(joint_class(name), 0.6, places[name]) for name in Limb.HAND.joints],
-    )
-    shape = shape_template(Limb.FOOT).mean * truth.unit_px / 2 + 500
-    foot = name_detections(
-        Limb.FOOT,
-        [
-            Detection(joint_class(name), 0.65, (x - 20, y - 20, 40, 40))
-            for name, (x, y) in zip(Limb.FOOT.joints, shape, strict=True)
-        ],
-    )
-    looks = {Limb.HAND: FirstLook((hand,)), Limb.FOOT: FirstLook((foot,))}
-    assert UNDISPUTED > looks[Limb.FOOT].merit > looks[Limb.HAND].merit
+    other = Limb.FOOT if truth.limb is Limb.HAND else Limb.HAND
+    own = [Detection(joint_class(name), 0.6, places[name]) for name in truth.limb.joints]
+    elsewhere = shape_template(other).mean * truth.unit_px / 2 + 500
+    strange = [
+        Detection(joint_class(name), 0.65, (x - 20, y - 20, 40, 40))
+        for name, (x, y) in zip(other.joints, elsewhere, strict=True)
+    ]
+    looks = {
+        truth.limb: FirstLook((name_detections(truth.limb, own),)),
+        other: FirstLook((name_detections(other, strange),)),
+    }
+    assert UNDISPUTED > looks[other].merit > looks[truth.limb].merit
     monkeypatch.setattr(
         "edge.pipeline.scorer.first_look", lambda _engine, limb, *_, **__: looks[limb]
     )
     monkeypatch.setattr("edge.pipeline.scorer.FIRST_LOOK_SIDE_PX", 10_000)
-    result = only(scorer.score(png(truth.pixels), "X1.png"))
-    assert result.limb is Limb.HAND
+    return only(scorer.score(png(truth.pixels), name, operator))
+
+
+def test_disputed_limb_is_settled_on_the_framed_picture(scorer, patient, monkeypatch):
+    """Knuckles alone look like toes: from afar the foot's detector is the surer one."""
+    assert disputed(scorer, patient["LH"].film, monkeypatch).limb is Limb.HAND
+
+
+def test_foot_that_may_be_a_childs_hand_is_held_until_a_person_says_so(
+    scorer, patient, monkeypatch
+):
+    truth = patient["RF"].film
+    result = disputed(scorer, truth, monkeypatch, "X1-RF.png")
+    assert (result.limb, result.reason) == (Limb.FOOT, Reason.SHAPE_IMPLAUSIBLE)
+    word = OperatorWord(limb=Limb.FOOT, laterality=Laterality.RIGHT)
+    assert disputed(scorer, truth, monkeypatch, operator=word).status is Status.SCORED
 
 
 def test_scored_film_says_what_it_was_like_and_a_held_one_does_not(scorer, patient):

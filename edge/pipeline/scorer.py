@@ -46,7 +46,7 @@ UNDISPUTED = 0.7
 """Below this merit the other limb's detector is heard once more, on a framed picture."""
 RIVAL_MERIT = 0.45
 """A disputed foot is held where a hand is seen as clearly as this: a child's knuckles look like
-toes, and six places are more easily matched than ten. No adult's foot of 141 films is in dispute."""
+toes, and six places are more easily matched than ten. None of 141 films of feet is held for it."""
 FIRST_LOOK_SIDE_PX = 1024
 """The first look works on a copy of the film no larger than this."""
 

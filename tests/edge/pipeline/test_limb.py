@@ -106,7 +106,7 @@ def test_certain_limb_beside_an_uncertain_one_is_not_lost_in_the_crowd(monkeypat
 
     def detect(_engine, _limb, picture, *_):
         if picture.shape[1] == film.shape[1]:
-            afar = [plain, posed + (500, 0)]
+            afar = [plain, posed + np.array([500, 0])]
             return [d for part in afar for d in detections_at(Limb.HAND, part, confidence=0.55)]
         return detections_at(Limb.HAND, plain if picture[0, 0] == 255 else posed)
 

@@ -20,6 +20,7 @@ from edge.model import DISCLAIMER, Limb
 from edge.phantom import render_crop
 from training.films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
 from training.paint import sharp_films
+from training.painted import film_crops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +33,7 @@ RIDGE = 0.1
 
 
 def real_crops(films_dir: Path, limb: Limb) -> tuple[list[GreyImage], list[int]]:
-    """Crops of sharp adults' films, with the number of the film each is from; needs torch."""
-    from training.painted import film_crops  # noqa: PLC0415 - torch serves nothing else here
-
+    """Crops of sharp adults' films, with the number of the film each is from."""
     rng = np.random.default_rng(1)
     crops: list[GreyImage] = []
     film_no: list[int] = []

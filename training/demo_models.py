@@ -15,9 +15,11 @@ import numpy as np
 from edge.model import Limb
 from edge.paths import engines_home
 from training import detector, scorer, unet
+from training.crops import CropSet, join_crops, read_crops, shelve_crops
 from training.darknet import read_cfg
 from training.estimate import estimate_hours
 from training.films import FULL_SIZE_PX, read_labelled, read_proposed, split
+from training.outlines import MaskExample, canvas_example
 from training.paint import sharp_films
 from training.painted import shelve_painted
 from training.phantoms import PhantomShelf, fill_shelf
@@ -31,6 +33,7 @@ from training.ship import (
     ship_mask,
     ship_trunk,
 )
+from training.vary import enlarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,12 +137,12 @@ def _train_detector(job: _Job, limb: Limb) -> dict[str, Any]:
     return found
 
 
-def phantom_examples(shelf_dir: Path, limb: Limb, most: int) -> list[unet.MaskExample]:
+def phantom_examples(shelf_dir: Path, limb: Limb, most: int) -> list[MaskExample]:
     """The first simulated films of a shelf on their canvases, with their true outlines."""
     found = []
     for film in PhantomShelf(shelf_dir, limb).films[:most]:
         outline = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
-        found.append(unet.canvas_example(film, np.asarray(outline, np.uint8)))
+        found.append(canvas_example(film, np.asarray(outline, np.uint8)))
     return [example for example in found if example is not None]
 
 
@@ -149,9 +152,9 @@ def _train_mask(job: _Job, limb: Limb) -> dict[str, Any]:
     # An outline needs every finger: what engines proposed was looked at for its joints only.
     training, validation = split([film for film in job.films[limb] if not film.proposed])
     # A film whose outline cannot be made is not learnt from, and not named in the passport.
-    real = [(film.film, unet.canvas_example(film, None)) for film in training]
+    real = [(film.film, canvas_example(film, None)) for film in training]
     usable = [(name, example) for name, example in real if example is not None]
-    unseen = [unet.canvas_example(film, None) for film in validation]
+    unseen = [canvas_example(film, None) for film in validation]
     run_dir = job.runs / f"mask-{limb}"
     unet.train(
         run_dir,
@@ -170,50 +173,57 @@ def _train_mask(job: _Job, limb: Limb) -> dict[str, Any]:
 
 
 def _painted(job: _Job) -> tuple[set[str], bool]:
-    """Paint damage on sharp real films; the names of those learnt from, and whether any is kept.
+    """Paint damage on real films; the names of those learnt from, and whether any is kept apart.
 
-    The films are read once more, at full size.
+    The films are read once more, at full size. Small ones of plain adults are enlarged: they show
+    ten times as many patients' joints as the sharp ones do.
     """
     recipe, shelf = job.recipe, job.runs / "crops"
-    learnt: set[str] = set()
-    kept = False
-    if job.films_dir is not None:
-        whole = [
-            film
-            for limb in Limb
-            for read in (read_labelled, read_proposed)
-            for film in read(job.labels, job.films_dir, limb, FULL_SIZE_PX)
-        ]
-        training, validation = (sharp_films(part) for part in split(whole))
-        learnt, kept = {sharp.film.film for sharp in training}, bool(validation)
-        shelves = (
-            ("painted-eval", validation, 1, recipe.seed + 6),
-            ("painted", training, recipe.painted_shards, recipe.seed),
-        )
-        for style, films, shards, seed in shelves:
-            if films:
-                shelve_painted(
-                    shelf, films, shards, recipe.paintings, recipe.crop_px, seed, style,
-                    varied=style == "painted",
-                )  # fmt: skip
-    return learnt, kept
+    if job.films_dir is None:
+        return set(), False
+    whole = [
+        film
+        for limb in Limb
+        for read in (read_labelled, read_proposed)
+        for film in read(job.labels, job.films_dir, limb, FULL_SIZE_PX)
+    ]
+    learnt, apart = split(whole)
+    training, validation = sharp_films(learnt), sharp_films(apart)
+    names = {sharp.film.film for sharp in training}
+    enlarged = sharp_films(
+        [enlarge(film) for film in learnt if film.clean and film.film not in names]
+    )
+    shelves = (
+        ("painted-eval", validation, 1, recipe.seed + 6),
+        ("painted", training, recipe.painted_shards, recipe.seed),
+        ("enlarged", enlarged, recipe.enlarged_shards, recipe.seed + 1),
+    )
+    for style, films, shards, seed in shelves:
+        if films:
+            shelve_painted(
+                shelf, films, shards, recipe.paintings, recipe.crop_px, seed, style,
+                varied=style != "painted-eval",
+            )  # fmt: skip
+    return names | {sharp.film.film for sharp in enlarged}, bool(validation)
+
+
+def _shelved(shelf: Path, *styles: str) -> list[str]:
+    """Those styles of which there are crops."""
+    return [style for style in styles if (shelf / f"crops-{style}-0000.npz").exists()]
 
 
 def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     recipe, shelf = job.recipe, job.runs / "crops"
     say("scorers: drawing crops")
-    scorer.shelve_crops(shelf, 1, recipe.held_out_crops, recipe.crop_px, recipe.seed + 6, "eval")
-    scorer.shelve_crops(
-        shelf, recipe.crop_shards, recipe.crops_per_shard, recipe.crop_px, recipe.seed
-    )
+    shelve_crops(shelf, 1, recipe.held_out_crops, recipe.crop_px, recipe.seed + 6, "eval")
+    shelve_crops(shelf, recipe.crop_shards, recipe.crops_per_shard, recipe.crop_px, recipe.seed)
     say("scorers: painting damage on sharp real films")
     painted, kept = _painted(job)
-    crops = scorer.CropSet(
-        scorer.read_crops(shelf), scorer.read_crops(shelf, "painted") if painted else None
-    )
-    held_out = scorer.CropSet(
-        scorer.read_crops(shelf, "eval"),
-        scorer.read_crops(shelf, "painted-eval") if kept else None,
+    real = [read_crops(shelf, style) for style in _shelved(shelf, "painted", "enlarged")]
+    crops = CropSet(read_crops(shelf), join_crops(real) if real else None)
+    held_out = CropSet(
+        read_crops(shelf, "eval"),
+        read_crops(shelf, "painted-eval") if kept else None,
     )
     say("scorers: trunk")
     run_dir = job.runs / "trunk"
@@ -223,7 +233,7 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     say("scorers: heads")
     return ship_heads(
         trunk,
-        scorer.CropSet(crops.simulated.first(recipe.head_crops), crops.painted),
+        CropSet(crops.simulated.first(recipe.head_crops), crops.painted),
         held_out,
         job.weights,
         recipe.head,

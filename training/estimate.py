@@ -18,8 +18,10 @@ from edge.phantom import render_film, sample_limb
 from edge.shape import shape_template
 from training import detector, loop, scorer, unet
 from training.augment import detector_sample
+from training.crops import Crops, augment, draw_crops
 from training.darknet import DarknetModule, decode, detection_loss, read_cfg
 from training.films import LabelledFilm
+from training.outlines import MaskExample
 from training.paint import sharp_films
 from training.painted import painted_crops
 
@@ -37,19 +39,17 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
 
     Early stopping and what is already done are not known here: the figure is a most.
     """
-    crops = scorer.draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
+    crops = draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
     detectors = recipe.hand_detector.samples + recipe.foot_detector.samples
     examples = recipe.mask_phantoms + real_films // 2
     masks = 2 * unet.plan_of(recipe.mask, examples).samples
     simulated = recipe.crop_shards * recipe.crops_per_shard
-    shards = recipe.painted_shards if real_films else 0
+    shards = recipe.painted_shards + recipe.enlarged_shards if real_films else 0
     painted = shards * sum(n * len(limb.joints) for limb, n in recipe.paintings.items())
     painting_s = sum(n * _painting_s(recipe, limb) for limb, n in recipe.paintings.items())
     headed = min(recipe.head_crops, simulated) + painted + recipe.held_out_crops
     films_s = sum(_film_s(recipe, limb) * recipe.phantoms(limb) for limb in Limb)
-    crop_s = _seconds(
-        lambda: scorer.draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
-    ) / len(crops)
+    crop_s = _seconds(lambda: draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")) / len(crops)
     trunk = scorer.TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
     seconds = {
         "drawing": films_s + crop_s * (simulated + recipe.held_out_crops),
@@ -129,13 +129,13 @@ def _mask_s(recipe: DemoRecipe) -> float:
             logits = model(x.to(memory_format=torch.channels_last))
         logits.float().mean().backward()
 
-    example = unet.MaskExample(np.zeros((600, 480), np.uint8), np.zeros((600, 480), np.uint8))
+    example = MaskExample(np.zeros((600, 480), np.uint8), np.zeros((600, 480), np.uint8))
     rng = np.random.default_rng(recipe.seed)
     prepare = _seconds(lambda: unet.mask_sample(example, recipe.mask.size, rng))
     return _seconds(learn) / _BATCH + _beside(prepare)
 
 
-def _trunk_s(trunk: scorer.TrunkTrainer, crops: scorer.Crops, recipe: DemoRecipe) -> float:
+def _trunk_s(trunk: scorer.TrunkTrainer, crops: Crops, recipe: DemoRecipe) -> float:
     known = torch.zeros(_BATCH, dtype=torch.long, device=loop.device())
 
     def learn() -> None:
@@ -145,13 +145,11 @@ def _trunk_s(trunk: scorer.TrunkTrainer, crops: scorer.Crops, recipe: DemoRecipe
         loss.backward()
 
     rng = np.random.default_rng(recipe.seed)
-    prepare = _seconds(lambda: scorer.augment(crops.pixels, rng)) / len(crops)
+    prepare = _seconds(lambda: augment(crops.pixels, rng)) / len(crops)
     return _seconds(learn) / _BATCH + _beside(prepare)
 
 
-def _heads_s(
-    trunk: scorer.TrunkTrainer, crops: scorer.Crops, recipe: DemoRecipe, count: int
-) -> float:
+def _heads_s(trunk: scorer.TrunkTrainer, crops: Crops, recipe: DemoRecipe, count: int) -> float:
     caching = _seconds(lambda: scorer.cache_features(trunk.trunk, crops.pixels)) / len(crops)
     batch = recipe.head.batch
     one = scorer.HeadRecipe(epochs=20, batch=batch)

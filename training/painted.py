@@ -1,6 +1,7 @@
 """Crops of real films with painted damage, that the scorers learn from.
 
-Room: training. Reads labelled films; writes shards of crops beside the simulated ones.
+Room: training; needs no torch. Reads labelled films; writes shards of crops beside the simulated
+ones.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
 from edge.shape import joint_box_side_px
+from training.crops import UNKNOWN, Crops, join_crops, write_crops
+from training.outlines import refined_outline
 from training.paint import draw_grades, paint_film, sharp_films
-from training.scorer import UNKNOWN, Crops, join_crops, write_crops
-from training.unet import refined_outline
 from training.vary import own_sharpness, vary
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def shelve_painted(
     *,
     varied: bool,
 ) -> None:
-    """Paint to disk in shards, as `scorer.read_crops` reads them; a shard that is there stays.
+    """Paint to disk in shards, as `crops.read_crops` reads them; a shard that is there stays.
 
     ``paintings`` is how many films of each limb are painted for one shard; ``varied`` is for crops
     to learn from: what measures is painted on films as they are.

@@ -25,7 +25,8 @@ class DemoRecipe:
     crop_shards: int = 40
     crops_per_shard: int = 2_000
     held_out_crops: int = 2_000
-    painted_shards: int = 10
+    painted_shards: int = 8
+    enlarged_shards: int = 8
     hand_paintings: int = 120
     foot_paintings: int = 120
     head_crops: int = 32_000

@@ -12,15 +12,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.model import Limb
-from edge.phantom import render_crop
 from training import loop
+from training.crops import UNKNOWN, Crops, CropSet, augment, join_crops
 from training.errors import TrainingError
 from training.loop import numbers
 from training.measure import balanced_accuracy
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.phantom.style import StyleName
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 POOL_AFTER = (1, 3, 6, 9, 12)
 TASKS = {"hand_erosion": 6, "hand_narrowing": 5, "foot_erosion": 11, "foot_narrowing": 5}
 WEIGHTS = {"hand_erosion": 2.0, "hand_narrowing": 1.5, "foot_erosion": 1.0, "foot_narrowing": 2.0}
 """Of each task in the trunk's loss: those that learn slowest count most."""
-UNKNOWN = -1
 
 
 class Trunk(nn.Module):
@@ -175,126 +172,6 @@ def decode_grades(probabilities: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Crops:
-    """Joint crops [n, s, s] uint8 with limb index and both grades [n] (-1: not known)."""
-
-    pixels: np.ndarray
-    limb: np.ndarray
-    erosion: np.ndarray
-    narrowing: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def first(self, count: int) -> Crops:
-        """The first ``count`` crops."""
-        return Crops(
-            self.pixels[:count], self.limb[:count], self.erosion[:count], self.narrowing[:count]
-        )
-
-
-@dataclass(frozen=True)
-class CropSet:
-    """Simulated crops, and real ones with painted damage where films were at hand."""
-
-    simulated: Crops
-    painted: Crops | None = None
-
-
-def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
-    """Render crops of all joints of both limbs, every grade about equally often."""
-    rng = np.random.default_rng(seed)
-    limbs = list(Limb)
-    pixels = np.empty((count, size_px, size_px), np.uint8)
-    which = rng.integers(0, 2, count)
-    erosion, narrowing = np.full(count, UNKNOWN), np.full(count, UNKNOWN)
-    for i in range(count):
-        limb = limbs[int(which[i])]
-        joint = str(rng.choice(limb.joints))
-        crop, eroded, narrowed = render_crop(rng, limb, joint, size_px, style)
-        pixels[i], erosion[i] = crop, eroded
-        narrowing[i] = UNKNOWN if narrowed is None else narrowed
-    return Crops(pixels, which, erosion, narrowing)
-
-
-def shelve_crops(
-    folder: Path, shards: int, per_shard: int, size_px: int, seed: int, style: StyleName = "train"
-) -> None:
-    """Draw crops to disk in shards; a shard that is there is left alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard in range(shards):
-        path = folder / f"crops-{style}-{shard:04d}.npz"
-        if path.exists():
-            continue
-        crops = draw_crops(per_shard, size_px, seed * 100_003 + shard, style)
-        write_crops(path, crops)
-
-
-def write_crops(path: Path, crops: Crops) -> None:
-    """Write one shard; it is there whole or not at all."""
-    part = path.with_suffix(".part.npz")
-    np.savez(
-        part, pixels=crops.pixels, limb=crops.limb, erosion=crops.erosion,
-        narrowing=crops.narrowing,
-    )  # fmt: skip
-    part.replace(path)
-
-
-def join_crops(parts: Sequence[Crops]) -> Crops:
-    """Crops of one size, one after the other."""
-    return Crops(
-        *(
-            np.concatenate([getattr(part, key) for part in parts])
-            for key in ("pixels", "limb", "erosion", "narrowing")
-        )
-    )
-
-
-def read_crops(folder: Path, style: str = "train", shards: slice = slice(None)) -> Crops:
-    """Read every shard on a shelf. Raises `TrainingError` for none, and for mixed sizes."""
-    paths = sorted(folder.glob(f"crops-{style}-[0-9][0-9][0-9][0-9].npz"))[shards]
-    loaded = []
-    for path in paths:
-        with np.load(path) as shard:
-            loaded.append(Crops(**{key: shard[key] for key in shard.files}))
-    if len({part.pixels.shape[1:] for part in loaded}) != 1:
-        raise TrainingError(
-            f"{folder}: no crops-{style}-*.npz of one size",
-            mend="delete the folder: the crops are drawn again",
-        )
-    return join_crops(loaded)
-
-
-def augment(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror, small turns and scales, exposure, sharpness, grain: [n, s, s] uint8 to the same."""
-    out = np.empty_like(crops)
-    size = crops.shape[1]
-    for i, crop in enumerate(crops):
-        matrix = cv2.getRotationMatrix2D(
-            ((size - 1) / 2, (size - 1) / 2), rng.uniform(-12, 12), rng.uniform(0.94, 1.06)
-        )
-        if rng.random() < 0.5:
-            matrix = matrix @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1.0]])
-        matrix = matrix + np.array([[0, 0, rng.uniform(-2, 2)], [0, 0, rng.uniform(-2, 2)]])
-        turned = cv2.warpAffine(crop, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
-        table = (np.arange(256) / 255) ** math.exp(rng.uniform(-0.4, 0.4)) * 255
-        table = np.clip((table - 128) * rng.uniform(0.75, 1.2) + 128 + rng.uniform(-20, 20), 0, 255)
-        exposed = cv2.LUT(turned, table.astype(np.uint8))
-        sharpness = rng.random()
-        if sharpness < 0.25:
-            exposed = cv2.GaussianBlur(exposed, (0, 0), rng.uniform(0.4, 0.9))
-        elif sharpness < 0.45:
-            soft = cv2.GaussianBlur(exposed, (0, 0), 1.2)
-            amount = rng.uniform(0.3, 1.0)
-            exposed = cv2.addWeighted(exposed, 1 + amount, soft, -amount, 0)
-        if rng.random() < 0.4:
-            grain = rng.normal(0, rng.uniform(1, 8), exposed.shape)
-            exposed = np.clip(exposed + grain, 0, 255).astype(np.uint8)
-        out[i] = exposed
-    return out
-
-
-@dataclass(frozen=True)
 class TrunkRecipe:
     """How the trunk is trained; the defaults are the demo's.
 
@@ -302,9 +179,9 @@ class TrunkRecipe:
     work a sample, and the network ends on whole ones.
     """
 
-    samples: int = 290_000
+    samples: int = 420_000
     batch: int = 64
-    painted_share: float = 0.35
+    painted_share: float = 0.5
     small: tuple[int, int] = (70_000, 130_000)
     small_px: int = 64
     learning_rate: float = 2e-3

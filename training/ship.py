@@ -20,15 +20,13 @@ from export.compact import load_compact, save_compact
 from training import loop
 from training.cards import code_hash
 from training.checkpoint import read_checkpoint
+from training.crops import UNKNOWN, Crops, CropSet, join_crops
 from training.darknet import DarknetModule
 from training.familiar import describe_crops
 from training.measure import balanced_accuracy
 from training.runs import split_rows
 from training.scorer import (
     TASKS,
-    UNKNOWN,
-    Crops,
-    CropSet,
     FoldedTrunk,
     Head,
     HeadRecipe,
@@ -36,7 +34,6 @@ from training.scorer import (
     cache_features,
     decode_grades,
     fitting_temperature,
-    join_crops,
     ordinal_loss,
     train_head,
     undersample_zero,
@@ -48,6 +45,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from training.crops import Crops, CropSet
     from training.darknet import Section
 
 ATTRIBUTION = (

@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="the training tests need torch: make test-tr
 from edge.model import Laterality, Limb, LimbResult
 from edge.phantom import JointGrade, render_film, sample_limb
 from edge.pipeline.settings import PipelineSettings
+from training.crops import UNKNOWN, read_crops
 from training.errors import TrainingError
 from training.films import LabelledFilm
 from training.paint import (
@@ -22,7 +23,6 @@ from training.paint import (
 )
 from training.paint_command import paint_folder
 from training.painted import film_crops, painted_crops, shelve_painted
-from training.scorer import UNKNOWN, read_crops
 
 pytestmark = pytest.mark.training
 

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from training import loop, scorer, unet  # noqa: E402
 from training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint  # noqa: E402
+from training.crops import Crops, CropSet, draw_crops  # noqa: E402
 from training.darknet import read_cfg  # noqa: E402
 from training.detector import DetectorRecipe, train  # noqa: E402
 from training.phantoms import PhantomShelf  # noqa: E402
@@ -100,10 +101,10 @@ def test_a_foot_begins_with_the_hands_weights_only_when_it_is_new(
 
 
 def crops(count=24, seed=0):
-    return scorer.draw_crops(count, 32, seed, "train")
+    return draw_crops(count, 32, seed, "train")
 
 
-class FailingCrops(scorer.Crops):
+class FailingCrops(Crops):
     """Gives two batches, then fails."""
 
     asked = iter(range(2))
@@ -116,10 +117,10 @@ class FailingCrops(scorer.Crops):
 
 def test_a_trunk_ends_the_same_whether_it_was_cut_off_or_not(tmp_path, same_weights):
     recipe = scorer.TrunkRecipe(samples=12, batch=4, checkpoint_every_s=ALWAYS)
-    learnt, unseen = scorer.CropSet(crops(), crops(6, 2)), scorer.CropSet(crops(8, 1), crops(4, 3))
+    learnt, unseen = CropSet(crops(), crops(6, 2)), CropSet(crops(8, 1), crops(4, 3))
     figures = scorer.train_trunk(tmp_path / "once", learnt, unseen, recipe)
     assert figures["seen"] == 12
-    failing = scorer.CropSet(FailingCrops(**vars(learnt.simulated)), learnt.painted)
+    failing = CropSet(FailingCrops(**vars(learnt.simulated)), learnt.painted)
     with pytest.raises(PowerCutError):
         scorer.train_trunk(tmp_path / "twice", failing, unseen, recipe)
     assert read_checkpoint(tmp_path / "twice" / "checkpoint.pt")["seen"] == 8

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from edge.pipeline.ordinal import decode_ordinal
-from edge.pipeline.trust import PASSPORT_KEY, FamiliarCrops
-from training.familiar import describe_crops
 
 torch = pytest.importorskip("torch")
 
 from training import scorer  # noqa: E402
+from training.crops import UNKNOWN  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.runs import split_rows  # noqa: E402
 
@@ -70,18 +69,18 @@ def test_training_and_the_appliance_read_the_same_grade_from_any_outputs():
 
 def test_unknown_grades_teach_nothing():
     logits = torch.zeros(3, 5, requires_grad=True)
-    loss = scorer.ordinal_loss(logits, torch.tensor([2, scorer.UNKNOWN, 0]))
+    loss = scorer.ordinal_loss(logits, torch.tensor([2, UNKNOWN, 0]))
     loss.backward()
     assert (logits.grad[1] == 0).all()
     assert (logits.grad[0] != 0).all()
-    none = scorer.ordinal_loss(logits, torch.full((3,), scorer.UNKNOWN))
+    none = scorer.ordinal_loss(logits, torch.full((3,), UNKNOWN))
     assert none.item() == 0
 
 
 def test_each_task_learns_from_its_own_limb():
     torch.manual_seed(0)
     model = scorer.TrunkTrainer()
-    unknown, grade = torch.tensor([scorer.UNKNOWN]), torch.tensor([3])
+    unknown, grade = torch.tensor([UNKNOWN]), torch.tensor([3])
     x = torch.rand(2, 3, 32, 32)
     model.loss(x, torch.tensor([1, 1]), torch.cat([grade, grade]), torch.cat([unknown] * 2))
     loss = model.loss(x, torch.tensor([1, 1]), grade.repeat(2), unknown.repeat(2))
@@ -160,51 +159,6 @@ def test_thinning_takes_nothing_where_zero_is_no_majority(grades):
     assert kept.tolist() == list(range(len(grades)))
 
 
-def test_crops_are_decided_by_their_seed_and_kept_shards_are_left_alone(tmp_path):
-    scorer.shelve_crops(tmp_path, 1, 6, 32, seed=4)
-    first = (tmp_path / "crops-train-0000.npz").read_bytes()
-    scorer.shelve_crops(tmp_path, 2, 6, 32, seed=4)
-    assert (tmp_path / "crops-train-0000.npz").read_bytes() == first
-    both = scorer.read_crops(tmp_path)
-    assert both.pixels.shape == (12, 32, 32)
-    drawn = scorer.draw_crops(6, 32, 4 * 100_003 + 1, "train")
-    np.testing.assert_array_equal(both.pixels[6:], drawn.pixels)
-    np.testing.assert_array_equal(both.erosion[6:], drawn.erosion)
-    assert (both.pixels[:6] != both.pixels[6:]).any()
-
-
-def test_the_thumbs_ip_has_no_narrowing_and_grades_stay_in_range():
-    crops = scorer.draw_crops(60, 32, 1, "train")
-    hand = crops.limb == 0
-    assert set(np.unique(crops.limb)) == {0, 1}
-    assert (crops.narrowing[hand] == scorer.UNKNOWN).any()
-    assert (crops.narrowing[~hand] >= 0).all()
-    assert crops.erosion[hand].max() <= 5
-    assert crops.erosion[~hand].max() <= 10
-    assert crops.narrowing.max() <= 4
-
-
-def test_a_shelf_of_two_sizes_or_none_says_what_to_do(tmp_path):
-    with pytest.raises(TrainingError, match="delete the folder"):
-        scorer.read_crops(tmp_path)
-    scorer.shelve_crops(tmp_path, 1, 2, 32, seed=1)
-    scorer.shelve_crops(tmp_path, 2, 2, 40, seed=1)
-    with pytest.raises(TrainingError, match="of one size"):
-        scorer.read_crops(tmp_path)
-
-
-def test_augmentation_keeps_the_joint_in_the_middle():
-    crop = np.zeros((1, 96, 96), np.uint8)
-    crop[0, 40:56, 40:56] = 255
-    for seed in range(20):
-        out = scorer.augment(crop, np.random.default_rng(seed))[0].astype(float)
-        bright = out > (out.max() + out.min()) / 2
-        rows, columns = bright.nonzero()
-        assert abs(rows.mean() - 47.5) < 4
-        assert abs(columns.mean() - 47.5) < 4
-        assert 0.7 < bright.sum() / 256 < 1.4
-
-
 def test_balanced_accuracy_weighs_every_grade_the_same():
     truth = np.array([0] * 98 + [1, 2])
     assert scorer.balanced_accuracy(truth, np.zeros(100, int)) == pytest.approx(1 / 3)
@@ -230,12 +184,3 @@ def test_cooled_head_is_as_sure_as_it_is_right_and_decides_as_before():
         after = head(features)
     assert torch.allclose(after, 3 * honest / temperature, atol=1e-4)
     assert (scorer.decode_grades(after.sigmoid().numpy()) == before).all()
-
-
-def test_crops_that_were_learnt_from_are_familiar_and_noise_is_not():
-    crops = scorer.draw_crops(60, 48, 5, "train").pixels
-    known = FamiliarCrops.of({PASSPORT_KEY: describe_crops(crops)})
-    assert known is not None
-    assert known.knows(crops).all()
-    noise = np.random.default_rng(1).integers(0, 256, (5, 48, 48), dtype=np.uint8)
-    assert not known.knows(noise).any()

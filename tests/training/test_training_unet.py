@@ -14,6 +14,7 @@ from torch.nn import functional  # noqa: E402
 
 from training import unet  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
+from training.outlines import MaskExample, canvas_example  # noqa: E402
 from training.phantoms import PhantomShelf  # noqa: E402
 from training.recipes import PAPER  # noqa: E402
 
@@ -58,7 +59,7 @@ def examples(shelf_dir):
     found = []
     for film in PhantomShelf(shelf_dir, Limb.HAND).films:
         outline = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
-        found.append(unet.canvas_example(film, outline))
+        found.append(canvas_example(film, outline))
     return [example for example in found if example is not None]
 
 
@@ -73,7 +74,7 @@ def test_examples_have_a_limb_inside_and_air_outside(examples):
 
 def test_an_outline_turns_with_its_canvas(examples):
     canvas = np.where(examples[0].outline > 0, 200, 10).astype(np.uint8)
-    example = unet.MaskExample(canvas, examples[0].outline)
+    example = MaskExample(canvas, examples[0].outline)
     for seed in range(5):
         image, outline = unet.mask_sample(example, (128, 104), np.random.default_rng(seed))
         assert image.shape == outline.shape == (128, 104)
@@ -121,7 +122,7 @@ def test_early_stopping_ends_a_run_for_good_with_the_best_epochs_weights(example
 
 
 def test_the_tenth_that_judges_is_not_learnt_from(examples):
-    named = [unet.MaskExample(e.canvas, e.outline) for e in (examples * 10)[:25]]
+    named = [MaskExample(e.canvas, e.outline) for e in (examples * 10)[:25]]
     learnt, judged = unet.MaskPools(named, named[:5]).without_tenth()
     assert len(judged) == 3 + 1
     ids = {id(example) for example in learnt.phantoms}

@@ -6,7 +6,7 @@ from edge.model import Limb
 from edge.pipeline.shape import unit_px
 from edge.shape import shape_template
 from training.films import LabelledFilm
-from training.vary import vary
+from training.vary import PAINTED_UNIT_PX, enlarge, own_sharpness, vary
 
 
 def dotted(limb, unit=180.0):
@@ -43,3 +43,27 @@ def test_no_two_films_are_alike_and_a_seed_repeats_one():
     assert np.array_equal(first.pixels, second.pixels)
     other = vary(film, np.random.default_rng(5))
     assert first.pixels.shape != other.pixels.shape or (first.pixels != other.pixels).any()
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_small_film_is_enlarged_with_its_points_and_a_sharp_one_is_not(limb):
+    film = dotted(limb, unit=60.0)
+    large = enlarge(film)
+    assert large.unit == pytest.approx(PAINTED_UNIT_PX[limb])
+    for x, y in large.points:
+        top, left = round(y) - 15, round(x) - 15
+        near = large.pixels[top : top + 31, left : left + 31].astype(float)
+        bright = np.argwhere(near > near.max() * 0.8)
+        assert np.hypot(*(bright.mean(axis=0) - 15)) < 3
+    sharp = dotted(limb, unit=400.0)
+    assert enlarge(sharp) is sharp
+    assert own_sharpness(sharp) is sharp
+
+
+def test_paint_on_an_enlarged_film_is_no_sharper_than_the_film():
+    large = enlarge(dotted(Limb.HAND, unit=60.0))
+    large.pixels[::2] = 255
+    large.pixels[1::2] = 0
+    stripes = own_sharpness(large)
+    assert stripes.pixels.shape == large.pixels.shape
+    assert stripes.pixels[20:-20].std() < 30

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 
 from edge.ra2 import ScoreKind
+from training.crops import UNKNOWN
 from training.errors import TrainingError
 from training.measure_crops import square_crop
 from training.painted import film_crops
 from training.places import labelled, place_films
 from training.runs import Part
-from training.scorer import UNKNOWN
 
 if TYPE_CHECKING:
     from pathlib import Path

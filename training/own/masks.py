@@ -14,6 +14,7 @@ import numpy as np
 from training import unet
 from training.errors import TrainingError
 from training.films import FULL_SIZE_PX
+from training.outlines import MaskExample, canvas_example
 from training.own.job import limbs_of
 from training.own.outputs import next_command, write_recipe
 from training.own.sheet import Candidate, rejected, write_list, write_sheets
@@ -92,7 +93,7 @@ def _candidate(one: Placed, folder: Path) -> Candidate | None:
             return Candidate(
                 one.truth.name, np.asarray(canvas, np.uint8), np.asarray(outline, np.uint8), source
             )
-    example = unet.canvas_example(labelled(one, FULL_SIZE_PX), outline_of(one.truth))
+    example = canvas_example(labelled(one, FULL_SIZE_PX), outline_of(one.truth))
     if example is None:
         return None
     cv2.imwrite(str(paths[0]), example.canvas)
@@ -108,10 +109,10 @@ def _train(
     recipe: unet.MaskRecipe,
     run_dir: Path,
 ) -> dict[str, Any]:
-    parts: dict[Part, list[unet.MaskExample]] = {part: [] for part in Part}
+    parts: dict[Part, list[MaskExample]] = {part: [] for part in Part}
     for one in kept:
         part = job.parts[films[one.film].patient]
-        parts[part].append(unet.MaskExample(one.canvas, one.outline))
+        parts[part].append(MaskExample(one.canvas, one.outline))
     if not parts[Part.TRAIN] or not parts[Part.VALIDATION]:
         raise TrainingError(
             f"{limb}: {len(parts[Part.TRAIN])} outlines to learn from and "

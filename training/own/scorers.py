@@ -15,6 +15,7 @@ import torch
 from edge.pipeline.trust import PASSPORT_KEY
 from edge.ra2 import ScoreKind
 from export.compact import save_compact
+from training.crops import UNKNOWN
 from training.errors import TrainingError
 from training.familiar import describe_crops
 from training.own.crops import cut_joints
@@ -23,7 +24,7 @@ from training.own.job import limbs_of
 from training.own.outputs import next_command, write_recipe
 from training.own.trunk import read_trunk, ship_trunk, trunk_features
 from training.runs import Part, fingerprint, keep_to_one_recipe, split_rows
-from training.scorer import TASKS, UNKNOWN
+from training.scorer import TASKS
 from training.ship import head_figures
 
 if TYPE_CHECKING:

@@ -74,5 +74,10 @@ class FamiliarCrops:
 
 def doubt(estimate: GradeEstimate) -> float:
     """Chance, by the scorer's own account, that a grade is off by more than one."""
-    near = slice(max(estimate.grade - 1, 0), estimate.grade + 2)
-    return float(1 - estimate.probabilities[near].sum())
+    return off_by_more(estimate.probabilities, estimate.grade)
+
+
+def off_by_more(probabilities: Floats, grade: int) -> float:
+    """Chance that the true grade, distributed as [grades], is not within one of ``grade``."""
+    near = slice(max(grade - 1, 0), grade + 2)
+    return float(1 - probabilities[near].sum())

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 
@@ -231,6 +232,29 @@ def test_a_film_too_small_to_score_is_no_error_of_the_scorer(tmp_path, truths):
     assert hands.coverage.value == 0
     assert hands.exact_all.value is None
     assert hands.missing == {"low_resolution": 40}
+
+
+def test_stricter_doubt_leaves_out_the_grades_that_the_scorer_doubts(tmp_path, truths):
+    """Half of the erosion grades are two too low, and the scorer said so."""
+    sure, torn = np.array([0.02, 0.96, 0.02, 0, 0, 0]), np.array([0.3, 0.1, 0.1, 0.5, 0, 0])
+    limbs = [limb_of(tmp_path, truth) for truth in truths if truth.limb is Limb.HAND]
+    measured = []
+    for limb in limbs:
+        heard, joints = {}, []
+        for i, joint in enumerate(limb.truth.joints):
+            heard[joint.name, "erosion"] = torn if i % 2 else sure
+            joints.append(joint.model_copy(update={"erosion": 1 if i % 2 == 0 else 3}))
+        truth = limb.truth.model_copy(update={"joints": tuple(joints)})
+        result = answered(truth, erosion=1, erosion_expected=1.0)
+        measured.append(Measured(replace(limb, truth=truth), (result,), 0, probabilities=heard))
+    labelled = LabelledSet("set", Kind.PHANTOM, tuple(one.labelled for one in measured))
+    report = report_of(labelled, tabulate(measured))
+    by_limit = {one.limit: one for one in report.stricter if "Erosion" in one.task}
+    everything, strict = by_limit[1.0], by_limit[0.05]
+    assert (everything.coverage.value, everything.within_one.value) == (1.0, 0.5)
+    assert (strict.coverage.value, strict.within_one.value) == (0.5, 1.0)
+    assert by_limit[0.35].scored == strict.scored == everything.scored // 2
+    assert "grade_doubt" in as_html(report)
 
 
 def test_wrong_names_and_lost_joints_show(tmp_path, truths):

@@ -90,6 +90,7 @@ def assemble(
         outlines=build.outlines(rows),
         scorers=build.scorers(rows),
         scorer_groups=build.scorer_groups(rows),
+        stricter=build.stricter(rows),
         healthy=build.healthy(rows),
         # A tenth of the joints adds up to no patient's total.
         totals=() if split is Split.PAPER else totals(rows),

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.errors import NullReason
 from edge.model import NARROWING_MAXIMUM, Limb
+from edge.pipeline.trust import off_by_more
 from training.measure import NOT_SCORED
 from training.report import statistics as st
 from training.report.findings import (
@@ -26,6 +27,7 @@ from training.report.findings import (
     Outcome,
     OutlineFindings,
     ScorerFindings,
+    StricterDoubt,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ ALWAYS_SHOWN = ("view", "age", "orientation", "size")
 """Groups of films that are listed even where every film is of one kind."""
 SCORERS_BY = ("size", "seen in training", "film")
 """Groups of films that scorers are reported by, where a set has more than one of them."""
+DOUBT_LIMITS = (1.0, 0.35, 0.2, 0.1, 0.05)
+"""Settings of ``grade_doubt`` that a report compares; 1 leaves nothing out."""
 _TOO_SMALL = str(NullReason.LOW_RESOLUTION)
 
 
@@ -268,6 +272,39 @@ def scorer_groups(rows: Rows) -> tuple[GroupGrades, ...]:
                         kappa=st.estimate(st.weighted_kappa(matrices)),
                     )
                 )
+    return tuple(found)
+
+
+def stricter(rows: Rows) -> tuple[StricterDoubt, ...]:
+    """Each scorer at limits of doubt no looser than the one it ran with, where it was heard."""
+    found = []
+    for limb, kind in PAPER_TABLE_1:
+        grades = [
+            row
+            for row in graded(rows.tables, limb, kind)
+            if row.given != NOT_SCORED and row.probabilities is not None
+        ]
+        if not grades:
+            continue
+        clusters = rows.patients(row.film for row in grades)
+        weights = rows.weights_of(clusters)
+        true = np.array([row.true for row in grades], np.int64)
+        given = np.array([row.given for row in grades], np.int64)
+        doubts = np.array([off_by_more(_probabilities(row), row.given) for row in grades])
+        for limit in DOUBT_LIMITS:
+            kept = np.where(doubts <= limit, given, NOT_SCORED)
+            matrices = st.confusions(weights, clusters, true, kept, grades_of(limb, kind))
+            found.append(
+                StricterDoubt(
+                    task=task_name(limb, kind),
+                    limit=limit,
+                    scored=int((kept != NOT_SCORED).sum()),
+                    coverage=st.estimate(st.coverage(matrices)),
+                    exact=st.estimate(st.balanced_accuracy(matrices)),
+                    within_one=st.estimate(st.balanced_accuracy(matrices, 1)),
+                    sound_within_one=st.estimate(st.accuracy(matrices, 1, true=0)),
+                )
+            )
     return tuple(found)
 
 

@@ -187,6 +187,24 @@ class GroupGrades:
 
 
 @dataclass(frozen=True)
+class StricterDoubt:
+    """What one scorer would be like if its grades were left out above ``limit``.
+
+    ``limit`` stands for the setting ``grade_doubt``; ``coverage`` is of the joints scored now, the
+    other figures of those that would be left: balanced over grades, and all alike for the ``sound``
+    ones of true grade 0.
+    """
+
+    task: str
+    limit: float
+    scored: int
+    coverage: Estimate
+    exact: Estimate
+    within_one: Estimate
+    sound_within_one: Estimate
+
+
+@dataclass(frozen=True)
 class HealthyFindings:
     """Grades given to sharp joints that are presumed to be without arthritis."""
 
@@ -222,6 +240,7 @@ class Report:
     outlines: tuple[OutlineFindings, ...] = ()
     scorers: tuple[ScorerFindings, ...] = ()
     scorer_groups: tuple[GroupGrades, ...] = ()
+    stricter: tuple[StricterDoubt, ...] = ()
     healthy: tuple[HealthyFindings, ...] = ()
     totals: tuple[TotalFindings, ...] = ()
 

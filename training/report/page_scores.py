@@ -35,6 +35,7 @@ def scorers(report: Report) -> str:
             _grid(_tasks(report.scorers), map(plots.confusion, report.scorers)),
         )
         + _calibration(report)
+        + _stricter(report)
     )
 
 
@@ -150,6 +151,32 @@ def _calibration(report: Report) -> str:
         "Calibration in ten bins with 95 % intervals; larger dots hold more joints. "
         + _lettered(_tasks(known)),
         key + _grid(_tasks(known), map(plots.reliability, known)),
+    )
+
+
+def _stricter(report: Report) -> str:
+    rows = [
+        (
+            one.task,
+            number(one.limit, 2),
+            count(one.scored),
+            pct(one.coverage),
+            pct(one.exact),
+            pct(one.within_one),
+            pct(one.sound_within_one),
+        )
+        for one in report.stricter
+    ]
+    if not rows:
+        return ""
+    head = (
+        "Scorer", "grade_doubt", "n left", "left, %", "balanced exact, %",
+        "balanced within one, %", "true 0 as at most 1, %",
+    )  # fmt: skip
+    tasks = [one.task for one in report.stricter]
+    starts = [i for i in range(1, len(tasks)) if tasks[i] != tasks[i - 1]]
+    return table(
+        "What a stricter setting of grade_doubt leaves, and how right it is", head, rows, starts
     )
 
 

@@ -24,6 +24,7 @@ class TrainRecipe(str, Enum):
     """Named sets of training values."""
 
     demo = "demo"
+    further = "further"
     paper = "paper"
 
 
@@ -46,10 +47,13 @@ def train_demo_command(
     labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
     recipe: Annotated[
         TrainRecipe,
-        typer.Option(help="demo: made the committed weights; paper: its schedules (days)."),
+        typer.Option(
+            help="demo: every model; further: the scorers alone, on from the committed trunk; "
+            "paper: its schedules (days)."
+        ),
     ] = TrainRecipe.demo,
 ) -> None:
-    """Train every demo model from nothing, resumable; prints an estimate first."""
+    """Train the demo models, resumable; prints an estimate first."""
     try:
         from training.demo_models import train_demo
         from training.recipes import RECIPES

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.model import Limb
 from edge.paths import engines_home
+from export.compact import load_compact
 from training import detector, scorer, unet
 from training.crops import CropSet, join_crops, read_crops, shelve_crops
 from training.darknet import read_cfg
@@ -104,7 +105,7 @@ def train_demo(
             kept = len(split(films)[1])
             say(f"{limb}: {len(films)} labelled real films, {kept} of them only measured")
     figures: dict[str, Any] = {}
-    for limb in Limb:
+    for limb in Limb if not recipe.further else ():
         say(f"{limb}: drawing simulated films")
         fill_shelf(job.shelf_dir, limb, recipe.phantoms(limb), recipe.seed, recipe.film_px)
         say(f"{limb}: detector")
@@ -217,7 +218,7 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     say("scorers: drawing crops")
     shelve_crops(shelf, 1, recipe.held_out_crops, recipe.crop_px, recipe.seed + 6, "eval")
     shelve_crops(shelf, recipe.crop_shards, recipe.crops_per_shard, recipe.crop_px, recipe.seed)
-    say("scorers: painting damage on sharp real films")
+    say("scorers: painting damage on real films")
     painted, kept = _painted(job)
     real = [read_crops(shelf, style) for style in _shelved(shelf, "painted", "enlarged")]
     crops = CropSet(read_crops(shelf), join_crops(real) if real else None)
@@ -227,7 +228,9 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     )
     say("scorers: trunk")
     run_dir = job.runs / "trunk"
-    scorer.train_trunk(run_dir, crops, held_out, recipe.trunk)
+    committed = engines_home() / "weights" / "trunk.npz"
+    start_from = load_compact(committed)[0] if recipe.further else None
+    scorer.train_trunk(run_dir, crops, held_out, recipe.trunk, start_from)
     meta = job.passport(recipe.trunk, last_figures(run_dir), painted)
     trunk = ship_trunk(run_dir, job.weights / "trunk.npz", meta)
     say("scorers: heads")

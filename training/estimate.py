@@ -48,7 +48,8 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
     painted = shards * sum(n * len(limb.joints) for limb, n in recipe.paintings.items())
     painting_s = sum(n * _painting_s(recipe, limb) for limb, n in recipe.paintings.items())
     headed = min(recipe.head_crops, simulated) + painted + recipe.held_out_crops
-    films_s = sum(_film_s(recipe, limb) * recipe.phantoms(limb) for limb in Limb)
+    limbs = () if recipe.further else tuple(Limb)
+    films_s = sum(_film_s(recipe, limb) * recipe.phantoms(limb) for limb in limbs)
     crop_s = _seconds(lambda: draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")) / len(crops)
     trunk = scorer.TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
     seconds = {
@@ -59,6 +60,8 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
         "trunk": recipe.trunk.samples * _trunk_s(trunk, crops, recipe),
         "heads": _heads_s(trunk, crops, recipe, headed),
     }
+    if recipe.further:
+        del seconds["detectors"], seconds["masks"]
     return {name: round(value / 3600, 2) for name, value in seconds.items()}
 
 

@@ -1,4 +1,4 @@
-"""Named sets of values for `training.demo_models.train_demo`: ``demo`` and ``paper``.
+"""Named sets of values for `training.demo_models.train_demo`: ``demo``, ``further``, ``paper``.
 
 Room: training. Values only.
 """
@@ -15,9 +15,13 @@ from training.unet import MaskRecipe
 
 @dataclass(frozen=True)
 class DemoRecipe:
-    """Sizes of every step; the defaults made the committed weights."""
+    """Sizes of every step; the defaults made the committed weights.
+
+    ``further``: of all models only the scorers, whose trunk goes on from the committed one.
+    """
 
     name: str = "demo"
+    further: bool = False
     hand_phantoms: int = 500
     foot_phantoms: int = 1_500
     mask_phantoms: int = 500
@@ -85,5 +89,13 @@ PAPER = DemoRecipe(
 """The paper's schedules, where it states them. Adam is AdamW without weight decay. The trunk has no
 published schedule (the paper's came from ImageNet) and is trained as in the demo."""
 
-RECIPES = {recipe.name: recipe for recipe in (DemoRecipe(), PAPER)}
+FURTHER = DemoRecipe(
+    name="further",
+    further=True,
+    crop_shards=18,
+    trunk=TrunkRecipe(samples=60_000, small=(0, 0), learning_rate=5e-4),
+)
+"""What the committed scorers were last trained by."""
+
+RECIPES = {recipe.name: recipe for recipe in (DemoRecipe(), FURTHER, PAPER)}
 """Name on the command line to recipe."""

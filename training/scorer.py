@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,13 +25,15 @@ from training.loop import numbers
 from training.measure import balanced_accuracy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 POOL_AFTER = (1, 3, 6, 9, 12)
 TASKS = {"hand_erosion": 6, "hand_narrowing": 5, "foot_erosion": 11, "foot_narrowing": 5}
+_BEGIN_BATCH, _BEGIN_CROPS, _BEGIN_STEPS = 64, 1_024, 300
+"""How many crops and steps a trunk that goes on from a finished one begins with."""
 WEIGHTS = {"hand_erosion": 2.0, "hand_narrowing": 1.5, "foot_erosion": 1.0, "foot_narrowing": 2.0}
 """Of each task in the trunk's loss: those that learn slowest count most."""
 
@@ -56,6 +58,26 @@ class Trunk(nn.Module):
             if i in POOL_AFTER:
                 x = functional.max_pool2d(x, 2)
         return x.mean((2, 3))
+
+    def begin_with(self, arrays: Mapping[str, np.ndarray], image: Tensor) -> None:
+        """Take a folded trunk's weights and put normalisation back that changes no answer.
+
+        ``image`` [n, 3, s, s] in 0..1 shows what the running means and variances are.
+        """
+        x = image
+        with torch.no_grad():
+            for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+                conv.weight.copy_(torch.from_numpy(arrays[f"trunk.conv{i}.weight"]))
+                conv.bias.copy_(torch.from_numpy(arrays[f"trunk.conv{i}.bias"]))
+                y = torch.cat([conv(part) for part in x.split(_BEGIN_BATCH)])
+                mean, variance = y.mean((0, 2, 3)), y.var((0, 2, 3))
+                norm.running_mean.copy_(mean)
+                norm.running_var.copy_(variance)
+                norm.weight.copy_(torch.sqrt(variance + norm.eps))
+                norm.bias.copy_(mean)
+                x = functional.relu(y)
+                if i in POOL_AFTER:
+                    x = functional.max_pool2d(x, 2)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights as `export.vgg` names them, batch normalisation folded in."""
@@ -231,11 +253,21 @@ def _some(crops: Crops, count: int, rng: np.random.Generator) -> Crops:
 
 
 def train_trunk(
-    run_dir: Path, crops: CropSet, held_out: CropSet, recipe: TrunkRecipe
+    run_dir: Path,
+    crops: CropSet,
+    held_out: CropSet,
+    recipe: TrunkRecipe,
+    start_from: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """Train the trunk until ``recipe.samples``, resuming from ``run_dir``."""
+    """Train the trunk until ``recipe.samples``, resuming from ``run_dir``.
+
+    ``start_from`` is a finished trunk (`FoldedTrunk`'s arrays) that a new run goes on with.
+    """
     torch.manual_seed(recipe.seed)
     model = TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
+    if start_from is not None and not (run_dir / "checkpoint.pt").exists():
+        pixels, *known = trunk_batch(crops, replace(recipe, batch=_BEGIN_CROPS), 0)
+        _go_on_with(model, start_from, pixels, *known)
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=0.02)
 
     def step(batch: tuple[Tensor, ...], seen: int) -> float:
@@ -261,6 +293,36 @@ def train_trunk(
         step,
         lambda _final: judge_trunk(model, held_out),
     )
+
+
+def _go_on_with(
+    model: TrunkTrainer,
+    arrays: Mapping[str, np.ndarray],
+    pixels: Tensor,
+    limb: Tensor,
+    erosion: Tensor,
+    narrowing: Tensor,
+) -> None:
+    """Begin with a finished trunk, and with throw-away heads that fit it already.
+
+    Heads that know nothing would spoil the trunk before they have learnt.
+    """
+    x = (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1).to(loop.device())
+    model.trunk.begin_with(arrays, x.contiguous(memory_format=torch.channels_last))
+    features = cache_features(model.trunk, pixels.numpy())
+    for i, name in enumerate(Limb):
+        for kind, grades in (("erosion", erosion), ("narrowing", narrowing)):
+            rows = (limb == i) & (grades != UNKNOWN)
+            if not bool(rows.any()):
+                continue
+            head = model.heads[f"{name}_{kind}"].cpu()
+            optimiser = torch.optim.AdamW(head.parameters(), 3e-3, weight_decay=1e-3)
+            for _ in range(_BEGIN_STEPS):
+                loop.descend(
+                    ordinal_loss(head(features[rows]), grades[rows]), head, optimiser, 3e-3, 5.0
+                )
+            head.to(loop.device())
+    model.train()
 
 
 def judge_trunk(model: TrunkTrainer, crops: CropSet, most: int = 1500) -> dict[str, float]:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 
 from edge.model import Limb
@@ -85,6 +86,29 @@ def trained(films, tmp_path_factory):
         films, films / "joints.csv", folder / "runs", folder / "weights", TINY, said.append
     )
     return folder, figures, said
+
+
+def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunk(films, tmp_path):
+    recipe = replace(
+        TINY,
+        name="further",
+        further=True,
+        trunk=TrunkRecipe(samples=4, batch=4, learning_rate=1e-6),
+    )
+    said = []
+    train_demo(
+        films, films / "joints.csv", tmp_path / "runs", tmp_path / "weights", recipe, said.append
+    )
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == {
+        "trunk", "hand-heads", "foot-heads",
+    }  # fmt: skip
+    committed, _ = load_compact(engines_home() / "weights" / "trunk.npz")
+    trained, meta = load_compact(tmp_path / "weights" / "trunk.npz")
+    assert "--recipe further" in meta["command"]
+    assert "detectors" not in said[0]
+    for name in ("trunk.conv5.weight", "trunk.conv12.weight"):
+        apart = np.abs(trained[name] - committed[name]).mean() / np.abs(committed[name]).mean()
+        assert apart < 0.05
 
 
 def test_the_first_line_is_the_estimate(trained):
@@ -210,7 +234,7 @@ def test_the_recipes_fit_the_shipped_engines():
             line.split(" = ", 1) for line in path.read_text().splitlines() if " = " in line
         )
         shipped[path.stem] = int(lines["height"]), int(lines["width"])
-    assert set(RECIPES) == {"demo", "paper"}
+    assert set(RECIPES) == {"demo", "further", "paper"}
     for recipe in RECIPES.values():
         for limb, detector in (("hand", recipe.hand_detector), ("foot", recipe.foot_detector)):
             assert shipped[f"{limb}-detect"] == (detector.size_px, detector.size_px)

@@ -77,6 +77,20 @@ def test_unknown_grades_teach_nothing():
     assert none.item() == 0
 
 
+def test_trunk_that_goes_on_answers_as_the_finished_one_did(settle):
+    finished = settle(scorer.Trunk()).arrays()
+    image = torch.rand(8, 3, 32, 32)
+    again = scorer.Trunk()
+    again.begin_with(finished, image)
+    with torch.no_grad():
+        wanted = scorer.FoldedTrunk(finished).eval()(image)
+        assert torch.allclose(again.eval()(image), wanted, atol=1e-4)
+        # Normalised over these very images they are the same: training begins where it ended.
+        assert torch.allclose(again.train()(image), wanted, rtol=0.1, atol=1e-2)
+    for name, array in again.eval().arrays().items():
+        np.testing.assert_allclose(array, finished[name], rtol=1e-3, atol=1e-4)
+
+
 def test_each_task_learns_from_its_own_limb():
     torch.manual_seed(0)
     model = scorer.TrunkTrainer()

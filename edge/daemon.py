@@ -411,11 +411,7 @@ class Appliance:
         except OSError as error:
             log.warning("the drift watch missed a film: %s", error.strerror)
             return
-        moved = drift.in_words(self._drift.shifts())
-        if moved:
-            self._alert("drift", moved)
-        elif self._alerts.pop("drift", None) is not None:
-            self._announce()
+        self._alert("drift", drift.in_words(self._drift.shifts()))
 
     # -- the worker -------------------------------------------------------------------------
 
@@ -517,9 +513,8 @@ class Appliance:
             self._alert("storage", detail)
             self._pause_until_s = time.monotonic() + 2.0
             return False
-        if self._alerts.pop("storage", None) is not None:
+        if self._alert("storage", None):
             log.info("writing works again")
-            self._announce()
         return True
 
     def _chores(self) -> None:
@@ -535,11 +530,7 @@ class Appliance:
         again = self._journal.look_again()
         if again:
             self._intake.forget(again)
-        fault = self._intake.condition().fault
-        if fault is not None:
-            self._alert("folder", fault)
-        elif self._alerts.pop("folder", None) is not None:
-            self._announce()
+        self._alert("folder", self._intake.condition().fault)
         self._parting.turn()
 
     def _journal_is_in_place(self) -> bool:
@@ -560,10 +551,8 @@ class Appliance:
                 self._intake.forget(())
                 continue
             self._paused = command is Command.PAUSE
-            if self._paused:
-                self._alert("paused", "a dashboard asked that no film be taken until `resume`")
-            elif self._alerts.pop("paused", None) is not None:
-                self._announce()
+            asked = "a dashboard asked that no film be taken until `resume`"
+            self._alert("paused", asked if self._paused else None)
 
     def _look_at_disk(self) -> None:
         if self._disk.look():
@@ -571,13 +560,10 @@ class Appliance:
                 self._alert("disk_low", "free disk is below min_free_mib: no film is taken")
                 # What may go goes now rather than at the next turn.
                 self._tidy_at_s = 0.0
-            elif self._alerts.pop("disk_low", None) is not None:
+            elif self._alert("disk_low", None):
                 log.info("there is disk again: films are taken")
-                self._announce()
-        if not self._journal.store.shorten_log():
-            self._alert("journal_pinned", "a program holds the journal open: its log grows")
-        elif self._alerts.pop("journal_pinned", None) is not None:
-            self._announce()
+        pinned = "a program holds the journal open: its log grows"
+        self._alert("journal_pinned", None if self._journal.store.shorten_log() else pinned)
         if time.monotonic() < self._tidy_at_s:
             return
         self._tidy_at_s = time.monotonic() + _TIDY_S
@@ -607,11 +593,17 @@ class Appliance:
     def _intake_is_alive(self) -> bool:
         return self._versions is None or self._stop_by_s is not None or self._intake.is_alive()
 
-    def _alert(self, code: str, detail: str) -> None:
-        alert = Alert(code=code, detail=detail)
-        if self._alerts.get(code) != alert:
+    def _alert(self, code: str, detail: str | None) -> bool:
+        """Raise an alert, or end it where nothing is to be said; whether that is new."""
+        if not detail:
+            news = self._alerts.pop(code, None) is not None
+        else:
+            alert = Alert(code=code, detail=detail)
+            news = self._alerts.get(code) != alert
             self._alerts[code] = alert
+        if news:
             self._announce()
+        return news
 
     def _announce(self) -> None:
         presence = Presence.DEGRADED if self._degraded else Presence.ONLINE

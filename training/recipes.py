@@ -93,7 +93,7 @@ FURTHER = DemoRecipe(
     name="further",
     further=True,
     crop_shards=18,
-    trunk=TrunkRecipe(samples=60_000, small=(0, 0), learning_rate=5e-4),
+    trunk=TrunkRecipe(samples=54_000, small=(0, 0), learning_rate=4e-4),
 )
 """What the committed scorers were last trained by."""
 

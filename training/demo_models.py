@@ -28,6 +28,7 @@ from training.recipes import DemoRecipe
 from training.runs import keep_to_one_recipe
 from training.ship import (
     last_figures,
+    linear_heads,
     provenance,
     ship_detector,
     ship_heads,
@@ -241,4 +242,5 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
         job.weights,
         recipe.head,
         lambda found: job.passport(recipe.head, found, painted),
+        linear_heads(run_dir) if recipe.head.of_the_trunk else None,
     )

@@ -94,6 +94,7 @@ FURTHER = DemoRecipe(
     further=True,
     crop_shards=18,
     trunk=TrunkRecipe(samples=54_000, small=(0, 0), learning_rate=4e-4),
+    head=HeadRecipe(of_the_trunk=True),
 )
 """What the committed scorers were last trained by."""
 

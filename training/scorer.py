@@ -139,6 +139,30 @@ class Head(DenseLayers):
     def __init__(self, outputs: int) -> None:
         super().__init__((512, 512, 256, outputs))
 
+    @classmethod
+    def of_linear(cls, linear: nn.Linear) -> Head:
+        """The head, as published, that answers as a linear one does.
+
+        The trunk's features are never negative, so the first layer passes them on; the second holds
+        each output and its opposite, of which one is 0, and the third puts them together.
+        """
+        outputs = linear.out_features
+        head = cls(outputs).eval()
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.zero_()
+            for norm in head.bn:
+                # Divided by sqrt(variance + eps) this is 1.
+                norm.running_var.fill_(1 - norm.eps)
+                norm.weight.fill_(1.0)
+            head.dense[0].weight.copy_(torch.eye(512))
+            for row, sign in ((0, 1.0), (outputs, -1.0)):
+                part = slice(row, row + outputs)
+                head.dense[1].weight[part] = sign * linear.weight
+                head.dense[1].bias[part] = sign * linear.bias
+                head.dense[2].weight[:, part] = sign * torch.eye(outputs)
+        return head
+
     def cool(self, temperature: float) -> None:
         """Divide the logits by ``temperature``, for good: it is folded into the last layer."""
         with torch.no_grad():
@@ -372,9 +396,12 @@ class HeadRecipe:
     """How a head is trained; the defaults are the demo's, 250 epochs are the paper's.
 
     With ``test_share`` and ``validation_share`` these parts of the crops are kept apart by
-    `split_rows` and measured; ``undersample_zero`` thins grade 0 in what is left.
+    `split_rows` and measured; ``undersample_zero`` thins grade 0 in what is left. With
+    ``of_the_trunk`` no head is trained: the trunk's own linear ones are kept, which learnt from
+    crops shown in many ways.
     """
 
+    of_the_trunk: bool = False
     epochs: int = 250
     batch: int = 512
     learning_rate: float = 1e-3

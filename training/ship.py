@@ -41,7 +41,7 @@ from training.scorer import (
 from training.unet import MultiScaleUNet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -102,6 +102,13 @@ def ship_trunk(run_dir: Path, out: Path, meta: dict[str, Any]) -> FoldedTrunk:
     return folded.to(loop.device(), memory_format=torch.channels_last)
 
 
+def linear_heads(run_dir: Path) -> dict[str, Head]:
+    """The heads that a trunk learnt with, by task."""
+    model = TrunkTrainer()
+    model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["model"])
+    return {task: Head.of_linear(model.heads[task]) for task in TASKS}
+
+
 def ship_heads(
     trunk: FoldedTrunk,
     crops: CropSet,
@@ -109,8 +116,11 @@ def ship_heads(
     out_dir: Path,
     recipe: HeadRecipe,
     describe: Callable[[dict[str, Any]], dict[str, Any]],
+    ready: Mapping[str, Head] | None = None,
 ) -> dict[str, Any]:
     """Train the four heads on cached features and write one file a limb; returns the figures.
+
+    Heads that are ``ready`` are only measured and made honest.
 
     The figures are of crops that no head has seen: ``held_out``, painted ones apart, and where the
     recipe keeps them apart, the validation and test rows of the simulated crops.
@@ -118,7 +128,7 @@ def ship_heads(
     learnt_from = crops.simulated
     if crops.painted:
         learnt_from = join_crops([crops.simulated, crops.painted])
-    features = cache_features(trunk, learnt_from.pixels)
+    features = torch.empty(0) if ready else cache_features(trunk, learnt_from.pixels)
     unseen = [
         (source, cache_features(trunk, part.pixels), part)
         for source, part in (("phantom", held_out.simulated), ("painted", held_out.painted))
@@ -130,20 +140,23 @@ def ship_heads(
         for kind in ("erosion", "narrowing"):
             task = f"{limb}_{kind}"
             grades = getattr(learnt_from, kind)
-            rows = _rows_of(learnt_from, i, kind)
+            rows = np.empty(0, int) if ready else _rows_of(learnt_from, i, kind)
             learnt, validation, test = (
                 rows[part]
                 for part in split_rows(len(rows), recipe.test_share, recipe.validation_share)
             )
-            if recipe.undersample_zero:
-                rng = np.random.default_rng(recipe.seed)
-                learnt = learnt[undersample_zero(grades[learnt], rng)]
-            head = train_head(
-                features[torch.from_numpy(learnt)],
-                torch.from_numpy(grades[learnt]),
-                TASKS[task],
-                recipe,
-            )
+            if ready:
+                head = ready[task]
+            else:
+                if recipe.undersample_zero:
+                    rng = np.random.default_rng(recipe.seed)
+                    learnt = learnt[undersample_zero(grades[learnt], rng)]
+                head = train_head(
+                    features[torch.from_numpy(learnt)],
+                    torch.from_numpy(grades[learnt]),
+                    TASKS[task],
+                    recipe,
+                )
             apart = [
                 (source, kept_apart, getattr(crops_apart, kind), _rows_of(crops_apart, i, kind))
                 for source, kept_apart, crops_apart in unseen

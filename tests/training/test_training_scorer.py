@@ -77,6 +77,19 @@ def test_unknown_grades_teach_nothing():
     assert none.item() == 0
 
 
+@pytest.mark.parametrize("outputs", [5, 6, 11])
+def test_linear_head_in_the_published_layers_answers_as_before(outputs):
+    torch.manual_seed(1)
+    linear = torch.nn.Linear(512, outputs)
+    features = torch.rand(40, 512) * 3
+    with torch.no_grad():
+        wanted = linear(features)
+        head = scorer.Head.of_linear(linear)
+        assert torch.allclose(head(features), wanted, atol=1e-4)
+        head.cool(2.0)
+        assert torch.allclose(head(features), wanted / 2, atol=1e-4)
+
+
 def test_trunk_that_goes_on_answers_as_the_finished_one_did(settle):
     finished = settle(scorer.Trunk()).arrays()
     image = torch.rand(8, 3, 32, 32)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.errors import Reason
+from edge.errors import NullReason, Reason
 from edge.model import (
     Detection,
     Laterality,
@@ -38,7 +38,9 @@ def reach_px(truth):
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_every_joint_of_a_simulated_film_is_found_named_and_scored(scorer, patient, side):
+def test_every_joint_of_a_simulated_film_is_found_named_and_scored_but_a_doubtful_one(
+    scorer, patient, side
+):
     truth = patient[side].film
     outcome = scorer.score(png(truth.pixels), f"X1-{side}.png")
     result = only(outcome)
@@ -50,12 +52,14 @@ def test_every_joint_of_a_simulated_film_is_found_named_and_scored(scorer, patie
         assert joint.name in found
         off = np.hypot(*np.subtract(found[joint.name].centre, joint.centre))
         assert off <= reach_px(truth)
-        assert found[joint.name].erosion is not None
-        graded = found[joint.name].narrowing is not None
+        one = found[joint.name]
+        assert one.erosion is not None or one.erosion_reason == NullReason.DOUBTFUL
+        graded = one.narrowing is not None or one.narrowing_reason == NullReason.DOUBTFUL
         assert graded == has_narrowing(truth.limb, joint.name)
-    assert result.n_scored == result.n_expected == len(truth.limb.joints)
+    assert result.n_expected == len(truth.limb.joints)
+    assert result.n_expected - 1 <= result.n_scored
     assert result.subtotals is not None
-    assert result.subtotals.erosion.n_scored == len(truth.limb.joints)
+    assert result.subtotals.erosion.n_scored == result.n_scored
     assert set(outcome.stage_ms) >= {"decode", "find", "frame", "mask", "detect", "score", "label"}
 
 
@@ -156,7 +160,7 @@ def test_middling_resolution_is_flagged(scorer, patient):
     zoom = 128 / truth.unit_px
     small = cv2.resize(truth.pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
     result = only(scorer.score(png(small), "X1-RH.png"))
-    assert result.n_scored == 10
+    assert result.n_scored >= 9
     assert all("low_resolution" in joint.flags for joint in result.joints)
 
 

@@ -38,7 +38,7 @@ def reach_px(truth):
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_every_joint_of_a_simulated_film_is_found_named_and_scored_but_a_doubtful_one(
+def test_every_joint_of_a_simulated_film_is_found_named_and_scored_or_doubted(
     scorer, patient, side
 ):
     truth = patient[side].film

@@ -19,6 +19,7 @@ from training.films import is_validation
 
 torch = pytest.importorskip("torch")
 
+from training import scorer  # noqa: E402
 from training.demo_models import train_demo  # noqa: E402
 from training.detector import DetectorRecipe, learning_rate  # noqa: E402
 from training.estimate import estimate_hours  # noqa: E402
@@ -88,7 +89,11 @@ def trained(films, tmp_path_factory):
     return folder, figures, said
 
 
-def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunk(films, tmp_path):
+def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunk(
+    films, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(scorer, "_BEGIN_CROPS", 64)
+    monkeypatch.setattr(scorer, "_BEGIN_STEPS", 5)
     recipe = replace(
         TINY,
         name="further",

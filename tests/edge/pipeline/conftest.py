@@ -23,6 +23,12 @@ def scorer(engines):
 
 
 @pytest.fixture(scope="session")
+def undoubting(engines):
+    """A scorer that leaves no grade out for doubt, where a test asks for every grade."""
+    return FilmScorer(engines, PipelineSettings(grade_doubt=1.0), want_masks=True)
+
+
+@pytest.fixture(scope="session")
 def patient():
     """Four films of one simulated patient, by LH RH LF RF."""
     grades = patient_grades(31, 1, "flat")

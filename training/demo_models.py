@@ -174,15 +174,15 @@ def _train_mask(job: _Job, limb: Limb) -> dict[str, Any]:
     return found
 
 
-def _painted(job: _Job) -> tuple[set[str], bool]:
-    """Paint damage on real films; the names of those learnt from, and whether any is kept apart.
+def _painted(job: _Job) -> tuple[set[str], set[str]]:
+    """Paint damage on real films; the names of those learnt from, and the styles of crops made.
 
-    The films are read once more, at full size. Small ones of plain adults are enlarged: they show
-    ten times as many patients' joints as the sharp ones do.
+    The films are read once more, at full size. Small ones of plain adults are enlarged: there are
+    seven times as many of them as of sharp ones.
     """
     recipe, shelf = job.recipe, job.runs / "crops"
     if job.films_dir is None:
-        return set(), False
+        return set(), set()
     whole = [
         film
         for limb in Limb
@@ -200,18 +200,15 @@ def _painted(job: _Job) -> tuple[set[str], bool]:
         ("painted", training, recipe.painted_shards, recipe.seed),
         ("enlarged", enlarged, recipe.enlarged_shards, recipe.seed + 1),
     )
+    made = set()
     for style, films, shards, seed in shelves:
-        if films:
+        if films and shards:
+            made.add(style)
             shelve_painted(
                 shelf, films, shards, recipe.paintings, recipe.crop_px, seed, style,
                 varied=style != "painted-eval",
             )  # fmt: skip
-    return names | {sharp.film.film for sharp in enlarged}, bool(validation)
-
-
-def _shelved(shelf: Path, *styles: str) -> list[str]:
-    """Those styles of which there are crops."""
-    return [style for style in styles if (shelf / f"crops-{style}-0000.npz").exists()]
+    return names | {sharp.film.film for sharp in enlarged}, made
 
 
 def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
@@ -220,12 +217,12 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     shelve_crops(shelf, 1, recipe.held_out_crops, recipe.crop_px, recipe.seed + 6, "eval")
     shelve_crops(shelf, recipe.crop_shards, recipe.crops_per_shard, recipe.crop_px, recipe.seed)
     say("scorers: painting damage on real films")
-    painted, kept = _painted(job)
-    real = [read_crops(shelf, style) for style in _shelved(shelf, "painted", "enlarged")]
+    painted, made = _painted(job)
+    real = [read_crops(shelf, style) for style in ("painted", "enlarged") if style in made]
     crops = CropSet(read_crops(shelf), join_crops(real) if real else None)
     held_out = CropSet(
         read_crops(shelf, "eval"),
-        read_crops(shelf, "painted-eval") if kept else None,
+        read_crops(shelf, "painted-eval") if "painted-eval" in made else None,
     )
     say("scorers: trunk")
     run_dir = job.runs / "trunk"

@@ -55,13 +55,12 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
     seconds = {
         "drawing": films_s + crop_s * (simulated + recipe.held_out_crops),
         "painting": shards * painting_s,
-        "detectors": detectors * _detector_s(recipe),
-        "masks": masks * _mask_s(recipe),
-        "trunk": recipe.trunk.samples * _trunk_s(trunk, crops, recipe),
-        "heads": _heads_s(trunk, crops, recipe, headed),
     }
-    if recipe.further:
-        del seconds["detectors"], seconds["masks"]
+    if not recipe.further:
+        seconds["detectors"] = detectors * _detector_s(recipe)
+        seconds["masks"] = masks * _mask_s(recipe)
+    seconds["trunk"] = recipe.trunk.samples * _trunk_s(trunk, crops, recipe)
+    seconds["heads"] = _heads_s(trunk, crops, recipe, headed)
     return {name: round(value / 3600, 2) for name, value in seconds.items()}
 
 

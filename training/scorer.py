@@ -245,7 +245,12 @@ class TrunkTrainer(nn.Module):
 
     def loss(self, image: Tensor, limb: Tensor, erosion: Tensor, narrowing: Tensor) -> Tensor:
         """Weighted sum of the four tasks' ordinal losses."""
-        features = self.trunk(image).float()
+        return self.heads_loss(self.trunk(image).float(), limb, erosion, narrowing)
+
+    def heads_loss(
+        self, features: Tensor, limb: Tensor, erosion: Tensor, narrowing: Tensor
+    ) -> Tensor:
+        """The same sum from features [n, 512] of the trunk."""
         total = features.new_zeros(())
         for i, name in enumerate(Limb):
             for kind, grades in (("erosion", erosion), ("narrowing", narrowing)):
@@ -333,19 +338,11 @@ def _go_on_with(
     """
     x = (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1).to(loop.device())
     model.trunk.begin_with(arrays, x.contiguous(memory_format=torch.channels_last))
-    features = cache_features(model.trunk, pixels.numpy())
-    for i, name in enumerate(Limb):
-        for kind, grades in (("erosion", erosion), ("narrowing", narrowing)):
-            rows = (limb == i) & (grades != UNKNOWN)
-            if not bool(rows.any()):
-                continue
-            head = model.heads[f"{name}_{kind}"].cpu()
-            optimiser = torch.optim.AdamW(head.parameters(), 3e-3, weight_decay=1e-3)
-            for _ in range(_BEGIN_STEPS):
-                loop.descend(
-                    ordinal_loss(head(features[rows]), grades[rows]), head, optimiser, 3e-3, 5.0
-                )
-            head.to(loop.device())
+    features = cache_features(model.trunk, pixels.numpy()).to(loop.device())
+    known = [part.to(loop.device()) for part in (limb, erosion, narrowing)]
+    optimiser = torch.optim.AdamW(model.heads.parameters(), 3e-3, weight_decay=1e-3)
+    for _ in range(_BEGIN_STEPS):
+        loop.descend(model.heads_loss(features, *known), model.heads, optimiser, 3e-3, 5.0)
     model.train()
 
 

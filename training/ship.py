@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from training.crops import Crops, CropSet
     from training.darknet import Section
+
+_Learnt = dict[str, tuple[Head, dict[str, Any]]]
+"""Head of each task, with the figures of the crops that were kept apart from its training."""
 
 ATTRIBUTION = (
     "Trained in part on radiographs of FracAtlas (Abedeen et al., Scientific Data 10, 2023, "
@@ -93,10 +95,7 @@ def ship_mask(run_dir: Path, out: Path, meta: dict[str, Any]) -> None:
 
 def ship_trunk(run_dir: Path, out: Path, meta: dict[str, Any]) -> FoldedTrunk:
     """Write the folded trunk and return it as it will be read back: quantised."""
-    model = TrunkTrainer()
-    state = read_checkpoint(run_dir / "checkpoint.pt")
-    model.load_state_dict(state["model"])
-    save_compact(out, model.trunk.eval().arrays(), meta)
+    save_compact(out, _finished(run_dir).trunk.eval().arrays(), meta)
     arrays, _ = load_compact(out)
     folded = FoldedTrunk(arrays).eval()
     return folded.to(loop.device(), memory_format=torch.channels_last)
@@ -104,9 +103,14 @@ def ship_trunk(run_dir: Path, out: Path, meta: dict[str, Any]) -> FoldedTrunk:
 
 def linear_heads(run_dir: Path) -> dict[str, Head]:
     """The heads that a trunk learnt with, by task."""
+    model = _finished(run_dir)
+    return {task: Head.of_linear(model.heads[task]) for task in TASKS}
+
+
+def _finished(run_dir: Path) -> TrunkTrainer:
     model = TrunkTrainer()
     model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["model"])
-    return {task: Head.of_linear(model.heads[task]) for task in TASKS}
+    return model
 
 
 def ship_heads(
@@ -128,7 +132,9 @@ def ship_heads(
     learnt_from = crops.simulated
     if crops.painted:
         learnt_from = join_crops([crops.simulated, crops.painted])
-    features = torch.empty(0) if ready else cache_features(trunk, learnt_from.pixels)
+    heads: _Learnt = {task: (head, {}) for task, head in (ready or {}).items()}
+    if not heads:
+        heads = _learn_heads(trunk, learnt_from, len(crops.simulated), recipe)
     unseen = [
         (source, cache_features(trunk, part.pixels), part)
         for source, part in (("phantom", held_out.simulated), ("painted", held_out.painted))
@@ -139,24 +145,7 @@ def ship_heads(
         arrays: dict[str, np.ndarray] = {}
         for kind in ("erosion", "narrowing"):
             task = f"{limb}_{kind}"
-            grades = getattr(learnt_from, kind)
-            rows = np.empty(0, int) if ready else _rows_of(learnt_from, i, kind)
-            learnt, validation, test = (
-                rows[part]
-                for part in split_rows(len(rows), recipe.test_share, recipe.validation_share)
-            )
-            if ready:
-                head = ready[task]
-            else:
-                if recipe.undersample_zero:
-                    rng = np.random.default_rng(recipe.seed)
-                    learnt = learnt[undersample_zero(grades[learnt], rng)]
-                head = train_head(
-                    features[torch.from_numpy(learnt)],
-                    torch.from_numpy(grades[learnt]),
-                    TASKS[task],
-                    recipe,
-                )
+            head, folds = heads[task]
             apart = [
                 (source, kept_apart, getattr(crops_apart, kind), _rows_of(crops_apart, i, kind))
                 for source, kept_apart, crops_apart in unseen
@@ -166,18 +155,49 @@ def ship_heads(
                 at = torch.from_numpy(rows_apart)
                 found = head_figures(head, kept_apart[at], truth[rows_apart], f"{source}_")
                 figures[task] |= found if source == "phantom" else {source: found}
-            for name, kept in (("validation", validation), ("test", test)):
-                # Paintings of one film stand on both sides of the split: they measure nothing.
-                fold = kept[kept < len(crops.simulated)]
-                if len(fold):
-                    at = torch.from_numpy(fold)
-                    figures[task][name] = head_figures(head, features[at], grades[fold], "phantom_")
+            figures[task] |= folds
             arrays |= head.arrays(task)
         mine = {task: value for task, value in figures.items() if task.startswith(str(limb))}
         familiar = describe_crops(learnt_from.pixels[learnt_from.limb == i])
         meta = describe(mine) | {PASSPORT_KEY: familiar}
         save_compact(out_dir / f"{limb}-heads.npz", arrays, meta)
     return figures
+
+
+def _learn_heads(trunk: FoldedTrunk, crops: Crops, simulated: int, recipe: HeadRecipe) -> _Learnt:
+    """Head of each task, with the figures of the simulated crops that were kept apart.
+
+    The first ``simulated`` crops are such. Paintings of one film stand on both sides of the split:
+    they measure nothing.
+    """
+    features = cache_features(trunk, crops.pixels)
+    heads: _Learnt = {}
+    for i, limb in enumerate(Limb):
+        for kind in ("erosion", "narrowing"):
+            task = f"{limb}_{kind}"
+            grades = getattr(crops, kind)
+            rows = _rows_of(crops, i, kind)
+            learnt, validation, test = (
+                rows[part]
+                for part in split_rows(len(rows), recipe.test_share, recipe.validation_share)
+            )
+            if recipe.undersample_zero:
+                rng = np.random.default_rng(recipe.seed)
+                learnt = learnt[undersample_zero(grades[learnt], rng)]
+            head = train_head(
+                features[torch.from_numpy(learnt)],
+                torch.from_numpy(grades[learnt]),
+                TASKS[task],
+                recipe,
+            )
+            folds = {}
+            for name, kept in (("validation", validation), ("test", test)):
+                fold = kept[kept < simulated]
+                if len(fold):
+                    at = torch.from_numpy(fold)
+                    folds[name] = head_figures(head, features[at], grades[fold], "phantom_")
+            heads[task] = head, folds
+    return heads
 
 
 def _calibrate(

@@ -5,6 +5,7 @@ Room: training; pure functions from findings to markup.
 
 from __future__ import annotations
 
+import itertools
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,11 @@ def scorers(report: Report) -> str:
 
 def _tasks(scorers: Iterable[ScorerFindings]) -> list[str]:
     return [scorer.task for scorer in scorers]
+
+
+def _starts(tasks: Iterable[str]) -> list[int]:
+    """Rows of a table at which another task begins."""
+    return [i for i, (before, task) in enumerate(itertools.pairwise(tasks), 1) if task != before]
 
 
 def _lettered(names: Iterable[str]) -> str:
@@ -134,8 +140,7 @@ def _scorer_groups(report: Report) -> str:
         "Scorer", "Group", "n joints", "scored, %", "exact, %", "within one, %",
         "quadratic kappa",
     )  # fmt: skip
-    groups = [one.task for one in report.scorer_groups]
-    starts = [i for i in range(1, len(groups)) if groups[i] != groups[i - 1]]
+    starts = _starts(one.task for one in report.scorer_groups)
     return table("The same by group of films, every joint counted alike", head, rows, starts)
 
 
@@ -173,8 +178,7 @@ def _stricter(report: Report) -> str:
         "Scorer", "grade_doubt", "n left", "left, %", "balanced exact, %",
         "balanced within one, %", "true 0 as at most 1, %",
     )  # fmt: skip
-    tasks = [one.task for one in report.stricter]
-    starts = [i for i in range(1, len(tasks)) if tasks[i] != tasks[i - 1]]
+    starts = _starts(one.task for one in report.stricter)
     return table(
         "What a stricter setting of grade_doubt leaves, and how right it is", head, rows, starts
     )

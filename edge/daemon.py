@@ -20,24 +20,23 @@ from typing import TYPE_CHECKING
 
 from edge import drift
 from edge.agreement import Recheck
-from edge.delivery.clock import wall_clock_is_set
-from edge.delivery.contract import Alert, ClosedSource, Command, HealthMessage, Presence
+from edge.alerts import Alerts
+from edge.chores import Chores
+from edge.delivery.contract import ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal
 from edge.delivery.mend import open_sound
 from edge.delivery.sender import Sender
 from edge.delivery.standing import Announcement
 from edge.delivery.store import JournalError, suspect_mark
 from edge.device_key import derived_key, device_key
-from edge.engine.passport import Backend
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
 from edge.intake.quarantine import kept_film
 from edge.intake.settle import Patience
 from edge.model import DISCLAIMER, OperatorWord, Versions
-from edge.parting import Parting
-from edge.resources import DiskGuard, let_go_of_streams, make_room, temperature_c
-from edge.retention import Removed, tidy
+from edge.resources import let_go_of_streams, make_room, temperature_c
+from edge.revival import Revival
 from edge.sdnotify import Notifier
 from edge.state_folder import drop_folder, state_folder
 from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Task, Worker
@@ -62,9 +61,6 @@ _STALL_S = 60.0
 _FAREWELL_S = 4.0
 _GAP_S = 3.0
 """A turn of the loop waits a second at most: what goes beyond was spent stopped."""
-_TIDY_S = 600.0
-_ENGINES_S = 30.0
-_RELOAD_S = 5.0
 
 
 def run(config: Config) -> int:
@@ -131,8 +127,7 @@ class Appliance:
             session=self._session,
         )
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Claimed in an earlier run and not finished: their files must still be there.
-        self._left_over = self._journal.unfinished()
+        left_over = self._journal.unfinished()
         self._intake = Intake(
             folder,
             config.folders.mode,
@@ -144,7 +139,7 @@ class Appliance:
             rescan_s=config.folders.rescan_s,
             limit_bytes=limits.max_file_mib << 20,
             known=self._journal.known(),
-            last=self._left_over,
+            last=left_over,
             wake=self._wake,
         )
         self._started_s = time.monotonic()
@@ -157,25 +152,19 @@ class Appliance:
         self._hand: FilmInHand | None = None
         self._unfiled: Outcome | None = None
         self._pending: Film | None = None
-        self._restarts = 0
-        self._restart_at_s: float | None = None
-        self._backend: Backend | None = None
-        """Serves instead of the one that the site has chosen, whose device failed."""
-        self._device_failures = 0
         self._told_ready = False
-        self._alerts: dict[str, Alert] = {}
         self._signals = 0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
-        self._parting = Parting(
-            self._journal, self._intake, config.folders.after, self._places.archive
+        self._revival = Revival(self._worker, fallback=config.worker.fallback)
+        self._alerts = Alerts(self._announce)
+        self._chores = Chores(
+            config, root, self._places, self._journal, self._intake, self._alerts, left_over
         )
-        self._disk = DiskGuard(root, config.retention)
         self._drift = drift.DriftWatch(root / "drift")
-        self._tidy_at_s = self._started_s + _TIDY_S / 10
         if mended:
             log.error("journal: %s", mended)
-            self._alert("journal_mended", mended)
+            self._alerts.say("journal_mended", mended)
 
     # -- the loop ---------------------------------------------------------------------------
 
@@ -229,7 +218,8 @@ class Appliance:
                 return EXIT_FAILED
             if now_s >= chores_at_s:
                 chores_at_s = now_s + 1.0
-                self._guarded(self._chores)
+                self._obey()
+                self._guarded(self._chores.turn)
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
             if now_s >= ping_at_s and self._vouch(now_s):
@@ -248,7 +238,7 @@ class Appliance:
             pass
 
     def _patience_s(self) -> float:
-        limits = [self._worker.deadline_s(), self._stop_by_s, self._restart_at_s]
+        limits = [self._worker.deadline_s(), self._stop_by_s, self._revival.at_s]
         now_s = time.monotonic()
         return max(0.0, min([1.0, *(at_s - now_s for at_s in limits if at_s is not None)]))
 
@@ -285,18 +275,15 @@ class Appliance:
     def _work(self) -> None:
         """Take the next film when the worker is free."""
         now_s = time.monotonic()
-        if self._restart_at_s is not None and now_s >= self._restart_at_s:
-            # Where no process can be made, the next turn tries again.
-            self._restart_at_s = now_s + _RELOAD_S
-            if self._guarded(partial(self._worker.start, self._backend)):
-                self._restart_at_s = None
+        if self._revival.is_due(now_s):
+            self._guarded(self._revival.start)
         if not self._worker.ready or self._worker.busy or now_s < self._pause_until_s:
             return
         if self._hand is not None:
             unfiled = self._unfiled
             self._guarded(self._try if unfiled is None else partial(self._file, unfiled))
             return
-        if self._unfit or self._disk.low or self._paused:
+        if self._unfit or self._chores.disk_low or self._paused:
             return
         self._guarded(self._take_next)
 
@@ -322,8 +309,9 @@ class Appliance:
         )
         if data is None:
             self._journal.set_aside(order.job, "no_copy_left")
-            log.error("job %d: set aside: neither a copy nor the file is left", order.job)
-            self._alert("film_vanished", f"job {order.job}: neither a copy nor the file is left")
+            gone = f"job {order.job}: neither a copy nor the file is left"
+            log.error("%s: set aside", gone)
+            self._alerts.say("film_vanished", gone)
             return
         mtime_s = order.signature.mtime_ns / 1e9
         film = Film(
@@ -411,7 +399,7 @@ class Appliance:
         except OSError as error:
             log.warning("the drift watch missed a film: %s", error.strerror)
             return
-        self._alert("drift", drift.in_words(self._drift.shifts()))
+        self._alerts.say("drift", drift.in_words(self._drift.shifts()))
 
     # -- the worker -------------------------------------------------------------------------
 
@@ -422,7 +410,9 @@ class Appliance:
                 log.error("the engines cannot be used: %s", word.message)
                 if self._versions is None:
                     return False
-                self._without_engines(word.message)
+                # What is done is delivered meanwhile.
+                self._revival.without_engines()
+                self._alerts.say("engines", word.message)
             if isinstance(word, Ready):
                 self._on_ready(word)
             elif isinstance(word, Stage):
@@ -435,24 +425,17 @@ class Appliance:
                 return False
         return True
 
-    def _without_engines(self, why: str) -> None:
-        """Go on delivering what is done; the engines are tried again."""
-        self._worker.kill()
-        self._restart_at_s = time.monotonic() + _ENGINES_S
-        self._alert("engines", why)
-
     def _on_ready(self, word: Ready) -> None:
-        self._alerts.pop("engines", None)
         first = self._versions is None
         self._versions, self._engine_set = word.versions, word.engine_set
-        self._unfit, self._degraded = word.unfit, bool(word.degraded or self._backend)
-        told = {"self_test": word.unfit, "engine_refused": "; ".join(word.degraded)}
+        self._unfit, self._degraded = word.unfit, bool(word.degraded or self._revival.backend)
+        told = {
+            "engines": "", "self_test": word.unfit, "engine_refused": "; ".join(word.degraded)
+        }  # fmt: skip
         for code, detail in told.items():
             if detail:
                 log.error("%s: %s", code, detail)
-                self._alerts[code] = Alert(code=code, detail=detail)
-            else:
-                self._alerts.pop(code, None)
+            self._alerts.note(code, detail)
         self._announce()
         if first:
             self._intake.start()
@@ -463,7 +446,7 @@ class Appliance:
             self._hand = replace(hand, decoded_s=word.at_s)
 
     def _on_outcome(self, word: Outcome) -> None:
-        self._device_failures = 0
+        self._revival.served()
         if not self._guarded(lambda: self._file(word)):
             log.warning("the result in hand is kept until it can be written")
 
@@ -471,24 +454,16 @@ class Appliance:
         log.error("%s", word.detail)
         if self._versions is None:
             return False
-        self._restarts += 1
-        # One that died while it loaded engines is given time: it may be the machine.
-        self._restart_at_s = time.monotonic() + (0.0 if word.ready else _RELOAD_S)
         # Another back end is no second try of the same film on the same engines.
-        forgiven = word.device_lost and self._on_lost_device()
+        forgiven = self._revival.after_death(word)
+        if forgiven:
+            self._alerts.say(
+                "engine_failed", "the device failed twice: onnxruntime serves until a restart"
+            )
         hand = self._hand
         if hand is not None and self._stop_by_s is None:
             reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED
             self._guarded(lambda: self._after_death(hand, reason, forgiven=forgiven))
-        return True
-
-    def _on_lost_device(self) -> bool:
-        """Serve from the reference back end once the device failed again; whether that is new."""
-        self._device_failures += 1
-        if self._device_failures < _DEATHS or self._backend or not self._config.worker.fallback:
-            return False
-        self._backend = Backend.ONNXRUNTIME
-        self._alert("engine_failed", "the device failed twice: onnxruntime serves until a restart")
         return True
 
     def _after_death(self, hand: FilmInHand, reason: Reason, *, forgiven: bool) -> None:
@@ -508,30 +483,13 @@ class Appliance:
         except (sqlite3.OperationalError, OSError) as error:
             # An OSError's own text holds the file's name, which may name a patient.
             detail = (error.strerror if isinstance(error, OSError) else str(error)) or "failed"
-            if "storage" not in self._alerts:
+            if self._alerts.say("storage", detail):
                 log.error("cannot write: %s: tried again", detail)  # noqa: TRY400 - one line
-            self._alert("storage", detail)
             self._pause_until_s = time.monotonic() + 2.0
             return False
-        if self._alert("storage", None):
+        if self._alerts.say("storage", None):
             log.info("writing works again")
         return True
-
-    def _chores(self) -> None:
-        if self._left_over and (present := self._intake.first_listing()) is not None:
-            gone = [job for path, job in self._left_over.items() if path not in present]
-            self._journal.set_aside_vanished(self._left_over, present)
-            self._left_over = {}
-            if gone:
-                log.error("jobs %s: their files vanished before they were scored", gone)
-                self._alert("film_vanished", f"jobs {gone}: the files vanished before scoring")
-        self._obey()
-        self._look_at_disk()
-        again = self._journal.look_again()
-        if again:
-            self._intake.forget(again)
-        self._alert("folder", self._intake.condition().fault)
-        self._parting.turn()
 
     def _journal_is_in_place(self) -> bool:
         """False where somebody took the journal's files away: they are put back for a new start."""
@@ -552,34 +510,7 @@ class Appliance:
                 continue
             self._paused = command is Command.PAUSE
             asked = "a dashboard asked that no film be taken until `resume`"
-            self._alert("paused", asked if self._paused else None)
-
-    def _look_at_disk(self) -> None:
-        if self._disk.look():
-            if self._disk.low:
-                self._alert("disk_low", "free disk is below min_free_mib: no film is taken")
-                # What may go goes now rather than at the next turn.
-                self._tidy_at_s = 0.0
-            elif self._alert("disk_low", None):
-                log.info("there is disk again: films are taken")
-        pinned = "a program holds the journal open: its log grows"
-        self._alert("journal_pinned", None if self._journal.store.shorten_log() else pinned)
-        if time.monotonic() < self._tidy_at_s:
-            return
-        self._tidy_at_s = time.monotonic() + _TIDY_S
-        try:
-            removed = tidy(
-                self._journal.store,
-                self._places,
-                self._config.retention,
-                in_folder=self._intake.latest_listing(),
-                now_unix_s=time.time() if wall_clock_is_set() else None,
-            )
-        except JournalError as error:
-            self._alert("journal_chain", str(error))
-            return
-        if removed != Removed():
-            log.info("retention: %s", removed)
+            self._alerts.say("paused", asked if self._paused else None)
 
     def _vouch(self, now_s: float) -> bool:
         """Whether there is real progress to tell systemd of.
@@ -593,23 +524,11 @@ class Appliance:
     def _intake_is_alive(self) -> bool:
         return self._versions is None or self._stop_by_s is not None or self._intake.is_alive()
 
-    def _alert(self, code: str, detail: str | None) -> bool:
-        """Raise an alert, or end it where nothing is to be said; whether that is new."""
-        if not detail:
-            news = self._alerts.pop(code, None) is not None
-        else:
-            alert = Alert(code=code, detail=detail)
-            news = self._alerts.get(code) != alert
-            self._alerts[code] = alert
-        if news:
-            self._announce()
-        return news
-
     def _announce(self) -> None:
         presence = Presence.DEGRADED if self._degraded else Presence.ONLINE
         if self._unfit:
             presence = Presence.UNFIT
-        self._sender.announce(Announcement(presence, self._versions, tuple(self._alerts.values())))
+        self._sender.announce(Announcement(presence, self._versions, self._alerts.standing()))
 
     def _health(self, outbox: Outbox) -> HealthMessage:
         """Figures for the topic ``health``; called on the sender's thread with its outbox."""
@@ -629,7 +548,7 @@ class Appliance:
             jobs=Journal(outbox.store).counts(),
             disk_free_mib=shutil.disk_usage(self._places.pictures).free >> 20,
             temperature_c=temperature_c(),
-            worker_restarts=self._restarts,
+            worker_restarts=self._revival.restarts,
             broker_reconnects=standing.reconnects,
             messages_dropped=standing.dropped,
             latency=standing.latency,

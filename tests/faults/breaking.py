@@ -104,9 +104,9 @@ def fail(file):
 
 
 def tidy_often(pause_s):
-    from edge import daemon
+    from edge import chores
 
-    daemon._TIDY_S = pause_s
+    chores._TIDY_S = pause_s
 
 
 if "BREAK" in os.environ:

@@ -38,7 +38,7 @@ from edge.pipeline.figures import film_figures
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.hazard import find_hazards
 from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
-from edge.pipeline.look import Sighting, mapped, second_look
+from edge.pipeline.look import Sighting, confirmed, mapped, second_look
 from edge.pipeline.score import JointGrades, score_joints
 from edge.pipeline.shape import apply, inverse, unit_px
 from edge.pipeline.totals import limb_subtotals
@@ -183,6 +183,7 @@ def analyse(
         second = mapped(first, laid.to_canvas)
         flags = [*film.flags, *masked.flags, "second_look_weaker"]
     else:
+        second = confirmed(second, mapped(first, laid.to_canvas))
         flags = [*film.flags, *masked.flags]
     if laid.untouched:
         flags.append("already_framed")

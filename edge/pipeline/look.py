@@ -42,6 +42,8 @@ SPARE = 2
 
 SAME_PLACE = 0.15
 """Two looks that agree place a joint nearer than this to each other, in units of the template."""
+SAME_JOINT = 0.25
+"""The same for a look at a whole film, which places joints less exactly; knuckles lie .4 apart."""
 CLOSE_UP = 0.6
 """How far around the joints a close look reaches, in MCP3-PIP3 or MTP1-MTP5."""
 
@@ -279,13 +281,23 @@ def second_look(
     return best
 
 
-def _contradict(first: Sighting, second: Sighting) -> bool:
+def confirmed(second: Sighting, first: Sighting) -> Sighting:
+    """The second look, certain where the first one, laid on the same picture, says the same.
+
+    The first must be certain itself, and every joint must have the same name in the same place.
+    """
+    alike = dict(first.named()).keys() == dict(second.named()).keys()
+    if not alike or not first.identity.certain or _contradict(first, second, SAME_JOINT):
+        return second
+    return replace(second, identity=replace(second.identity, certain=True))
+
+
+def _contradict(first: Sighting, second: Sighting, reach: float = SAME_PLACE) -> bool:
     """Whether two looks give one name to two places: with a joint missing its neighbours shift."""
     there = dict(second.named())
     both = [(found, there[name]) for name, found in first.named() if name in there]
     apart = [math.dist(one.centre, other.centre) for one, other in both]
-    reach = SAME_PLACE * first.identity.shape.scale
-    return max(apart, default=0.0) > reach
+    return max(apart, default=0.0) > reach * first.identity.shape.scale
 
 
 def _look_framed(

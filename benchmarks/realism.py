@@ -19,8 +19,8 @@ from skimage.feature import hog
 from edge.model import DISCLAIMER, Limb
 from edge.phantom import render_crop
 from training.films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
+from training.framed import film_crops
 from training.paint import sharp_films
-from training.painted import film_crops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

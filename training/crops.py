@@ -40,11 +40,17 @@ class Crops:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def at(self, rows: slice | np.ndarray) -> Crops:
+        """These crops, in this order."""
+        return Crops(self.pixels[rows], self.limb[rows], self.erosion[rows], self.narrowing[rows])
+
     def first(self, count: int) -> Crops:
         """The first ``count`` crops."""
-        return Crops(
-            self.pixels[:count], self.limb[:count], self.erosion[:count], self.narrowing[:count]
-        )
+        return self.at(slice(count))
+
+    def of(self, limb: Limb) -> Crops:
+        """The crops of one limb."""
+        return self.at(np.flatnonzero(self.limb == list(Limb).index(limb)))
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,10 @@ class CropSet:
 
     simulated: Crops
     painted: Crops | None = None
+
+    def of(self, limb: Limb) -> CropSet:
+        """The crops of one limb."""
+        return CropSet(self.simulated.of(limb), self.painted.of(limb) if self.painted else None)
 
 
 def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:

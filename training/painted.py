@@ -8,19 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from edge.model import Limb
-from edge.pipeline.contrast import equalise
-from edge.pipeline.crop import crop_joint
-from edge.pipeline.frame import frame, warp
-from edge.pipeline.identify import Prior, identify
-from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import apply, unit_px
-from edge.shape import joint_box_side_px
 from training.crops import UNKNOWN, Crops, join_crops, write_crops
-from training.outlines import refined_outline
+from training.framed import film_crops
 from training.paint import draw_grades, paint_film, sharp_films
 from training.vary import own_sharpness, vary
 
@@ -28,49 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge.model import GreyImage
-    from training.films import LabelledFilm
     from training.paint import SharpFilm
 
 VARIED_SHARE = 0.85
-_OUTLINE_ZOOM = 0.4
-
-
-def film_crops(
-    film: LabelledFilm, names: tuple[str, ...], size_px: int, rng: np.random.Generator
-) -> list[GreyImage] | None:
-    """Cut joints as the pipeline does, with a detector's errors: uint8 [size_px, size_px] each.
-
-    ``None`` where the film cannot be framed.
-    """
-    settings = PipelineSettings()
-    identity = identify(film.limb, film.points, film.classes, Prior())
-    if identity is None:
-        return None
-    size = (film.pixels.shape[1], film.pixels.shape[0])
-    laid = frame(size, identity, film.points, settings.limb(film.limb), settings)
-    canvas = warp(
-        film.pixels, laid.to_canvas, (settings.canvas_width_px, settings.canvas_height_px)
-    )
-    points = apply(laid.to_canvas, film.points)
-    outline = None
-    if rng.random() < 0.85:
-        small = cv2.resize(
-            canvas, None, fx=_OUTLINE_ZOOM, fy=_OUTLINE_ZOOM, interpolation=cv2.INTER_AREA
-        )
-        outline = refined_outline(np.asarray(small, np.uint8), points * _OUTLINE_ZOOM)
-    canvas = equalise(canvas, settings.clahe_clip_limit, settings.clahe_grid)
-    if outline is not None:
-        whole = cv2.resize(outline, (canvas.shape[1], canvas.shape[0]))
-        canvas = np.where(whole > 127, canvas, 0).astype(np.uint8)
-    unit = unit_px(film.limb, film.names, points)
-    crops = []
-    for name in names:
-        side = settings.crop_scale * joint_box_side_px(film.limb, name, unit)
-        side *= rng.uniform(0.92, 1.08)
-        x, y = points[film.names.index(name)] + side * rng.uniform(-0.06, 0.06, 2)
-        crops.append(crop_joint(canvas, (float(x), float(y)), side, size_px))
-    return crops
 
 
 def painted_crops(

@@ -22,7 +22,7 @@ from training.paint import (
     sharp_films,
 )
 from training.paint_command import paint_folder
-from training.painted import film_crops, painted_crops, shelve_painted
+from training.painted import painted_crops, shelve_painted
 
 pytestmark = pytest.mark.training
 
@@ -143,14 +143,6 @@ def test_a_childs_film_and_a_coarse_one_are_not_painted():
     coarse, _, _ = healthy(Limb.HAND, long_side_px=round(1600 * least / labelled.unit * 0.9))
     assert sharp_films([coarse]) == []
     assert sharp_films([LabelledFilm(**{**vars(labelled), "immature": True})]) == []
-
-
-def test_crops_are_cut_at_the_joints():
-    labelled, _, _ = healthy(Limb.HAND)
-    crops = film_crops(labelled, labelled.names, 48, np.random.default_rng(2))
-    assert len(crops) == 10
-    assert all(crop.shape == (48, 48) and crop.dtype == np.uint8 for crop in crops)
-    assert all(crop[16:32, 16:32].mean() > 60 for crop in crops)
 
 
 def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):

@@ -15,8 +15,8 @@ import numpy as np
 from edge.ra2 import ScoreKind
 from training.crops import UNKNOWN
 from training.errors import TrainingError
+from training.framed import film_crops
 from training.measure_crops import square_crop
-from training.painted import film_crops
 from training.places import labelled, place_films
 from training.runs import Part
 

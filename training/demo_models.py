@@ -20,6 +20,7 @@ from training.crops import CropSet, join_crops, read_crops, shelve_crops
 from training.darknet import read_cfg
 from training.estimate import estimate_hours
 from training.films import FULL_SIZE_PX, read_labelled, read_proposed, split
+from training.framed import shelve_framed
 from training.outlines import MaskExample, canvas_example
 from training.paint import sharp_films
 from training.painted import shelve_painted
@@ -27,6 +28,7 @@ from training.phantoms import PhantomShelf, fill_shelf
 from training.recipes import DemoRecipe
 from training.runs import keep_to_one_recipe
 from training.ship import (
+    committed_trunk,
     last_figures,
     linear_heads,
     provenance,
@@ -34,6 +36,7 @@ from training.ship import (
     ship_heads,
     ship_mask,
     ship_trunk,
+    trunk_arrays,
 )
 from training.vary import enlarge
 
@@ -42,8 +45,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from training.films import LabelledFilm
+    from training.paint import SharpFilm
 
     Say = Callable[[str], None]
+
+_REAL = ("painted", "enlarged")
+"""Styles of the crops of real films: sharp ones, and small ones that were enlarged."""
 
 
 class _Job:
@@ -191,12 +198,10 @@ def _painted(job: _Job) -> tuple[set[str], set[str]]:
     ]
     learnt, apart = split(whole)
     training, validation = sharp_films(learnt), sharp_films(apart)
-    names = {sharp.film.film for sharp in training}
-    enlarged = sharp_films(
-        [enlarge(film) for film in learnt if film.clean and film.film not in names]
-    )
+    enlarged, enlarged_apart = _enlarged(learnt, training), _enlarged(apart, validation)
     shelves = (
         ("painted-eval", validation, 1, recipe.seed + 6),
+        ("enlarged-eval", enlarged_apart, min(1, recipe.enlarged_shards), recipe.seed + 6),
         ("painted", training, recipe.painted_shards, recipe.seed),
         ("enlarged", enlarged, recipe.enlarged_shards, recipe.seed + 1),
     )
@@ -206,9 +211,15 @@ def _painted(job: _Job) -> tuple[set[str], set[str]]:
             made.add(style)
             shelve_painted(
                 shelf, films, shards, recipe.paintings, recipe.crop_px, seed, style,
-                varied=style != "painted-eval",
+                varied=not style.endswith("-eval"),
             )  # fmt: skip
-    return names | {sharp.film.film for sharp in enlarged}, made
+    return {sharp.film.film for sharp in training + enlarged}, made
+
+
+def _enlarged(films: list[LabelledFilm], sharp: list[SharpFilm]) -> list[SharpFilm]:
+    """Small films of plain adults, at the size that damage is painted at."""
+    known = {one.film.film for one in sharp}
+    return sharp_films([enlarge(film) for film in films if film.clean and film.film not in known])
 
 
 def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
@@ -216,28 +227,42 @@ def _train_scorers(job: _Job, say: Say) -> dict[str, Any]:
     say("scorers: drawing crops")
     shelve_crops(shelf, 1, recipe.held_out_crops, recipe.crop_px, recipe.seed + 6, "eval")
     shelve_crops(shelf, recipe.crop_shards, recipe.crops_per_shard, recipe.crop_px, recipe.seed)
+    shelve_framed(shelf, recipe.framed_shards, recipe.framed_films, recipe.crop_px, recipe.seed + 2)
+    alone = read_crops(shelf)
+    framed = [read_crops(shelf, "framed")] if recipe.framed_shards else []
     say("scorers: painting damage on real films")
     painted, made = _painted(job)
-    real = [read_crops(shelf, style) for style in ("painted", "enlarged") if style in made]
-    crops = CropSet(read_crops(shelf), join_crops(real) if real else None)
-    held_out = CropSet(
-        read_crops(shelf, "eval"),
-        read_crops(shelf, "painted-eval") if "painted-eval" in made else None,
+    real, apart = (
+        [read_crops(shelf, f"{style}{part}") for style in _REAL if f"{style}{part}" in made]
+        for part in ("", "-eval")
     )
-    say("scorers: trunk")
-    run_dir = job.runs / "trunk"
-    committed = engines_home() / "weights" / "trunk.npz"
-    start_from = load_compact(committed)[0] if recipe.further else None
-    scorer.train_trunk(run_dir, crops, held_out, recipe.trunk, start_from)
-    meta = job.passport(recipe.trunk, last_figures(run_dir), painted)
-    trunk = ship_trunk(run_dir, job.weights / "trunk.npz", meta)
-    say("scorers: heads")
-    return ship_heads(
-        trunk,
-        CropSet(crops.simulated.first(recipe.head_crops), crops.painted),
-        held_out,
-        job.weights,
-        recipe.head,
-        lambda found: job.passport(recipe.head, found, painted),
-        linear_heads(run_dir) if recipe.head.of_the_trunk else None,
-    )
+    crops = CropSet(join_crops([*framed, alone]), join_crops(real) if real else None)
+    held_out = CropSet(read_crops(shelf, "eval"), join_crops(apart) if apart else None)
+    shared = job.runs / "trunk"
+    if not recipe.further:
+        say("scorers: trunk")
+        scorer.train_trunk(shared, crops, held_out, recipe.trunk)
+    figures: dict[str, Any] = {}
+    for limb in Limb:
+        say(f"{limb}: scorers")
+        mine, unseen = crops.of(limb), held_out.of(limb)
+        run_dir, trained = shared, recipe.trunk
+        if recipe.limb_trunk:
+            run_dir, trained = job.runs / f"trunk-{limb}", recipe.limb_trunk
+            begun = (
+                load_compact(committed_trunk(limb))[0] if recipe.further else trunk_arrays(shared)
+            )
+            scorer.train_trunk(run_dir, mine, unseen, trained, begun)
+        meta = job.passport(trained, last_figures(run_dir), painted)
+        trunk = ship_trunk(run_dir, job.weights / f"{limb}-trunk.npz", meta)
+        figures |= ship_heads(
+            limb,
+            trunk,
+            CropSet(mine.simulated.first(recipe.head_crops), mine.painted),
+            unseen,
+            job.weights / f"{limb}-heads.npz",
+            recipe.head,
+            lambda found: job.passport(recipe.head, found, painted),
+            linear_heads(run_dir) if recipe.head.of_the_trunk else None,
+        )
+    return figures

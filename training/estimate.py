@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from training.augment import detector_sample
 from training.crops import Crops, augment, draw_crops
 from training.darknet import DarknetModule, decode, detection_loss, read_cfg
 from training.films import LabelledFilm
+from training.framed import framed_crops
 from training.outlines import MaskExample
 from training.paint import sharp_films
 from training.painted import painted_crops
@@ -47,11 +49,16 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
     shards = recipe.painted_shards + recipe.enlarged_shards if real_films else 0
     painted = shards * sum(n * len(limb.joints) for limb, n in recipe.paintings.items())
     painting_s = sum(n * _painting_s(recipe, limb) for limb, n in recipe.paintings.items())
-    headed = min(recipe.head_crops, simulated) + painted + recipe.held_out_crops
+    headed = recipe.held_out_crops
+    if not recipe.head.of_the_trunk:
+        headed += min(len(Limb) * recipe.head_crops, simulated) + painted
     limbs = () if recipe.further else tuple(Limb)
     films_s = sum(_film_s(recipe, limb) * recipe.phantoms(limb) for limb in limbs)
+    framed = recipe.framed_shards * recipe.framed_films
+    films_s += framed * sum(
+        _seconds(partial(framed_crops, limb, 1, recipe.crop_px, recipe.seed)) for limb in Limb
+    )
     crop_s = _seconds(lambda: draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")) / len(crops)
-    trunk = scorer.TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
     seconds = {
         "drawing": films_s + crop_s * (simulated + recipe.held_out_crops),
         "painting": shards * painting_s,
@@ -59,8 +66,10 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
     if not recipe.further:
         seconds["detectors"] = detectors * _detector_s(recipe)
         seconds["masks"] = masks * _mask_s(recipe)
-    seconds["trunk"] = recipe.trunk.samples * _trunk_s(trunk, crops, recipe)
-    seconds["heads"] = _heads_s(trunk, crops, recipe, headed)
+    seconds["trunks"] = 0.0 if recipe.further else _trunk_s(recipe.trunk, crops)
+    if recipe.limb_trunk:
+        seconds["trunks"] += len(Limb) * _trunk_s(recipe.limb_trunk, crops)
+    seconds["heads"] = _heads_s(recipe.head, crops, headed)
     return {name: round(value / 3600, 2) for name, value in seconds.items()}
 
 
@@ -137,26 +146,29 @@ def _mask_s(recipe: DemoRecipe) -> float:
     return _seconds(learn) / _BATCH + _beside(prepare)
 
 
-def _trunk_s(trunk: scorer.TrunkTrainer, crops: Crops, recipe: DemoRecipe) -> float:
+def _trunk_s(recipe: scorer.TrunkRecipe, crops: Crops) -> float:
+    trunk = scorer.TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
+    trunk.trunk.freeze(recipe.frozen)
     known = torch.zeros(_BATCH, dtype=torch.long, device=loop.device())
 
     def learn() -> None:
-        x = torch.rand(_BATCH, 3, recipe.crop_px, recipe.crop_px, device=loop.device())
+        x = torch.rand(_BATCH, 3, *crops.pixels.shape[1:], device=loop.device())
         with loop.half_precision():
             loss = trunk.loss(x.contiguous(memory_format=torch.channels_last), known, known, known)
         loss.backward()
 
     rng = np.random.default_rng(recipe.seed)
     prepare = _seconds(lambda: augment(crops.pixels, rng)) / len(crops)
-    return _seconds(learn) / _BATCH + _beside(prepare)
+    return recipe.samples * (_seconds(learn) / _BATCH + _beside(prepare))
 
 
-def _heads_s(trunk: scorer.TrunkTrainer, crops: Crops, recipe: DemoRecipe, count: int) -> float:
-    caching = _seconds(lambda: scorer.cache_features(trunk.trunk, crops.pixels)) / len(crops)
-    batch = recipe.head.batch
+def _heads_s(recipe: scorer.HeadRecipe, crops: Crops, count: int) -> float:
+    trunk = scorer.Trunk().to(loop.device(), memory_format=torch.channels_last)
+    caching = _seconds(lambda: scorer.cache_features(trunk, crops.pixels)) / len(crops)
+    batch = recipe.batch
     one = scorer.HeadRecipe(epochs=20, batch=batch)
     features, grades = torch.rand(batch, 512), torch.zeros(batch, dtype=torch.long)
     step = _seconds(lambda: scorer.train_head(features, grades, 6, one)) / one.epochs
     # Each of the two limbs has about half the crops, and two heads learn from each.
-    steps = 2 * recipe.head.epochs * count / batch
+    steps = 2 * recipe.epochs * count / batch
     return caching * count + step * steps

@@ -12,12 +12,16 @@ from training.detector import DetectorRecipe
 from training.scorer import HeadRecipe, TrunkRecipe
 from training.unet import MaskRecipe
 
+_LIMB_TRUNK = TrunkRecipe(samples=140_000, small=(0, 0), learning_rate=6e-4, frozen=4)
+
 
 @dataclass(frozen=True)
 class DemoRecipe:
-    """Sizes of every step; the defaults made the committed weights.
+    """Sizes of every step.
 
-    ``further``: of all models only the scorers, whose trunk goes on from the committed one.
+    ``trunk`` learns both limbs; from there, or with ``further`` from the committed ones, each limb
+    goes on with its own (``limb_trunk``) on its own crops. ``further`` leaves all other models
+    alone.
     """
 
     name: str = "demo"
@@ -29,18 +33,21 @@ class DemoRecipe:
     crop_shards: int = 40
     crops_per_shard: int = 2_000
     held_out_crops: int = 2_000
+    framed_shards: int = 20
+    framed_films: int = 60
     painted_shards: int = 8
     enlarged_shards: int = 8
     hand_paintings: int = 120
     foot_paintings: int = 120
-    head_crops: int = 32_000
+    head_crops: int = 16_000
     crop_px: int = 96
     seed: int = 1
     hand_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=38_000))
     foot_detector: DetectorRecipe = field(default_factory=lambda: DetectorRecipe(samples=48_000))
     mask: MaskRecipe = field(default_factory=MaskRecipe)
-    trunk: TrunkRecipe = field(default_factory=TrunkRecipe)
-    head: HeadRecipe = field(default_factory=HeadRecipe)
+    trunk: TrunkRecipe = field(default_factory=lambda: TrunkRecipe(samples=290_000))
+    limb_trunk: TrunkRecipe | None = _LIMB_TRUNK
+    head: HeadRecipe = field(default_factory=lambda: HeadRecipe(of_the_trunk=True))
 
     def phantoms(self, limb: Limb) -> int:
         """How many simulated films of one limb are drawn."""
@@ -76,6 +83,9 @@ PAPER = DemoRecipe(
         soft_dice=False,
         epochs=200,
     ),
+    trunk=TrunkRecipe(),
+    limb_trunk=None,
+    framed_shards=0,
     head=HeadRecipe(
         batch=32,
         learning_rate=1e-4,
@@ -87,16 +97,11 @@ PAPER = DemoRecipe(
     ),
 )
 """The paper's schedules, where it states them. Adam is AdamW without weight decay. The trunk has no
-published schedule (the paper's came from ImageNet) and is trained as in the demo."""
+published schedule (the paper's came from ImageNet): one for both limbs, as the paper's is. No crop
+is of a whole film, whose joints would stand on both sides of its split by joint."""
 
-FURTHER = DemoRecipe(
-    name="further",
-    further=True,
-    crop_shards=18,
-    trunk=TrunkRecipe(samples=54_000, small=(0, 0), learning_rate=4e-4),
-    head=HeadRecipe(of_the_trunk=True),
-)
-"""What the committed scorers were last trained by."""
+FURTHER = DemoRecipe(name="further", further=True, crop_shards=8)
+"""What the committed foot's scorer was last trained by."""
 
 RECIPES = {recipe.name: recipe for recipe in (DemoRecipe(), FURTHER, PAPER)}
 """Name on the command line to recipe."""

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from edge import __version__
-from edge.model import DISCLAIMER, Limb
+from edge.model import DISCLAIMER
+from edge.paths import engines_home
 from edge.pipeline.trust import PASSPORT_KEY
 from export.compact import load_compact, save_compact
 from training import loop
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from edge.model import Limb
     from training.darknet import Section
 
 _Learnt = dict[str, tuple[Head, dict[str, Any]]]
@@ -93,9 +95,14 @@ def ship_mask(run_dir: Path, out: Path, meta: dict[str, Any]) -> None:
     save_compact(out, model.eval().arrays(), meta)
 
 
+def committed_trunk(limb: Limb) -> Path:
+    """The compact file of the trunk that a limb's shipped scorer has."""
+    return engines_home() / "weights" / f"{limb}-trunk.npz"
+
+
 def ship_trunk(run_dir: Path, out: Path, meta: dict[str, Any]) -> FoldedTrunk:
     """Write the folded trunk and return it as it will be read back: quantised."""
-    save_compact(out, _finished(run_dir).trunk.eval().arrays(), meta)
+    save_compact(out, trunk_arrays(run_dir), meta)
     arrays, _ = load_compact(out)
     folded = FoldedTrunk(arrays).eval()
     return folded.to(loop.device(), memory_format=torch.channels_last)
@@ -107,6 +114,11 @@ def linear_heads(run_dir: Path) -> dict[str, Head]:
     return {task: Head.of_linear(model.heads[task]) for task in TASKS}
 
 
+def trunk_arrays(run_dir: Path) -> dict[str, np.ndarray]:
+    """The folded trunk of a finished run, as another run goes on with it."""
+    return _finished(run_dir).trunk.eval().arrays()
+
+
 def _finished(run_dir: Path) -> TrunkTrainer:
     model = TrunkTrainer()
     model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["model"])
@@ -114,17 +126,18 @@ def _finished(run_dir: Path) -> TrunkTrainer:
 
 
 def ship_heads(
+    limb: Limb,
     trunk: FoldedTrunk,
     crops: CropSet,
     held_out: CropSet,
-    out_dir: Path,
+    out: Path,
     recipe: HeadRecipe,
     describe: Callable[[dict[str, Any]], dict[str, Any]],
     ready: Mapping[str, Head] | None = None,
 ) -> dict[str, Any]:
-    """Train the four heads on cached features and write one file a limb; returns the figures.
+    """Train a limb's two heads on cached features and write their file; returns the figures.
 
-    Heads that are ``ready`` are only measured and made honest.
+    All crops are of that limb. Heads that are ``ready`` are only measured and made honest.
 
     The figures are of crops that no head has seen: ``held_out``, painted ones apart, and where the
     recipe keeps them apart, the validation and test rows of the simulated crops.
@@ -134,37 +147,36 @@ def ship_heads(
         learnt_from = join_crops([crops.simulated, crops.painted])
     heads: _Learnt = {task: (head, {}) for task, head in (ready or {}).items()}
     if not heads:
-        heads = _learn_heads(trunk, learnt_from, len(crops.simulated), recipe)
+        heads = _learn_heads(limb, trunk, learnt_from, len(crops.simulated), recipe)
     unseen = [
         (source, cache_features(trunk, part.pixels), part)
         for source, part in (("phantom", held_out.simulated), ("painted", held_out.painted))
         if part
     ]
     figures: dict[str, Any] = {}
-    for i, limb in enumerate(Limb):
-        arrays: dict[str, np.ndarray] = {}
-        for kind in ("erosion", "narrowing"):
-            task = f"{limb}_{kind}"
-            head, folds = heads[task]
-            apart = [
-                (source, kept_apart, getattr(crops_apart, kind), _rows_of(crops_apart, i, kind))
-                for source, kept_apart, crops_apart in unseen
-            ]
-            figures[task] = _calibrate(head, [part[1:] for part in apart])
-            for source, kept_apart, truth, rows_apart in apart:
-                at = torch.from_numpy(rows_apart)
-                found = head_figures(head, kept_apart[at], truth[rows_apart], f"{source}_")
-                figures[task] |= found if source == "phantom" else {source: found}
-            figures[task] |= folds
-            arrays |= head.arrays(task)
-        mine = {task: value for task, value in figures.items() if task.startswith(str(limb))}
-        familiar = describe_crops(learnt_from.pixels[learnt_from.limb == i])
-        meta = describe(mine) | {PASSPORT_KEY: familiar}
-        save_compact(out_dir / f"{limb}-heads.npz", arrays, meta)
+    arrays: dict[str, np.ndarray] = {}
+    for kind in ("erosion", "narrowing"):
+        task = f"{limb}_{kind}"
+        head, folds = heads[task]
+        apart = [
+            (source, kept_apart, getattr(crops_apart, kind), _known(crops_apart, kind))
+            for source, kept_apart, crops_apart in unseen
+        ]
+        figures[task] = _calibrate(head, [part[1:] for part in apart])
+        for source, kept_apart, truth, rows_apart in apart:
+            at = torch.from_numpy(rows_apart)
+            found = head_figures(head, kept_apart[at], truth[rows_apart], f"{source}_")
+            figures[task] |= found if source == "phantom" else {source: found}
+        figures[task] |= folds
+        arrays |= head.arrays(task)
+    meta = describe(figures) | {PASSPORT_KEY: describe_crops(learnt_from.pixels)}
+    save_compact(out, arrays, meta)
     return figures
 
 
-def _learn_heads(trunk: FoldedTrunk, crops: Crops, simulated: int, recipe: HeadRecipe) -> _Learnt:
+def _learn_heads(
+    limb: Limb, trunk: FoldedTrunk, crops: Crops, simulated: int, recipe: HeadRecipe
+) -> _Learnt:
     """Head of each task, with the figures of the simulated crops that were kept apart.
 
     The first ``simulated`` crops are such. Paintings of one film stand on both sides of the split:
@@ -172,31 +184,29 @@ def _learn_heads(trunk: FoldedTrunk, crops: Crops, simulated: int, recipe: HeadR
     """
     features = cache_features(trunk, crops.pixels)
     heads: _Learnt = {}
-    for i, limb in enumerate(Limb):
-        for kind in ("erosion", "narrowing"):
-            task = f"{limb}_{kind}"
-            grades = getattr(crops, kind)
-            rows = _rows_of(crops, i, kind)
-            learnt, validation, test = (
-                rows[part]
-                for part in split_rows(len(rows), recipe.test_share, recipe.validation_share)
-            )
-            if recipe.undersample_zero:
-                rng = np.random.default_rng(recipe.seed)
-                learnt = learnt[undersample_zero(grades[learnt], rng)]
-            head = train_head(
-                features[torch.from_numpy(learnt)],
-                torch.from_numpy(grades[learnt]),
-                TASKS[task],
-                recipe,
-            )
-            folds = {}
-            for name, kept in (("validation", validation), ("test", test)):
-                fold = kept[kept < simulated]
-                if len(fold):
-                    at = torch.from_numpy(fold)
-                    folds[name] = head_figures(head, features[at], grades[fold], "phantom_")
-            heads[task] = head, folds
+    for kind in ("erosion", "narrowing"):
+        task = f"{limb}_{kind}"
+        grades = getattr(crops, kind)
+        rows = _known(crops, kind)
+        learnt, validation, test = (
+            rows[part] for part in split_rows(len(rows), recipe.test_share, recipe.validation_share)
+        )
+        if recipe.undersample_zero:
+            rng = np.random.default_rng(recipe.seed)
+            learnt = learnt[undersample_zero(grades[learnt], rng)]
+        head = train_head(
+            features[torch.from_numpy(learnt)],
+            torch.from_numpy(grades[learnt]),
+            TASKS[task],
+            recipe,
+        )
+        folds = {}
+        for name, kept in (("validation", validation), ("test", test)):
+            fold = kept[kept < simulated]
+            if len(fold):
+                at = torch.from_numpy(fold)
+                folds[name] = head_figures(head, features[at], grades[fold], "phantom_")
+        heads[task] = head, folds
     return heads
 
 
@@ -225,8 +235,8 @@ def _calibrate(
     }
 
 
-def _rows_of(crops: Crops, limb: int, kind: str) -> np.ndarray:
-    return np.flatnonzero((crops.limb == limb) & (getattr(crops, kind) != UNKNOWN))
+def _known(crops: Crops, kind: str) -> np.ndarray:
+    return np.flatnonzero(getattr(crops, kind) != UNKNOWN)
 
 
 def head_figures(head: Head, features: Tensor, grades: np.ndarray, of: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The whole command with tiny sizes: seven files that export takes, and passports that are true."""
+"""The whole command with tiny sizes: the files that export takes, and passports that are true."""
 
 import csv
 import hashlib
@@ -26,12 +26,14 @@ from training.estimate import estimate_hours  # noqa: E402
 from training.phantoms import PhantomShelf, fill_shelf  # noqa: E402
 from training.recipes import PAPER, RECIPES, DemoRecipe  # noqa: E402
 from training.scorer import HeadRecipe, TrunkRecipe  # noqa: E402
+from training.ship import trunk_arrays  # noqa: E402
 from training.unet import MaskRecipe  # noqa: E402
 
 pytestmark = pytest.mark.training
 
 FILES = {
-    "hand-detect", "foot-detect", "hand-mask", "foot-mask", "trunk", "hand-heads", "foot-heads",
+    "hand-detect", "foot-detect", "hand-mask", "foot-mask", "hand-trunk", "foot-trunk",
+    "hand-heads", "foot-heads",
 }  # fmt: skip
 COLUMNS = (
     "film", "limb", "limb_no", "view", "thumb_or_hallux_side", "immature", "issues", "joint",
@@ -41,6 +43,8 @@ DETECTOR = DetectorRecipe(samples=4, batch=2, size_px=96)
 TINY = DemoRecipe(
     hand_phantoms=6,
     foot_phantoms=6,
+    framed_shards=1,
+    framed_films=1,
     painted_shards=1,
     hand_paintings=2,
     foot_paintings=2,
@@ -53,7 +57,8 @@ TINY = DemoRecipe(
     foot_detector=DETECTOR,
     mask=MaskRecipe(samples=4, batch=2, size=(64, 52)),
     trunk=TrunkRecipe(samples=8, batch=4),
-    head=HeadRecipe(epochs=2, batch=16),
+    limb_trunk=TrunkRecipe(samples=4, batch=4, learning_rate=1e-6, frozen=2),
+    head=HeadRecipe(of_the_trunk=True),
 )
 
 
@@ -79,6 +84,14 @@ def films(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def short_beginning():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scorer, "_BEGIN_CROPS", 64)
+        patch.setattr(scorer, "_BEGIN_STEPS", 5)
+        yield
+
+
 @pytest.fixture(scope="module")
 def trained(films, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
@@ -89,42 +102,45 @@ def trained(films, tmp_path_factory):
     return folder, figures, said
 
 
-def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunk(
-    films, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(scorer, "_BEGIN_CROPS", 64)
-    monkeypatch.setattr(scorer, "_BEGIN_STEPS", 5)
-    recipe = replace(
-        TINY,
-        name="further",
-        further=True,
-        trunk=TrunkRecipe(samples=4, batch=4, learning_rate=1e-6),
-    )
+def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunks(films, tmp_path):
+    recipe = replace(TINY, name="further", further=True)
     said = []
     train_demo(
         films, films / "joints.csv", tmp_path / "runs", tmp_path / "weights", recipe, said.append
     )
     assert {path.stem for path in (tmp_path / "weights").iterdir()} == {
-        "trunk", "hand-heads", "foot-heads",
+        "hand-trunk", "foot-trunk", "hand-heads", "foot-heads",
     }  # fmt: skip
-    committed, _ = load_compact(engines_home() / "weights" / "trunk.npz")
-    trained, meta = load_compact(tmp_path / "weights" / "trunk.npz")
-    assert "--recipe further" in meta["command"]
     assert "detectors" not in said[0]
-    for name in ("trunk.conv5.weight", "trunk.conv12.weight"):
-        apart = np.abs(trained[name] - committed[name]).mean() / np.abs(committed[name]).mean()
-        assert apart < 0.05
+    for limb in Limb:
+        committed, _ = load_compact(engines_home() / "weights" / f"{limb}-trunk.npz")
+        trained, meta = load_compact(tmp_path / "weights" / f"{limb}-trunk.npz")
+        assert "--recipe further" in meta["command"]
+        for name in ("trunk.conv5.weight", "trunk.conv12.weight"):
+            apart = np.abs(trained[name] - committed[name]).mean() / np.abs(committed[name]).mean()
+            assert apart < 0.05
+
+
+def test_each_limb_goes_on_from_the_trunk_that_learnt_both(trained):
+    folder, _, _ = trained
+    shared = trunk_arrays(folder / "runs" / "trunk")
+    for limb in Limb:
+        mine = trunk_arrays(folder / "runs" / f"trunk-{limb}")
+        for i in range(2):
+            weight = f"trunk.conv{i}.weight"
+            np.testing.assert_allclose(mine[weight], shared[weight], rtol=1e-4, atol=1e-6)
+        assert not np.array_equal(mine["trunk.conv12.weight"], shared["trunk.conv12.weight"])
 
 
 def test_the_first_line_is_the_estimate(trained):
     _, _, said = trained
     assert said[0].startswith("estimate for this machine: at most ")
     assert "recipe demo" in said[0]
-    for step in ("drawing", "detectors", "masks", "trunk", "heads"):
+    for step in ("drawing", "detectors", "masks", "trunks", "heads"):
         assert step in said[0]
 
 
-def test_it_leaves_the_seven_files_that_export_takes(trained, tmp_path):
+def test_it_leaves_the_files_that_export_takes(trained, tmp_path):
     folder, _, _ = trained
     assert {path.stem for path in (folder / "weights").iterdir()} == FILES
     shutil.copytree(engines_home() / "cfg", tmp_path / "cfg")
@@ -153,7 +169,7 @@ def test_passports_name_every_real_film_that_a_model_learnt_from(trained, films)
     for name, digest in meta_of(folder, "foot-detect")["real_films"].items():
         assert hashlib.sha256((films / name).read_bytes()).hexdigest() == digest
     # Trunk and heads learn from the sharp films that damage was painted on.
-    for name in ("trunk", "hand-heads", "foot-heads"):
+    for name in ("hand-trunk", "foot-trunk", "hand-heads", "foot-heads"):
         assert set(meta_of(folder, name)["real_films"]) == hands | feet
 
 
@@ -213,6 +229,7 @@ def test_without_films_the_papers_recipe_trains_on_phantoms_alone_and_says_so(fi
         hand_detector=replace(PAPER.hand_detector, samples=4, batch=2, size_px=96),
         foot_detector=replace(PAPER.foot_detector, samples=4, batch=2, size_px=96),
         mask=replace(PAPER.mask, batch=2, size=(64, 52), epochs=1),
+        limb_trunk=None,
         head=replace(PAPER.head, epochs=2, batch=8),
     )
     said = []

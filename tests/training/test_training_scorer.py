@@ -104,6 +104,22 @@ def test_trunk_that_goes_on_answers_as_the_finished_one_did(settle):
         np.testing.assert_allclose(array, finished[name], rtol=1e-3, atol=1e-4)
 
 
+def test_frozen_convolutions_do_not_change_while_the_others_learn(settle):
+    model = scorer.TrunkTrainer()
+    settle(model.trunk)
+    before = model.trunk.arrays()
+    model.trunk.freeze(4)
+    model.train()
+    known = torch.tensor([0, 3, 1, 4])
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 0.01)
+    model.loss(torch.rand(4, 3, 32, 32), torch.ones(4), known, known).backward()
+    optimiser.step()
+    after = model.eval().trunk.arrays()
+    for i in range(13):
+        name = f"trunk.conv{i}.weight"
+        assert np.array_equal(before[name], after[name]) is (i < 4)
+
+
 def test_each_task_learns_from_its_own_limb():
     torch.manual_seed(0)
     model = scorer.TrunkTrainer()

@@ -25,7 +25,7 @@ from training.own.outputs import next_command, write_recipe
 from training.own.trunk import read_trunk, ship_trunk, trunk_features
 from training.runs import Part, fingerprint, keep_to_one_recipe, split_rows
 from training.scorer import TASKS
-from training.ship import head_figures
+from training.ship import committed_trunk, head_figures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,12 +48,12 @@ SPLITS = {
 
 def train_scorers(job: Job, trunk_path: Path | None) -> dict[str, Any]:
     """Train both heads of each limb on a frozen trunk; returns the figures by task."""
-    trunk = read_trunk(trunk_path)
-    folded = ship_trunk(trunk, job.out / "weights" / "trunk.npz")
-    job.say(f"trunk: {trunk.source} ({trunk.sha256[:16]}), frozen")
     figures: dict[str, Any] = {"split": SPLITS[job.recipe.heads.split]}
     written = []
     for limb in limbs_of(job):
+        trunk = read_trunk(trunk_path or committed_trunk(limb))
+        folded = ship_trunk(trunk, job.out / "weights" / f"{limb}-trunk.npz")
+        job.say(f"{limb}: trunk {trunk.source} ({trunk.sha256[:16]}), frozen")
         run_dir = job.runs / f"scorers-{limb}"
         values = {"data_set": fingerprint(job.dataset), "trunk": trunk.sha256}
         keep_to_one_recipe(run_dir, asdict(job.recipe.heads) | values)
@@ -164,7 +164,7 @@ def _ship(
     name = f"weights/{limb}-heads.npz"
     save_compact(job.out / name, arrays, meta)
     source = ['kind = "compact"', 'architecture = "vgg16"',
-              f'files = ["weights/trunk.npz", "{name}"]']  # fmt: skip
+              f'files = ["weights/{limb}-trunk.npz", "{name}"]']  # fmt: skip
     return write_recipe(
         job.out,
         limb,

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from edge.model import DISCLAIMER
-from edge.paths import engines_home
 from export.compact import load_compact, save_compact
 from export.vgg import TRUNK_CHANNELS, trunk_shapes
 from training import loop
@@ -33,7 +32,7 @@ _BLOCK = re.compile(r"block(\d)_conv(\d)")
 _COUNTED = re.compile(r"conv2d(?:_(\d+))?(?=/|$)")
 _TORCH = re.compile(r"(?:^|\.)features\.(\d+)\.(\w+)$")
 _EPSILON = 1e-5
-_WANTED = "give VGG16 of Keras (.h5) or of torchvision (.pt), or the trunk.npz of a training"
+_WANTED = "give VGG16 of Keras (.h5) or of torchvision (.pt), or the LIMB-trunk.npz of a training"
 
 
 @dataclass(frozen=True)
@@ -62,32 +61,31 @@ class TrunkFile:
     compact: bytes | None = None
 
 
-def read_trunk(path: Path | None) -> TrunkFile:
+def read_trunk(path: Path) -> TrunkFile:
     """Read a trunk: ``.h5`` of Keras, ``.pt`` or ``.pth`` of torch, ``.npz`` of ours.
 
-    Without a path the committed one. Raises `TrainingError` for a file that is none of these, and
-    `WeightsError` for a damaged ``.npz``.
+    Raises `TrainingError` for a file that is none of these, and `WeightsError` for a damaged
+    ``.npz``.
     """
-    place = path or engines_home() / "weights" / "trunk.npz"
     try:
-        data = place.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
-        raise TrainingError(f"{place}: {error.strerror}", mend=_WANTED) from error
+        raise TrainingError(f"{path}: {error.strerror}", mend=_WANTED) from error
     digest = hashlib.sha256(data).hexdigest()
-    kind = place.suffix.lower()
+    kind = path.suffix.lower()
     if kind == ".npz":
-        arrays, _ = load_compact(place)
+        arrays, _ = load_compact(path)
         trunk = {name: array for name, array in arrays.items() if name.startswith("trunk.")}
-        _check(trunk, place)
-        return TrunkFile(trunk, PLAIN, place.name, digest, data)
+        _check(trunk, path)
+        return TrunkFile(trunk, PLAIN, path.name, digest, data)
     if kind in {".h5", ".hdf5", ".keras"}:
-        arrays, rule = _read_keras(place), KERAS_IMAGENET
+        arrays, rule = _read_keras(path), KERAS_IMAGENET
     elif kind in {".pt", ".pth"}:
-        arrays, rule = _read_torch(place), TORCH_IMAGENET
+        arrays, rule = _read_torch(path), TORCH_IMAGENET
     else:
-        raise TrainingError(f"{place}: a trunk of the kind {kind!r}", mend=_WANTED)
-    _check(arrays, place)
-    return TrunkFile(arrays, rule, place.name, digest)
+        raise TrainingError(f"{path}: a trunk of the kind {kind!r}", mend=_WANTED)
+    _check(arrays, path)
+    return TrunkFile(arrays, rule, path.name, digest)
 
 
 def ship_trunk(trunk: TrunkFile, out: Path) -> FoldedTrunk:

@@ -78,7 +78,7 @@ class PipelineSettings(BaseModel):
     overlap_limit: float = Field(default=0.4, gt=0, lt=1, description="non-maximum suppression")
     crop_scale: float = Field(default=1.3, gt=1, description="joint crop as a multiple of the box")
     grade_doubt: float = Field(
-        default=0.35,
+        default=0.2,
         gt=0,
         le=1,
         description="a grade is left out where the scorer itself gives a greater chance that it is "

@@ -27,7 +27,7 @@ from edge.intake.take import (
     signature_of,
     take,
 )
-from edge.intake.watch import Entry, Folder, Inbox, Noticed, Watch, WatchMode
+from edge.intake.watch import Folder, Inbox, Noticed, Watch, WatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -232,41 +232,38 @@ class Intake:
 
     def _list(self) -> None:
         before = self._watch.fault
-        entries = self._entries()
+        met = self._names()
         if self._watch.fault != before:
             log.warning("folder: %s", self._watch.fault or "reached again")
-        if entries is None:
+        if met is None:
             return
         while self._forgotten:
             self._known.pop(self._forgotten.popleft(), None)
         now = Closing(time.monotonic(), time.time())
-        met = {entry.path for entry in entries}
-        entries.sort(key=lambda entry: (entry.path in self._last, entry.path))
-        for entry in entries:
-            if entry.path in self._settling or self._is_known(entry.path):
-                continue
-            self._settling.note(entry.path, Change.SEEN, now)
+        new = [path for path in met if path not in self._settling and not self._is_known(path)]
+        for path in sorted(new, key=lambda path: (path in self._last, path)):
+            self._settling.note(path, Change.SEEN, now)
         # An emptied folder is not a reason to forget what was dealt with: a share that comes
         # back must not be taken for all new. Only single names that went are forgotten.
         if met:
             for path in [p for p in self._known if p not in met]:
                 del self._known[path]
-        self._latest = frozenset(met)
+        self._latest = met
         if self._first is None:
             self._first = self._latest
 
-    def _entries(self) -> list[Entry] | None:
-        """Names in the folder; None where it cannot be listed."""
+    def _names(self) -> frozenset[bytes] | None:
+        """Paths of what is in the folder; None where it cannot be listed."""
         if not self._watch.check():
             return None
         self._settling.watched = self._watch.native
         try:
-            entries = list(self._folder.entries())
+            met = frozenset(entry.path for entry in self._folder.entries())
         except OSError as error:
             self._watch.fault = f"the drop folder cannot be listed ({error.strerror})"
             return None
-        self._watch.listed(len(entries))
-        return entries
+        self._watch.listed(len(met))
+        return met
 
     def _is_known(self, path: bytes) -> bool:
         known = self._known.get(path)

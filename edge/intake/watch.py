@@ -34,6 +34,18 @@ log = logging.getLogger(__name__)
 _TELLS_ATTRIBUTES = hasattr(events, "FileAttribEvent")
 """Before version 7 watchdog reports a change of attributes as one of contents."""
 
+_EVENTS: list[type[FileSystemEvent]] = [
+    events.DirCreatedEvent,
+    events.DirMovedEvent,
+    events.DirDeletedEvent,
+    events.FileCreatedEvent,
+    events.FileModifiedEvent,
+    events.FileClosedEvent,
+    events.FileMovedEvent,
+]
+"""What the handler listens to. Without this list watchdog queues as many events again, of the
+folder itself and of our own reading, and a flood of films is a flood of memory."""
+
 NETWORK_TYPES = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"}
 )
@@ -186,25 +198,22 @@ class Folder:
             where = pending.pop()
             try:
                 with os.scandir(where) as listing:
-                    names = list(listing)
+                    for name in listing:
+                        if self._ignored(name.name) or name.path in apart:
+                            continue
+                        if not name.is_dir(follow_symlinks=False):
+                            yield Entry(name.path, regular=name.is_file(follow_symlinks=False))
+                        elif name.name.lower().endswith(IMAGE_SUFFIXES):
+                            yield Entry(name.path, regular=False)
+                        else:
+                            pending.append(name.path)
             except OSError as error:
                 if first:
                     raise
                 if error.errno == errno.ENAMETOOLONG:
                     # What lies deeper has no path that could be opened: told once, as refused.
                     yield Entry(where, regular=False)
-                continue
             first = False
-            for name in names:
-                if self._ignored(name.name) or name.path in apart:
-                    continue
-                if name.is_dir(follow_symlinks=False):
-                    if name.name.lower().endswith(IMAGE_SUFFIXES):
-                        yield Entry(name.path, regular=False)
-                    else:
-                        pending.append(name.path)
-                else:
-                    yield Entry(name.path, regular=name.is_file(follow_symlinks=False))
 
 
 def mount_type(path: Path) -> str:
@@ -296,7 +305,9 @@ class Watch:
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
         try:
             observer = InotifyObserver(generate_full_events=True)
-            observer.schedule(_Handler(self._inbox), str(self._folder), recursive=True)
+            observer.schedule(
+                _Handler(self._inbox), str(self._folder), recursive=True, event_filter=_EVENTS
+            )
             observer.start()
         except OSError as error:
             if not self._told:

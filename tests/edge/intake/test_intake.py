@@ -15,7 +15,7 @@ from edge.errors import Reason
 from edge.intake.intake import Intake
 from edge.intake.settings import IGNORED
 from edge.intake.settle import Patience
-from edge.intake.watch import Folder, WatchMode, mount_type
+from edge.intake.watch import Folder, Inbox, Watch, WatchMode, mount_type
 
 WHOLE = film_bytes("x")
 
@@ -91,6 +91,28 @@ def test_a_folder_per_study_is_followed_within_seconds(follow):
         (drop / f"study{number}" / "deep").mkdir(parents=True)
         (drop / f"study{number}" / "deep" / f"{number}.jpg").write_bytes(WHOLE)
     until(lambda: len(films) == 10, 10)
+
+
+def test_reading_the_folder_and_its_films_makes_no_events(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        "edge.intake.watch._Handler.on_any_event", lambda _, event: told.append(event)
+    )
+    watch = Watch(tmp_path, Inbox(), WatchMode.NATIVE)
+    try:
+        watch.check()
+        (tmp_path / "a.jpg").write_bytes(WHOLE)
+        until(lambda: any(event.event_type == "closed" for event in told), 5)
+        written = len(told)
+        for _ in range(20):
+            (tmp_path / "a.jpg").read_bytes()
+            list(tmp_path.iterdir())
+        (tmp_path / "b.jpg").write_bytes(WHOLE)
+        until(lambda: sum(event.event_type == "closed" for event in told) == 2, 5)
+        assert len(told) == 2 * written
+        assert not any(event.is_directory for event in told)
+    finally:
+        watch.close()
 
 
 def test_what_lay_there_at_the_start_is_taken_and_what_is_known_is_not(follow, tmp_path):

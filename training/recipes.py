@@ -101,7 +101,7 @@ published schedule (the paper's came from ImageNet): one for both limbs, as the 
 is of a whole film, whose joints would stand on both sides of its split by joint."""
 
 FURTHER = DemoRecipe(name="further", further=True, crop_shards=8)
-"""What the committed foot's scorer was last trained by."""
+"""What the committed scorers were last trained by."""
 
 RECIPES = {recipe.name: recipe for recipe in (DemoRecipe(), FURTHER, PAPER)}
 """Name on the command line to recipe."""

@@ -126,8 +126,7 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.is_directory:
-            if event.event_type in {"created", "moved", "deleted"}:
-                self._inbox.ask_listing()
+            self._inbox.ask_listing()
             return
         if event.event_type == "created":
             self._inbox.put(os.fsencode(event.src_path), Change.SEEN)

@@ -130,6 +130,7 @@ def score(
 ) -> None:
     """Score files without a broker."""
     from edge.engine.loader import load_engines
+    from edge.fallback import FallbackScorer
     from edge.paths import built_engines
     from edge.pipeline.scorer import FilmScorer
     from edge.pipeline.settings import PipelineSettings
@@ -150,10 +151,15 @@ def score(
     if not films:
         _fail("no film was found in what you named", 2)
     settings = PipelineSettings(accept_side_from_geometry=accept_side_from_geometry)
-    loaded = load_engines(engines or built_engines())
-    for refusal in loaded.refusals:
-        complain(f"degraded: {refusal.stem}: {refusal.why} (mend: {refusal.mend})")
-    scorer = FilmScorer(loaded, settings, want_masks=out is not None)
+
+    def scorer_without(refused: frozenset[str]) -> FilmScorer:
+        loaded = load_engines(engines or built_engines(), refuse=refused)
+        if not refused:
+            for refusal in loaded.refusals:
+                complain(f"degraded: {refusal.stem}: {refusal.why} (mend: {refusal.mend})")
+        return FilmScorer(loaded, settings, want_masks=out is not None)
+
+    scorer = FallbackScorer(scorer_without, lambda why: complain(f"degraded: {why}"))
     show = Progress("scoring")
     show(0, len(films))
     results: list[LimbResult] = []

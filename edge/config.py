@@ -65,7 +65,7 @@ class LimitSettings(BaseModel):
     stage_s: float = Field(default=12.0, gt=0, description="one stage of one film, then a restart")
     film_s: float = Field(default=60.0, gt=0, description="one film, then a restart")
     worker_start_s: float = Field(default=180.0, gt=0, description="loading the engines")
-    stop_s: float = Field(default=10.0, gt=0, description="the film in hand at SIGTERM")
+    stop_s: float = Field(default=7.0, gt=0, description="the film in hand at SIGTERM")
     max_file_mib: int = Field(default=256, ge=1, description="longer files are not read")
 
 
@@ -90,6 +90,11 @@ class WorkerSettings(BaseModel):
         default=True,
         description="serve from the next back end, degraded, when an engine is refused; "
         "false: do not start",
+    )
+    refuse: tuple[str, ...] = Field(
+        default=(),
+        description="SHA-256 of engine files that may not serve; the appliance adds an engine "
+        "whose outputs cannot be used until it is restarted",
     )
     recheck_every: int = Field(
         default=0, ge=0, description="when idle, score one film in so many again in FP32; 0: none"

@@ -203,6 +203,17 @@ class EngineError(EdgeError):
         self.mend = mend
 
 
+class OutputError(EngineError):
+    """An engine returned what no grade may be made from: not finite, out of range, or constant.
+
+    ``sha256`` is that of the engine file, so that this very engine can be left out.
+    """
+
+    def __init__(self, message: str, *, engine: str, mend: str, sha256: str) -> None:
+        super().__init__(message, engine=engine, mend=mend)
+        self.sha256 = sha256
+
+
 class FilmError(EdgeError):
     """A film cannot be scored: carries the reason code and the detail for the log and message."""
 

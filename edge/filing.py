@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.intake.intake import Film
-    from edge.worker import Outcome
+    from edge.worker_messages import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -177,9 +177,9 @@ class Mask:
 
 
 class Record(BaseModel):
-    """Base of all that is written out: frozen, and a misspelt key is an error."""
+    """Base of all that is written out: frozen, a misspelt key is an error, and so is NaN."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Box = Annotated[tuple[float, float, float, float], Field(description="x, y, width, height in px")]

@@ -17,6 +17,7 @@ from edge.model import LimbResult, Status, Subtotal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from edge.fallback import FallbackScorer
     from edge.pipeline.scorer import FilmOutcome, FilmScorer
 
 LARGEST_FILE_MIB = 256
@@ -72,7 +73,7 @@ def read_film(path: Path) -> bytes:
 
 
 def score_files(
-    scorer: FilmScorer,
+    scorer: FilmScorer | FallbackScorer,
     paths: Sequence[Path],
     out_dir: Path | None,
     progress: Callable[[int], None] | None = None,
@@ -92,7 +93,7 @@ def score_files(
 
 
 def _score_file(
-    scorer: FilmScorer, path: Path, out_dir: Path | None, taken: set[Path]
+    scorer: FilmScorer | FallbackScorer, path: Path, out_dir: Path | None, taken: set[Path]
 ) -> ScoredFile:
     # Names need not be UTF-8 on disk; JSON must be.
     name = os.fsencode(path.name).decode("utf-8", "replace")
@@ -150,7 +151,7 @@ def lacks_scorer(results: Sequence[LimbResult]) -> bool:
 
 def as_json(result: LimbResult) -> str:
     """One line of JSON in plain ASCII, which every terminal and pipe takes."""
-    return json.dumps(result.model_dump(mode="json"), separators=(",", ":"))
+    return json.dumps(result.model_dump(mode="json"), separators=(",", ":"), allow_nan=False)
 
 
 def as_text(scored: ScoredFile) -> str:

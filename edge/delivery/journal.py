@@ -301,6 +301,19 @@ class Journal:
             self.store.log("death", job, reason=reason, deaths=deaths)
         return deaths
 
+    def note_kill(self, job: int, cause: str) -> int:
+        """Count a worker that was ended from outside while it scored this film; returns how many.
+
+        The try does not count: it says nothing of the film.
+        """
+        with self.store.transaction():
+            self._db.execute(
+                "UPDATE job SET kills = kills + 1, tries = tries - 1 WHERE number = ?", (job,)
+            )
+            kills = self._one("SELECT kills FROM job WHERE number = ?", job)
+            self.store.log("kill", job, cause=cause, kills=kills)
+        return kills
+
     def give_back(self, job: int) -> None:
         """Leave a film in hand for the next start: its try does not count."""
         with self.store.transaction():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = 2
+SCHEMA = 3
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE event (
@@ -70,7 +70,10 @@ CREATE INDEX outbox_queued ON outbox (row) WHERE state = 'queued';
 CREATE INDEX job_look_again ON job (number) WHERE mtime_ns = -1;
 CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL);
 """
-_UPGRADES = (_TABLES, _SECOND)
+_THIRD = """
+ALTER TABLE job ADD COLUMN kills INTEGER NOT NULL DEFAULT 0;
+"""
+_UPGRADES = (_TABLES, _SECOND, _THIRD)
 """What leads from each schema to the next; an outbox that is full survives them."""
 
 

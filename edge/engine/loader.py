@@ -29,7 +29,7 @@ from edge.errors import EngineError
 from edge.model import Limb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from edge.engine.installed import Choice
@@ -102,6 +102,7 @@ def load_engines(
     backend: Backend | None = None,
     fallback: bool = True,
     key: bytes | None = None,
+    refuse: Collection[str] = (),
 ) -> EngineSet:
     """Load the best engine of every recipe that is installed in ``folder``.
 
@@ -118,6 +119,8 @@ def load_engines(
         raised.
     key : bytes, optional
         The device's key; read from its file unless stated.
+    refuse : collection of str
+        SHA-256 of engine files that may not serve, because their outputs could not be used.
 
     Raises
     ------
@@ -136,6 +139,7 @@ def load_engines(
     for name, group in groupby(sorted(items, key=lambda item: item.name), lambda item: item.name):
         candidates, tuned = _candidates(list(group), name, choice, backend)
         all_tuned &= tuned
+        candidates = [_without(item, refuse) for item in candidates]
         verified, engine, refused = _first(candidates, name, key, threads, fallback=fallback)
         refusals += refused
         where = (verified.passport.role, verified.passport.limb)
@@ -191,6 +195,15 @@ def _candidates(
                 continue
         kept.append(item)
     return in_order(kept, chosen, backend)
+
+
+def _without(item: Installed, refuse: Collection[str]) -> Installed:
+    """Refuse an installed engine that may not serve."""
+    passport = item.passport
+    if passport is None or item.refusal is not None or passport.engine.sha256 not in refuse:
+        return item
+    why = "its outputs could not be used"
+    return Installed(item.path, passport, Refusal(item.stem, why, passport.mend))
 
 
 def _first(

@@ -6,6 +6,7 @@ raises for a bad film: that gives a rejected result with its reason.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge import __version__
+from edge.engine.outputs import check_suspect, suspects
 from edge.engine.passport import Role
 from edge.errors import FilmError, Reason, rejected
 from edge.imaging.decode import decode_film
@@ -30,6 +32,7 @@ from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
 from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
 from edge.pipeline.overlay import draw_overlay
 from edge.pipeline.shape import inverse
+from edge.selftest import FILM_NAME, golden_film
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,9 +105,25 @@ class FilmScorer:
         operator : OperatorWord, optional
             Limb and side as a person stated them; final.
         on_stage : callable, optional
-            Told the name of each stage as it begins.
+            Called with the name of each stage as it begins.
+
+        Raises
+        ------
+        EngineError
+            Where an engine is missing or fails.
+        OutputError
+            Where an engine returns what no grade may be made from. A constant output counts only
+            if it is constant on the film of the self-test too.
         """
-        clock = StageClock(on_stage)
+        with suspects() as suspected:
+            outcome = self._score(data, file_name, operator, StageClock(on_stage))
+        for engine, role in suspected.values():
+            check_suspect(engine, role, reference_film())
+        return outcome
+
+    def _score(
+        self, data: bytes, file_name: str, operator: OperatorWord | None, clock: StageClock
+    ) -> FilmOutcome:
         try:
             clock.start("decode")
             film = decode_film(data, file_name, self._settings.max_megapixels)
@@ -205,6 +224,12 @@ class FilmScorer:
             mask = png.tobytes() if ok_mask else None
         labelled = jpeg.tobytes() if ok else None
         return LimbOutcome(analysis.result, labelled, mask, analysis.figures)
+
+
+@functools.cache
+def reference_film() -> GreyImage:
+    """Pixels of the self-test's film [h, w] uint8: every engine's output varies over it."""
+    return decode_film(golden_film(), FILM_NAME, PipelineSettings().max_megapixels).pixels
 
 
 def _is_limb(look: FirstLook) -> bool:

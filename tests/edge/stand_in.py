@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from dataclasses import dataclass, field
 
@@ -65,8 +66,10 @@ class StandIn:
         for stage in ("find", "mask", "detect", "score"):
             tell(stage)
         time.sleep(float(words.get("slow", 0)))
+        if "crash" in words:
+            os.kill(os.getpid(), signal.SIGSEGV)
         if "kill" in words:
-            os.kill(os.getpid(), 9)
+            os.kill(os.getpid(), signal.SIGKILL)
         if "eat" in words:
             bytearray(int(words["eat"]) << 20)
         if "hang" in words:

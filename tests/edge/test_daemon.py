@@ -227,7 +227,7 @@ def test_engines_that_are_removed_while_it_runs_stop_no_delivery(
     it.put("a.jpg", film_bytes("n=1"))
     subscriber.wait("result", 1)
     (it.state / "engines-are-gone").touch()
-    it.put("kill.jpg", film_bytes("kill=1"))
+    it.put("kill.jpg", film_bytes("crash=1"))
     until(lambda: "engines" in {a.code for a in subscriber.of("state")[-1].alerts})
     assert "sharpedge export" in subscriber.of("state")[-1].alerts[-1].detail
     time.sleep(1)
@@ -289,7 +289,7 @@ def test_a_film_that_kills_or_hangs_the_worker_twice_is_given_up_and_the_next_fl
     broker, subscriber, make_appliance
 ):
     it = make_appliance(broker.port, extra="[limits]\nstage_s = 1\n").start()
-    it.put("kill.jpg", film_bytes("kill=1"))
+    it.put("kill.jpg", film_bytes("crash=1"))
     it.put("hang.jpg", film_bytes("hang=1"))
     it.put("raise.jpg", film_bytes("raise=oops"))
     rejects = subscriber.wait("reject", 3, 30)
@@ -317,11 +317,11 @@ def test_a_film_that_killed_the_worker_twice_is_not_tried_again_under_another_na
     broker, subscriber, make_appliance
 ):
     it = make_appliance(broker.port).start()
-    it.put("kill.jpg", film_bytes("kill=1"))
+    it.put("kill.jpg", film_bytes("crash=1"))
     subscriber.wait("reject", 1, 30)
     it.kill()
     it.start()
-    it.put("again.jpg", film_bytes("kill=1"))
+    it.put("again.jpg", film_bytes("crash=1"))
     until(lambda: it.states() == {1: "quarantined", 2: "quarantined"})
     assert it.log().count("worker ended") == 2
 
@@ -422,7 +422,7 @@ def test_no_patient_name_leaves_the_folder(broker, subscriber, make_appliance):
     it.put("MUSTERMANN-LH.jpg", film_bytes("study=MUSTERMANN1 patient=MUSTERMANN2"))
     it.put("MUSTERMANN.jpg", b"no film")
     (it.drop / "MUSTERMANN.png").symlink_to("/dev/zero")
-    it.put("MUSTERMANN-kill.jpg", film_bytes("kill=1"))
+    it.put("MUSTERMANN-kill.jpg", film_bytes("crash=1"))
     subscriber.wait("result", 1)
     subscriber.wait("reject", 3, 30)
     assert it.terminate() == 0

@@ -16,7 +16,9 @@ from edge.engine.loader import load_engines
 from edge.errors import EngineError
 from edge.paths import built_engines
 from edge.recheck import Rechecker
-from edge.worker import Limits, Outcome, Ready, Task, Worker, film_scorer
+from edge.worker import film_scorer
+from edge.worker_handle import Worker
+from edge.worker_messages import Limits, Outcome, Ready, SecondOpinion, Task
 
 FILM = film_bytes("limb=LH")
 
@@ -62,6 +64,9 @@ def test_second_engines_that_fail_are_given_up():
     bad = film_bytes("limb=LH broken=1")
     rechecker.offer(bad, "a.jpg", None, scored())
     assert rechecker.look() is None
+    assert rechecker.fault == (
+        "no film is scored a second time any more: device lost (mend: restart)"
+    )
     offer(rechecker)
     assert not rechecker.waits
 
@@ -98,8 +103,11 @@ def worker(tmp_path):
 def test_a_worker_looks_again_when_idle_and_stays_free_for_films(worker):
     hear(worker, Ready)
     worker.score(FILM, Task(name="a.jpg"))
-    hear(worker, Outcome)
-    assert hear(worker, Recheck) == Recheck(films=1, grades=19, grades_differ=10)
+    assert hear(worker, Outcome).second_waits
+    worker.score_second()
+    opinion = hear(worker, SecondOpinion)
+    assert opinion.figures == Recheck(films=1, grades=19, grades_differ=10)
+    assert not opinion.fault
     assert not worker.busy
     worker.score(FILM, Task(name="b.jpg"))
     assert hear(worker, Outcome).limbs[0].file == "b.jpg"

@@ -55,7 +55,7 @@ class FallbackScorer:
         while True:
             try:
                 return self._scorer.score(data, file_name, operator, on_stage)
-            except OutputError as error:
+            except OutputError as error:  # noqa: PERF203 - once an engine
                 if error.sha256 in self._refused:
                     raise
                 self._refused |= {error.sha256}

@@ -11,7 +11,6 @@ import ctypes
 import importlib
 import logging
 import math
-import os
 import resource
 import signal
 import socket

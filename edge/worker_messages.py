@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from edge.agreement import Recheck
+from edge.agreement import Recheck  # noqa: TC001 - pydantic reads it at run time
 from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEnum, Versions
 
 

@@ -1,7 +1,7 @@
 """Runs an engine and checks what it returns before anything is decided from it.
 
-Layer: engine; arrays only. The pipeline calls every engine through `run_engine`, so that each object
-with the engine protocol is checked, whatever its back end. A number that is not finite, or that is
+Layer: engine; arrays only. The pipeline calls every engine through `run_engine`, so that each
+object with the engine protocol is checked, whatever its back end. A number that is not finite, or
 outside the range of the engine's role, is an `OutputError`. An output that is constant is only a
 suspicion: a blank film can give one. `suspects` collects these for the caller, which then decides
 with `check_suspect` whether the engine or the film is the cause.
@@ -33,7 +33,9 @@ _BOX_SIDES = 4
 _OBJECTNESS = 5
 _MEND = "sharpedge export, then restart; sharpedge engines list shows what is installed"
 
-_suspected: ContextVar[dict[str, tuple[Engine, Role]] | None] = ContextVar("_suspected", default=None)
+_suspected: ContextVar[dict[str, tuple[Engine, Role]] | None] = ContextVar(
+    "_suspected", default=None
+)
 
 
 def run_engine(engine: Engine, role: Role, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -132,7 +134,7 @@ def _stated(engine: Engine, role: Role) -> dict[str, tuple[int | None, ...]]:
     """Output name to shape as the passport states them; a scorer always has both heads."""
     stated = cast("Mapping[str, Sequence[int | None]]", engine.passport.get("outputs") or {})
     heads = ("erosion", "narrowing") if role is Role.SCORE else ()
-    return {name: () for name in heads} | {name: tuple(stated[name]) for name in stated}
+    return dict.fromkeys(heads, ()) | {name: tuple(stated[name]) for name in stated}
 
 
 def _fits(found: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:

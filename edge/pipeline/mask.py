@@ -35,7 +35,8 @@ def unet_mask(engine: Engine, canvas: GreyImage) -> Foreground:
     """Foreground [h, w] bool of a canvas by the U-Net engine."""
     height, width = input_size(engine)
     small = np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    probability = next(iter(run_engine(engine, Role.MASK, to_inputs(engine, small[None])).values()))[0, 0]
+    outputs = run_engine(engine, Role.MASK, to_inputs(engine, small[None]))
+    probability = next(iter(outputs.values()))[0, 0]
     full = cv2.resize(
         probability, (canvas.shape[1], canvas.shape[0]), interpolation=cv2.INTER_LINEAR
     )

@@ -31,6 +31,7 @@ from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
 from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
 from edge.pipeline.overlay import draw_overlay
+from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import inverse
 from edge.selftest import FILM_NAME, golden_film
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from edge.engine.loader import EngineSet
     from edge.model import GreyImage
-    from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
 """With fewer joints named at the first look there is no limb on the film."""

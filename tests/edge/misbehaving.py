@@ -61,7 +61,7 @@ def build(_config):
 class Slow(StandIn):
     """A second scorer that never ends."""
 
-    def score(self, data, file_name, operator=None, on_stage=None):
+    def score(self, *_film):
         time.sleep(3600)
 
 
@@ -125,5 +125,3 @@ def build_deaf(_config):
 
 def build_unusable_second(_config):
     return Made(StandIn(), "e" * 64, rechecker=Rechecker(Unusable(), 1))
-
-

@@ -91,7 +91,7 @@ def test_unusable_outputs_of_a_second_engine_change_no_result(broker, subscriber
 
 
 def test_a_worker_that_the_kernel_ended_three_times_costs_no_film(
-    broker, subscriber, make_appliance, monkeypatch
+    broker, subscriber, make_appliance
 ):
     it = make_appliance(broker.port, factory="misbehaving:build_killed_three_times")
     it.start()

@@ -11,8 +11,10 @@ from edge.config import Config
 from edge.worker_handle import Worker
 from edge.worker_messages import Died, Limits, Outcome, Ready, SecondOpinion, Task
 
+LIMITS = Limits(60, 1.0, 60)
 
-def worker_of(folder, factory, limits=Limits(60, 1.0, 60), **settings):
+
+def worker_of(folder, factory, limits=LIMITS, **settings):
     values = {
         "folders": {"watch": str(folder), "state": str(folder)},
         "worker": {"factory": factory, **settings},

@@ -70,7 +70,9 @@ def reasons_page() -> str:
 ## Why a film or limb was not scored
 
 Field `reason` of `sharpedge score --json` and of the MQTT topic `reject`. A *rejected* film cannot
-be used; a *held* one waits for a person and still shows the joints that were found.
+be used; a *held* one waits for a person and still shows the joints that were found. A limb that is
+*not_graded* was found with its joints, but no joint could be graded: it is sent on `result`, its
+subtotals are `null`, and its reason is the commonest one of the second table.
 
 {_table(("code", "status", "what it means", "what to do"), films)}
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
+"""What is sent on ``result``: an end that needs a receipt and waits for no person."""
 _OTHER_LIMB_OR_SIDE = frozenset({Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT})
 
 
@@ -123,7 +125,7 @@ class Filing:
                 # Several copies may be in conflict; each is told of.
                 outcome_text += f":{hand.job}"
             word = self._resolve(hand, limb, engine_set, outcome_text)
-            kind = Kind.RESULT if limb.status is Status.SCORED else Kind.REJECT
+            kind = Kind.RESULT if limb.status in _HAVE_RESULT else Kind.REJECT
             before = word.supersedes or self._superseded(hand, limb)
             stored = StoredMessage(
                 topic=kind,
@@ -269,11 +271,11 @@ def with_comment(jpeg: bytes, result_id: str) -> bytes:
 
 
 def _verdict(outcome: Outcome) -> tuple[State, str | None]:
-    """State and reason of a whole film: held wins over scored, scored over rejected."""
+    """State and reason of a whole film: held wins over a result, a result over rejected."""
     by_status = {limb.status: limb.reason for limb in reversed(outcome.limbs)}
     if Status.HELD in by_status:
         return State.HELD, by_status[Status.HELD]
-    if Status.SCORED in by_status:
+    if not _HAVE_RESULT.isdisjoint(by_status):
         return State.QUEUED, None
     return State.QUARANTINED, by_status.get(Status.REJECTED, Reason.INTERNAL)
 

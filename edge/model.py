@@ -93,6 +93,8 @@ class Status(StrEnum):
     """How one limb of one film ended."""
 
     SCORED = "scored"
+    NOT_GRADED = "not_graded"
+    """Limb and joints were found, and no joint could be graded."""
     HELD = "held"
     REJECTED = "rejected"
 

@@ -135,9 +135,11 @@ def _write(outcome: FilmOutcome, path: Path, out_dir: Path, taken: set[Path]) ->
 
 
 def exit_status(results: Sequence[LimbResult]) -> int:
-    """0 all scored, 3 some held, 4 some rejected (the worse wins)."""
+    """0 all scored, 3 some held or not graded, 4 some rejected (the worse wins)."""
     statuses = {result.status for result in results}
-    return 4 if Status.REJECTED in statuses else 3 if Status.HELD in statuses else 0
+    if Status.REJECTED in statuses:
+        return 4
+    return 0 if statuses <= {Status.SCORED} else 3
 
 
 def lacks_scorer(results: Sequence[LimbResult]) -> bool:
@@ -161,7 +163,10 @@ def as_text(scored: ScoredFile) -> str:
     for result in scored.results:
         limb = limb_words(result)
         head = f"{name}: {limb}" if limb else name
-        if result.status is Status.SCORED:
+        if result.status is Status.NOT_GRADED:
+            line = f"{head}: not graded, {result.reason}: {result.advice}"
+            blocks.append("\n".join([line, *limb_rows(result)]))
+        elif result.status is Status.SCORED:
             blocks.append("\n".join([f"{head}  ({scored.total_ms:.0f} ms)", *limb_rows(result)]))
         else:
             blocks.append(f"{head}: {result.status}, {result.reason}: {result.advice}")

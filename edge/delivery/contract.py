@@ -89,9 +89,13 @@ class Envelope(Record):
 
 
 class ResultMessage(LimbResult, Envelope):
-    """Topic ``result``: one limb that was scored."""
+    """Topic ``result``: one limb that was scored, or found and not graded.
 
-    status: Literal[Status.SCORED]
+    Of a limb that is ``not_graded`` every grade and the subtotals are null; ``reason`` is the
+    commonest reason of its joints.
+    """
+
+    status: Literal[Status.SCORED, Status.NOT_GRADED]
 
 
 class RejectMessage(LimbResult, Envelope):

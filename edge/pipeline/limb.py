@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.passport import Role
-from edge.errors import REASONS, NullReason, Reason
+from edge.errors import NullReason, Reason
 from edge.model import (
     Detection,
     GreyImage,
@@ -34,6 +34,7 @@ from edge.model import (
     joint_class,
 )
 from edge.pipeline import contrast, mask
+from edge.pipeline.fate import fate_of
 from edge.pipeline.figures import film_figures
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.hazard import find_hazards
@@ -194,21 +195,21 @@ def analyse(
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
     joints = _joints(second, framed, masked, engines, settings, to_stored, reason, film)
-    held = reason is not None
+    fate = fate_of(reason, joints)
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(
         file=file_name,
         limb_index=limb_index,
-        status=REASONS[reason].status if reason else Status.SCORED,
-        reason=str(reason) if reason else None,
-        advice=REASONS[reason].advice if reason else None,
+        status=fate.status,
+        reason=fate.reason,
+        advice=fate.advice,
         limb=limb,
         laterality=side.laterality,
         laterality_source=side.source,
         view=film.stated.view,
         transform=(laid.to_canvas @ film.stored_to_upright).tolist(),
         joints=tuple(joints),
-        subtotals=None if held else limb_subtotals(limb, joints),
+        subtotals=limb_subtotals(limb, joints) if fate.status is Status.SCORED else None,
         n_scored=len(scored),
         n_expected=len(limb.joints),
         flags=tuple(flags),

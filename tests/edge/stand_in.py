@@ -94,16 +94,20 @@ class StandIn:
             )
             for name in limb.joints
         )  # fmt: skip
+        ungraded = "ungraded" in words
+        if ungraded:
+            joints = tuple(JointScore(name=j.name, erosion_reason="doubtful") for j in joints)
         result = LimbResult(
             file=file_name,
             limb_index=0,
-            status=Status.SCORED,
+            status=Status.NOT_GRADED if ungraded else Status.SCORED,
+            reason="doubtful" if ungraded else None,
             limb=limb,
             laterality=side,
             laterality_source=source,
             joints=joints,
-            subtotals=limb_subtotals(limb, joints),
-            n_scored=len(joints),
+            subtotals=None if ungraded else limb_subtotals(limb, joints),
+            n_scored=0 if ungraded else len(joints),
             n_expected=len(joints),
             versions=VERSIONS,
         )

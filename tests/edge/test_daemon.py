@@ -74,6 +74,21 @@ def test_a_bad_file_is_quarantined_with_its_reason_and_the_next_one_flows(
     assert sorted(it.states().values())[-3:] == ["quarantined"] * 3
 
 
+def test_a_limb_without_any_grade_is_a_result_and_waits_for_nobody(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    it.put("A-LH.jpg", film_bytes("ungraded=1 study=s patient=p limb=LH"))
+    (result,) = subscriber.wait("result", 1)
+    assert (result.status, result.reason) == ("not_graded", "doubtful")
+    assert result.subtotals is None
+    study = subscriber.wait("study", 1)[-1]
+    assert "LH" not in study.missing
+    assert study.hands.erosion.score is None
+    until(lambda: set(it.states().values()) == {"acked"})
+    assert not subscriber.of("reject")
+
+
 def test_the_same_bytes_again_give_no_second_result(broker, subscriber, make_appliance):
     it = make_appliance(broker.port).start()
     it.put("a.jpg", film_bytes("limb=LH"))

@@ -24,7 +24,9 @@ class Structure(StrEnum):
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
-    """A length points beyond the end, or the trailer is missing."""
+    """Bytes are missing: a length points beyond the end, or coded data end without a marker."""
+    NO_TRAILER = "no_trailer"
+    """Everything but the closing marker is there."""
     ZERO_TAIL = "zero_tail"
     """Right length, but the last block is all zeros: preallocated, or a black border."""
     UNKNOWN = "unknown"
@@ -111,6 +113,8 @@ def _jpeg(window: _Window) -> Structure:
 def _png(window: _Window) -> Structure:
     offset = 8
     for _ in range(_STEPS):
+        if offset == window.size and _png_pixels_are_whole(window):
+            return Structure.NO_TRAILER
         length, kind = struct.unpack(">I4s", window.at(offset, 8))
         if not kind.isalpha():
             return Structure.INCOMPLETE
@@ -121,6 +125,25 @@ def _png(window: _Window) -> Structure:
             return Structure.COMPLETE
         offset = following
     return Structure.UNKNOWN
+
+
+def _png_pixels_are_whole(window: _Window) -> bool:
+    """Whether the compressed pixels end as they should, in a file that ends after a chunk."""
+    inflate, offset = zlib.decompressobj(), 8
+    budget = 1 << 28
+    while offset < window.size and not inflate.eof:
+        length, kind = struct.unpack(">I4s", window.at(offset, 8))
+        data = window.at(offset + 8, length) if kind == b"IDAT" else b""
+        while data and not inflate.eof:
+            try:
+                budget -= len(inflate.decompress(data, 1 << 20))
+            except zlib.error:
+                return False
+            data = inflate.unconsumed_tail
+            if budget < 0:
+                return False
+        offset += 12 + length
+    return inflate.eof
 
 
 def _bmp(window: _Window, head: bytes) -> Structure:
@@ -237,6 +260,9 @@ def _dicom(window: _Window, offset: int) -> Structure:
         # A tail shorter than one element's header is padding that some senders leave.
         if window.size - offset < 8 and depth == 0:
             break
+        if offset == window.size and pixels is not None and pixels.length == _UNDEFINED:
+            # The last fragment is whole, and the delimiter behind it is missing.
+            return Structure.NO_TRAILER if depth == 1 else Structure.INCOMPLETE
         item = _dicom_element(window, offset, order, explicit=explicit)
         offset = item.value_at
         if item.tag in _PIXELS and depth == 0:

@@ -104,7 +104,9 @@ class Appliance:
         make_room(root)
         key = device_key(root, expected=(root / "journal.sqlite").exists())
         journal_key = derived_key(key, "journal")
-        store, mended = open_sound(root / "journal.sqlite", journal_key, expected=ran_before)
+        store, mended = open_sound(
+            root / "journal.sqlite", journal_key, expected=ran_before, busy=self._notifier.busy
+        )
         self._journal = Journal(store)
         self._session = self._journal.start_session()
         self._filing = Filing(
@@ -187,6 +189,7 @@ class Appliance:
             self._intake.stop()
             self._worker.kill()
             self._sender.stop(_FAREWELL_S)
+            self._guarded(self._journal.store.mark_clean)
             self._journal.store.close()
         log.info("sharpedge ended")
         return code

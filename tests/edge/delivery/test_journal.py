@@ -86,11 +86,11 @@ def test_a_checkpoint_starts_the_chain_and_an_edited_one_shows(store, journal):
 
 
 def test_a_journal_of_the_first_release_is_taken_over_with_its_outbox(tmp_path):
-    from edge.delivery import store as module
+    from edge.delivery import schema
 
     path = tmp_path / "old.sqlite"
     with sqlite3.connect(path) as db:
-        for statement in module._TABLES.split(";\n"):
+        for statement in schema.UPGRADES[0]:
             db.execute(statement)
         db.execute("PRAGMA user_version = 1")
         db.execute(

@@ -25,6 +25,7 @@ from edge.chores import Chores
 from edge.delivery.contract import ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal
 from edge.delivery.mend import open_sound
+from edge.delivery.names import Names
 from edge.delivery.sender import Sender
 from edge.delivery.standing import Announcement
 from edge.delivery.store import JournalError, suspect_mark
@@ -107,7 +108,8 @@ class Appliance:
         store, mended = open_sound(
             root / "journal.sqlite", journal_key, expected=ran_before, busy=self._notifier.busy
         )
-        self._journal = Journal(store)
+        Names(store, config.device).refuse_other_device()
+        self._journal = Journal(store, str(config.device))
         self._session = self._journal.start_session()
         self._filing = Filing(
             self._journal,

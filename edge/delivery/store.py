@@ -434,6 +434,15 @@ class Store:
     def _sign_head(self, head: Head) -> None:
         self._set_meta("head", self._signed("head", head))
 
+    def note(self, key: str) -> str | None:
+        """A text that was noted under a key."""
+        found = self._meta(key)
+        return None if found is None else str(found)
+
+    def set_note(self, key: str, text: str) -> None:
+        """Note a text under a key; only inside a transaction."""
+        self._set_meta(key, text)
+
     def _meta(self, key: str) -> Any:
         found = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if found is None else found["value"]

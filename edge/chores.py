@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import wall_clock_is_set
+from edge.delivery.inspection import Inspection
 from edge.delivery.store import JournalError
 from edge.parting import Parting
 from edge.resources import DiskGuard
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TIDY_S = 600.0
+_INSPECT_S = 0.012
+"""Of each second, for the inspection of the journal: hardly more than one in a hundred."""
 
 
 class Chores:
@@ -54,6 +57,7 @@ class Chores:
         self._left_over = left_over
         self._parting = Parting(journal, intake, config.folders.after, places.archive)
         self._disk = DiskGuard(root, config.retention)
+        self._inspection = Inspection(journal.store)
         self._tidy_at_s = time.monotonic() + _TIDY_S / 10
 
     @property
@@ -70,6 +74,9 @@ class Chores:
         if time.monotonic() >= self._tidy_at_s:
             self._tidy_at_s = time.monotonic() + _TIDY_S
             self._tidy()
+        for fault in self._inspection.turn(_INSPECT_S):
+            log.error("journal: %s", fault.detail)
+            self._alerts.say(*fault)
         again = self._journal.look_again()
         if again:
             self._intake.forget(again)

@@ -24,6 +24,7 @@ from edge.chores import Chores
 from edge.delivery.contract import ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal
 from edge.delivery.mend import open_sound
+from edge.delivery.names import Names
 from edge.delivery.sender import Sender
 from edge.delivery.standing import Announcement
 from edge.delivery.store import JournalError, suspect_mark
@@ -122,8 +123,11 @@ class Appliance:
         make_room(root)
         key = device_key(root, expected=(root / "journal.sqlite").exists())
         journal_key = derived_key(key, "journal")
-        store, mended = open_sound(root / "journal.sqlite", journal_key, expected=ran_before)
-        self._journal = Journal(store)
+        store, mended = open_sound(
+            root / "journal.sqlite", journal_key, expected=ran_before, busy=self._notifier.busy
+        )
+        Names(store, config.device).refuse_other_device()
+        self._journal = Journal(store, str(config.device))
         self._session = self._journal.start_session()
         self._filing = Filing(
             self._journal,
@@ -207,6 +211,7 @@ class Appliance:
             self._intake.stop()
             self._worker.kill()
             self._sender.stop(_FAREWELL_S)
+            self._guarded(self._journal.store.mark_clean)
             self._journal.store.close()
         log.info("sharpedge ended")
         return code

@@ -129,6 +129,7 @@ class Filing:
             before = word.supersedes or self._superseded(hand, limb)
             stored = StoredMessage(
                 topic=kind,
+                name=str(self._device),
                 anchor=Anchor.at(film.closed_s, film.closed_unix_s),
                 body=self._public(limb, hand),
                 job=hand.job,

@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
+
+_EXTENSION_S = 60
+_EXTEND_EVERY_S = 10.0
 
 
 class Notifier:
@@ -20,6 +24,14 @@ class Notifier:
         usec = os.environ.get("WATCHDOG_USEC", "") if mine else ""
         self.watchdog_s = int(usec) / 1e6 if usec.isdigit() else None
         """Seconds within which a ping is expected; None where nobody expects one."""
+        self._extend_at_s = 0.0
+
+    def busy(self) -> None:
+        """Ask for more time to start; may be called often, asks now and then."""
+        now_s = time.monotonic()
+        if now_s >= self._extend_at_s:
+            self._extend_at_s = now_s + _EXTEND_EVERY_S
+            self.tell(EXTEND_TIMEOUT_USEC=f"{_EXTENSION_S}000000")
 
     def tell(self, **fields: str) -> None:
         """Send fields, e.g. ``tell(READY="1", STATUS="waiting for films")``."""

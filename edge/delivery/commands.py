@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from edge.delivery.contract import AnswerMessage, Command, CommandMessage
-from edge.delivery.orders import replay
+from edge.delivery.orders import picture, replay
 from edge.delivery.store import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edge.delivery.link import Arrived
     from edge.delivery.store import Store
@@ -24,19 +25,26 @@ FOLDERS = frozenset({Command.PAUSE, Command.RESUME, Command.RESCAN})
 """Commands that the daemon's own thread carries out."""
 
 
-def command_in(event: Arrived) -> CommandMessage | None:
-    """Read a command; None for what is retained, too long or malformed."""
-    if event.retained or len(event.payload) > LONGEST_BYTES:
-        return None
+class NotACommandError(Exception):
+    """A message on the topic ``command`` is none; the text says why, and what is one."""
+
+
+def command_in(event: Arrived) -> CommandMessage:
+    """Read a command. Raises `NotACommandError`."""
+    if len(event.payload) > LONGEST_BYTES:
+        raise NotACommandError(f"longer than {LONGEST_BYTES} bytes")
     try:
         return CommandMessage.model_validate_json(event.payload)
     except ValidationError:
-        return None
+        words = ", ".join(Command)
+        message = f'not a command: send {{"command": ...}} with one of {words}'
+        raise NotACommandError(message) from None
 
 
 def carry_out(
     wish: CommandMessage,
     store: Store,
+    pictures: Path,
     rebirth: Callable[[], None],
     hand_on: Callable[[Command], None],
 ) -> AnswerMessage:
@@ -46,10 +54,14 @@ def carry_out(
     elif wish.command is Command.REBIRTH:
         rebirth()
     elif wish.id is None:
-        return AnswerMessage(command=wish.command, done=False, detail="replay needs an id")
+        detail = f"{wish.command} needs an id"
+        return AnswerMessage(command=wish.command, done=False, detail=detail)
     else:
         try:
-            replay(store, wish.id)
+            if wish.command is Command.PICTURE:
+                picture(store, wish.id, pictures)
+            else:
+                replay(store, wish.id)
         except JournalError as error:
             return AnswerMessage(command=wish.command, done=False, detail=str(error))
     return AnswerMessage(command=wish.command, done=True)

@@ -228,6 +228,8 @@ class Command(StrEnum):
     """List the watched folder now."""
     REPLAY = "replay"
     """Send the message ``id`` again."""
+    PICTURE = "picture"
+    """Send the labelled picture of the message ``id`` again, while it is kept."""
     REBIRTH = "rebirth"
     """Publish state, health and studies anew."""
 
@@ -236,14 +238,16 @@ class CommandMessage(Record):
     """Topic ``command``, from a dashboard."""
 
     command: Command
-    id: ResultId | None = Field(default=None, description="for `replay`: which message")
+    id: ResultId | None = Field(
+        default=None, description="for `replay` and `picture`: which message"
+    )
 
 
 class AnswerMessage(Record):
     """Topic ``answer``, or the command's response topic: what became of a command."""
 
     schema_version: Literal[1] = 1
-    command: Command
+    command: Command | None = Field(description="null where the message was no command")
     done: bool
     detail: str = ""
 

@@ -37,6 +37,12 @@ class DeviceName:
     def __str__(self) -> str:
         return f"{self.site}/{self.room}/{self.device}"
 
+    @classmethod
+    def parse(cls, text: str) -> DeviceName | None:
+        """Read what ``str`` gave; None for anything else."""
+        words = text.split("/")
+        return cls(*words) if len(words) == 3 and all(map(is_topic_word, words)) else None
+
     def topic(self, *parts: str) -> str:
         """Topic below this device, e.g. ``sharpedge/<site>/<room>/<device>/result``."""
         return "/".join(("sharpedge", self.site, self.room, self.device, *parts))

@@ -144,10 +144,14 @@ class Finish:
 
 
 class Journal:
-    """States of files, over one connection; the daemon's main thread writes through one."""
+    """States of files, over one connection; the daemon's main thread writes through one.
 
-    def __init__(self, store: Store) -> None:
+    ``name`` (site, room and device) is kept with every message that is deposited.
+    """
+
+    def __init__(self, store: Store, name: str = "") -> None:
         self.store = store
+        self._name = name
         self._db = store.db
 
     def start_session(self) -> int:
@@ -410,19 +414,19 @@ class Journal:
             sequence = None if parcel.kind is Kind.IMAGE else self.store.counter("sequence")
             self._db.execute(
                 "INSERT INTO outbox (id, kind, job, limb_index, outcome, sequence, payload, "
-                "created, state, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
+                "created, state, seal, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
                 (parcel.result_id, parcel.kind, job, parcel.limb_index, parcel.outcome, sequence,
                  parcel.payload, now,
-                 self.store.seal(parcel.result_id, parcel.kind, parcel.payload)),
+                 self.store.seal(parcel.result_id, parcel.kind, parcel.payload), self._name),
             )  # fmt: skip
             return job
         if found["state"] == "set_aside":
             # Written anew: it may have been set aside because it was damaged.
             seal = self.store.seal(parcel.result_id, parcel.kind, parcel.payload)
             self._db.execute(
-                "UPDATE outbox SET state = 'queued', refusals = 0, job = ?, payload = ?, seal = ? "
-                "WHERE row = ?",
-                (job, parcel.payload, seal, found["row"]),
+                "UPDATE outbox SET state = 'queued', why = NULL, job = ?, payload = ?, seal = ?, "
+                "name = ? WHERE row = ?",
+                (job, parcel.payload, seal, self._name, found["row"]),
             )
             return job
         return int(found["job"])

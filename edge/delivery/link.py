@@ -7,7 +7,10 @@ outbox decides what is sent again. paho's callbacks run on its thread and only e
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
+import struct
+import termios
 import time
 from collections.abc import Callable  # noqa: TC003 - in a class body
 from dataclasses import dataclass
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 WILL_DELAY_S = 3
 TOO_LARGE = "packet too large"
 """A refusal that no repeat will change."""
-_PACKET_TOO_LARGE = 0x95
+PACKET_TOO_LARGE = 0x95
+_PUBACK_CODES = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
+"""What MQTT 5 foresees as the answer to a publish."""
 _UNSPECIFIED = 0x80
 _SESSION_S = 120
 
@@ -45,10 +50,14 @@ class Connected:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The connection ended; ``taken_over`` when another client came with our id."""
+    """The connection ended; ``taken_over`` when another client came with our id.
+
+    ``code`` is the reason code that an MQTT 5 broker gave; None where it gave none.
+    """
 
     why: str
     taken_over: bool = False
+    code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,11 @@ class Failure(StrEnum):
 
     UNREACHABLE = "unreachable"
     PROTOCOL = "protocol"
-    """The broker ended the connection before CONNACK, or said that it does not know MQTT 5."""
+    """The broker answered that it does not know the protocol's version."""
+    ENDED = "ended"
+    """The broker ended the connection before CONNACK, without a reason."""
+    UNACKNOWLEDGED = "unacknowledged"
+    """The connection lives, and the broker does not acknowledge what it was sent."""
     REFUSED = "refused"
     TAKEN_OVER = "taken_over"
     SECRETS = "secrets"
@@ -92,11 +105,13 @@ class Failure(StrEnum):
 
 
 class LinkError(Exception):
-    """No connection came about."""
+    """No connection came about, or it ended; ``code`` as in `Disconnected`."""
 
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: Failure, detail: str, code: int | None = None) -> None:
         super().__init__(f"{failure}: {detail}")
         self.failure = failure
+        self.detail = detail
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -130,14 +145,14 @@ class _Client(mqtt.Client):
     """
 
     on_crash: Callable[[str], None] = staticmethod(lambda _why: None)
-    too_large: int | None = None
-    """Number of the latest publish that the broker refused for its size."""
+    unforeseen: tuple[int, int] = (0, 0)
+    """Number of the latest publish with an answer that MQTT 5 does not foresee, and its code."""
 
     def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
-        if len(packet) > 2 and packet[2] == _PACKET_TOO_LARGE:
-            # Mosquitto's word, which MQTT 5 does not foresee here and which ends paho's loop.
-            self.too_large = int.from_bytes(packet[:2], "big")
+        if len(packet) > 2 and packet[2] not in _PUBACK_CODES:
+            # Mosquitto's "packet too large" is one; it would end paho's loop.
+            self.unforeseen = (int.from_bytes(packet[:2], "big"), packet[2])
             packet[2] = _UNSPECIFIED
         return super()._handle_pubackcomp(cmd)
 
@@ -285,7 +300,8 @@ class Link:
             return answer
         self.abandon()
         if isinstance(answer, Disconnected):
-            raise LinkError(Failure.PROTOCOL, f"ended before CONNACK ({answer.why})")
+            hint = '; if it knows only MQTT 3.1.1, set broker.protocol = "3.1.1"' if self.v5 else ""
+            raise LinkError(Failure.ENDED, f"before CONNACK ({answer.why}){hint}")
         raise answer
 
     def publish(self, topic: str, payload: bytes, extras: Extras, *, qos: int, retain: bool) -> int:
@@ -298,6 +314,19 @@ class Link:
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise LinkError(Failure.UNREACHABLE, mqtt.error_string(info.rc))
         return info.mid
+
+    def is_flushed(self) -> bool:
+        """Whether the broker's machine has all bytes that were to be sent."""
+        if self._client.want_write():
+            return False
+        sock = self._client.socket()
+        if not isinstance(sock, socket.socket):
+            return True
+        try:
+            unsent = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
+        except OSError:
+            return True
+        return bool(struct.unpack("i", unsent)[0] == 0)
 
     def close(self) -> None:
         """Say goodbye: the broker then publishes no will."""
@@ -343,9 +372,12 @@ class Link:
         self._answers.append(Connected(limit, window))
 
     def _on_disconnect(
-        self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _props: Any
+        self, _client: mqtt.Client, _data: Any, flags: Any, code: ReasonCode, _props: Any
     ) -> None:
-        gone = Disconnected(str(code), taken_over="taken over" in str(code).lower())
+        given = bool(getattr(flags, "is_disconnect_packet_from_server", False))
+        gone = Disconnected(
+            str(code), "taken over" in str(code).lower(), int(code.value) if given else None
+        )
         self._answers.append(gone)
         self._events.put(gone)
 
@@ -358,7 +390,12 @@ class Link:
         self, _client: mqtt.Client, _data: Any, mid: int, code: ReasonCode, _props: Any
     ) -> None:
         refusal = str(code) if code.is_failure else ""
-        self._events.put(Answered(mid, TOO_LARGE if mid == self._client.too_large else refusal))
+        number, unforeseen = self._client.unforeseen
+        if number == mid and refusal:
+            too_large = unforeseen == PACKET_TOO_LARGE
+            refusal = TOO_LARGE if too_large else f"reason code 0x{unforeseen:02x}"
+            self._client.unforeseen = (0, 0)
+        self._events.put(Answered(mid, refusal))
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         properties = message.properties
@@ -376,17 +413,14 @@ class Link:
 def open_link(make: Callable[[Protocol], Link], wanted: Protocol) -> tuple[Link, Connected]:
     """Open a connection with the protocol that is wanted, or with what the broker knows.
 
-    An old broker ends the connection, answers in a way that MQTT 5 cannot read, or stays silent:
-    only trying 3.1.1 tells. Raises `LinkError`.
+    3.1.1 follows only where the broker has answered that it does not know 5: silence, or an end
+    without an answer, also comes from brokers that know it. Raises `LinkError`.
     """
-    if wanted is not Protocol.AUTO:
-        link = make(wanted)
-        return link, link.open()
-    link = make(Protocol.V5)
+    link = make(Protocol.V5 if wanted is Protocol.AUTO else wanted)
     try:
         return link, link.open()
     except LinkError as error:
-        if error.failure not in {Failure.PROTOCOL, Failure.SILENT}:
+        if wanted is not Protocol.AUTO or error.failure is not Failure.PROTOCOL:
             raise
     link = make(Protocol.V311)
     return link, link.open()

@@ -1,51 +1,92 @@
 """Delivery: puts the journal's tables right where its chain and seals prove what they held.
 
-Runs at the start: a bit that a disk has flipped must neither end the appliance nor become a score.
-What was put right is written into the chain and told.
+A bit that a disk has flipped must neither end the appliance nor become a score. At the start a
+journal of moderate size is put right whole; of a large one only what the start needs, and the rest
+by `edge.delivery.inspection`. What was put right is written into the chain and reported.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
-from edge.delivery.journal import Kind, State, move, told_states
+from edge.delivery.journal import Kind, State, move
 from edge.delivery.message import StoredMessage
+from edge.delivery.opening import begin_anew, open_store
 from edge.delivery.orders import work_again
-from edge.delivery.store import COUNTERS, CUT_FOUND, begin_anew, open_store
+from edge.delivery.spans import Span, Told, read, spans, strays
+from edge.delivery.store import COUNTERS, CUT_FOUND
 from edge.delivery.study import StudyBody, place_of, with_limb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from edge.delivery.store import Store
+    from edge.delivery.store import BrokenChain, Store
 
 _ROW_STATES = frozenset({"queued", "waiting", "closed", "set_aside"})
+_WHOLE_EVENTS = 20_000
+_WHOLE_MESSAGES = 5_000
+"""A journal with more is not put right whole at the start."""
+_SPAN = 200
+_UNTOLD = Told()
 
 
-def open_sound(path: Path, key: bytes, *, expected: bool) -> tuple[Store, str]:
-    """Open the journal and put it right, or begin it anew; the parameters are `open_store`'s.
+def open_sound(
+    path: Path, key: bytes, *, expected: bool, busy: Callable[[], None] | None = None
+) -> tuple[Store, str]:
+    """Open the journal and put it right, or begin it again; the parameters are `open_store`'s.
 
     Returns it, and what happened to it in words; empty where it was sound.
     """
-    store, rebuilt = open_store(path, key, expected=expected)
+    store, rebuilt = open_store(path, key, expected=expected, busy=busy)
     mended: dict[str, int] = {}
+    broken: BrokenChain | None = None
     try:
-        mended = mend(store)
+        broken = store.verify() if is_moderate(store) else store.verify_end(_WHOLE_EVENTS)
+        mended = mend(store) if is_moderate(store) else mend_end(store)
+        if broken is None:
+            store.mark_clean()
     except (sqlite3.DatabaseError, TypeError, ValueError, AttributeError):
         # Damage beyond single values; the file is kept beside the new one.
         store.close()
         store, rebuilt = begin_anew(path, key), True
+    store.at_rest()
     if rebuilt:
         return store, "it was damaged or gone, and is begun anew"
+    words = [in_chain_words(broken) if broken is not None else "", in_words(mended)]
+    return store, "; ".join(filter(None, words))
+
+
+def in_chain_words(broken: BrokenChain) -> str:
+    """Say where the chain does not hold."""
+    if broken.row < broken.expected_row:
+        rows = f"rows {broken.row + 1} to {broken.expected_row} were cut off the journal's end"
+        return f"{rows}: sharpedge audit"
+    row = f"row {broken.row} of the journal is not the one that was written after the row before"
+    return f"{row}: sharpedge audit"
+
+
+def in_words(mended: dict[str, int]) -> str:
+    """Say what was put right; nothing where nothing was."""
     told = ", ".join(f"{table} {count}" for table, count in mended.items())
-    return store, f"rows that a fault had changed were put right: {told}" if told else ""
+    return f"rows that a fault had changed were put right: {told}" if told else ""
+
+
+def is_moderate(store: Store) -> bool:
+    """Whether the whole journal can be looked at without delaying the start."""
+    if store.head().row - store.checkpoint().row > _WHOLE_EVENTS:
+        return False
+    query = "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?)"
+    return bool(store.db.execute(query, (_WHOLE_MESSAGES + 1,)).fetchone()[0] <= _WHOLE_MESSAGES)
 
 
 def mend(store: Store) -> dict[str, int]:
@@ -55,40 +96,71 @@ def mend(store: Store) -> dict[str, int]:
     """
     whole = store.verify() is None
     with store.transaction():
-        _tell_of_cut(store)
-        chain = _Chain.of(store) if whole else _Chain()
-        done = {
-            "meta": sum(_mend_counter(store, name) for name in COUNTERS),
-            "job": _restore_jobs(store, chain) + _mend_jobs(store, chain),
-            "outbox": sum(_mend_message(store, row, chain) for row in _rows(store, "outbox")),
-            "study": sum(_mend_study(store, row) for row in _rows(store, "study")),
-        }
-        done["job"] += _end_or_work_again(store, chain)
-        done = {table: count for table, count in done.items() if count}
-        if done:
-            store.log("mended", **done)
+        done = _mend_counters(store)
+        for first, last in spans(store, _SPAN):
+            done += _mend_span(store, read(store, first, last), whole=whole)
+        done += mend_strays(store)
+        for row in store.db.execute("SELECT * FROM study").fetchall():
+            done["study"] += mend_study(store, row)
+        return _noted(store, done)
+
+
+def mend_end(store: Store) -> dict[str, int]:
+    """Put right what the start needs: the chain's end and the counters."""
+    with store.transaction():
+        return _noted(store, _mend_counters(store))
+
+
+def mend_span(store: Store, first: int, last: int, *, whole: bool) -> dict[str, int]:
+    """Put the films of one span right, in a transaction of its own where there is need.
+
+    ``whole`` tells whether the chain holds; where not, nothing is concluded from it.
+    """
+    store.db.execute("BEGIN IMMEDIATE")
+    done: dict[str, int] = {}
+    try:
+        done = _noted(store, _mend_span(store, read(store, first, last), whole=whole))
+    finally:
+        store.db.execute("COMMIT" if done else "ROLLBACK")
     return done
 
 
-@dataclass(frozen=True)
-class _Chain:
-    """What the chain tells of jobs, their messages, and the ends of these; empty where broken."""
+def _noted(store: Store, counts: Counter[str]) -> dict[str, int]:
+    done = {table: count for table, count in counts.items() if count}
+    if done:
+        store.log("mended", **done)
+    return done
 
-    states: dict[int, tuple[State, str]] = field(default_factory=dict)
-    ids: dict[int, frozenset[str]] = field(default_factory=dict)
-    closed: frozenset[str] = frozenset()
 
-    @classmethod
-    def of(cls, store: Store) -> _Chain:
-        """Read it."""
-        ids: dict[int, frozenset[str]] = {}
-        closed = set()
-        for event in store.events():
-            if event.kind == "message_closed":
-                closed.add(str(event.detail.get("id")))
-            elif event.job is not None and event.detail.get("ids"):
-                ids[event.job] = frozenset(event.detail["ids"])
-        return cls(told_states(store), ids, frozenset(closed))
+def _mend_counters(store: Store) -> Counter[str]:
+    _tell_of_cut(store)
+    return Counter(meta=sum(_mend_counter(store, name) for name in COUNTERS))
+
+
+def mend_strays(store: Store) -> Counter[str]:
+    """Put right the messages whose job a fault has changed into no number; in a transaction."""
+    return Counter(outbox=sum(_mend_message(store, row, _UNTOLD) for row in strays(store)))
+
+
+def _mend_span(store: Store, span: Span, *, whole: bool) -> Counter[str]:
+    if not whole:
+        span = Span(span.first, span.last, span.jobs, {}, span.messages)
+    restored = _restore_jobs(store, span)
+    done = Counter(job=restored)
+    if restored:
+        again = read(store, span.first, span.last)
+        span = Span(span.first, span.last, again.jobs, span.told, again.messages)
+    for row in span.jobs.values():
+        done["job"] += _mend_job(store, row, span.told.get(row["number"], _UNTOLD))
+    messages = [row for rows in span.messages.values() for row in rows]
+    for row in messages:
+        done["outbox"] += _mend_message(store, row, span.told.get(row["job"], _UNTOLD))
+    if done["job"] or done["outbox"]:
+        again = read(store, span.first, span.last)
+        span = Span(span.first, span.last, again.jobs, span.told, again.messages)
+    for row in span.jobs.values():
+        done["job"] += _end_or_work_again(store, row, span)
+    return done
 
 
 def _tell_of_cut(store: Store) -> None:
@@ -98,8 +170,12 @@ def _tell_of_cut(store: Store) -> None:
         store.log(CUT_FOUND, published=signed.row, code=signed.mac)
 
 
-def _rows(store: Store, table: str) -> list[sqlite3.Row]:
-    return store.db.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our own names
+@dataclass(frozen=True)
+class _Origin:
+    """Film that a sealed message was made of."""
+
+    job: int
+    sha256: str
 
 
 def _mend_counter(store: Store, name: str) -> bool:
@@ -110,16 +186,22 @@ def _mend_counter(store: Store, name: str) -> bool:
     return True
 
 
-def _restore_jobs(store: Store, chain: _Chain) -> int:
-    """Write jobs anew that the chain or a sealed message tells of, and the table lacks."""
-    there = {row["number"] for row in store.db.execute("SELECT number FROM job")}
-    lost = {number: told for number, told in chain.states.items() if number not in there}
-    for row in _rows(store, "outbox"):
-        stored = _stored(store, row)
-        if stored is None or stored.job in there or stored.job in lost:
-            continue
-        lost[stored.job] = (State.SENT, stored.film_sha256)
-        store.log(State.SENT, stored.job, sha256=stored.film_sha256)
+def _restore_jobs(store: Store, span: Span) -> int:
+    """Write jobs again that the chain or a sealed message tells of, and the table lacks."""
+    lost = {
+        number: (told.state, told.sha256)
+        for number, told in span.told.items()
+        if told.state is not None and number not in span.jobs
+    }
+    for rows in span.messages.values():
+        for row in rows:
+            if row["job"] in span.jobs or row["job"] in lost:
+                continue
+            origin = _origin(store, row)
+            if origin is None or origin.job in lost or _has_job(store, origin.job):
+                continue
+            lost[origin.job] = (State.SENT, origin.sha256)
+            store.log(State.SENT, origin.job, sha256=origin.sha256)
     for number, (state, sha256) in lost.items():
         store.db.execute(
             "INSERT INTO job (number, path, sha256, device, inode, size, mtime_ns, state, since, "
@@ -129,22 +211,25 @@ def _restore_jobs(store: Store, chain: _Chain) -> int:
     return len(lost)
 
 
-def _mend_jobs(store: Store, chain: _Chain) -> int:
-    mended = 0
-    for row in _rows(store, "job"):
-        state, sha256 = chain.states.get(row["number"], (None, row["sha256"]))
-        if state is None:
-            state = row["state"] if row["state"] in set(State) else State.SET_ASIDE
-        if (row["state"], row["sha256"]) != (state, sha256):
-            mended += 1
-            store.db.execute(
-                "UPDATE job SET state = ?, sha256 = ? WHERE number = ?",
-                (state, sha256, row["number"]),
-            )
-    return mended
+def _has_job(store: Store, number: int) -> bool:
+    found = store.db.execute("SELECT 1 FROM job WHERE number = ?", (number,)).fetchone()
+    return found is not None
 
 
-def _mend_message(store: Store, row: sqlite3.Row, chain: _Chain) -> bool:
+def _mend_job(store: Store, row: sqlite3.Row, told: Told) -> bool:
+    state, sha256 = told.state, told.sha256
+    if state is None:
+        state = row["state"] if row["state"] in set(State) else State.SET_ASIDE
+        sha256 = row["sha256"]
+    if (row["state"], row["sha256"]) == (state, sha256):
+        return False
+    store.db.execute(
+        "UPDATE job SET state = ?, sha256 = ? WHERE number = ?", (state, sha256, row["number"])
+    )
+    return True
+
+
+def _mend_message(store: Store, row: sqlite3.Row, told: Told) -> bool:
     """Find the kind that the seal proves; what none proves is set aside, never sent."""
     changed: dict[str, object] = {}
     if not _proves(store, row, row["kind"]):
@@ -154,10 +239,10 @@ def _mend_message(store: Store, row: sqlite3.Row, chain: _Chain) -> bool:
         elif row["state"] != "set_aside":
             kind = row["kind"] if row["kind"] in set(Kind) else Kind.REJECT
             changed |= {"kind": kind, "state": "set_aside", "why": "damaged"}
-    stored = _stored(store, row)
-    if stored is not None and stored.job != row["job"]:
-        changed["job"] = stored.job
-    untold = row["job"] in chain.ids and row["id"] not in chain.closed
+    origin = None if row["id"] in told.ids else _origin(store, row)
+    if origin is not None and origin.job != row["job"]:
+        changed["job"] = origin.job
+    untold = row["id"] in told.ids and row["id"] not in told.closed
     by_hand = row["state"] == "closed" and row["kind"] != Kind.IMAGE and untold
     if "state" not in changed and (row["state"] not in _ROW_STATES or by_hand):
         # Sent once more rather than not at all: subscribers know the id.
@@ -173,27 +258,22 @@ def _mend_message(store: Store, row: sqlite3.Row, chain: _Chain) -> bool:
     return bool(changed)
 
 
-def _end_or_work_again(store: Store, chain: _Chain) -> int:
-    """End the films of which nothing waits any more, and score anew those whose message is lost."""
-    messages: dict[int, list[sqlite3.Row]] = {}
-    for row in store.db.execute("SELECT job, id, state, why, kind FROM outbox"):
-        messages.setdefault(row["job"], []).append(row)
-    mended = 0
-    waiting = (State.QUEUED, State.SENT, State.HELD, State.QUARANTINED)
-    for job in _rows(store, "job"):
-        if job["state"] not in waiting:
-            continue
-        number, own = job["number"], messages.get(job["number"], [])
-        results = [row for row in own if row["kind"] == Kind.RESULT]
-        missing = chain.ids.get(number, frozenset()) - {row["id"] for row in own} - chain.closed
-        sent = job["state"] in {State.QUEUED, State.SENT}
-        damaged = any(row["why"] == "damaged" and row["kind"] != Kind.IMAGE for row in own)
-        if damaged or missing or (sent and not results):
-            mended += work_again(store, number, "message_lost") is not None
-        elif sent and all(row["state"] in {"closed", "set_aside"} for row in results):
-            _end(store, number, {row["state"] for row in results})
-            mended += 1
-    return mended
+def _end_or_work_again(store: Store, job: sqlite3.Row, span: Span) -> bool:
+    """End a film of which nothing waits any more, or score it again where its message is lost."""
+    if job["state"] not in (State.QUEUED, State.SENT, State.HELD, State.QUARANTINED):
+        return False
+    number = job["number"]
+    told, own = span.told.get(number, _UNTOLD), span.messages.get(number, [])
+    results = [row for row in own if row["kind"] == Kind.RESULT]
+    missing = told.ids - {row["id"] for row in own} - told.closed
+    sent = job["state"] in {State.QUEUED, State.SENT}
+    damaged = any(row["why"] == "damaged" and row["kind"] != Kind.IMAGE for row in own)
+    if damaged or missing or (sent and not results):
+        return work_again(store, number, "message_lost") is not None
+    if sent and all(row["state"] in {"closed", "set_aside"} for row in results):
+        _end(store, number, {row["state"] for row in results})
+        return True
+    return False
 
 
 def _end(store: Store, job: int, states: set[str]) -> None:
@@ -214,12 +294,24 @@ def _stored(store: Store, row: sqlite3.Row) -> StoredMessage | None:
     return None
 
 
+def _origin(store: Store, row: sqlite3.Row) -> _Origin | None:
+    """Film of a result or reject whose seal holds."""
+    if row["kind"] == Kind.IMAGE or not _proves(store, row, row["kind"]):
+        return None
+    with contextlib.suppress(ValueError):
+        body = json.loads(row["payload"])
+        if isinstance(body, dict) and isinstance(body.get("job"), int):
+            return _Origin(body["job"], str(body.get("film_sha256", "")))
+    return None
+
+
 def _proves(store: Store, row: sqlite3.Row, kind: str) -> bool:
     payload = row["payload"]
     return isinstance(payload, bytes) and store.seal(row["id"], kind, payload) == row["seal"]
 
 
-def _mend_study(store: Store, row: sqlite3.Row) -> bool:
+def mend_study(store: Store, row: sqlite3.Row) -> bool:
+    """Put one study right, in a transaction; whether it had been changed."""
     body = str(row["body"])
     status = row["status"] if row["status"] in set(StudyStatus) else StudyStatus.FILLING
     sound = store.seal(str(row["study"]), "study", body.encode()) == row["seal"]
@@ -240,10 +332,9 @@ def _mend_study(store: Store, row: sqlite3.Row) -> bool:
 
 
 def _from_results(store: Store, study: str) -> StudyBody:
-    """Build a study anew from the results that were sent for it."""
+    """Build a study again from the results that were sent for it."""
     body = StudyBody()
-    found = store.db.execute("SELECT * FROM outbox WHERE kind = ? ORDER BY row", (Kind.RESULT,))
-    for row in found:
+    for row in store.db.execute("SELECT * FROM outbox WHERE kind = ? ORDER BY row", (Kind.RESULT,)):
         if not isinstance(row["payload"], bytes) or study.encode() not in row["payload"]:
             continue
         stored = _stored(store, row)

@@ -12,6 +12,7 @@ from edge.delivery.link import Extras
 from edge.model import LimbResult, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.delivery.identity import DeviceName
@@ -22,6 +23,8 @@ class StoredMessage(Record):
     """What the outbox keeps of a result or reject; the rest is known only when it is sent."""
 
     topic: str
+    name: str = ""
+    """Site, room and device at the time of scoring; empty where an earlier release wrote it."""
     anchor: Anchor
     body: LimbResult
     job: int
@@ -33,7 +36,7 @@ class StoredMessage(Record):
 
 
 def compose(
-    stored: StoredMessage, row: Row, device: DeviceName, historical_s: float
+    stored: StoredMessage, row: Row, name: DeviceName, historical_s: float
 ) -> ResultMessage | RejectMessage:
     """Build the payload of one sending.
 
@@ -43,9 +46,9 @@ def compose(
     envelope = Envelope.model_construct(
         id=row.result_id,
         sequence=row.sequence,
-        site=device.site,
-        room=device.room,
-        device=device.device,
+        site=name.site,
+        room=name.room,
+        device=name.device,
         job=stored.job,
         film_sha256=stored.film_sha256,
         study=stored.study,
@@ -69,23 +72,27 @@ class Packet:
     latency_ms: float | None = None
 
 
-def packet_of(row: Row, device: DeviceName, pictures: Path, historical_s: float) -> Packet:
-    """Make what is published for a row of the outbox.
+def packet_of(
+    row: Row, name_of: Callable[[str], DeviceName], pictures: Path, historical_s: float
+) -> Packet:
+    """Make what is published for a row of the outbox, under the name that it was made under.
 
-    Raises `pydantic.ValidationError` where it does not satisfy the contract, `OSError` where its
-    picture cannot be read.
+    ``name_of`` reads a name from text. Raises `pydantic.ValidationError` where the row does not
+    satisfy the contract, `OSError` where its picture cannot be read.
     """
     correlation = row.result_id.encode()
     if row.kind is Kind.IMAGE:
         picture = (pictures / row.payload.decode()).read_bytes()
         extras = Extras(content_type="image/jpeg", correlation=correlation)
-        return Packet(device.topic("image"), picture, extras)
+        return Packet(name_of(row.name).topic("image"), picture, extras)
     stored = StoredMessage.model_validate_json(row.payload)
-    message = compose(stored, row, device, historical_s)
+    # The sealed name comes before that of the table.
+    name = name_of(stored.name or row.name)
+    message = compose(stored, row, name, historical_s)
     sent, closed = message.ledger.sent, message.ledger.closed
     return Packet(
-        device.topic(stored.topic),
+        name.topic(stored.topic),
         message.model_dump_json().encode(),
-        Extras(correlation=correlation, response_topic=device.topic("receipt")),
+        Extras(correlation=correlation, response_topic=name.topic("receipt")),
         None if row.sendings or sent is None else (sent - closed) * 1e3,
     )

@@ -1,4 +1,4 @@
-"""Delivery: what a person orders of single films: release, retry, dismiss, replay.
+"""Delivery: what a person orders of films and messages: release, retry, dismiss, replay.
 
 An order is one transaction in the journal, from whatever process; the daemon finds it there, at
 once when it runs and at its next start when it does not.
@@ -19,11 +19,13 @@ from edge.model import OperatorWord
 
 if TYPE_CHECKING:
     import sqlite3
+    from pathlib import Path
 
     from edge.delivery.store import Store
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RETRIED = (State.HELD, State.QUARANTINED, State.SET_ASIDE, State.DISMISSED)
+_DIGITS = 18
 UNREAD = frozenset({"too_large", "not_a_regular_file"})
 """Reasons of films whose bytes were never read: no copy is kept of them."""
 
@@ -36,13 +38,26 @@ class Done:
     new_job: int | None = None
 
 
+@dataclass(frozen=True)
+class SetAside:
+    """A message that was given up, and why."""
+
+    row: int
+    job: int
+    kind: str
+    result_id: str
+    why: str
+
+
 def find_job(store: Store, word: str) -> int:
     """Find a film's latest job by job number, result id, path, or the name of its kept copy.
 
     Raises `JournalError` when there is none, or when a bare name fits several films.
     """
-    if word.isdigit():
-        found = store.db.execute("SELECT number FROM job WHERE number = ?", (int(word),)).fetchone()
+    if word.isascii() and word.isdigit():
+        # More digits than SQLite's integers have are the number of no job.
+        number = int(word) if len(word) <= _DIGITS else -1
+        found = store.db.execute("SELECT number FROM job WHERE number = ?", (number,)).fetchone()
     elif _UUID.fullmatch(word):
         found = store.db.execute(
             "SELECT job AS number FROM outbox WHERE id = ?", (word.lower(),)
@@ -126,18 +141,84 @@ def work_again(store: Store, job: int, why: str) -> int | None:
     return number
 
 
+def set_aside(store: Store) -> list[SetAside]:
+    """Messages that are set aside, oldest first."""
+    found = store.db.execute(
+        "SELECT row, job, kind, id, why FROM outbox WHERE state = 'set_aside' ORDER BY row"
+    )
+    return [SetAside(r["row"], r["job"], r["kind"], r["id"], r["why"] or "") for r in found]
+
+
+def take_back(store: Store, message: SetAside) -> None:
+    """Put a message that was set aside into the outbox again, as it was written.
+
+    Raises `JournalError` where it is damaged, or not set aside any more.
+    """
+    with store.transaction():
+        row = store.db.execute(
+            "SELECT * FROM outbox WHERE row = ? AND state = 'set_aside'", (message.row,)
+        ).fetchone()
+        if row is None:
+            raise JournalError(f"message {message.result_id}: is not set aside any more")
+        if store.seal(row["id"], row["kind"], row["payload"]) != row["seal"]:
+            raise JournalError(
+                f"message {message.result_id}: is damaged; sharpedge retry {message.job} scores "
+                "its film again"
+            )
+        store.db.execute(
+            "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",
+            (steady_unix_s(), message.row),
+        )
+        store.log("taken_back", message.job, id=message.result_id, kind=message.kind)
+        job = store.db.execute("SELECT state FROM job WHERE number = ?", (message.job,)).fetchone()
+        if message.kind == Kind.RESULT and job is not None and job["state"] == State.SET_ASIDE:
+            move(store, message.job, State.QUEUED)
+
+
 def dismiss(store: Store, job: int) -> Done:
-    """End a held film for good. Raises `JournalError` where it is not held."""
+    """End a held film for good, or give up its messages that are set aside.
+
+    Raises `JournalError` where the film is not held and none of its messages is set aside.
+    """
     with store.transaction():
         row = _row_of(store, job)
-        if row["state"] != State.HELD:
-            raise JournalError(f"job {job} is {_told(store, row)}, not held: nothing to dismiss")
-        move(store, job, State.DISMISSED)
+        aside = [it for it in set_aside(store) if it.job == job]
+        if row["state"] != State.HELD and not aside:
+            raise JournalError(
+                f"job {job} is {_told(store, row)}, not held, and none of its messages is set "
+                "aside: nothing to dismiss"
+            )
+        for it in aside:
+            store.db.execute("UPDATE outbox SET state = 'closed' WHERE row = ?", (it.row,))
+            # Of pictures the chain tells no end: they share the id of their result.
+            kind = "picture_dismissed" if it.kind == Kind.IMAGE else "message_closed"
+            store.log(kind, job, id=it.result_id, kind=it.kind, why="dismissed")
+        if row["state"] in {State.HELD, State.SET_ASIDE}:
+            move(store, job, State.DISMISSED)
     return Done(job)
 
 
+def picture(store: Store, result_id: str, pictures: Path) -> Done:
+    """Send a message's picture again. Raises `JournalError` where none is kept."""
+    result_id = result_id.lower()
+    with store.transaction():
+        row = store.db.execute(
+            "SELECT row, job, payload FROM outbox WHERE id = ? AND kind = 'image'", (result_id,)
+        ).fetchone()
+        if row is None:
+            raise JournalError(f"{result_id}: the journal knows no picture of this message")
+        if not (pictures / os.fsdecode(row["payload"])).is_file():
+            raise JournalError(f"{result_id}: its picture is not kept any more")
+        store.db.execute(
+            "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",
+            (steady_unix_s(), row["row"]),
+        )
+        store.log("picture", row["job"], id=result_id)
+    return Done(int(row["job"]))
+
+
 def replay(store: Store, result_id: str) -> Done:
-    """Send a message again under its id, with its picture; a dashboard must answer anew.
+    """Send a message again under its id, with its picture; a dashboard must answer again.
 
     Raises `JournalError` for an id that is not known.
     """
@@ -153,8 +234,7 @@ def replay(store: Store, result_id: str) -> Done:
             if row["kind"] == Kind.IMAGE and row["state"] == "set_aside":
                 continue
             store.db.execute(
-                "UPDATE outbox SET state = 'queued', refusals = 0, why = NULL, created = ? "
-                "WHERE row = ?",
+                "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",
                 (steady_unix_s(), row["row"]),
             )
         store.log("replay", rows[0]["job"], id=result_id.lower())

@@ -1,49 +1,34 @@
 """Delivery: what waits to be delivered, over one connection of the sender's thread.
 
-States of a row: ``queued`` (to be sent), ``waiting`` (the broker has it, a dashboard has not
-answered), ``closed``, ``set_aside``. What is in flight is not written down: after a crash or a
-lost connection everything that is not closed is sent again under the same id.
+States of a row: ``queued`` (the broker does not have it), ``waiting`` (the broker has it, a
+dashboard has not answered), ``closed``, ``set_aside``. What is in flight or to be sent again is not
+written down: after a crash or a lost connection everything that is not closed is sent again under
+the same id.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from edge.delivery.clock import steady_unix_s
-from edge.delivery.contract import DeliveryMode, StudyStatus
+from edge.delivery.contract import DeliveryMode
 from edge.delivery.journal import Kind, State, move
 from edge.delivery.orders import work_again
+from edge.delivery.schema import OPEN
 from edge.delivery.store import CUT_FOUND
-from edge.delivery.study import StudyBody, message_of
+from edge.delivery.studies import Studies, StudyRow
+from edge.delivery.unanswered import REPEATS_A_PASS, Unanswered
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable
 
-    from edge.delivery.contract import StudyMessage
     from edge.delivery.store import Head, Store
 
-REFUSALS = 5
-"""Sendings that a broker may refuse before a row is set aside."""
-_REFUSED_S = 1.0
-"""Pause after the first refusal; doubles. Rights that were wrong for moments cost no result."""
 _DASHBOARDS = 16
 """Dashboards of which receipts of one result are kept, where the site names none."""
-RESENDS_A_PASS = 32
-_DOUBLINGS = 5
-_PROBE_S = 5.0
-"""Where no dashboard has answered for long, the oldest row asks so often whether one is back."""
-_REORDER_S = 1.0
-_QUIET_S = 2.0
-
-
-class _Sent(NamedTuple):
-    """Monotonic time of a sending, and how many there were."""
-
-    at_s: float
-    sendings: int
 
 
 @dataclass(frozen=True)
@@ -59,15 +44,8 @@ class Row:
     sendings: int
     sound: bool
     """Whether the payload is the one that was written."""
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """A study whose latest body is not with the broker yet; ``message`` None clears its topic."""
-
-    study: str
-    version: int
-    message: StudyMessage | None
+    name: str = ""
+    """Site, room and device under which it was made; empty where that was not kept."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +67,7 @@ def _row(store: Store, found: sqlite3.Row) -> Row:
         payload=found["payload"],
         sendings=found["sendings"],
         sound=store.seal(found["id"], found["kind"], found["payload"]) == found["seal"],
+        name=str(found["name"]),
     )
 
 
@@ -104,7 +83,7 @@ class Outbox:
     receivers
         Dashboards that must all answer; empty: any one.
     resend_s
-        Seconds until the first repeat of what no dashboard answered; doubles up to 32 times it.
+        Seconds until the first repeat of what no dashboard answered.
 
     Times since a sending are kept in memory, on the monotonic clock: a wall clock that steps
     neither delays nor hastens a repeat, and after a restart everything goes out again anyway.
@@ -117,41 +96,79 @@ class Outbox:
         self._db = store.db
         self._mode = mode
         self._receivers = frozenset(receivers)
-        self._resend_s = resend_s
-        self._unanswered: dict[int, _Sent] = {}
-        self._refused: dict[int, float] = {}
-        """By row that the broker refused, the monotonic time of its next sending."""
-        self._silent_since_s = time.monotonic()
-        self._heard: dict[str, float] = {}
-        """By dashboard, when the latest sending went out that it has answered."""
+        self._unanswered = Unanswered(receivers, resend_s, time.monotonic())
+        self._again: dict[int, bool] = {}
+        """Rows to be sent again; True where one only asks whether a dashboard is there."""
+        self._first: set[int] = set()
+        """Those of them that go before all that is new: a new connection's first."""
+        self._bare: set[int] = set()
+        """Rows whose latest sending went without their picture."""
+        self._sweep_after: int | None = None
+        """Rows beyond this one wait from earlier connections and are yet to be sent again."""
+        self._studies = Studies(store)
 
     def reopen(self) -> None:
         """After a new connection: what nobody answered goes out again, before what is new."""
-        self._unanswered.clear()
-        self._refused.clear()
-        self._heard.clear()
-        with self.store.transaction():
-            self._db.execute("UPDATE outbox SET state = 'queued' WHERE state = 'waiting'")
+        self._unanswered.reconnected(time.monotonic())
+        self._again.clear()
+        self._bare.clear()
+        self._sweep_after = 0
+        self._sweep(REPEATS_A_PASS)
+        self._first = set(self._again)
         self.republish_studies()
 
-    def republish_studies(self) -> None:
-        """Every study's topic is to be written anew."""
-        with self.store.transaction():
-            self._db.execute("UPDATE study SET published = 0 WHERE cleared = 0 AND published > 0")
+    def next_rows(
+        self,
+        limit: int,
+        in_flight: Collection[int],
+        kinds: Collection[Kind] = tuple(Kind),
+        resting: Collection[int] = (),
+    ) -> list[Row]:
+        """Rows to be sent that are neither in flight nor ``resting``, oldest first.
 
-    def next_rows(self, limit: int, in_flight: Collection[int]) -> list[Row]:
-        """Oldest rows to be sent that are not in flight."""
-        now_s = time.monotonic()
-        resting = {row for row, at_s in self._refused.items() if at_s > now_s}
-        found = self._db.execute(
-            "SELECT * FROM outbox WHERE state = 'queued' ORDER BY row LIMIT ?",
-            (limit + len(in_flight) + len(resting),),
-        )
-        passed_over = resting | set(in_flight)
-        return [_row(self.store, r) for r in found if r["row"] not in passed_over][:limit]
+        Half of the places are for rows that have never been sent: they wait for no answer to
+        others.
+        """
+        skip = {*in_flight, *resting}
+        new: list[int] = []
+        for kind in kinds:
+            found = self._db.execute(
+                "SELECT row FROM outbox WHERE state = 'queued' AND kind = ? ORDER BY row LIMIT ?",
+                (kind, limit + len(skip)),
+            )
+            new += [r["row"] for r in found if r["row"] not in skip]
+        again = self._repeats(kinds, skip)
+        first = [row for row in again if row in self._first][:limit]
+        other = [row for row in again if row not in self._first]
+        left = limit - len(first)
+        share = max(left - len(new), (left + 1) // 2)
+        chosen = [*first, *other[:share]]
+        chosen += sorted(new)[: limit - len(chosen)]
+        return [row for row in map(self.row, sorted(chosen)) if row is not None]
+
+    def _repeats(self, kinds: Collection[Kind], skip: Collection[int]) -> list[int]:
+        """Rows to be sent again that still wait."""
+        chosen = []
+        for number in sorted(self._again):
+            found = self._db.execute(
+                "SELECT kind, state FROM outbox WHERE row = ?", (number,)
+            ).fetchone()
+            if found is None or found["state"] != "waiting":
+                self._again.pop(number)
+            elif found["kind"] in kinds and number not in skip:
+                chosen.append(number)
+        return chosen
+
+    def row(self, number: int) -> Row | None:
+        """Read one row; None where it is gone."""
+        found = self._db.execute("SELECT * FROM outbox WHERE row = ?", (number,)).fetchone()
+        return None if found is None else _row(self.store, found)
 
     def note_sent(self, rows: Iterable[Row]) -> None:
-        """Count sendings; a file whose result went out for the first time becomes ``sent``."""
+        """Count sendings; a file whose result went out for the first time becomes ``sent``.
+
+        What is sent again takes its picture along, unless it only asks for a dashboard.
+        """
         now = steady_unix_s()
         with self.store.transaction():
             for it in rows:
@@ -159,28 +176,48 @@ class Outbox:
                     "UPDATE outbox SET sendings = sendings + 1, last_sent = ? WHERE row = ?",
                     (now, it.row),
                 )
+                asks = self._again.pop(it.row, None)
+                self._first.discard(it.row)
+                if asks:
+                    self._bare.add(it.row)
+                elif asks is not None:
+                    self._bare.discard(it.row)
+                    self.send_picture(it.result_id)
                 if it.kind is Kind.RESULT and self._job_state(it.job) is State.QUEUED:
                     move(self.store, it.job, State.SENT, id=it.result_id, sequence=it.sequence)
+
+    def send_picture(self, result_id: str) -> None:
+        """Queue the picture of a message again; inside a transaction."""
+        self._db.execute(
+            "UPDATE outbox SET state = 'queued' WHERE id = ? AND kind = 'image' "
+            "AND state = 'closed'",
+            (result_id,),
+        )
 
     def acknowledged(self, rows: Collection[int]) -> None:
         """Note that the broker has these rows."""
         with self.store.transaction():
             for number in rows:
-                of = self._db.execute("SELECT kind FROM outbox WHERE row = ?", (number,)).fetchone()
+                of = self._db.execute(
+                    "SELECT id, kind, state, sendings FROM outbox WHERE row = ?", (number,)
+                ).fetchone()
                 if of is None:
                     continue
                 if of["kind"] == Kind.IMAGE or self._mode is DeliveryMode.PUBACK:
                     self._close(number, "closed", None)
-                else:
-                    found = self._db.execute(
-                        "UPDATE outbox SET state = 'waiting' WHERE row = ? AND state = 'queued' "
-                        "RETURNING sendings",
-                        (number,),
-                    ).fetchone()
-                    if found is not None:
-                        if not self._unanswered and found["sendings"] == 1:
-                            self._silent_since_s = time.monotonic()
-                        self._unanswered[number] = _Sent(time.monotonic(), found["sendings"])
+                    continue
+                if of["state"] == "queued":
+                    self._db.execute("UPDATE outbox SET state = 'waiting' WHERE row = ?", (number,))
+                if of["state"] in {"queued", "waiting"}:
+                    self._wait_for_answer(number, of["id"], of["sendings"])
+
+    def _wait_for_answer(self, number: int, result_id: str, sendings: int) -> None:
+        answered = self._receivers_of(result_id) if self._receivers else ()
+        if not self._unanswered.sent(number, sendings, answered, time.monotonic()):
+            # Too many to be remembered: found again in the table.
+            before = number - 1
+            after = self._sweep_after
+            self._sweep_after = before if after is None else min(after, before)
 
     def receipts(self, given: Collection[tuple[str, str]]) -> int:
         """Note receipts (result id, dashboard); returns how many are for nothing that was sent.
@@ -206,17 +243,21 @@ class Outbox:
         ).rowcount
         if new:
             self.store.log("receipt", found["job"], id=result_id, receiver=receiver)
-        self._silent_since_s = time.monotonic()
-        sent = self._unanswered.get(found["row"])
-        if sent is not None:
-            self._heard[receiver] = max(sent.at_s, self._heard.get(receiver, sent.at_s))
+        self._unanswered.answered(found["row"], receiver, time.monotonic())
+        if found["row"] in self._bare:
+            # It came alone, to ask: now a dashboard is there that takes its picture.
+            self._bare.discard(found["row"])
+            self.send_picture(result_id)
         if found["state"] in {"queued", "waiting"} and self._answered(result_id):
             self._close(found["row"], "closed", None)
         return True
 
     def _answered(self, result_id: str) -> bool:
+        return self._receivers <= self._receivers_of(result_id)
+
+    def _receivers_of(self, result_id: str) -> set[str]:
         found = self._db.execute("SELECT receiver FROM receipt WHERE id = ?", (result_id,))
-        return self._receivers <= {r["receiver"] for r in found}
+        return {r["receiver"] for r in found}
 
     def note_published(self, head: Head, *, first_start: bool = False) -> bool:
         """Hold a head that was published earlier against the chain; whether its row is missing.
@@ -237,16 +278,44 @@ class Outbox:
                 self.store.log(CUT_FOUND, published=head.row, code=head.mac)
         return True
 
-    def refused(self, number: int, why: str) -> bool:
-        """Count a refusal by the broker; True when the row is now set aside."""
+    def refused(self, number: int) -> None:
+        """Note that the broker refused a row: it waits to be sent again."""
+        found = self._db.execute("SELECT state FROM outbox WHERE row = ?", (number,)).fetchone()
+        if found is not None and found["state"] == "waiting":
+            self._again[number] = False
+
+    def note_refusal(self, lane: str, why: str) -> None:
+        """Write down that the broker refuses a kind of message, since when, and why."""
         with self.store.transaction():
-            self._db.execute("UPDATE outbox SET refusals = refusals + 1 WHERE row = ?", (number,))
-            found = self._db.execute("SELECT refusals FROM outbox WHERE row = ?", (number,))
-            refusals = sum(row["refusals"] for row in found)
-            if refusals >= REFUSALS:
-                self._close(number, "set_aside", why)
-        self._refused[number] = time.monotonic() + _REFUSED_S * 2 ** (refusals - 1)
-        return bool(refusals >= REFUSALS)
+            self._db.execute(
+                "INSERT INTO refusal VALUES (?, ?, ?) "
+                "ON CONFLICT (kind) DO UPDATE SET why = excluded.why",
+                (lane, why, steady_unix_s()),
+            )
+
+    def end_refusal(self, lane: str) -> None:
+        """The broker takes a kind of message again, or nothing of it waits."""
+        with self.store.transaction():
+            self._db.execute("DELETE FROM refusal WHERE kind = ?", (lane,))
+
+    def refusals(self) -> dict[str, str]:
+        """Kinds of message that the broker refuses, with its reasons; outlasts a restart."""
+        found = self._db.execute("SELECT kind, why FROM refusal ORDER BY kind")
+        return {str(r["kind"]): str(r["why"]) for r in found}
+
+    def latest_set_aside(self) -> tuple[int, str] | None:
+        """How many messages are set aside, and the latest of them in words."""
+        found = self._db.execute(
+            "SELECT job, kind, why FROM outbox WHERE state = 'set_aside' ORDER BY row DESC LIMIT 1"
+        ).fetchone()
+        if found is None:
+            return None
+        count = self._set_aside_count()
+        return count, f"job {found['job']}: {found['kind']}: {found['why']}"
+
+    def _set_aside_count(self) -> int:
+        found = self._db.execute("SELECT COUNT(*) AS n FROM outbox WHERE state = 'set_aside'")
+        return int(found.fetchone()["n"])
 
     def score_again(self, row: Row) -> None:
         """Give up a message that is not what was written, and have its film scored anew."""
@@ -259,103 +328,78 @@ class Outbox:
         with self.store.transaction():
             self._close(number, "set_aside", why)
 
-    def resend_overdue(self) -> int:
-        """Queue again what no dashboard answered in time, oldest first; returns how many.
-
-        What a dashboard passed over goes at once: brokers keep the order, so that an answer to a
-        later sending tells that the earlier ones were lost on the way.
-        """
-        now_s = time.monotonic()
-        rows = sorted(self._unanswered)
-        due = [row for row in rows if self._is_due(row, now_s)]
-        if rows and not due and self._asks(self._unanswered[rows[0]], now_s):
-            due = rows[:1]
-        chosen = due[:RESENDS_A_PASS]
-        if not chosen:
-            return 0
-        marks = ",".join("?" * len(chosen))
+    def drop_picture(self, number: int) -> None:
+        """End a picture that was sent before and is not kept any more."""
         with self.store.transaction():
-            self._db.execute(
-                f"UPDATE outbox SET state = 'queued' WHERE state = 'waiting' AND row IN ({marks})",  # noqa: S608 - marks only
-                chosen,
-            )
-        for row in chosen:
-            del self._unanswered[row]
-        return len(chosen)
+            self._close(number, "closed", "not_kept")
 
-    def _asks(self, oldest: _Sent, now_s: float) -> bool:
-        """Whether the oldest row asks if a dashboard is there.
+    def resend_overdue(self) -> int:
+        """Choose what is to be sent again now, oldest first; returns how many."""
+        now_s = time.monotonic()
+        left = REPEATS_A_PASS - len(self._again)
+        if left <= 0:
+            return 0
+        repeats = self._unanswered.repeats(left, now_s)
+        self._again.update({it.row: it.asks for it in repeats})
+        return len(repeats) + self._sweep(left - len(repeats))
 
-        Often where none has answered for long; once where one answered, fell silent, and has
-        passed over what was sent before: its answer then brings the rest.
-        """
-        silent_s = now_s - self._silent_since_s
-        if silent_s > self._resend_s and now_s - oldest.at_s > _PROBE_S:
+    def _sweep(self, limit: int) -> int:
+        """Choose among the rows that wait from earlier connections; returns how many."""
+        chosen = 0
+        while chosen < limit and self._sweep_after is not None:
+            found = self._db.execute(
+                "SELECT row, id FROM outbox WHERE state = 'waiting' AND row > ? ORDER BY row "
+                "LIMIT 1",
+                (self._sweep_after,),
+            ).fetchone()
+            if found is None:
+                self._sweep_after = None
+                break
+            if found["row"] not in self._unanswered and found["row"] not in self._again:
+                if not self._may_repeat(found["id"]):
+                    break
+                self._again[found["row"]] = False
+                chosen += 1
+            self._sweep_after = found["row"]
+        return chosen
+
+    def _may_repeat(self, result_id: str) -> bool:
+        now_s = time.monotonic()
+        if self._mode is DeliveryMode.PUBACK:
             return True
-        passed_over = oldest.at_s < self._silent_since_s - _QUIET_S
-        return bool(self._heard) and passed_over and silent_s > _QUIET_S
-
-    def _is_due(self, row: int, now_s: float) -> bool:
-        sent = self._unanswered[row]
-        doublings = min(_DOUBLINGS, sent.sendings - 1)
-        if now_s - sent.at_s > self._resend_s * (1 << doublings):
-            return True
-        # A dashboard that passes over one and the same message is not asked for ever.
-        heard = [name for name, at_s in self._heard.items() if at_s > sent.at_s + _REORDER_S]
-        if not heard or sent.sendings > REFUSALS:
-            return False
-        return not self._receivers or bool(self._receivers & set(heard) - self._receivers_of(row))
-
-    def _receivers_of(self, row: int) -> set[str]:
-        found = self._db.execute(
-            "SELECT receiver FROM receipt WHERE id = (SELECT id FROM outbox WHERE row = ?)", (row,)
-        )
-        return {r["receiver"] for r in found}
+        answered = self._receivers_of(result_id) if self._receivers else ()
+        return self._unanswered.is_listening(answered, now_s) or self._unanswered.spend_token(now_s)
 
     def depth(self) -> Depth:
         """How much waits, and for how long the oldest has."""
-        found = self._db.execute(
-            "SELECT COUNT(*) AS n, MIN(created) AS oldest FROM outbox "
-            "WHERE state IN ('queued', 'waiting')"
-        ).fetchone()
-        aside = self._db.execute("SELECT COUNT(*) AS n FROM outbox WHERE state = 'set_aside'")
-        oldest_s = 0.0 if found["oldest"] is None else max(0.0, steady_unix_s() - found["oldest"])
-        return Depth(found["n"], oldest_s, aside.fetchone()["n"])
+        found = self._db.execute(f"SELECT COUNT(*) AS n FROM outbox WHERE {OPEN}")  # noqa: S608
+        return Depth(found.fetchone()["n"], self.oldest_s(), self._set_aside_count())
+
+    def oldest_s(self) -> float:
+        """For how long the oldest message has waited; 0 where none waits."""
+        query = f"SELECT MIN(created) AS oldest FROM outbox WHERE {OPEN}"  # noqa: S608
+        oldest = self._db.execute(query).fetchone()["oldest"]
+        return 0.0 if oldest is None else max(0.0, steady_unix_s() - float(oldest))
+
+    def republish_studies(self) -> None:
+        """Every study's topic is to be written again, the latest first."""
+        self._studies.republish()
 
     def expire_studies(self, wait_s: float) -> None:
         """Mark the studies that did not fill within ``wait_s`` as incomplete."""
-        with self.store.transaction():
-            self._db.execute(
-                "UPDATE study SET status = ?, version = version + 1 WHERE status = ? "
-                "AND opened < ?",
-                (StudyStatus.INCOMPLETE, StudyStatus.FILLING, steady_unix_s() - wait_s),
-            )
+        self._studies.expire(wait_s)
 
     def next_study(self, ttl_s: float) -> StudyRow | None:
-        """Choose a study to publish: changed, or to be cleared after ``ttl_s``."""
-        now = steady_unix_s()
-        found = self._db.execute(
-            "SELECT * FROM study WHERE (version > published AND cleared = 0) OR "
-            "(cleared = 0 AND changed < ?) LIMIT 1",
-            (now - ttl_s,),
-        ).fetchone()
-        if found is None:
-            return None
-        if found["changed"] < now - ttl_s:
-            return StudyRow(found["study"], found["version"], None)
-        body = StudyBody.model_validate_json(found["body"])
-        status = StudyStatus(found["status"])
-        message = message_of(found["study"], body, status, found["changed"])
-        return StudyRow(found["study"], found["version"], message)
+        """Choose a study to publish: to be cleared after ``ttl_s``, changed, or to be repeated."""
+        return self._studies.next(ttl_s)
 
     def study_published(self, it: StudyRow) -> None:
-        """Note that the broker has this version of a study."""
-        with self.store.transaction():
-            self._db.execute(
-                "UPDATE study SET published = MAX(published, ?), cleared = ? WHERE study = ? "
-                "AND (? = 0 OR version = ?)",
-                (it.version, it.message is None, it.study, it.message is None, it.version),
-            )
+        """Note that the broker has this version of a study; one whose topic is clear is over."""
+        self._studies.published(it)
+
+    def studies(self, after: str, limit: int) -> list[str]:
+        """Pseudonyms of studies in their order, those that follow ``after``."""
+        return self._studies.after(after, limit)
 
     def _job_state(self, job: int) -> State | None:
         """State of a film; None where a fault took or changed its row, which the audit tells."""
@@ -370,7 +414,9 @@ class Outbox:
         ).fetchone()
         if found is None:
             return
-        self._unanswered.pop(number, None)
+        self._unanswered.closed(number)
+        self._again.pop(number, None)
+        self._bare.discard(number)
         if state == "set_aside" or found["kind"] != Kind.IMAGE:
             self.store.log(f"message_{state}", found["job"], id=found["id"], kind=found["kind"],
                            why=why)  # fmt: skip

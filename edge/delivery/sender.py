@@ -1,38 +1,27 @@
 """Delivery: the thread that empties the outbox into the broker.
 
 It opens its own connection to the journal, keeps one `Link` at a time and decides alone what is
-sent and what is closed. The daemon talks to it by `wake`, `announce`, `report` and `stop`.
+sent and what is closed; `edge.delivery.shipping` sends, `edge.delivery.hearing` reads what comes.
+The daemon talks to it by `wake`, `announce`, `report` and `stop`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
-import math
 import queue
 import random
 import sqlite3
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
-
-from edge.delivery.commands import carry_out, command_in
-from edge.delivery.contract import (
-    Alert,
-    HealthMessage,
-    Presence,
-    ReceiptMessage,
-    StateMessage,
-)
+from edge.delivery.contract import HealthMessage, Presence, StateMessage
+from edge.delivery.hearing import Hearing
 from edge.delivery.link import (
-    TOO_LARGE,
     Answered,
     Arrived,
-    Connected,
     Disconnected,
     Event,
     Extras,
@@ -42,12 +31,15 @@ from edge.delivery.link import (
     Wake,
     open_link,
 )
-from edge.delivery.message import packet_of
-from edge.delivery.outbox import RESENDS_A_PASS, Outbox, Row, StudyRow
+from edge.delivery.names import Names
+from edge.delivery.outbox import Outbox
+from edge.delivery.refusals import Lane
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
-from edge.delivery.standing import Announcement, Latencies, Standing
-from edge.delivery.store import Head, Store, suspect_mark
-from edge.delivery.suspects import Rivalry, Suspects
+from edge.delivery.shipping import Shipping
+from edge.delivery.standing import Announcement, Latencies, Raised, Standing
+from edge.delivery.store import Store, suspect_mark
+from edge.delivery.suspects import Rivalry
+from edge.delivery.unanswered import REPEATS_A_PASS
 from edge.errors import place_of
 
 if TYPE_CHECKING:
@@ -60,11 +52,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_Told = TypeVar("_Told", StateMessage, HealthMessage)
-
-IN_FLIGHT = 32
-_PACKET_OVERHEAD = 1024
-"""Bytes kept free for topic and properties when a payload is held against the broker's limit."""
 _FIRST_REST_S = 0.25
 _LONGEST_REST_S = 8.0
 """Between attempts to connect: a broker that comes back is served soon."""
@@ -72,22 +59,9 @@ _LONGEST_FLAP_S = 4.0
 """The same where connections come about and end."""
 _LASTING_S = 10.0
 _RIVAL_GONE_S = 120.0
-_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-"""Why a picture cannot be read now, and can later."""
 _RECEIVE_BYTES = 1 << 18
-_RECEIPT_BYTES = 4096
-"""No receipt is longer."""
-
-
-_HALF_SENT = -1
-"""Number of a message that was being written when the connection ended."""
-
-
-class _Flight(NamedTuple):
-    """A row that is with the broker and not acknowledged."""
-
-    row: Row
-    size_bytes: int
+_GAP_S = 3.0
+"""A turn takes half a second at most: what goes beyond was spent stopped, or on a locked file."""
 
 
 class Sender:
@@ -127,22 +101,15 @@ class Sender:
         self._announced: Announcement | None = None
         self._health: Callable[[Outbox], HealthMessage] | None = None
         self._link: Link | None = None
-        self._limits = Connected(None, IN_FLIGHT)
-        self._rows: dict[int, _Flight] = {}
-        self._studies: dict[int, StudyRow] = {}
-        self._states: set[int] = set()
-        self._alerts: dict[str, Alert] = {}
+        self._raised = Raised()
         self._latencies = Latencies()
         self._reconnects = 0
-        self._suspects = Suspects()
         self._rivalry = Rivalry()
-        self._connected_s = self._sent_s = 0.0
-        self._proved = False
-        """Whether the broker has acknowledged anything on this connection."""
-        self._dropped = 0
+        self._connected_s = 0.0
         self._since = time.time()
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         """What dashboards asked of the folder; the daemon's thread takes it."""
+        self._dropped = 0
         self._health_at_s = 0.0
         self._turned_s = time.monotonic()
         self._stop_by_s: float | None = None
@@ -171,7 +138,7 @@ class Sender:
             connected=self._link is not None,
             reconnects=self._reconnects,
             latency=self._latencies.summary(),
-            alerts=tuple(self._alerts.values()),
+            alerts=self._raised.all(),
             turned_s=self._turned_s,
             dropped=self._dropped,
         )
@@ -198,6 +165,11 @@ class Sender:
         store = Store(self._journal, self._key)
         it = self._delivery
         self._outbox = Outbox(store, it.mode, it.receivers, it.resend_s)
+        self._names = Names(store, self._device)
+        self._shipping = Shipping(
+            self._outbox, self._names, self._device, self._pictures, it, self._raised,
+            self._latencies,
+        )  # fmt: skip
         pause_s = 0.0
         while not self._stopping():
             self._turned_s = time.monotonic()
@@ -206,11 +178,11 @@ class Sender:
                 self._serve()
             except LinkError as error:
                 pause_s = self._pause_after(error, pause_s)
-                self._alert("broker", str(error))
+                self._raised.say("broker", str(error))
                 self._rest(pause_s * random.uniform(0.8, 1.2))
             except (sqlite3.OperationalError, OSError) as error:
                 log.warning("delivery: %s: tried again", error)
-                self._alert("outbox", str(error))
+                self._raised.say("outbox", str(error))
                 self._drop()
                 self._rest(2.0)
         store.close()
@@ -232,36 +204,33 @@ class Sender:
         if not self._connected_s:
             self._rivalry.failed()
             return min(_LONGEST_REST_S, max(_FIRST_REST_S, before_s * 2))
-        now_s = time.monotonic()
-        lasted_s, self._connected_s = now_s - self._connected_s, 0.0
-        in_flight = {it.row.row: it for it in self._rows.values()}
-        sizes = {number: it.size_bytes for number, it in in_flight.items()}
-        # A broker that had answered nothing yet may end a connection for reasons of its own.
-        guilty = self._suspects.ended(sizes, now_s - self._sent_s if self._proved else math.inf)
-        if guilty is not None:
-            self._set_aside(in_flight[guilty].row, "ends_the_connection")
+        lasted_s, self._connected_s = time.monotonic() - self._connected_s, 0.0
+        in_flight = self._shipping.ended(error)
         taken_over = error.failure is Failure.TAKEN_OVER
-        if in_flight and not taken_over:
+        if error.failure is Failure.UNACKNOWLEDGED or (in_flight and not taken_over):
             return _FIRST_REST_S
         pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over)
         if self._rivalry.suspected:
             sure = "uses" if taken_over else "seems to use"
-            self._alert("client_id", f"another client {sure} this appliance's client id")
+            self._raised.say("client_id", f"another client {sure} this appliance's client id")
         flap_s = 0.0 if lasted_s > _LASTING_S else min(_LONGEST_FLAP_S, before_s * 2)
         return max(pause_s, flap_s, _FIRST_REST_S)
 
     def _connect(self) -> None:
-        self._connected_s, self._proved = 0.0, False
-        link, self._limits = open_link(self._make_link, self._broker.protocol)
+        self._connected_s = 0.0
+        self._open_names = self._names.open()
+        self._old_states = {it.topic("state"): it for it in self._names.to_clear()}
+        link, limits = open_link(self._make_link, self._broker.protocol)
         self._link = link
-        self._rows, self._studies, self._states = {}, {}, set()
         self._announced = None
-        self._alerts.pop("broker", None)
-        self._alerts.pop("outbox", None)
+        self._raised.end("broker", "outbox")
         self._reconnects += 1
         self._connected_s = time.monotonic()
         log.info("broker: connected, MQTT %s", link.protocol)
-        self._outbox.reopen()
+        self._hearing = Hearing(
+            self._device, self._open_names, self._outbox, self._pictures, self._raised
+        )
+        self._shipping.begin(link, limits)
 
     def _make_link(self, protocol: Protocol) -> Link:
         # A queue for each connection: what an old one still says must not reach the new one.
@@ -273,10 +242,19 @@ class Sender:
             self._client_id,
             protocol,
             will=(self._device.topic("state"), will),
-            subscriptions=tuple(map(self._device.topic, ("receipt", "command", "state", "health"))),
+            subscriptions=(
+                *map(self._device.topic, ("receipt", "command", "state", "health")),
+                *self._old_topics(),
+            ),
             events=self._events,
             receive_bytes=_RECEIVE_BYTES,
         )
+
+    def _old_topics(self) -> Iterator[str]:
+        """Topics of former names: answers to what still waits, and the states to be cleared."""
+        for name in sorted(self._open_names - {self._device}, key=str):
+            yield from (name.topic("receipt"), name.topic("command"))
+        yield from self._old_states
 
     def _drop(self) -> None:
         if self._link is not None:
@@ -288,20 +266,25 @@ class Sender:
         due_at_s = resend_at_s = self._health_at_s = 0.0
         try:
             while True:
-                self._turned_s = now_s = time.monotonic()
+                before_s, self._turned_s = self._turned_s, time.monotonic()
+                now_s = self._turned_s
+                if now_s - before_s > _GAP_S:
+                    self._shipping.flights.touch(now_s)
                 self._say_state()
-                self._send_rows()
+                self._shipping.clear_old_topics()
+                self._shipping.send_rows()
                 if now_s >= resend_at_s:
                     # While a pass is full there is more to be sent again.
-                    more = self._outbox.resend_overdue() == RESENDS_A_PASS
+                    more = self._outbox.resend_overdue() == REPEATS_A_PASS
                     resend_at_s = now_s + (0.05 if more else 1.0)
                 if now_s >= due_at_s:
                     due_at_s = now_s + 1.0
                     self._chores()
-                self._send_study()
+                if not self._stopping():
+                    self._shipping.send_study()
                 if now_s >= self._health_at_s and self._health is not None:
                     self._health_at_s = now_s + self._delivery.health_s
-                    self._publish_plain("health", self._health(self._outbox), qos=0)
+                    self._publish_plain("health", self._health(self._outbox))
                 if self._stopping() and self._farewell():
                     return
                 self._listen(0.05 if self._stopping() else 0.5)
@@ -322,13 +305,13 @@ class Sender:
         assert self._stop_by_s is not None  # noqa: S101 - called while stopping
         # A second is kept for the last message.
         left_s = self._stop_by_s - time.monotonic() - 1.0
-        if left_s > 0 and (self._rows or self._outbox.next_rows(1, ())):
+        if left_s > 0 and (self._shipping.flights.rows() or self._outbox.next_rows(1, ())):
             return False
         offline = Announcement(Presence.OFFLINE, self._announcement.versions)
-        self._states.clear()
+        self._shipping.flights.clear()
         self._say(offline)
         until_s = time.monotonic() + 1.0
-        while self._states and time.monotonic() < until_s:
+        while self._shipping.flights.has("state") and time.monotonic() < until_s:
             self._listen(0.05)
         self._link.close()
         return True
@@ -350,123 +333,65 @@ class Sender:
         ended: Disconnected | None = None
         for event in events:
             if isinstance(event, Answered):
-                acknowledged += self._answered(event)
-            elif isinstance(event, Arrived) and event.topic == self._device.topic("receipt"):
-                receipts += self._receipt_in(event)
+                row = self._shipping.answered(event)
+                acknowledged += [] if row is None else [row]
+            elif isinstance(event, Arrived) and self._hearing.is_receipt(event):
+                receipts += self._hearing.receipt_in(event)
             elif isinstance(event, Arrived):
                 self._arrived(event)
             elif isinstance(event, Disconnected):
                 ended = event
         if acknowledged:
             self._outbox.acknowledged(acknowledged)
-        if receipts and (unknown := self._outbox.receipts(receipts)):
+        if receipts and (unknown := self._shipping.receipts(receipts)):
             self._dropped += unknown
             log.warning("%d receipts for nothing that was sent were dropped", unknown)
+        self._dropped += self._hearing.take_dropped()
         if ended is not None:
             log.warning("broker: connection lost (%s)", ended.why)
             failure = Failure.TAKEN_OVER if ended.taken_over else Failure.UNREACHABLE
-            raise LinkError(failure, ended.why)
-
-    def _answered(self, event: Answered) -> list[int]:
-        flight = self._rows.pop(event.mid, None)
-        study = self._studies.pop(event.mid, None)
-        self._states.discard(event.mid)
-        self._proved = True
-        if flight is not None:
-            row = flight.row
-            if not event.refusal:
-                self._alerts.pop("message_refused", None)
-                self._suspects.taken(row.row, flight.size_bytes)
-                return [row.row]
-            self._suspects.cleared((row.row,))
-            if event.refusal == TOO_LARGE:
-                self._set_aside(row, "larger_than_broker_limit")
-            elif self._outbox.refused(row.row, event.refusal):
-                self._alerts.pop("message_refused", None)
-                self._set_aside_alert(row, event.refusal)
-            else:
-                self._alert("message_refused", f"job {row.job}: {row.kind}: {event.refusal}")
-        if study is not None and not event.refusal:
-            self._outbox.study_published(study)
-        return []
+            raise LinkError(failure, ended.why, ended.code)
 
     def _arrived(self, event: Arrived) -> None:
         if self._link is None:
             return
-        if event.topic == self._device.topic("command"):
-            self._obey(event)
+        old = self._old_states.get(event.topic)
+        if old is not None:
+            if event.payload:
+                # The late will of an earlier connection.
+                self._shipping.clear(old, event.topic)
             return
-        if event.retained:
-            self._compare(event)
-        if event.topic != self._device.topic("state"):
+        if self._hearing.is_command(event):
+            answer = self._hearing.obey(event, self._be_reborn, self.commands.put)
+            if answer is not None:
+                topic, payload, extras = answer
+                self._shipping.publish_plain("answer", topic, payload, extras, retain=False)
             return
-        state = _read(StateMessage, event.payload)
-        # Cleared, overwritten by a stranger, or by the late will of an earlier connection.
-        lies = state is None or state.state is Presence.OFFLINE or state.session < self._session
-        if lies and not self._stopping():
+        # What other connections of this process published cannot be missing.
+        if event.retained and self._reconnects <= 1:
+            self._hearing.compare(event, first_start=self._session == 1)
+        if self._hearing.contradicts(event, self._session) and not self._stopping():
             self._announced = None
-
-    def _compare(self, event: Arrived) -> None:
-        """Hold the journal against the head that was published before this connection."""
-        told: StateMessage | HealthMessage | None = (
-            _read(StateMessage, event.payload)
-            if event.topic == self._device.topic("state")
-            else _read(HealthMessage, event.payload)
-        )
-        # What other connections of this process published cannot be missing, and what a journal
-        # finds at its first start another one had published.
-        if told is None or not told.journal_row or self._reconnects > 1:
-            return
-        head = Head(told.journal_row, told.journal_head)
-        if self._outbox.note_published(head, first_start=self._session == 1):
-            detail = f"row {told.journal_row} was published and is not in the journal"
-            self._alert("journal_cut", f"{detail}: an older one was put back? sharpedge audit")
-
-    def _obey(self, event: Arrived) -> None:
-        wish = command_in(event)
-        if wish is None:
-            self._dropped += 1
-            log.warning("a command was dropped: retained or malformed")
-            return
-        log.info("command: %s", wish.command)
-        answer = carry_out(wish, self._outbox.store, self._be_reborn, self.commands.put)
-        assert self._link is not None  # noqa: S101 - called while serving
-        # Only among our own topics: nobody sends us to write anywhere else.
-        topic = event.response_topic or ""
-        if not topic.startswith("sharpedge/") or set(topic) & set("+#\0"):
-            topic = self._device.topic("answer")
-        extras = Extras(correlation=event.correlation)
-        self._link.publish(topic, answer.model_dump_json().encode(), extras, qos=1, retain=False)
 
     def _be_reborn(self) -> None:
         self._announced = None
         self._health_at_s = 0.0
         self._outbox.republish_studies()
 
-    def _receipt_in(self, event: Arrived) -> list[tuple[str, str]]:
-        """Read a receipt; nothing where it is none."""
-        if not event.retained and len(event.payload) <= _RECEIPT_BYTES:
-            with contextlib.suppress(ValidationError):
-                receipt = ReceiptMessage.model_validate_json(event.payload)
-                # One that names two results names none.
-                if event.correlation in {None, b"", receipt.id.encode()}:
-                    return [(receipt.id, receipt.receiver)]
-        self._dropped += 1
-        log.warning("a receipt was dropped: retained, malformed, or with another's correlation")
-        return []
-
     def _say_state(self) -> None:
-        alerts = (*self._announcement.alerts, *self._alerts.values())
+        alerts = (*self._announcement.alerts, *self._raised.all())
         wanted = replace(self._announcement, alerts=alerts)
-        if wanted != self._announced and not self._stopping():
+        refused = self._shipping.is_paused(Lane.STATE)
+        if (wanted != self._announced or refused) and not self._stopping():
+            if not self._shipping.may_send(Lane.STATE):
+                return
             self._say(wanted)
             self._announced = wanted
 
     def _say(self, announcement: Announcement) -> None:
         assert self._link is not None  # noqa: S101 - called while serving
         payload = self._state_payload(self._link.protocol, announcement)
-        topic = self._device.topic("state")
-        self._states.add(self._link.publish(topic, payload, Extras(), qos=1, retain=True))
+        self._shipping.publish_state(self._device.topic("state"), payload)
 
     def _state_payload(self, protocol: str, announcement: Announcement) -> bytes:
         head = self._outbox.store.head()
@@ -488,100 +413,13 @@ class Sender:
         )
         return message.model_dump_json().encode()
 
-    def _send_rows(self) -> None:
-        # A few places of the broker's window are kept for state and study.
-        window = max(1, min(IN_FLIGHT, self._limits.window - 8))
-        if self._suspects.careful:
-            # Sent alone, and where the broker is known to answer: only then does an end blame it.
-            window = 1 if self._proved else 0
-        free = window - len(self._rows) - len(self._studies)
-        if free <= 0:
-            return
-        flying = {it.row.row for it in self._rows.values()}
-        sent = [row for row in self._outbox.next_rows(free, flying) if self._send(row)]
-        if sent:
-            self._outbox.note_sent(sent)
-
-    def _send(self, row: Row) -> bool:
-        """Send one row, or set it aside; whether it was sent."""
-        assert self._link is not None  # noqa: S101 - called while serving
-        if not row.sound:
-            self._outbox.score_again(row)
-            self._set_aside_alert(row, "damaged in the journal: its film is scored anew")
-            return False
-        try:
-            packet = packet_of(row, self._device, self._pictures, self._delivery.historical_s)
-        except (OSError, ValidationError) as error:
-            if isinstance(error, OSError) and error.errno in _PASSING:
-                raise
-            log.warning("job %d: message cannot be made: %s", row.job, place_of(error))
-            self._set_aside(row, "unreadable")
-            return False
-        if packet.latency_ms is not None:
-            self._latencies.note(packet.latency_ms)
-        limit = self._limits.packet_limit
-        if limit is not None and len(packet.payload) + _PACKET_OVERHEAD > limit:
-            self._set_aside(row, "larger_than_broker_limit")
-            return False
-        flight = _Flight(row, len(packet.payload))
-        self._sent_s = time.monotonic()
-        try:
-            mid = self._link.publish(
-                packet.topic, packet.payload, packet.extras, qos=1, retain=False
-            )
-        except LinkError:
-            # The broker may have hung up at the first bytes of this very message.
-            self._rows[_HALF_SENT] = flight
-            raise
-        self._rows[mid] = flight
-        log.info("job %d: %s sent", row.job, row.kind)
-        return True
-
-    def _set_aside(self, row: Row, why: str) -> None:
-        self._outbox.set_aside(row.row, why)
-        self._set_aside_alert(row, why)
-
-    def _set_aside_alert(self, row: Row, why: str) -> None:
-        log.error("job %d: %s set aside: %s", row.job, row.kind, why)
-        self._alert("message_set_aside", f"job {row.job}: {row.kind}: {why}")
-
-    def _send_study(self) -> None:
-        assert self._link is not None  # noqa: S101 - called while serving
-        if self._studies or self._stopping():
-            return
-        found = self._outbox.next_study(self._delivery.study_ttl_s)
-        if found is None:
-            return
-        payload = b"" if found.message is None else found.message.model_dump_json().encode()
-        extras = Extras(expiry_s=int(self._delivery.study_ttl_s))
-        topic = self._device.topic("study", found.study)
-        self._studies[self._link.publish(topic, payload, extras, qos=1, retain=True)] = found
-
     def _chores(self) -> None:
         """Do what time brings about."""
-        self._outbox.expire_studies(self._delivery.study_wait_s)
         if time.monotonic() - self._connected_s > _RIVAL_GONE_S:
-            self._alerts.pop("client_id", None)
-        depth = self._outbox.depth()
-        if depth.rows and depth.oldest_s > self._delivery.alert_s:
-            self._alert("undelivered", "results wait in the outbox longer than alert_s")
-        else:
-            self._alerts.pop("undelivered", None)
+            self._raised.end("client_id")
+        self._shipping.look_after()
 
-    def _publish_plain(self, topic: str, message: Record, *, qos: int) -> None:
+    def _publish_plain(self, topic: str, message: Record) -> None:
         assert self._link is not None  # noqa: S101 - called while serving
         payload = message.model_dump_json().encode()
-        self._link.publish(self._device.topic(topic), payload, Extras(), qos=qos, retain=True)
-
-    def _alert(self, code: str, detail: str) -> None:
-        alert = Alert(code=code, detail=detail)
-        if self._alerts.get(code) != alert:
-            log.warning("alert %s: %s", code, detail)
-        self._alerts[code] = alert
-
-
-def _read(model: type[_Told], payload: bytes) -> _Told | None:
-    """Read a message of our own kind; None for anything else."""
-    with contextlib.suppress(ValidationError):
-        return model.model_validate_json(payload)
-    return None
+        self._link.publish(self._device.topic(topic), payload, Extras(), qos=0, retain=True)

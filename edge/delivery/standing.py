@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from edge.delivery.contract import Alert, Latency, Presence
 
 if TYPE_CHECKING:
     from edge.model import Versions
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,29 @@ class Standing:
     alerts: tuple[Alert, ...]
     turned_s: float
     dropped: int
+
+
+class Raised:
+    """Alerts of the sender by key; several keys may share a code. Read from any thread."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[str, Alert] = {}
+
+    def say(self, key: str, detail: str, code: str | None = None) -> None:
+        """Raise an alert, or change its words; ``code`` is the key where not given."""
+        alert = Alert(code=code or key, detail=detail)
+        if self._alerts.get(key) != alert:
+            log.warning("alert %s: %s", alert.code, detail)
+        self._alerts[key] = alert
+
+    def end(self, *keys: str) -> None:
+        """End alerts that may stand."""
+        for key in keys:
+            self._alerts.pop(key, None)
+
+    def all(self) -> tuple[Alert, ...]:
+        """All that stand, in the order in which they were raised."""
+        return tuple(self._alerts.copy().values())
 
 
 class Latencies:

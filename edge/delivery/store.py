@@ -1,4 +1,4 @@
-"""Delivery: the one SQLite file: its schema, its transactions and its chained log.
+"""Delivery: the one SQLite file: its transactions and its chained log.
 
 Every change of state is a row of ``event``, chained by HMAC under the device key: a row that
 was edited or removed breaks the chain, and the signed head, kept here and published, shows a cut
@@ -17,64 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.delivery.clock import steady_unix_s
+from edge.delivery.schema import RARE, SCHEMA, UPGRADES
 from edge.errors import EdgeError
 from edge.intake.quarantine import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-SCHEMA = 3
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE event (
-    row INTEGER PRIMARY KEY, at REAL NOT NULL, job INTEGER, kind TEXT NOT NULL,
-    detail TEXT NOT NULL, mac BLOB NOT NULL
-);
-CREATE TABLE job (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL, sha256 TEXT NOT NULL,
-    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL, state TEXT NOT NULL, since REAL NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
-    reason TEXT, first_job INTEGER, previous_job INTEGER, original TEXT NOT NULL DEFAULT 'there'
-);
-CREATE INDEX job_path ON job (path, number);
-CREATE INDEX job_sha256 ON job (sha256, number);
-CREATE INDEX job_state ON job (state);
-CREATE TABLE outbox (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, kind TEXT NOT NULL,
-    job INTEGER NOT NULL, limb_index INTEGER NOT NULL, outcome TEXT NOT NULL, sequence INTEGER,
-    payload BLOB NOT NULL, created REAL NOT NULL, state TEXT NOT NULL,
-    sendings INTEGER NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0,
-    last_sent REAL, why TEXT, UNIQUE (id, kind)
-);
-CREATE INDEX outbox_open ON outbox (row) WHERE state IN ('queued', 'waiting');
-CREATE INDEX outbox_job ON outbox (job);
-CREATE TABLE receipt (id TEXT, receiver TEXT, at REAL, PRIMARY KEY (id, receiver)) WITHOUT ROWID;
-CREATE TABLE study (
-    study TEXT PRIMARY KEY, body TEXT NOT NULL, status TEXT NOT NULL,
-    opened REAL NOT NULL, changed REAL NOT NULL,
-    version INTEGER NOT NULL, published INTEGER NOT NULL DEFAULT 0, cleared INTEGER NOT NULL
-    DEFAULT 0
-) WITHOUT ROWID;
-CREATE INDEX study_open ON study (study) WHERE version > published;
-"""
-_SECOND = """
-ALTER TABLE job ADD COLUMN operator_limb TEXT NOT NULL DEFAULT '';
-ALTER TABLE job ADD COLUMN operator_side TEXT NOT NULL DEFAULT '';
-ALTER TABLE job ADD COLUMN origin TEXT NOT NULL DEFAULT 'folder';
-ALTER TABLE job ADD COLUMN copy TEXT NOT NULL DEFAULT '';
-ALTER TABLE outbox ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
-ALTER TABLE study ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
-CREATE INDEX outbox_queued ON outbox (row) WHERE state = 'queued';
-CREATE INDEX job_look_again ON job (number) WHERE mtime_ns = -1;
-CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL);
-"""
-_THIRD = """
-ALTER TABLE job ADD COLUMN kills INTEGER NOT NULL DEFAULT 0;
-"""
-_UPGRADES = (_TABLES, _SECOND, _THIRD)
-"""What leads from each schema to the next; an outbox that is full survives them."""
 
 
 class JournalError(EdgeError):
@@ -110,14 +59,15 @@ class _Event(NamedTuple):
 
 LAST_ROW = (1 << 63) - 1
 """Beyond every row."""
+_ROW_DIGITS = 18
+_LOOKED_AT = 1000
 _LONG_LOG = 64 << 20
 _BUSY_S = 10
-_QUICKLY_CHECKED = 64 << 20
-_NOT_THE_FILES = ("locked", "busy", "full", "I/O", "unable to open", "readonly", "permission")
-"""Words in SQLite's errors that tell of the machine, not of a damaged file."""
+_BUSY_STEPS = 1_000_000
+"""Steps of SQLite's machine between two calls of ``busy``: a fraction of a second."""
 _ORIGIN = Head(0, "0" * 64)
 COUNTERS = ("session", "sequence")
-_REBUILT = "rebuilt"
+REBUILT = "rebuilt"
 CUT_FOUND = "cut_found"
 """Kind of the chain's row that tells of a published row that the chain lacks."""
 
@@ -143,6 +93,10 @@ def _detail(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _event(it: sqlite3.Row) -> Event:
+    return Event(it["row"], it["at"], it["job"], it["kind"], _detail(it["detail"]))
+
+
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
@@ -156,19 +110,25 @@ class Store:
         The SQLite file; made with its tables when absent.
     key
         32 bytes under which the log is chained.
+    busy
+        Called now and then while one statement runs for long.
+
+    Raises `JournalError` where a later release wrote the file, `sqlite3.Error` where it cannot be
+    used.
     """
 
-    def __init__(self, path: Path, key: bytes) -> None:
+    def __init__(self, path: Path, key: bytes, *, busy: Callable[[], None] | None = None) -> None:
         self._key = key
         self._path = path
         self.db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+        if busy is not None:
+            self.db.set_progress_handler(busy, _BUSY_STEPS)
         self.db.row_factory = sqlite3.Row
         # A flipped bit may leave no UTF-8; it must show as another value, not as an exception.
         self.db.text_factory = _text
         try:
             self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=FULL")
-            self.db.execute("PRAGMA foreign_keys=ON")
             self._prepare(path)
             self._place = self._identity()
         except BaseException:
@@ -179,30 +139,42 @@ class Store:
         version = self.db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA:
             message = (
-                f"{path}: written by a later release (schema {version}, this one knows {SCHEMA}): "
-                "install that release again, or let its outbox run empty first"
+                f"{path}: written by a later release (schema {version}, this one reads up to "
+                f"{SCHEMA}): install that release again; or move the journal away to begin a new "
+                "one, and what still waits in it is then not sent"
             )
             raise JournalError(message)
         if version < SCHEMA:
             with self.transaction():
                 version = self.db.execute("PRAGMA user_version").fetchone()[0]
-                for step in _UPGRADES[version:]:
-                    for statement in step.split(";\n"):
+                for step in UPGRADES[version:]:
+                    for statement in step:
                         self.db.execute(statement)
                 if version == 1:
                     self._sign_what_is_there()
                 self.db.execute(f"PRAGMA user_version={SCHEMA}")
 
     def _sign_what_is_there(self) -> None:
-        """Give the rows of an earlier release the signatures that it did not write."""
-        rows = self.db.execute("SELECT row, id, kind, payload FROM outbox").fetchall()
-        for row in rows:
+        """Give the rows of the first schema the signatures that it did not have."""
+        last = -1
+        while True:
+            row = self.db.execute(
+                "SELECT row, id, kind, payload FROM outbox WHERE row > ? ORDER BY row LIMIT 1",
+                (last,),
+            ).fetchone()
+            if row is None:
+                break
+            last = row["row"]
             seal = self.seal(row["id"], row["kind"], row["payload"])
-            self.db.execute("UPDATE outbox SET seal = ? WHERE row = ?", (seal, row["row"]))
+            self.db.execute("UPDATE outbox SET seal = ? WHERE row = ?", (seal, last))
         for row in self.db.execute("SELECT study, body FROM study").fetchall():
             seal = self.seal(row["study"], "study", row["body"].encode())
             self.db.execute("UPDATE study SET seal = ? WHERE study = ?", (seal, row["study"]))
         self._sign_head(self.head())
+
+    def at_rest(self) -> None:
+        """Opening is over: no longer call ``busy``."""
+        self.db.set_progress_handler(None, 0)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -246,8 +218,15 @@ class Store:
     def events(self, last: int = LAST_ROW) -> Iterator[Event]:
         """Rows of the chain, oldest first, up to row ``last``."""
         query = "SELECT row, at, job, kind, detail FROM event WHERE row <= ? ORDER BY row"
-        for it in self.db.execute(query, (last,)):
-            yield Event(it["row"], it["at"], it["job"], it["kind"], _detail(it["detail"]))
+        yield from map(_event, self.db.execute(query, (last,)))
+
+    def events_of_jobs(self, first: int, last: int) -> Iterator[Event]:
+        """Rows of the chain that concern jobs ``first`` to ``last``, oldest first for each."""
+        query = (
+            "SELECT row, at, job, kind, detail FROM event WHERE job BETWEEN ? AND ? "
+            "ORDER BY job, row"
+        )
+        yield from map(_event, self.db.execute(query, (first, last)))
 
     def code_of(self, row: int) -> str | None:
         """Code of a row as 64 hex digits; None where the chain has no such row."""
@@ -257,37 +236,76 @@ class Store:
             return cut.mac if cut.row == row else None
         return str(found["mac"].hex())
 
-    def has_our_schema(self) -> bool:
-        """Whether tables and indices are those that this release makes."""
-        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as other:
-            for statement in ";\n".join(_UPGRADES).split(";\n"):
-                other.execute(statement)
-            query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
-            ours = [tuple(row) for row in self.db.execute(query)]
-            return ours == other.execute(query).fetchall()
-
     def verify(self, last: int = LAST_ROW) -> BrokenChain | None:
         """Walk the chain; None when every row follows from the one before.
 
         To the signed head, or only up to row ``last``.
         """
+        start = self.verify_checkpoint()
+        if isinstance(start, BrokenChain):
+            return start
+        end = self.follow(start, last)
+        if isinstance(end, BrokenChain):
+            return end
+        return self.verify_head(end) if last == LAST_ROW else None
+
+    def verify_end(self, rows: int) -> BrokenChain | None:
+        """Walk the chain's end only: what came after the last clean stop, at most ``rows``."""
+        start = self.verify_checkpoint()
+        if isinstance(start, BrokenChain):
+            return start
+        clean, late = self._clean(), self.head().row - rows
+        code = self.code_of(late) if late > start.row else None
+        for mark in (clean, None if code is None else Head(late, code)):
+            if mark is not None and mark.row > start.row:
+                start = mark
+        end = self.follow(start, LAST_ROW)
+        return end if isinstance(end, BrokenChain) else self.verify_head(end)
+
+    def verify_checkpoint(self) -> Head | BrokenChain:
+        """Give the checkpoint, from which the chain is walked, or tell that it was changed."""
         head = self.checkpoint()
         if head.row and self._meta("cut") != self._signed("cut", head, self.carried_digest()):
             return BrokenChain(head.row, head.row)
-        query = "SELECT row, at, job, kind, detail, mac FROM event WHERE row <= ? ORDER BY row"
-        for it in self.db.execute(query, (last,)):
+        return head
+
+    def follow(self, before: Head, last: int) -> Head | BrokenChain:
+        """Walk from ``before``, whose code is known, up to row ``last``; returns the last row."""
+        query = (
+            "SELECT row, at, job, kind, detail, mac FROM event WHERE row > ? AND row <= ? "
+            "ORDER BY row"
+        )
+        head = before
+        for it in self.db.execute(query, (before.row, last)):
             event = _Event(*it[:5])
-            sound = hmac.compare_digest(self._mac(head, event), it["mac"])
+            mac = it["mac"]
+            sound = isinstance(mac, bytes) and hmac.compare_digest(self._mac(head, event), mac)
             if event.row != head.row + 1 or not sound:
                 return BrokenChain(event.row, head.row + 1)
-            head = Head(event.row, it["mac"].hex())
-        if last < LAST_ROW:
-            return None
+            head = Head(event.row, mac.hex())
+        return head
+
+    def verify_head(self, end: Head) -> BrokenChain | None:
+        """Hold the last row that was walked against the signed head."""
         signed = str(self._meta("head") or "")
-        if (head.row or signed) and signed != self._signed("head", head):
+        if (end.row or signed) and signed != self._signed("head", end):
             number = signed.partition(":")[0]
-            return BrokenChain(head.row, int(number) if number.isdigit() else head.row)
+            return BrokenChain(end.row, int(number) if number.isdecimal() else end.row)
         return None
+
+    def mark_clean(self) -> None:
+        """Sign the last row as one behind which the next start need not look at once."""
+        with self.transaction():
+            self._set_meta("clean", self._signed("clean", self.head()))
+
+    def _clean(self) -> Head | None:
+        """Row of the last clean stop; None where there is none, or the chain lacks it."""
+        row, _, rest = str(self._meta("clean") or "").partition(":")
+        if not (row.isascii() and row.isdigit()) or len(row) > _ROW_DIGITS:
+            return None
+        head = Head(int(row), rest.partition(":")[0])
+        signed = self._meta("clean") == self._signed("clean", head)
+        return head if signed and self.code_of(head.row) == head.mac else None
 
     def carried_digest(self) -> str:
         """SHA-256 over what a checkpoint keeps of jobs whose rows were cut."""
@@ -325,27 +343,43 @@ class Store:
     def signed_head(self) -> Head | None:
         """Head as it was signed last; None where the signature is not ours."""
         row, _, rest = str(self._meta("head") or "").partition(":")
-        head = Head(int(row), rest.partition(":")[0]) if row.isdigit() else None
+        head = Head(int(row), rest.partition(":")[0]) if row.isdecimal() else None
         return head if head and self._meta("head") == self._signed("head", head) else None
 
     def knows_key(self) -> bool:
-        """Whether anything in the file was written under this key, or nothing is in it."""
-        before = self.checkpoint()
-        rows = self.db.execute("SELECT row, at, job, kind, detail, mac FROM event ORDER BY row")
-        empty = True
-        for it in rows:
+        """Whether the file was written under this key, or nothing is in it.
+
+        One row of the chain's beginning or end suffices: others may have been edited.
+        """
+        if self.signed_head() is not None:
+            return True
+        start, end = self.checkpoint(), self.head()
+        if end == start:
+            return True
+        late = max(start.row, end.row - _LOOKED_AT)
+        return self._knows_one_of(start) or self._knows_one_of(Head(late, self.code_of(late) or ""))
+
+    def _knows_one_of(self, before: Head) -> bool:
+        query = (
+            "SELECT row, at, job, kind, detail, mac FROM event WHERE row > ? ORDER BY row LIMIT ?"
+        )
+        for it in self.db.execute(query, (before.row, _LOOKED_AT)):
             if hmac.compare_digest(self._mac(before, _Event(*it[:5])), it["mac"]):
                 return True
-            empty, before = False, Head(it["row"], it["mac"].hex())
-        return empty or self.signed_head() is not None
+            before = Head(it["row"], it["mac"].hex())
+        return False
 
     def least(self, counter: str) -> int:
         """Highest number of a counter that rows still tell of."""
         if counter == "session":
-            found = self.db.execute("SELECT detail FROM event WHERE kind = 'session'")
-            given = [_detail(row["detail"]).get("session") for row in found]
+            query = f"SELECT detail FROM event WHERE {RARE} AND kind = 'session'"  # noqa: S608
+            given = [_detail(row["detail"]).get("session") for row in self.db.execute(query)]
         else:
-            given = [row["sequence"] for row in self.db.execute("SELECT sequence FROM outbox")]
+            # A number that was damaged into text sorts above all others.
+            found = self.db.execute(
+                "SELECT MAX(sequence) FROM outbox WHERE sequence <= ?", (LAST_ROW,)
+            )
+            given = [found.fetchone()[0]]
         return max((number for number in given if isinstance(number, int)), default=0)
 
     def counter_holds(self, name: str) -> bool:
@@ -379,7 +413,7 @@ class Store:
             other.execute("PRAGMA synchronous=FULL")
             self.db.backup(other)
             other.execute("PRAGMA journal_mode=DELETE")
-        _move_aside(self._path, "stranger")
+        move_aside(self._path, "stranger")
         part.replace(self._path)
         sync_folder(self._path.parent)
 
@@ -399,6 +433,15 @@ class Store:
 
     def _sign_head(self, head: Head) -> None:
         self._set_meta("head", self._signed("head", head))
+
+    def note(self, key: str) -> str | None:
+        """A text that was noted under a key."""
+        found = self._meta(key)
+        return None if found is None else str(found)
+
+    def set_note(self, key: str, text: str) -> None:
+        """Note a text under a key; only inside a transaction."""
+        self._set_meta(key, text)
 
     def _meta(self, key: str) -> Any:
         found = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -425,53 +468,24 @@ class Store:
 
     def begun_anew(self) -> bool:
         """Whether this journal replaced one that was damaged or gone."""
-        found = self.db.execute("SELECT 1 FROM event WHERE kind = ? LIMIT 1", (_REBUILT,))
-        return found.fetchone() is not None
+        query = f"SELECT 1 FROM event WHERE {RARE} AND kind = ? LIMIT 1"  # noqa: S608
+        return self.db.execute(query, (REBUILT,)).fetchone() is not None
 
     def told_of_cut(self, head: Head) -> bool:
         """Whether the chain tells already that this published row is missing."""
-        found = self.db.execute("SELECT detail FROM event WHERE kind = ?", (CUT_FOUND,))
-        return any(_detail(row["detail"]).get("code") == head.mac for row in found)
+        return any(event.detail.get("code") == head.mac for event in self.cuts_found())
+
+    def cuts_found(self) -> list[Event]:
+        """Rows that tell of published rows that the chain lacks."""
+        query = (
+            f"SELECT row, at, job, kind, detail FROM event WHERE {RARE} AND kind = ? "  # noqa: S608
+            "ORDER BY row"
+        )
+        return [_event(it) for it in self.db.execute(query, (CUT_FOUND,))]
 
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
-
-
-def open_store(path: Path, key: bytes, *, expected: bool = False) -> tuple[Store, bool]:
-    """Open the journal; a damaged one is set aside.
-
-    Returns it, and whether it was begun anew: damaged, or gone although it was ``expected``.
-    """
-    gone = expected and not path.exists()
-    try:
-        store = Store(path, key)
-        if gone:
-            return _begun_anew(store), True
-        if _is_sound(store, path):
-            if not store.knows_key():
-                store.close()
-                message = (
-                    f"{path}: was written under another device.key: put that key back, or move the "
-                    "journal away to begin anew"
-                )
-                raise JournalError(message)
-            return store, False
-        store.close()
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        if any(word in str(error) for word in _NOT_THE_FILES):
-            raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
-    return begin_anew(path, key), True
-
-
-def _is_sound(store: Store, path: Path) -> bool:
-    """Check the file's structure, with its indices where that is quick or was asked for."""
-    asked = suspect_mark(path)
-    thorough = asked.exists() or path.stat().st_size < _QUICKLY_CHECKED
-    check = "integrity_check" if thorough else "quick_check"
-    sound = bool(store.db.execute(f"PRAGMA {check}").fetchone()[0] == "ok")
-    asked.unlink(missing_ok=True)
-    return sound and store.has_our_schema()
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:
@@ -482,7 +496,7 @@ def _identity_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _move_aside(path: Path, why: str) -> None:
+def move_aside(path: Path, why: str) -> None:
     """Give the journal's files another name, which says why and when."""
     stamp = int(steady_unix_s())
     for ending in ("", "-wal", "-shm"):
@@ -494,17 +508,3 @@ def _move_aside(path: Path, why: str) -> None:
 def suspect_mark(path: Path) -> Path:
     """File that asks the next start for a thorough check of the journal at ``path``."""
     return path.with_name(path.name + ".suspect")
-
-
-def begin_anew(path: Path, key: bytes) -> Store:
-    """Set the journal at ``path`` aside, under a name that says so, and make a new one."""
-    _move_aside(path, "damaged")
-    return _begun_anew(Store(path, key))
-
-
-def _begun_anew(store: Store) -> Store:
-    """Set counters beyond any that were given before: no number is given twice."""
-    with store.transaction():
-        store.skip_numbers()
-        store.log(_REBUILT)
-    return store

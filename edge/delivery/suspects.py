@@ -1,7 +1,7 @@
-"""Delivery: who ends our connections without a word: a message of ours, or another client.
+"""Delivery: who ends our connections: a message of ours, or another client.
 
 Brokers of MQTT 3.1.1, and some of 5, close the connection for a message that they do not take, or
-because another client came with our client id, and say neither. Pure state, no clock of its own.
+because another client came with our client id, and give no reason. Pure state, no clock of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 CAREFUL_AFTER = 2
 GUILTY_AFTER = 3
-PATIENT_AFTER = 12
 _SMALL_BYTES = 16_384
 """No broker in use has a lower limit."""
 _AT_ONCE_S = 2.0
@@ -29,8 +28,7 @@ class Suspects:
     """Messages that were in flight when connections ended.
 
     From the second time on they go out one at a time; one that ends the connection alone, at once
-    and so often in a row is guilty: `GUILTY_AFTER` times where it is larger than everything that
-    the broker has taken, else `PATIENT_AFTER` times, since wires break too.
+    and `GUILTY_AFTER` times in a row is guilty.
     """
 
     def __init__(self) -> None:
@@ -43,23 +41,27 @@ class Suspects:
         """Whether messages must go out one at a time."""
         return any(count >= CAREFUL_AFTER for count in self._lost.values())
 
-    def ended(self, in_flight: Mapping[int, int], since_sent_s: float) -> int | None:
+    def is_large(self, size_bytes: int) -> bool:
+        """Whether a message is larger than all that the broker has taken."""
+        return size_bytes > self._largest_bytes
+
+    def ended(
+        self, in_flight: Mapping[int, int], since_sent_s: float, *, too_large: bool = False
+    ) -> int | None:
         """Take in the end of a connection; returns the message that is guilty of it, if any.
 
         ``in_flight`` gives the bytes of each message; ``since_sent_s`` is how long before the end
-        the last message went out.
+        the last message went out. ``too_large``: the broker said that one of them is.
         """
         # Of a mapping a Counter would take the values for counts.
         self._lost.update(tuple(in_flight))
+        if too_large:
+            self._lost.update(tuple(in_flight))
         if len(in_flight) != 1 or since_sent_s > _AT_ONCE_S:
             return None
-        ((row, size_bytes),) = in_flight.items()
+        (row,) = in_flight
         self._alone[row] += 1
-        large = size_bytes > self._largest_bytes
-        if self._alone[row] < (GUILTY_AFTER if large else PATIENT_AFTER):
-            return None
-        self.cleared((row,))
-        return row
+        return row if too_large or self._alone[row] >= GUILTY_AFTER else None
 
     def taken(self, row: int, size_bytes: int) -> None:
         """The broker took a message."""

@@ -7,7 +7,8 @@ import pytest
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
-from edge.delivery.outbox import REFUSALS, Outbox
+from edge.delivery.orders import set_aside, take_back
+from edge.delivery.outbox import Outbox
 from edge.delivery.store import CUT_FOUND, Head, JournalError, Store
 from edge.intake.settle import Signature
 
@@ -86,11 +87,11 @@ def test_a_checkpoint_starts_the_chain_and_an_edited_one_shows(store, journal):
 
 
 def test_a_journal_of_the_first_release_is_taken_over_with_its_outbox(tmp_path):
-    from edge.delivery import store as module
+    from edge.delivery import schema
 
     path = tmp_path / "old.sqlite"
     with sqlite3.connect(path) as db:
-        for statement in module._TABLES.split(";\n"):
+        for statement in schema.UPGRADES[0]:
             db.execute(statement)
         db.execute("PRAGMA user_version = 1")
         db.execute(
@@ -278,17 +279,35 @@ def test_what_has_no_receipt_is_queued_again(store, journal):
     assert outbox.next_rows(1, ())[0].sendings == 1
 
 
-def test_a_refused_row_is_set_aside_in_the_end_and_blocks_nothing(store, journal):
+def test_a_refusal_ends_nothing_and_outlasts_a_restart(tmp_path, store, journal):
     job = journal.claim(b"/a", SHA, signature()).job
     finish(journal, job)
     outbox = open_outbox(store)
     (row,) = outbox.next_rows(1, ())
     outbox.note_sent([row])
-    told = [outbox.refused(row.row, "not authorized") for _ in range(REFUSALS)]
-    assert told == [False] * (REFUSALS - 1) + [True]
-    assert outbox.next_rows(1, ()) == []
+    for why in ("not authorized", "quota exceeded"):
+        outbox.refused(row.row)
+        outbox.note_refusal("result", why)
+    assert [it.row for it in outbox.next_rows(1, ())] == [row.row]
+    assert outbox.depth().set_aside == 0
+    other = Store(tmp_path / "journal.sqlite", KEY)
+    assert open_outbox(other).refusals() == {"result": "quota exceeded"}
+    other.close()
+    outbox.end_refusal("result")
+    assert outbox.refusals() == {}
+
+
+def test_what_is_set_aside_is_counted_and_named_until_it_is_taken_back(store, journal):
+    job = journal.claim(b"/a", SHA, signature()).job
+    finish(journal, job)
+    outbox = open_outbox(store)
+    outbox.set_aside(outbox.next_rows(1, ())[0].row, "larger_than_broker_limit")
     assert state_of(journal, job) is State.SET_ASIDE
-    assert outbox.depth().set_aside == 1
+    assert outbox.latest_set_aside() == (1, f"job {job}: result: larger_than_broker_limit")
+    take_back(store, set_aside(store)[0])
+    assert state_of(journal, job) is State.QUEUED
+    assert outbox.latest_set_aside() is None
+    assert len(outbox.next_rows(1, ())) == 1
 
 
 def test_sequence_numbers_ascend_over_restarts(tmp_path, journal):
@@ -316,6 +335,7 @@ def test_an_answer_to_a_later_sending_tells_that_the_earlier_were_lost(store, jo
         outbox.acknowledged([row.row])
         now["s"] += 2
     assert outbox.resend_overdue() == 25
+    outbox.note_sent(outbox.next_rows(32, ()))
     # The fifteen latest have time yet (one asks whether a dashboard is back) until the last of
     # them is answered.
     assert outbox.resend_overdue() == 1

@@ -18,11 +18,11 @@ from edge.delivery.settings import BrokerSettings, Protocol
 class OldBroker:
     """Passes MQTT 3.1.1 on to a real broker and treats MQTT 5 as old brokers do.
 
-    ``manner``: ``close`` ends the connection, ``answer`` gives a CONNACK in the old form.
+    ``answer`` is the CONNACK that MQTT 5 gets.
     """
 
-    def __init__(self, port, manner):
-        self._to, self._manner = port, manner
+    def __init__(self, port, answer):
+        self._to, self._answer = port, answer
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -40,8 +40,7 @@ class OldBroker:
             first = sock.recv(4096)
             level = first[first.index(b"MQTT") + 4]
             if level == 5:
-                if self._manner == "answer":
-                    sock.sendall(b"\x20\x02\x00\x01")
+                sock.sendall(self._answer)
                 return
             with closing(socket.create_connection(("127.0.0.1", self._to))) as out:
                 out.sendall(first)
@@ -62,9 +61,9 @@ class OldBroker:
         self._server.close()
 
 
-@pytest.mark.parametrize("manner", ["close", "answer"])
-def test_an_old_broker_gets_3_1_1_and_state_says_so(broker, make_appliance, manner):
-    old = OldBroker(broker.port, manner)
+@pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
+def test_an_old_broker_gets_3_1_1_and_state_says_so(broker, make_appliance, answer):
+    old = OldBroker(broker.port, answer)
     subscriber = Subscriber(BrokerSettings(port=old.port))
     it = make_appliance(old.port).start()
     it.put("a.jpg", film_bytes("limb=LH"))

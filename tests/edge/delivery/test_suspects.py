@@ -1,27 +1,34 @@
 from __future__ import annotations
 
-from edge.delivery.suspects import PATIENT_AFTER, Rivalry, Suspects
+from edge.delivery.suspects import Rivalry, Suspects
 
 LARGE = 100_000
 
 
-def test_a_large_message_that_ends_the_connection_alone_three_times_is_guilty():
+def test_a_message_that_ends_the_connection_alone_three_times_is_guilty():
     it = Suspects()
     three = dict.fromkeys((1, 2, 3), LARGE)
     assert it.ended(three, 0.1) is None
     assert not it.careful
     assert it.ended(three, 0.1) is None
     assert it.careful
-    assert [it.ended({1: LARGE}, 0.1) for _ in range(3)] == [None, None, 1]
-    it.cleared((2, 3))
+    assert [it.ended({1: LARGE}, 0.1) for _ in range(4)] == [None, None, 1, 1]
+    it.cleared((1, 2, 3))
     assert not it.careful
 
 
-def test_a_message_of_a_size_that_the_broker_takes_is_blamed_late():
+def test_one_that_the_broker_calls_too_large_is_guilty_at_once_when_it_was_alone():
     it = Suspects()
+    assert it.ended({1: LARGE, 2: 10}, 0.1, too_large=True) is None
+    assert it.careful
+    assert it.ended({1: LARGE}, 0.1, too_large=True) == 1
+
+
+def test_what_is_large_is_told_by_what_the_broker_has_taken():
+    it = Suspects()
+    assert it.is_large(LARGE)
     it.taken(9, LARGE)
-    told = [it.ended({1: LARGE}, 0.1) for _ in range(PATIENT_AFTER)]
-    assert told == [None] * (PATIENT_AFTER - 1) + [1]
+    assert not it.is_large(LARGE)
 
 
 def test_a_message_that_the_broker_took_in_between_is_innocent():

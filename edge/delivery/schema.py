@@ -1,0 +1,101 @@
+"""Delivery: the journal's tables and indices, and what leads from each schema to the next."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+OPEN = "state NOT IN ('closed', 'set_aside')"
+"""Condition of the outbox's rows that are not delivered; written so, it uses their indices.
+
+It also holds for a state that no release writes, so that a damaged row stays visible.
+"""
+RARE = "kind IN ('cut_found', 'rebuilt', 'session')"
+"""Condition of the chain's rows that are looked up by kind; part of every such query."""
+
+_FIRST = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    """CREATE TABLE event (
+    row INTEGER PRIMARY KEY, at REAL NOT NULL, job INTEGER, kind TEXT NOT NULL,
+    detail TEXT NOT NULL, mac BLOB NOT NULL
+)""",
+    """CREATE TABLE job (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL, sha256 TEXT NOT NULL,
+    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, state TEXT NOT NULL, since REAL NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
+    reason TEXT, first_job INTEGER, previous_job INTEGER, original TEXT NOT NULL DEFAULT 'there'
+)""",
+    "CREATE INDEX job_path ON job (path, number)",
+    "CREATE INDEX job_sha256 ON job (sha256, number)",
+    "CREATE INDEX job_state ON job (state)",
+    """CREATE TABLE outbox (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, kind TEXT NOT NULL,
+    job INTEGER NOT NULL, limb_index INTEGER NOT NULL, outcome TEXT NOT NULL, sequence INTEGER,
+    payload BLOB NOT NULL, created REAL NOT NULL, state TEXT NOT NULL,
+    sendings INTEGER NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0,
+    last_sent REAL, why TEXT, UNIQUE (id, kind)
+)""",
+    "CREATE INDEX outbox_open ON outbox (row) WHERE state IN ('queued', 'waiting')",
+    "CREATE INDEX outbox_job ON outbox (job)",
+    """CREATE TABLE receipt (
+    id TEXT, receiver TEXT, at REAL, PRIMARY KEY (id, receiver)) WITHOUT ROWID""",
+    """CREATE TABLE study (
+    study TEXT PRIMARY KEY, body TEXT NOT NULL, status TEXT NOT NULL,
+    opened REAL NOT NULL, changed REAL NOT NULL,
+    version INTEGER NOT NULL, published INTEGER NOT NULL DEFAULT 0, cleared INTEGER NOT NULL
+    DEFAULT 0
+) WITHOUT ROWID""",
+    "CREATE INDEX study_open ON study (study) WHERE version > published",
+)
+_SECOND = (
+    "ALTER TABLE job ADD COLUMN operator_limb TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE job ADD COLUMN operator_side TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE job ADD COLUMN origin TEXT NOT NULL DEFAULT 'folder'",
+    "ALTER TABLE job ADD COLUMN copy TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE outbox ADD COLUMN seal BLOB NOT NULL DEFAULT x''",
+    "ALTER TABLE study ADD COLUMN seal BLOB NOT NULL DEFAULT x''",
+    "CREATE INDEX outbox_queued ON outbox (row) WHERE state = 'queued'",
+    "CREATE INDEX job_look_again ON job (number) WHERE mtime_ns = -1",
+    "CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL)",
+)
+_THIRD = (
+    "ALTER TABLE job ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0",
+    # Workers that were ended from outside while they scored this film.
+    "ALTER TABLE job ADD COLUMN kills INTEGER NOT NULL DEFAULT 0",
+    # The name (site/room/device) under which a message was made; '' before this schema.
+    "ALTER TABLE outbox ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+    "DROP INDEX outbox_open",
+    "DROP INDEX outbox_queued",
+    "CREATE INDEX outbox_ready ON outbox (kind, row) WHERE state = 'queued'",
+    "CREATE INDEX outbox_waiting ON outbox (row) WHERE state = 'waiting'",
+    f"CREATE INDEX outbox_open ON outbox (created) WHERE {OPEN}",
+    f"CREATE INDEX outbox_name ON outbox (name) WHERE {OPEN}",
+    "CREATE INDEX outbox_aside ON outbox (row) WHERE state = 'set_aside'",
+    "CREATE INDEX outbox_sequence ON outbox (sequence)",
+    "CREATE INDEX event_job ON event (job, row) WHERE job IS NOT NULL",
+    f"CREATE INDEX event_rare ON event (kind, row) WHERE {RARE}",
+    "CREATE INDEX job_there ON job (state, number) WHERE original = 'there'",
+    "DELETE FROM study WHERE cleared != 0",
+    "CREATE INDEX study_changed ON study (changed, study)",
+    "CREATE INDEX study_filling ON study (opened) WHERE status = 'filling'",
+    # Names below which retained topics of this device may lie.
+    "CREATE TABLE name (name TEXT PRIMARY KEY) WITHOUT ROWID",
+    # Kinds of message that the broker refuses at present.
+    """CREATE TABLE refusal (
+    kind TEXT PRIMARY KEY, why TEXT NOT NULL, since REAL NOT NULL) WITHOUT ROWID""",
+)
+UPGRADES = (_FIRST, _SECOND, _THIRD)
+"""Statements that lead from each schema to the next; an outbox that is full survives them."""
+SCHEMA = len(UPGRADES)
+
+
+def is_ours(db: sqlite3.Connection) -> bool:
+    """Whether tables and indices are those that this release makes."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as other:
+        for step in UPGRADES:
+            for statement in step:
+                other.execute(statement)
+        query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+        ours = [tuple(row) for row in db.execute(query)]
+        return ours == other.execute(query).fetchall()

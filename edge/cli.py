@@ -7,6 +7,7 @@ Exit statuses: 0 done (``score``: all scored), 1 failure, 2 wrong usage or confi
 from __future__ import annotations
 
 import signal
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -109,6 +110,8 @@ _Config = Annotated[
 @app.command()
 def run(config: _Config = None) -> None:
     """Watch the drop folder, score what arrives, publish over MQTT."""
+    # A stop that is asked for while it starts is a stop, not a failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from edge import daemon
     from edge.config import load
 

@@ -22,7 +22,7 @@ from edge import drift
 from edge.alerts import Alerts
 from edge.chores import Chores
 from edge.delivery.contract import ClosedSource, Command, HealthMessage, Presence
-from edge.delivery.journal import Journal
+from edge.delivery.journal import Journal, Recall
 from edge.delivery.mend import open_sound
 from edge.delivery.names import Names
 from edge.delivery.sender import Sender
@@ -33,6 +33,7 @@ from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
 from edge.intake.quarantine import kept_film
+from edge.intake.settings import AtFirstStart
 from edge.intake.settle import Patience
 from edge.model import DISCLAIMER, OperatorWord, Versions
 from edge.resources import let_go_of_streams, make_room, temperature_c
@@ -64,6 +65,7 @@ log = logging.getLogger(__name__)
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
 _DEATHS = 2
 """Workers that a film may end before it is rejected."""
 _KILLS = 4
@@ -88,8 +90,8 @@ def run(config: Config) -> int:
     Returns
     -------
     int
-        0 after a stop that was asked for, 1 when the appliance could not start or go on; the
-        log then says why.
+        0 after a stop that was asked for, 1 when the appliance could not start or go on, 2 when
+        its configuration cannot be used; the log says why.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # A log that nobody takes any more is no reason to stop.
@@ -98,8 +100,11 @@ def run(config: Config) -> int:
     try:
         with state_folder(config) as root:
             return Appliance(config, root).run()
-    except (ConfigError, JournalError) as error:
+    except ConfigError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line an event
+        return EXIT_CONFIGURATION
+    except JournalError as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - as above
     except Exception as error:  # noqa: BLE001 - a traceback's text may name a patient
         if isinstance(error, sqlite3.DatabaseError):
             suspect_mark(config.state_folder / "journal.sqlite").touch()
@@ -150,19 +155,23 @@ class Appliance:
         )
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         left_over = self._journal.unfinished()
+        skip = config.folders.at_first_start is AtFirstStart.SKIP
+        self._passes_over = skip and self._journal.is_empty()
         self._intake = Intake(
             folder,
             config.folders.mode,
             patience=Patience(
                 closed_s=config.folders.closed_s,
+                incomplete_s=config.folders.incomplete_s,
                 unwatched_s=config.folders.unwatched_s,
                 abandoned_s=config.folders.abandoned_s,
             ),
             rescan_s=config.folders.rescan_s,
             limit_bytes=limits.max_file_mib << 20,
-            known=self._journal.known(),
+            recall=Recall(root / "journal.sqlite"),
             last=left_over,
             wake=self._wake,
+            pass_over=self._passes_over,
         )
         self._started_s = time.monotonic()
         self._versions: Versions | None = None
@@ -318,13 +327,24 @@ class Appliance:
         if self._hand is not None:
             self._guarded(self._try)
             return
-        if not self._chores.disk_low and not self._paused:
+        if self._passes_over:
+            self._guarded(self._pass_over)
+        elif not self._chores.disk_low and not self._paused:
             self._guarded(self._take_next)
         if self._hand is not None or self._worker.busy:
             self._idle_since_s = now_s
         elif self._second_waits and now_s >= self._idle_since_s + _IDLE_S:
             self._second_waits = False
             self._worker.score_second()
+
+    def _pass_over(self) -> None:
+        """Write down what lay in the folder at the first start, before any film is taken."""
+        files = self._intake.passed_over()
+        if files is None:
+            return
+        self._journal.pass_over(files)
+        self._passes_over = False
+        log.info("first start: %d files in the folder are left alone", len(files))
 
     def _take_next(self) -> None:
         order = self._journal.next_order()
@@ -341,6 +361,7 @@ class Appliance:
         picked_up_s = time.monotonic()
         data = kept_film(
             (self._places.quarantine, self._places.archive),
+            self._config.folders.watch.absolute(),
             order.supersedes_job or order.job,
             order.path,
             order.sha256,
@@ -352,16 +373,15 @@ class Appliance:
             log.error("%s: set aside", gone)
             self._alerts.say("film_vanished", gone)
             return
-        mtime_s = order.signature.mtime_ns / 1e9
         film = Film(
             path=order.path,
             signature=order.signature,
             data=data,
             sha256=order.sha256,
             refusal=None,
-            closed_s=picked_up_s - max(0.0, time.time() - mtime_s),
-            closed_unix_s=mtime_s,
-            closed_source=ClosedSource.MTIME,
+            closed_s=picked_up_s,
+            closed_unix_s=time.time(),
+            closed_source=ClosedSource.ORDERED,
             picked_up_s=picked_up_s,
         )
         log.info("job %d: claimed by order", order.job)
@@ -591,6 +611,8 @@ class Appliance:
 
     def _announce(self) -> None:
         presence = Presence.DEGRADED if self._degraded else Presence.ONLINE
+        if self._versions is None:
+            presence = Presence.STARTING
         if self._unfit:
             presence = Presence.UNFIT
         self._sender.announce(Announcement(presence, self._versions, self._alerts.standing()))

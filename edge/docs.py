@@ -110,7 +110,10 @@ document of the whole ([asyncapi.json](contract/asyncapi.json)).
 - **Nothing is lost on the way.** A result is sent again until a dashboard answers on `receipt` with
   its `id`. Where a site has set `delivery.mode = "puback"` the broker's word is enough, which is
   weaker: a broker can lose what it has acknowledged. `state` says which is in force.
-- **Presence.** `state` is retained: `online`, `degraded`, `unfit`, or `offline` (the will).
+- **Presence.** `state` is retained: `starting` (the engines are being loaded, films wait),
+  `online`, `degraded` (it works, but not as it should: a lesser engine serves, the folder is away,
+  the disk is nearly full, messages are refused; `alerts` say which), `unfit` (no engine gives
+  grades that may be used: films wait, no score is published), or `offline` (the will).
 - **Pseudonyms.** `study` and `patient` are keyed hashes; the key stays on the device.
 - **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`.
 - **MQTT 3.1.1.** Where the broker knows no MQTT 5, message expiry, content type and user

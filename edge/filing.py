@@ -287,6 +287,7 @@ def _ledger(hand: FilmInHand, outcome: Outcome, now_s: float) -> Ledger:
     return Ledger(
         closed=film.closed_unix_s,
         closed_source=ClosedSource(film.closed_source),
+        file_time=film.signature.mtime_ns / 1e9,
         picked_up=anchor.unix_of(film.picked_up_s),
         decoded=None if hand.decoded_s is None else anchor.unix_of(hand.decoded_s),
         inferred=anchor.unix_of(outcome.at_s),

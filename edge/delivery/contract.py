@@ -46,14 +46,22 @@ class ClosedSource(StrEnum):
     """Where the ledger's ``closed`` comes from."""
 
     CLOSE_EVENT = "close_event"
+    FIRST_SEEN = "first_seen"
+    """A listing met the file; no event told of its close."""
+    AT_START = "at_start"
+    """The file lay in the folder when the appliance started."""
+    ORDERED = "ordered"
+    """A person released or retried the film."""
     MTIME = "mtime"
+    """The file's own time, in results of version 0.1."""
 
 
 class Ledger(Record):
     """When a film passed each step.
 
-    Differences are exact, because all stamps but a ``closed`` of source ``mtime`` are taken
-    from the monotonic clock and laid onto one wall-clock reading.
+    Differences are exact: all stamps are taken from the monotonic clock and laid onto one reading
+    of the wall clock. ``file_time`` is what the file's own modification time says, which a copying
+    program or a scanner with a wrong clock may have set to anything.
     """
 
     closed: UnixSeconds
@@ -63,6 +71,9 @@ class Ledger(Record):
     inferred: UnixSeconds | None = None
     queued: UnixSeconds
     sent: UnixSeconds | None = Field(default=None, description="this sending, not the first")
+    file_time: UnixSeconds | None = Field(
+        default=None, description="a note; not the device's clock"
+    )
     stage_ms: dict[str, float] = Field(default_factory=dict)
     clock_synchronised: bool = Field(
         description="whether the wall clock was known to be set; if not, only differences hold"
@@ -108,10 +119,14 @@ class RejectMessage(LimbResult, Envelope):
 class Presence(StrEnum):
     """What the appliance says of itself."""
 
+    STARTING = "starting"
+    """The engines are being loaded; films wait."""
     ONLINE = "online"
     OFFLINE = "offline"
     DEGRADED = "degraded"
+    """It works, but not as it should; ``alerts`` say why."""
     UNFIT = "unfit"
+    """No engine gives grades that may be used; films wait and no score is published."""
 
 
 class Alert(Record):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import Anchor, wall_clock_is_set
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
 """What is sent on ``result``: an end that needs a receipt and waits for no person."""
 _OTHER_LIMB_OR_SIDE = frozenset({Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT})
@@ -287,7 +289,7 @@ def _ledger(hand: FilmInHand, outcome: Outcome, now_s: float) -> Ledger:
     return Ledger(
         closed=film.closed_unix_s,
         closed_source=ClosedSource(film.closed_source),
-        file_time=film.signature.mtime_ns / 1e9,
+        file_time=_iso(film.signature.mtime_ns),
         picked_up=anchor.unix_of(film.picked_up_s),
         decoded=None if hand.decoded_s is None else anchor.unix_of(hand.decoded_s),
         inferred=anchor.unix_of(outcome.at_s),
@@ -295,3 +297,11 @@ def _ledger(hand: FilmInHand, outcome: Outcome, now_s: float) -> Ledger:
         stage_ms=outcome.stage_ms,
         clock_synchronised=wall_clock_is_set(),
     )
+
+
+def _iso(mtime_ns: int) -> str | None:
+    """A file's time as ISO 8601 in UTC, None where no calendar has it."""
+    try:
+        return (_EPOCH + timedelta(microseconds=mtime_ns // 1000)).isoformat()
+    except OverflowError:
+        return None

@@ -196,6 +196,14 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
     except (EdgeError, ImportError, AttributeError) as error:
         _say(pipe, Kind.FAILED, Failed(message=str(error)))
         return None
+    except MemoryError:
+        short = "there is not enough memory to load the engines; fix: free memory, or add some"
+        _say(pipe, Kind.FAILED, Failed(message=short))
+        return None
+    except Exception as error:  # noqa: BLE001 - the daemon logs one line and tries again
+        message = f"worker.factory {config.worker.factory} failed: {place_of(error)}"
+        _say(pipe, Kind.FAILED, Failed(message=message))
+        return None
     _limit_memory(config.worker.memory_mib)
     ready = Ready(
         versions=made.scorer.versions,

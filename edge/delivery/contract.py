@@ -71,8 +71,8 @@ class Ledger(Record):
     inferred: UnixSeconds | None = None
     queued: UnixSeconds
     sent: UnixSeconds | None = Field(default=None, description="this sending, not the first")
-    file_time: UnixSeconds | None = Field(
-        default=None, description="a note; not the device's clock"
+    file_time: str | None = Field(
+        default=None, description="ISO 8601, of the file itself; a note, not of this device's clock"
     )
     stage_ms: dict[str, float] = Field(default_factory=dict)
     clock_synchronised: bool = Field(

@@ -175,11 +175,11 @@ class Appliance:
             own = re.sub(rf"^{line.split(' = ')[0]} = .*\n?", "", own, flags=re.MULTILINE)
         self.config.write_text(head + text + own + bracket + others)
 
-    def start(self, *, ready=True, environment=None):
+    def start(self, *, ready=True, environment=None, wrapper=()):
         before = len(self.log())
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "dev", "-c", _MAIN, self.config],
+                [*wrapper, sys.executable, "-X", "dev", "-c", _MAIN, self.config],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from pathlib import Path  # noqa: TC003 - a public annotation
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
+from pydantic.json_schema import models_json_schema
 
 from edge.agreement import Recheck  # noqa: TC001 - pydantic needs it at run time
 from edge.model import (
@@ -279,6 +280,8 @@ class Channel(NamedTuple):
     what: str
 
 
+_COMPONENT = "#/components/schemas/{model}"
+
 CHANNELS = (
     Channel("state", StateMessage, "application/json", 1, True, True, "birth, will and condition"),
     Channel("result", ResultMessage, "application/json", 1, False, True, "one scored limb"),
@@ -308,10 +311,7 @@ def asyncapi() -> dict[str, Any]:
         parameters = [*words, "study"] if "{study}" in channel.topic else [*words]
         message: dict[str, Any] = {"name": name, "contentType": channel.content_type}
         if channel.model is not None:
-            message["payload"] = {
-                "schemaFormat": "application/schema+json;version=draft-2020-12",
-                "schema": schema_of(channel.model),
-            }
+            message["payload"] = {"$ref": _COMPONENT.format(model=channel.model.__name__)}
         channels[name] = {
             "address": f"sharpedge/{{site}}/{{room}}/{{device}}/{channel.topic}",
             "description": channel.what,
@@ -333,7 +333,18 @@ def asyncapi() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
+        "components": {"schemas": _component_schemas()},
     }
+
+
+def _component_schemas() -> dict[str, Any]:
+    """Schema of every model, by name: a reference inside a document begins at the document."""
+    models = {channel.model for channel in CHANNELS if channel.model is not None}
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, found = models_json_schema(
+        [(model, "serialization") for model in ordered], ref_template=_COMPONENT
+    )
+    return dict(found["$defs"])
 
 
 def write_contract(out_dir: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import sqlite3
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -93,6 +94,8 @@ def run(config: Config) -> int:
         0 after a stop that was asked for, 1 when the appliance could not start or go on, 2 when
         its configuration cannot be used; the log says why.
     """
+    # A stop that is asked for before the loop runs is a stop, not a failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_STOPPED))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # A log that nobody takes any more is no reason to stop.
     logging.raiseExceptions = False

@@ -132,6 +132,8 @@ def _with_broker(
     config.write_text(
         "[site]\nname = 'demo'\nroom = 'xray-1'\ndevice = 'box-1'\n"
         f"[folders]\nwatch = '{drop.absolute()}'\nstate = '{(out_dir / 'state').absolute()}'\n"
+        # Nobody wants to watch a demo wait for the rest of the film that is cut.
+        "incomplete_s = 1\n"
         f"[broker]\nport = {broker.port}\n[delivery]\nmode = 'receipt'\n",
         "utf-8",
     )

@@ -157,6 +157,7 @@ class Appliance:
         text = (
             f'[site]\nname = "clinic"\nroom = "xr1"\ndevice = "box1"\n'
             f'[folders]\nwatch = "{self.drop}"\nstate = "{self.state}"\nrescan_s = 2\n'
+            "incomplete_s = 1\n"
             f"[broker]\nport = {port}\n"
         )
         if "[delivery]" not in extra:

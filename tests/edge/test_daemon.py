@@ -218,7 +218,7 @@ def test_a_drop_folder_among_our_own_is_refused(broker, make_appliance):
     it = make_appliance(broker.port)
     it.extend(f'[folders]\nwatch = "{it.state / "quarantine"}"\n')
     it.start(ready=False)
-    assert it.process.wait(20) == 1
+    assert it.process.wait(20) == 2
     assert "folders.watch" in it.log()
 
 
@@ -466,7 +466,7 @@ def test_sigkill_of_the_daemon_takes_its_worker_along(broker, make_appliance):
 def test_the_state_folder_serves_one_appliance_only(broker, make_appliance):
     it = make_appliance(broker.port).start()
     other = make_appliance(broker.port).start(ready=False)
-    assert other.process.wait(20) == 1
+    assert other.process.wait(20) == 2
     assert "in use by another" in it.log()
     it.process.send_signal(signal.SIGINT)
     assert it.process.wait(20) == 0

@@ -298,6 +298,7 @@ class Sender:
             raise
         finally:
             self._link = None
+            self._shipping.release()
 
     def _farewell(self) -> bool:
         """Whether it is time to go; says goodbye if so."""

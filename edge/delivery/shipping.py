@@ -91,13 +91,17 @@ class Shipping:
 
     def begin(self, link: Link, limits: Connected) -> None:
         """A connection was made."""
-        self._link = link
         self._limits = limits
         self._proved = False
         self.flights.clear()
         self._refusals.reconnected(time.monotonic())
         self._outbox.reopen()
         self.old_topics = OldTopics(self._names, self._outbox)
+        self._link = link
+
+    def release(self) -> None:
+        """Let the connection go, so that its sockets are closed."""
+        del self._link
 
     def ended(self, error: LinkError) -> bool:
         """Draw conclusions from a connection's end; whether rows were in flight."""

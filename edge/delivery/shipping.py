@@ -271,12 +271,14 @@ class Shipping:
 
     def answered(self, event: Answered) -> int | None:
         """Take in the broker's answer; gives the row that it acknowledged, if any."""
-        now_s = time.monotonic()
+        flight = self.flights.answered(event.mid, time.monotonic())
+        if flight is None:
+            # A figure without acknowledgement, or what a dashboard has answered before the broker.
+            return None
+        what = flight.what
         self._proved = True
         self._raised.end("no_acknowledgement")
-        flight = self.flights.answered(event.mid, now_s)
-        what = None if flight is None else flight.what
-        if isinstance(what, Row) and flight is not None:
+        if isinstance(what, Row):
             return self._row_answered(what, flight.size_bytes, event.refusal)
         if isinstance(what, StudyRow):
             if not event.refusal:

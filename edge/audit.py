@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.audit_checks import Check
-    from edge.delivery.store import Head, Store
+    from edge.delivery.chain import Head
+    from edge.delivery.store import Store
     from edge.filing import Places
     from edge.intake.watch import Folder
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from edge.delivery.chain import COUNTERS
 from edge.delivery.journal import Kind, State
 from edge.delivery.orders import UNREAD
 from edge.delivery.spans import Told, read, spans, strays
-from edge.delivery.store import COUNTERS
 from edge.intake.quarantine import job_of
 from edge.model import StrEnum
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from edge.delivery.chain import Head
     from edge.delivery.spans import Span
-    from edge.delivery.store import Head, Store
+    from edge.delivery.store import Store
     from edge.filing import Places
     from edge.intake.watch import Folder
 

@@ -17,9 +17,10 @@ from edge import config
 from edge.audit import Limits, as_json, as_text
 from edge.audit import audit as take_stock
 from edge.delivery import orders
+from edge.delivery.chain import Head
 from edge.delivery.contract import HealthMessage, StateMessage
 from edge.delivery.listen import listen
-from edge.delivery.store import Head, JournalError, Store
+from edge.delivery.store import JournalError, Store
 from edge.device_key import derived_key, device_key
 from edge.drift import COMMISSIONING, DriftWatch, as_table
 from edge.filing import Places

@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.delivery.chain import CUT_FOUND
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.journal import Kind, State, move
 from edge.delivery.orders import work_again
 from edge.delivery.schema import OPEN
-from edge.delivery.store import CUT_FOUND
 from edge.delivery.studies import Studies, StudyRow
 from edge.delivery.unanswered import REPEATS_A_PASS, Unanswered
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable
 
-    from edge.delivery.store import Head, Store
+    from edge.delivery.chain import Head
+    from edge.delivery.store import Store
 
 _DASHBOARDS = 16
 """Dashboards of which receipts of one result are kept, where the site names none."""

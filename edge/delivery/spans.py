@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge.delivery.chain import LAST_ROW
 from edge.delivery.journal import State
-from edge.delivery.store import LAST_ROW
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from edge.delivery.store import Event, Store
+    from edge.delivery.chain import Event
+    from edge.delivery.store import Store
 
 _STATES = frozenset(map(str, State))
 _FIRST = -LAST_ROW

@@ -102,7 +102,8 @@ def test_an_older_journal_that_was_put_back_shows_against_the_published_head(cop
     head = old.execute("SELECT hex(mac) FROM event WHERE row = ?", (last - 1,)).fetchone()[0]
     old.close()
     # As somebody could who has the device key.
-    from edge.delivery.store import Head, Store
+    from edge.delivery.chain import Head
+    from edge.delivery.store import Store
     from edge.device_key import derived_key, device_key
 
     change(copy, "DELETE FROM event WHERE row = (SELECT MAX(row) FROM event)")

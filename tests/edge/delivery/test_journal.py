@@ -4,12 +4,13 @@ import sqlite3
 
 import pytest
 
+from edge.delivery.chain import CUT_FOUND, Head
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
 from edge.delivery.orders import set_aside, take_back
 from edge.delivery.outbox import Outbox
-from edge.delivery.store import CUT_FOUND, Head, JournalError, Store
+from edge.delivery.store import JournalError, Store
 from edge.intake.settle import Signature
 
 KEY = b"k" * 32

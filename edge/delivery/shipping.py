@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from edge.delivery.flights import HALF_SENT, Cleared, Flight, Flights, Plain
 from edge.delivery.journal import Kind
-from edge.delivery.link import PACKET_TOO_LARGE, TOO_LARGE, Extras, Failure, LinkError
+from edge.delivery.link import TOO_LARGE, Extras, Failure, LinkError
 from edge.delivery.message import packet_of
 from edge.delivery.old_topics import OldTopics
-from edge.delivery.outbox import Row
+from edge.delivery.paho_client import PACKET_TOO_LARGE
 from edge.delivery.refusals import KINDS, Lane, Refusals, lane_of
+from edge.delivery.refused import RefusedLanes
+from edge.delivery.rows import Row
 from edge.delivery.studies import StudyRow
 from edge.delivery.suspects import Suspects
 from edge.errors import place_of
@@ -46,7 +48,6 @@ _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """Why a picture cannot be read now, and can later."""
 _ENDS_REFUSING = frozenset({0x80, 0x83, 0x87, 0x89, 0x90, 0x93, 0x96, 0x97, 0x99})
 """Reason codes with which a broker ends the connection because of what it was sent."""
-_TOPICS = {Lane.RESULT: "result and reject", Lane.STUDY: "study/+"}
 _ENDS_CONNECTION = "the broker ends the connection"
 
 
@@ -79,15 +80,12 @@ class Shipping:
         self.flights = Flights()
         self._suspects = Suspects()
         self._refusals = Refusals()
-        self._noted = {Lane(it) for it in outbox.refusals() if it in set(Lane)}
-        """Lanes whose refusal stands in the journal."""
+        self._refused = RefusedLanes(outbox.store, raised)
         self._ends: dict[int, int] = {}
         """By row that ended the connection alone, its bytes."""
         self._proved = False
         """Whether the broker has acknowledged anything on this connection."""
         self._sent_s = 0.0
-        for lane in self._noted:
-            self._say_refused(lane, outbox.refusals()[lane])
 
     def begin(self, link: Link, limits: Connected) -> None:
         """A connection was made."""
@@ -348,26 +346,8 @@ class Shipping:
         self._tell(lane)
 
     def _tell(self, lane: Lane) -> None:
-        """Write down and raise, or end, the alert of a lane that the broker refuses."""
-        if self._refusals.is_refused(lane):
-            why = self._refusals.why(lane)
-            if lane not in self._noted or (why and self._outbox.refusals().get(lane) != why):
-                self._outbox.note_refusal(lane, why)
-                self._say_refused(lane, why)
-            self._noted.add(lane)
-        elif lane in self._noted:
-            self._noted.discard(lane)
-            self._outbox.end_refusal(lane)
-            self._raised.end(f"refused-{lane}")
-
-    def _say_refused(self, lane: Lane, why: str) -> None:
-        topics = _TOPICS.get(lane, str(lane))
-        self._raised.say(
-            f"refused-{lane}",
-            f"the broker refuses {lane} messages ({why}): they wait and are tried again; "
-            f"fix: let the appliance publish on its topics {topics}",
-            code="message_refused",
-        )
+        refused = self._refusals.is_refused(lane)
+        self._refused.tell(lane, self._refusals.why(lane) if refused else None)
 
     def _set_aside(self, row: Row, why: str) -> None:
         self._gone(row)
@@ -385,7 +365,7 @@ class Shipping:
         """
         self._outbox.expire_studies(self._settings.study_wait_s)
         self._tell_of_waiting()
-        for lane in tuple(self._noted):
+        for lane in self._refused.lanes():
             if not self._refusals.is_refused(lane) and self._is_empty(lane):
                 self._tell(lane)
         now_s = time.monotonic()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ class Shipping:
         self._suspects = Suspects()
         self._refusals = Refusals()
         self._refused = RefusedLanes(outbox.store, raised)
+        self._known: dict[Lane, int] = {}
+        """By lane, the row that the broker took last."""
         self._ends: dict[int, int] = {}
         """By row that ended the connection alone, its bytes."""
         self._proved = False
@@ -155,7 +158,7 @@ class Shipping:
             elif self._refusals.probe_is_due(lane, now_s):
                 oldest = {it.row: it for it in self._outbox.next_rows(2, flying, own, resting)}
                 if oldest:
-                    chosen.append(oldest[self._refusals.choose(lane, oldest)])
+                    chosen.append(self._probe(lane, oldest))
                 else:
                     self._refusals.ended(lane)
         pictures = max(1, window // 2) - self.flights.pictures()
@@ -167,6 +170,17 @@ class Shipping:
             if row.kind is not Kind.IMAGE or pictures >= 0:
                 chosen.append(row)
         return chosen[:free]
+
+    def _probe(self, lane: Lane, oldest: dict[int, Row]) -> Row:
+        known = self._outbox.row(self._known[lane]) if lane in self._known else None
+        if known is not None and known.kind is Kind.IMAGE and not self._is_kept(known):
+            known = None
+        rows = oldest if known is None else {**oldest, known.row: known}
+        number = self._refusals.choose(lane, oldest, None if known is None else known.row)
+        return rows[number]
+
+    def _is_kept(self, picture: Row) -> bool:
+        return (self._pictures / os.fsdecode(picture.payload)).is_file()
 
     def _send(self, row: Row) -> bool:
         """Send one row, or set it aside; whether it was sent."""
@@ -301,8 +315,10 @@ class Shipping:
         if not refusal:
             self._suspects.taken(row.row, size_bytes)
             self._ends.pop(row.row, None)
-            if self._refusals.taken(lane, row.row, time.monotonic()):
-                self._blame_size()
+            self._known[lane] = row.row
+            apart = self._refusals.taken(lane, row.row, time.monotonic())
+            if apart is not None:
+                self._blame_size(apart)
             self._tell(lane)
             return row.row
         self._suspects.cleared((row.row,))
@@ -312,13 +328,15 @@ class Shipping:
             self._refuse(row, refusal)
         return None
 
-    def _blame_size(self) -> None:
-        """Set aside what ended the connection, now that the broker has taken something smaller."""
-        for number, size_bytes in list(self._ends.items()):
-            row = self._outbox.row(number)
-            if row is not None and self._suspects.is_large(size_bytes):
-                del self._ends[number]
-                self._set_aside(row, "larger_than_broker_limit")
+    def _blame_size(self, number: int) -> None:
+        """Set aside a message that ends the connection, where the broker has taken only smaller.
+
+        It takes others of the same kind, so that nothing but the size is left as the cause.
+        """
+        size_bytes = self._ends.pop(number, 0)
+        row = self._outbox.row(number)
+        if row is not None and self._suspects.is_large(size_bytes):
+            self._set_aside(row, "larger_than_broker_limit")
 
     def _lane_answered(self, lane: Lane, refusal: str) -> None:
         if refusal:
@@ -341,8 +359,10 @@ class Shipping:
 
     def _refuse(self, row: Row, why: str, *, sure: bool = False) -> None:
         lane = lane_of(row.kind)
-        self._refusals.refused(lane, row.row, why, time.monotonic(), sure=sure)
+        apart = self._refusals.refused(lane, row.row, why, time.monotonic(), sure=sure)
         self._outbox.refused(row.row)
+        if apart:
+            self._blame_size(row.row)
         self._tell(lane)
 
     def _tell(self, lane: Lane) -> None:

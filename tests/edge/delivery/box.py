@@ -88,6 +88,8 @@ class Box:
         """Open everything, as a start does."""
         self.store = Store(self.path, KEY)
         self._open.append(self.store)
+        # Nothing here outlives a power cut.
+        self.store.db.execute("PRAGMA synchronous=OFF")
         self.journal = Journal(self.store, str(self.device))
         it = self.settings
         self.raised = Raised()

@@ -138,7 +138,6 @@ def test_after_any_row_of_refusals_everything_arrives_in_order(
 
     with pytest.MonkeyPatch.context() as patch:
         box = Box(tmp_path_factory.mktemp("box"), patch)
-        box.store.db.execute("PRAGMA synchronous=OFF")
         answer = box.answer_new()
         made = 0
         for seconds, why in outages:

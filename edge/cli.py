@@ -444,23 +444,38 @@ def release(
     word = OperatorWord(
         None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
     )
-    operate.release(config, films, word)
+    raise typer.Exit(operate.release(config, films, word))
 
 
 @app.command()
-def retry(films: _Films, config: _Config = None) -> None:
-    """Have held, quarantined or set-aside films worked on again."""
+def retry(
+    films: Annotated[
+        list[str] | None,
+        typer.Argument(help="Films, as in release; none: list set-aside messages."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Send every message again that is set aside.")
+    ] = False,
+    config: _Config = None,
+) -> None:
+    """Have films worked on again; without one, list messages that are set aside."""
     from edge import operate
 
-    operate.retry(config, films)
+    if everything and films:
+        _fail("give films, or --all", 2)
+    if everything:
+        raise typer.Exit(operate.take_all_back(config))
+    if not films:
+        raise typer.Exit(operate.list_set_aside(config))
+    raise typer.Exit(operate.retry(config, films))
 
 
 @app.command()
 def dismiss(films: _Films, config: _Config = None) -> None:
-    """End held films without a score."""
+    """End held films without a score, or give up messages that are set aside."""
     from edge import operate
 
-    operate.dismiss(config, films)
+    raise typer.Exit(operate.dismiss(config, films))
 
 
 @app.command()
@@ -487,7 +502,7 @@ def replay(
         raise typer.Exit(commands.rescore(at.worker.engines, engines, archive))
     from edge import operate
 
-    operate.replay(config, ids or [])
+    raise typer.Exit(operate.replay(config, ids or []))
 
 
 @app.command()
@@ -498,7 +513,7 @@ def audit(
         bool, typer.Option(help="Also compare with the journal head that the broker keeps.")
     ] = True,
 ) -> None:
-    """Prove that every film is in exactly one state; 1: missing or changed, 3: waits too long."""
+    """Prove that every film is in exactly one state; 1: missing, changed or given up, 3: waits."""
     from edge import operate
 
     raise typer.Exit(operate.audit(config, machine=json_object, ask_broker=broker))

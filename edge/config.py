@@ -77,6 +77,9 @@ class LimitSettings(BaseModel):
     worker_start_s: float = Field(default=180.0, gt=0, description="loading the engines")
     stop_s: float = Field(default=7.0, gt=0, description="the film in hand at SIGTERM")
     max_file_mib: int = Field(default=256, ge=1, description="longer files are not read")
+    held_s: float = Field(
+        default=86400.0, gt=0, description="a film that is held for longer is a finding of `audit`"
+    )
 
 
 class WorkerSettings(BaseModel):

@@ -109,15 +109,25 @@ document of the whole ([asyncapi.json](contract/asyncapi.json)).
 - **Order.** `sequence` ascends per device. Order by it, not by arrival.
 - **Nothing is lost on the way.** A result is sent again until a dashboard answers on `receipt` with
   its `id`. Where a site has set `delivery.mode = "puback"` the broker's word is enough, which is
-  weaker: a broker can lose what it has acknowledged. `state` says which is in force.
+  weaker: a broker can lose what it has acknowledged. `state` says which is in force. What the
+  broker refuses waits and is tried again, at least every 30 s, results and rejects in the order of
+  `sequence`; `state.alerts` says `message_refused` meanwhile. Only a message larger than the
+  broker's limit, or one that cannot be made, is set aside (`message_set_aside`).
 - **Presence.** `state` is retained: `starting` (the engines are being loaded, films wait),
   `online`, `degraded` (it works, but not as it should: a lesser engine serves, the folder is away,
   the disk is nearly full, messages are refused; `alerts` say which), `unfit` (no engine gives
   grades that may be used: films wait, no score is published), or `offline` (the will).
 - **Pseudonyms.** `study` and `patient` are keyed hashes; the key stays on the device.
-- **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`.
-- **MQTT 3.1.1.** Where the broker knows no MQTT 5, message expiry, content type and user
-  properties are left out; `state.protocol` says so.
+- **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`. It has no
+  receipt: the broker's word ends it. A result that is sent again takes its picture along, so that a
+  dashboard that was away gets both. One that lost a picture asks for it with the command `picture`;
+  it is kept for `retention.pictures_days`.
+- **Names.** A result keeps the site and room at the time of its scoring, in its topic too: after a
+  room was renamed, what still waits comes below the old name, and its receipt goes there. Retained
+  topics of the old name are cleared.
+- **MQTT 3.1.1.** Where the broker answers that it knows no MQTT 5, message expiry, content type and
+  user properties are left out; `state.protocol` says so. A refusal is not shown there: what has no
+  receipt is sent again, and the first receipt releases the rest.
 - **Unknown keys** come only with a new `schema_version`.
 
 A receipt is published to `.../receipt`, once the result is stored. Correlation data may come with
@@ -130,8 +140,10 @@ result's correlation data closes nothing; `health.messages_dropped` counts it.
 ```
 
 A dashboard may also publish to `.../command`: `{{"command": "pause"}}`, `resume`, `rescan` (list
-the watched folder now), `rebirth` (state, health and studies anew) or `replay` with an `id`. What
-became of it comes on MQTT 5's response topic with its correlation data, else on `.../answer`.
+the watched folder now), `rebirth` (state, health and studies again), or with an `id` `replay` (the
+message and its picture again) or `picture` (the picture alone). What became of it comes on MQTT 5's
+response topic with its correlation data, where that lies below `sharpedge/` and is no topic of the
+table above, else on `.../answer`. What is no command is answered with `done` false and the reason.
 
 `sharpedge listen --receipt dashboard-1` does all of this; `edge/delivery/listen.py` is short and
 shows how. [reasons.md](reasons.md) lists every code of `reason`.

@@ -6,25 +6,27 @@ Opens the configuration's state folder and its journal; the daemon may run or no
 from __future__ import annotations
 
 import json
-import os
+import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge import config
 from edge.audit import Limits, as_json, as_text
 from edge.audit import audit as take_stock
 from edge.delivery import orders
+from edge.delivery.chain import Head
 from edge.delivery.contract import HealthMessage, StateMessage
 from edge.delivery.listen import listen
-from edge.delivery.store import Head, JournalError, Store
-from edge.device_key import NAME, derived_key, device_key
+from edge.delivery.store import JournalError, Store
+from edge.device_key import derived_key, device_key
 from edge.drift import COMMISSIONING, DriftWatch, as_table
 from edge.filing import Places
 from edge.model import DISCLAIMER
 from edge.state_folder import drop_folder
-from edge.terminal import say
+from edge.terminal import complain, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,44 +36,91 @@ if TYPE_CHECKING:
 
 
 _NOTICE = f"{DISCLAIMER.capitalize()}."
+_BROKER_S = 2.0
+"""Limit for what the broker keeps: an audit without it proves nearly as much."""
 
 
 @contextmanager
 def journal_of(state_folder: Path) -> Iterator[Store]:
-    """Open an appliance's journal. Raises `JournalError` or `ConfigError` where there is none."""
+    """Open an appliance's journal.
+
+    Raises `JournalError` or `ConfigError` where there is none, or it cannot be used.
+    """
     path = state_folder / "journal.sqlite"
-    if not path.exists() or not (state_folder / NAME).exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise JournalError(_unusable(path, error.strerror or "error")) from error
+    if not there:
         raise JournalError(
             f"{state_folder}: no appliance has run here; name its configuration with --config"
         )
-    store = Store(path, derived_key(device_key(state_folder), "journal"))
+    key = derived_key(device_key(state_folder, expected=True), "journal")
     try:
-        yield store
-    finally:
-        store.close()
+        store = Store(path, key)
+        try:
+            yield store
+        finally:
+            store.close()
+    except sqlite3.Error as error:
+        raise JournalError(_unusable(path, str(error))) from error
 
 
-def release(config_path: Path | None, films: list[str], word: OperatorWord) -> None:
+def _unusable(path: Path, why: str) -> str:
+    """Say why a journal cannot be used, and what to do."""
+    fix = "run this as the appliance's user, with the state folder writable"
+    if "locked" in why or "busy" in why:
+        fix = "another program holds it: end that one, or try again"
+    elif "malformed" in why or "not a database" in why:
+        fix = "restart the appliance, which sets a damaged journal aside"
+    return f"{path}: cannot be used ({why}); fix: {fix}"
+
+
+def release(config_path: Path | None, films: list[str], word: OperatorWord) -> int:
     """Have held films scored with the limb and side that a person states."""
-    _each(config_path, films, lambda store, job: orders.release(store, job, word))
+    return _each(config_path, films, lambda store, job: orders.release(store, job, word))
 
 
-def retry(config_path: Path | None, films: list[str]) -> None:
+def retry(config_path: Path | None, films: list[str]) -> int:
     """Have films worked on again."""
-    _each(config_path, films, orders.retry)
+    return _each(config_path, films, orders.retry)
 
 
-def dismiss(config_path: Path | None, films: list[str]) -> None:
-    """End held films for good."""
-    _each(config_path, films, orders.dismiss, "dismissed")
-
-
-def replay(config_path: Path | None, ids: list[str]) -> None:
-    """Send messages again under their ids."""
+def list_set_aside(config_path: Path | None) -> int:
+    """Print the messages that are set aside; 3 where there are any."""
     with journal_of(config.load(config_path).state_folder) as store:
-        for result_id in ids:
+        found = orders.set_aside(store)
+    for it in found:
+        say(f"job {it.job}: {it.kind} {it.result_id}: set aside: {it.why}")
+    say(f"{len(found)} messages are set aside. {_NOTICE}")
+    if found:
+        say("fix: `sharpedge retry --all` sends them again, `sharpedge dismiss JOB` gives them up")
+    return 3 if found else 0
+
+
+def take_all_back(config_path: Path | None) -> int:
+    """Send every message again that is set aside; 1 where one cannot be."""
+    with journal_of(config.load(config_path).state_folder) as store:
+        found = orders.set_aside(store)
+        done = sum(_done(partial(orders.take_back, store, it)) for it in found)
+    say(f"{done} of {len(found)} messages are sent again. {_NOTICE}")
+    return int(done < len(found))
+
+
+def dismiss(config_path: Path | None, films: list[str]) -> int:
+    """End held films for good, or give up messages that are set aside."""
+    return _each(config_path, films, orders.dismiss, "dismissed")
+
+
+def replay(config_path: Path | None, ids: list[str]) -> int:
+    """Send messages again under their ids; 1 where one is not known."""
+    with journal_of(config.load(config_path).state_folder) as store:
+
+        def order(result_id: str) -> None:
             done = orders.replay(store, result_id)
             say(f"job {done.job}: {result_id} is sent again. {_NOTICE}")
+
+        return int(sum(_done(partial(order, it)) for it in ids) < len(ids))
 
 
 def audit(config_path: Path | None, *, machine: bool, ask_broker: bool) -> int:
@@ -86,10 +135,11 @@ def audit(config_path: Path | None, *, machine: bool, ask_broker: bool) -> int:
         folder_s=it.folders.abandoned_s + it.folders.rescan_s + 60.0,
         hand_s=3 * it.limits.film_s + it.limits.worker_start_s,
         outbox_s=it.delivery.alert_s,
+        held_s=it.limits.held_s,
     )
-    published = published_heads(it) if ask_broker else ()
     with journal_of(root) as store:
         folder = drop_folder(it, root)
+        published = partial(published_heads, it) if ask_broker else tuple
         report = take_stock(store, Places.below(root), folder, limits, published)
     say(as_json(report) if machine else as_text(report, _NOTICE))
     return report.exit_status
@@ -116,12 +166,11 @@ def drift(config_path: Path | None, *, machine: bool, again: bool) -> int:
 
 def published_heads(it: config.Config) -> tuple[Head, ...]:
     """Heads in the retained messages of this device; none where no broker answers in time."""
-    until_s = time.monotonic() + it.broker.connect_s
+    until_s = time.monotonic() + _BROKER_S
     heads: list[Head] = []
     for message in listen(
-        it.broker,
+        it.broker.model_copy(update={"connect_s": min(it.broker.connect_s, _BROKER_S)}),
         topic=it.device.topic("+"),
-        client_id=f"sharpedge-audit-{os.getpid()}",
         stopped=lambda: time.monotonic() > until_s or len(heads) == 2,
     ):
         body = message.message
@@ -135,9 +184,23 @@ def _each(
     films: list[str],
     order: Callable[[Store, int], orders.Done],
     without_job: str = "is looked at again in the folder",
-) -> None:
+) -> int:
+    """Carry out an order for each film, whatever becomes of the others; 1 where one failed."""
     with journal_of(config.load(config_path).state_folder) as store:
-        for film in films:
+
+        def follow(film: str) -> None:
             done = order(store, orders.find_job(store, film))
             after = without_job if done.new_job is None else f"goes on as job {done.new_job}"
             say(f"job {done.job}: {after}. {_NOTICE}")
+
+        return int(sum(_done(partial(follow, it)) for it in films) < len(films))
+
+
+def _done(step: Callable[[], object]) -> bool:
+    """Do one step of several; one that cannot be done is reported and stops no other."""
+    try:
+        step()
+    except JournalError as error:
+        complain(str(error))
+        return False
+    return True

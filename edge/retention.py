@@ -7,13 +7,17 @@ be taken for a new one.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.delivery.journal import ENDS, State, told_states
+from edge.delivery.journal import ENDS, State
+from edge.delivery.schema import OPEN
+from edge.delivery.spans import Told, carried_of
 from edge.delivery.store import JournalError
 from edge.intake.quarantine import job_of
 
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 _DAY_S = 86400.0
 _FILES_A_PASS = 500
 _ROWS_A_PASS = 20_000
+_CARRIED_A_PASS = 2_000
+_CARRIED = "carried_looked_at"
+"""Key of the job at which the look at earlier films has arrived."""
 
 
 class RetentionSettings(BaseModel):
@@ -86,7 +93,7 @@ def tidy(
     waits = {
         row["id"]: row["job"]
         for row in store.db.execute(
-            "SELECT id, job FROM outbox WHERE state IN ('queued', 'waiting')"
+            f"SELECT id, job FROM outbox WHERE {OPEN}"  # noqa: S608 - our own words
         )
     }
     needed = set(waits.values()) | _needed_jobs(store)
@@ -147,9 +154,18 @@ def _shrink(
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:
-    for entry in os.scandir(folder):
-        found = entry.stat(follow_symlinks=False)
-        yield folder / entry.name, found.st_mtime, found.st_size
+    """Files with their times and sizes; another thread may add, rename and remove some."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    now = time.time()
+    for entry in entries:
+        with contextlib.suppress(FileNotFoundError):
+            found = entry.stat(follow_symlinks=False)
+            # One that is being written has a name of its own until it is whole.
+            if not entry.name.startswith(".") or abs(now - found.st_mtime) > _DAY_S:
+                yield folder / entry.name, found.st_mtime, found.st_size
 
 
 def _note_gone(store: Store, path: Path) -> None:
@@ -180,24 +196,54 @@ def _cut(
     if store.verify(last) is not None:
         raise JournalError("the journal's chain is broken; nothing is cut off it: sharpedge audit")
     with store.transaction():
-        told = told_states(store, last)
-        later = {
-            row["job"]
-            for row in store.db.execute(
-                "SELECT DISTINCT job FROM event WHERE row > ? AND job IS NOT NULL", (last,)
-            )
-        }
-        for job, (state, sha256) in told.items():
-            row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
-            if row is not None and job not in later and _may_go(row, in_folder, open_jobs):
-                _forget(store, job)
-                store.db.execute("DELETE FROM carried WHERE job = ?", (job,))
-            else:
+        for job, told in _told_before(store, last).items():
+            if not _forgotten(store, job, last, in_folder, open_jobs) and told.state is not None:
                 store.db.execute(
-                    "INSERT OR REPLACE INTO carried VALUES (?, ?, ?)", (job, state, sha256)
+                    "INSERT OR REPLACE INTO carried VALUES (?, ?, ?)",
+                    (job, told.state, told.sha256),
                 )
+        _look_at_carried(store, last, in_folder, open_jobs)
         store.cut(last)
     return last - first
+
+
+def _told_before(store: Store, last: int) -> dict[int, Told]:
+    """What checkpoint and chain say, up to a row, of the films that the rows to go concern."""
+    told: dict[int, Told] = {}
+    for event in store.events(last):
+        if event.job is None:
+            continue
+        if event.job not in told:
+            told.update(carried_of(store, event.job, event.job))
+        told.setdefault(event.job, Told()).take_in(event)
+    return told
+
+
+def _look_at_carried(
+    store: Store, last: int, in_folder: Collection[bytes], open_jobs: set[int]
+) -> None:
+    """Let go of some films whose rows were cut earlier, in turn with the others."""
+    after = int(store.note(_CARRIED) or -1)
+    query = "SELECT job FROM carried WHERE job > ? ORDER BY job LIMIT ?"
+    found = [row["job"] for row in store.db.execute(query, (after, _CARRIED_A_PASS))]
+    for job in found:
+        _forgotten(store, job, last, in_folder, open_jobs)
+    store.set_note(_CARRIED, str(found[-1] if len(found) == _CARRIED_A_PASS else -1))
+
+
+def _forgotten(
+    store: Store, job: int, last: int, in_folder: Collection[bytes], open_jobs: set[int]
+) -> bool:
+    """Let go of a film where it may go and no later row concerns it; whether that was done."""
+    row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
+    if row is None or not _may_go(row, in_folder, open_jobs):
+        return False
+    query = "SELECT 1 FROM event WHERE job = ? AND row > ? LIMIT 1"
+    if store.db.execute(query, (job, last)).fetchone() is not None:
+        return False
+    _forget(store, job)
+    store.db.execute("DELETE FROM carried WHERE job = ?", (job,))
+    return True
 
 
 def _last_old_row(store: Store, settings: RetentionSettings, now_unix_s: float | None) -> int:

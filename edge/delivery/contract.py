@@ -247,7 +247,7 @@ class Command(StrEnum):
     PICTURE = "picture"
     """Send the labelled picture of the message ``id`` again, while it is kept."""
     REBIRTH = "rebirth"
-    """Publish state, health and studies anew."""
+    """Publish state, health and studies again."""
 
 
 class CommandMessage(Record):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.delivery.journal import Kind
-from edge.delivery.outbox import Row
+from edge.delivery.rows import Row
 
 if TYPE_CHECKING:
     from edge.delivery.identity import DeviceName

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from edge.delivery.chain import Head
 from edge.delivery.commands import NotACommandError, carry_out, command_in
 from edge.delivery.contract import (
     CHANNELS,
@@ -23,7 +24,6 @@ from edge.delivery.contract import (
     StateMessage,
 )
 from edge.delivery.link import Extras
-from edge.delivery.store import Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

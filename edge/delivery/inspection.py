@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge.delivery.chain import BrokenChain
 from edge.delivery.mend import in_chain_words, in_words, mend_span, mend_strays, mend_study
 from edge.delivery.spans import spans
-from edge.delivery.store import BrokenChain
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

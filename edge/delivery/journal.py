@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
-from edge.delivery.store import LAST_ROW
 from edge.intake.settle import Signature
 from edge.model import Laterality, Limb, OperatorWord, StrEnum
 
@@ -63,9 +62,6 @@ ENDS = (
     State.SET_ASIDE,
     State.DISMISSED,
 )
-
-
-_STATES = frozenset(map(str, State))
 
 
 class Kind(StrEnum):
@@ -551,16 +547,3 @@ def move(store: Store, job: int, state: State, **detail: object) -> None:
         "UPDATE job SET state = ?, since = ? WHERE number = ?", (state, steady_unix_s(), job)
     )
     store.log(state, job, **{k: v for k, v in detail.items() if v is not None})
-
-
-def told_states(store: Store, last: int = LAST_ROW) -> dict[int, tuple[State, str]]:
-    """State and digest of every film as checkpoint and chain tell them, up to row ``last``."""
-    told = {
-        row["job"]: (State(row["state"]), str(row["sha256"]))
-        for row in store.db.execute("SELECT * FROM carried")
-    }
-    for event in store.events(last):
-        if event.job is not None and event.kind in _STATES:
-            _, before = told.get(event.job, (None, ""))
-            told[event.job] = (State(event.kind), str(event.detail.get("sha256", before)))
-    return told

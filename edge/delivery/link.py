@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 
 from edge.delivery.contract import SCHEMA_VERSION
 from edge.delivery.local_pair import use_local_pairs
+from edge.delivery.paho_client import PACKET_TOO_LARGE, Client
 from edge.delivery.settings import BrokerSettings, Protocol
 from edge.model import StrEnum
 
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 WILL_DELAY_S = 3
 TOO_LARGE = "packet too large"
 """A refusal that no repeat will change."""
-PACKET_TOO_LARGE = 0x95
-_PUBACK_CODES = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
-"""What MQTT 5 foresees as the answer to a publish."""
-_UNSPECIFIED = 0x80
 _SESSION_S = 120
 
 
@@ -138,50 +135,6 @@ class Extras:
         return made
 
 
-class _Client(mqtt.Client):
-    """paho's client, whose thread never ends in silence.
-
-    Bytes that are no MQTT of the expected version raise inside paho's loop and would leave a
-    client that looks connected.
-    """
-
-    on_crash: Callable[[str], None] = staticmethod(lambda _why: None)
-    unforeseen: tuple[int, int] = (0, 0)
-    """Number of the latest publish with an answer that MQTT 5 does not foresee, and its code."""
-
-    def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        if len(packet) > 2 and packet[2] not in _PUBACK_CODES:
-            # Mosquitto's "packet too large" is one; it would end paho's loop.
-            self.unforeseen = (int.from_bytes(packet[:2], "big"), packet[2])
-            packet[2] = _UNSPECIFIED
-        return super()._handle_pubackcomp(cmd)
-
-    def _ssl_wrap_socket(self, tcp_sock: Any) -> Any:
-        # As paho does it, but closed where the handshake fails.
-        if self._ssl_context is None:
-            raise ValueError("no TLS context")
-        sock = self._ssl_context.wrap_socket(
-            tcp_sock, server_hostname=self._host, do_handshake_on_connect=False
-        )
-        try:
-            sock.settimeout(self.connect_timeout)
-            sock.do_handshake()
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def loop_forever(
-        self, timeout: float = 1.0, retry_first_connection: bool = False
-    ) -> MQTTErrorCode:
-        try:
-            return super().loop_forever(timeout, retry_first_connection)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the connection is over
-            self.on_crash(type(error).__name__)
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-
-
 class Link:
     """One connection.
 
@@ -213,12 +166,13 @@ class Link:
         receive_bytes: int | None = None,
     ) -> None:
         self._settings = settings
+        self.client_id = client_id
         self._events = events
         self._subscriptions = subscriptions
         self._receive_bytes = receive_bytes
         self.v5 = protocol is Protocol.V5
         use_local_pairs()
-        self._client = _Client(
+        self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=mqtt.MQTTv5 if self.v5 else mqtt.MQTTv311,

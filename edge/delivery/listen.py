@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -50,6 +51,10 @@ _MODELS: dict[str, type[Record]] = {
     "answer": AnswerMessage,
 }
 _COMMENT = b"sharpedge result "
+_FIRST_REST_S = 0.25
+_LONGEST_REST_S = 10.0
+_LASTING_S = 30.0
+"""A connection that lasts so long ends a row of failures."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def listen(
     broker: BrokerSettings,
     *,
     topic: str = "sharpedge/#",
-    client_id: str = "sharpedge-listen",
+    client_id: str | None = None,
     receiver: str | None = None,
     seen: Seen | None = None,
     stopped: Callable[[], bool] = lambda: False,
@@ -112,6 +117,8 @@ def listen(
         Where to connect; user and TLS as in the configuration.
     topic
         Filter to subscribe to.
+    client_id
+        By default one that no other subscriber has: two with one id end each other's connection.
     receiver
         Name under which receipts are given, each after the caller came back for the next
         message, that is, after the result was dealt with. None gives no receipts.
@@ -123,7 +130,8 @@ def listen(
         Told ``"5"`` or ``"3.1.1"`` when subscribed.
     """
     memory = Seen() if seen is None else seen
-    pause_s = 0.25
+    own_id = client_id or f"sharpedge-listen-{secrets.token_hex(6)}"
+    pause_s = 0.0
     while not stopped():
         queues: list[queue.SimpleQueue[Event]] = []
 
@@ -131,17 +139,16 @@ def listen(
             # A queue for each attempt: the end of a failed one must not reach the next.
             queues.append(queue.SimpleQueue())
             return Link(
-                broker, client_id, protocol, will=None, subscriptions=(topic,), events=queues[-1]
+                broker, own_id, protocol, will=None, subscriptions=(topic,), events=queues[-1]
             )
 
+        begun_s = time.monotonic()
         try:
             link, _ = open_link(make, broker.protocol)
         except LinkError as error:
             log.warning("broker: %s", error)
-            time.sleep(pause_s)
-            pause_s = min(5.0, pause_s * 2)
+            pause_s = _rest(pause_s, stopped)
             continue
-        pause_s = 0.25
         on_connected(link.protocol)
         try:
             yield from _serve(link, queues[-1], memory, receiver, stopped)
@@ -149,6 +156,18 @@ def listen(
             log.warning("broker: %s", error)
         finally:
             link.close()
+        if time.monotonic() - begun_s > _LASTING_S:
+            pause_s = 0.0
+        pause_s = _rest(pause_s, stopped)
+
+
+def _rest(before_s: float, stopped: Callable[[], bool]) -> float:
+    """Pause between two connections, longer each time; returns how long it was."""
+    pause_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, before_s * 2))
+    until_s = time.monotonic() + pause_s
+    while not stopped() and (left_s := until_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, _FIRST_REST_S))
+    return pause_s
 
 
 def _serve(
@@ -164,6 +183,8 @@ def _serve(
         except queue.Empty:
             continue
         if isinstance(event, Disconnected):
+            other = f": another client uses the id {link.client_id}" if event.taken_over else ""
+            log.warning("broker: connection lost (%s)%s", event.why, other)
             return
         if not isinstance(event, Arrived):
             continue

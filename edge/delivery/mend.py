@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from edge.delivery.chain import COUNTERS, CUT_FOUND
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
 from edge.delivery.journal import Kind, State, move
@@ -23,14 +24,14 @@ from edge.delivery.message import StoredMessage
 from edge.delivery.opening import begin_anew, open_store
 from edge.delivery.orders import work_again
 from edge.delivery.spans import Span, Told, read, spans, strays
-from edge.delivery.store import COUNTERS, CUT_FOUND
 from edge.delivery.study import StudyBody, place_of, with_limb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge.delivery.store import BrokenChain, Store
+    from edge.delivery.chain import BrokenChain
+    from edge.delivery.store import Store
 
 _ROW_STATES = frozenset({"queued", "waiting", "closed", "set_aside"})
 _WHOLE_EVENTS = 20_000

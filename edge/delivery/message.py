@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.delivery.identity import DeviceName
-    from edge.delivery.outbox import Row
+    from edge.delivery.rows import Row
 
 
 class StoredMessage(Record):

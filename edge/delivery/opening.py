@@ -9,8 +9,9 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from edge.delivery.chain import REBUILT
 from edge.delivery.schema import is_ours
-from edge.delivery.store import REBUILT, JournalError, Store, move_aside, suspect_mark
+from edge.delivery.store import JournalError, Store, move_aside, suspect_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,66 +9,26 @@ the same id.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.delivery.chain import CUT_FOUND
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.journal import Kind, State, move
 from edge.delivery.orders import work_again
+from edge.delivery.rows import Depth, Row, row_of
 from edge.delivery.schema import OPEN
-from edge.delivery.store import CUT_FOUND
 from edge.delivery.studies import Studies, StudyRow
 from edge.delivery.unanswered import REPEATS_A_PASS, Unanswered
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Collection, Iterable
 
-    from edge.delivery.store import Head, Store
+    from edge.delivery.chain import Head
+    from edge.delivery.store import Store
 
 _DASHBOARDS = 16
 """Dashboards of which receipts of one result are kept, where the site names none."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One message to be sent."""
-
-    row: int
-    kind: Kind
-    result_id: str
-    job: int
-    sequence: int | None
-    payload: bytes
-    sendings: int
-    sound: bool
-    """Whether the payload is the one that was written."""
-    name: str = ""
-    """Site, room and device under which it was made; empty where that was not kept."""
-
-
-@dataclass(frozen=True)
-class Depth:
-    """How much waits."""
-
-    rows: int
-    oldest_s: float
-    set_aside: int
-
-
-def _row(store: Store, found: sqlite3.Row) -> Row:
-    return Row(
-        row=found["row"],
-        kind=Kind(found["kind"]),
-        result_id=found["id"],
-        job=found["job"],
-        sequence=found["sequence"],
-        payload=found["payload"],
-        sendings=found["sendings"],
-        sound=store.seal(found["id"], found["kind"], found["payload"]) == found["seal"],
-        name=str(found["name"]),
-    )
 
 
 class Outbox:
@@ -162,7 +122,7 @@ class Outbox:
     def row(self, number: int) -> Row | None:
         """Read one row; None where it is gone."""
         found = self._db.execute("SELECT * FROM outbox WHERE row = ?", (number,)).fetchone()
-        return None if found is None else _row(self.store, found)
+        return None if found is None else row_of(self.store, found)
 
     def note_sent(self, rows: Iterable[Row]) -> None:
         """Count sendings; a file whose result went out for the first time becomes ``sent``.
@@ -283,25 +243,6 @@ class Outbox:
         found = self._db.execute("SELECT state FROM outbox WHERE row = ?", (number,)).fetchone()
         if found is not None and found["state"] == "waiting":
             self._again[number] = False
-
-    def note_refusal(self, lane: str, why: str) -> None:
-        """Write down that the broker refuses a kind of message, since when, and why."""
-        with self.store.transaction():
-            self._db.execute(
-                "INSERT INTO refusal VALUES (?, ?, ?) "
-                "ON CONFLICT (kind) DO UPDATE SET why = excluded.why",
-                (lane, why, steady_unix_s()),
-            )
-
-    def end_refusal(self, lane: str) -> None:
-        """The broker takes a kind of message again, or nothing of it waits."""
-        with self.store.transaction():
-            self._db.execute("DELETE FROM refusal WHERE kind = ?", (lane,))
-
-    def refusals(self) -> dict[str, str]:
-        """Kinds of message that the broker refuses, with its reasons; outlasts a restart."""
-        found = self._db.execute("SELECT kind, why FROM refusal ORDER BY kind")
-        return {str(r["kind"]): str(r["why"]) for r in found}
 
     def latest_set_aside(self) -> tuple[int, str] | None:
         """How many messages are set aside, and the latest of them in words."""

@@ -2,8 +2,9 @@
 
 Pure state: times are given, and are monotonic seconds. A refusal pauses its own kind of message.
 Then one message, the oldest, is tried after a second, after two, up to every 30 s; when the broker
-takes it the rest follow. Where the broker takes the next message but not the oldest, the refusal
-is that message's own: it is tried apart, and the others flow.
+takes it the rest follow in their order. One that the broker refuses although it takes others is
+told by a message that it had taken before: where it takes that one again and refuses the oldest
+once more, the oldest is tried apart, and the others flow.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 _FIRST_S = 1.0
 _LONGEST_S = 30.0
 _PATIENT = 3
-"""Refusals of the oldest message before the next one is tried in turn with it."""
+"""Refusals of the oldest message before one that was taken earlier is tried."""
+_VERY_PATIENT = 10
+"""The same before the next oldest is tried, where none was taken earlier: some minutes."""
 
 
 class Lane(StrEnum):
@@ -49,6 +52,8 @@ class _Pause:
     tries: int = 0
     probe: int | None = None
     oldest: int | None = None
+    takes_others: bool = False
+    """Whether the broker took another message since it refused the oldest."""
 
 
 @dataclass
@@ -69,8 +74,9 @@ class Refusals:
     def reconnected(self, now_s: float) -> None:
         """A probe that was in flight is lost with its connection; another is due soon."""
         for pause in self._pauses.values():
-            pause.probe = None
-            pause.at_s = min(pause.at_s, now_s + _FIRST_S)
+            if pause.probe is not None:
+                pause.probe = None
+                pause.at_s = min(pause.at_s, now_s + _FIRST_S)
 
     def is_paused(self, lane: Lane) -> bool:
         """Whether only a probe may be sent."""
@@ -85,43 +91,68 @@ class Refusals:
         pause = self._pauses[lane]
         return pause.probe is None and now_s >= pause.at_s
 
-    def choose(self, lane: Lane, oldest: Collection[int]) -> int:
-        """Choose the probe among the oldest messages, at least one, of a lane; it is sent next."""
+    def choose(self, lane: Lane, oldest: Collection[int], known: int | None = None) -> int:
+        """Choose the probe of a paused lane, which is sent next.
+
+        ``oldest`` are the oldest messages, at least one; ``known`` was taken by the broker before.
+        """
         pause = self._pauses[lane]
         numbers = sorted(oldest)
-        in_turn = pause.tries >= _PATIENT and pause.tries % 2 == 1
-        pause.oldest = numbers[0]
-        pause.probe = numbers[1 if in_turn and len(numbers) > 1 else 0]
+        pause.oldest = pause.probe = numbers[0]
+        in_turn = pause.tries % 2 == 1 and not pause.takes_others
+        if in_turn and known is not None and pause.tries >= _PATIENT:
+            pause.probe = known
+        elif in_turn and len(numbers) > 1 and pause.tries >= _VERY_PATIENT:
+            pause.probe = numbers[1]
         return pause.probe
 
     def refused(
         self, lane: Lane, number: int, why: str, now_s: float, *, sure: bool = False
-    ) -> None:
-        """Take in a refusal; ``sure``: of this message, so that the next one is tried soon."""
+    ) -> bool:
+        """Take in a refusal; whether it is now known to be that message's own.
+
+        ``sure``: another message is tried at the next probe.
+        """
         if number in self._alone:
             self._alone[number].at_s = now_s + _LONGEST_S
-            return
+            return True
         pause = self._pauses.get(lane)
         if pause is None:
             pause = self._pauses[lane] = _Pause(why, _FIRST_S, now_s + _FIRST_S)
+            sure = sure or any(it.lane is lane for it in self._alone.values())
         elif pause.probe == number:
             pause.probe, pause.why = None, why
+            if pause.takes_others and number == pause.oldest:
+                self._let_apart(lane, number, now_s)
+                return True
             pause.tries += 1
             pause.delay_s = min(_LONGEST_S, pause.delay_s * 2)
             pause.at_s = now_s + pause.delay_s
         if sure:
             pause.tries = max(pause.tries | 1, _PATIENT)
+        return False
 
-    def taken(self, lane: Lane, number: int, now_s: float) -> bool:
-        """Take in an acknowledgement; whether it ended a pause."""
+    def taken(self, lane: Lane, number: int, now_s: float) -> int | None:
+        """Take in an acknowledgement; gives the message whose own refusal it proved, if any."""
         self._alone.pop(number, None)
         pause = self._pauses.get(lane)
         if pause is None or pause.probe != number:
-            return False
-        if pause.oldest is not None and pause.oldest != number:
-            self._alone[pause.oldest] = _Alone(lane, now_s + _LONGEST_S)
+            return None
+        oldest = pause.oldest
+        if oldest is None or oldest == number:
+            del self._pauses[lane]
+            return None
+        pause.probe = None
+        if pause.tries >= _VERY_PATIENT:
+            self._let_apart(lane, oldest, now_s)
+            return oldest
+        # It may take everything again: first the oldest, so that the order is kept.
+        pause.takes_others, pause.at_s = True, now_s
+        return None
+
+    def _let_apart(self, lane: Lane, number: int, now_s: float) -> None:
+        self._alone[number] = _Alone(lane, now_s + _LONGEST_S)
         del self._pauses[lane]
-        return True
 
     def gone(self, lane: Lane, number: int) -> None:
         """A message will not be answered: it was set aside, or delivered another way."""

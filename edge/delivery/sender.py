@@ -33,12 +33,12 @@ from edge.delivery.link import (
 )
 from edge.delivery.names import Names
 from edge.delivery.outbox import Outbox
+from edge.delivery.pauses import Pauses
 from edge.delivery.refusals import Lane
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
 from edge.delivery.shipping import Shipping
 from edge.delivery.standing import Announcement, Latencies, Raised, Standing, presence_with
 from edge.delivery.store import Store, suspect_mark
-from edge.delivery.suspects import Rivalry
 from edge.delivery.unanswered import REPEATS_A_PASS
 from edge.errors import place_of
 
@@ -52,12 +52,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FIRST_REST_S = 0.25
-_LONGEST_REST_S = 8.0
-"""Between attempts to connect: a broker that comes back is served soon."""
-_LONGEST_FLAP_S = 4.0
-"""The same where connections come about and end."""
-_LASTING_S = 10.0
 _RIVAL_GONE_S = 120.0
 _RECEIVE_BYTES = 1 << 18
 _GAP_S = 3.0
@@ -104,7 +98,7 @@ class Sender:
         self._raised = Raised()
         self._latencies = Latencies()
         self._reconnects = 0
-        self._rivalry = Rivalry()
+        self._pauses = Pauses(self._raised)
         self._connected_s = 0.0
         self._since = time.time()
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -170,14 +164,13 @@ class Sender:
             self._outbox, self._names, self._device, self._pictures, it, self._raised,
             self._latencies,
         )  # fmt: skip
-        pause_s = 0.0
         while not self._stopping():
             self._turned_s = time.monotonic()
             try:
                 self._connect()
                 self._serve()
             except LinkError as error:
-                pause_s = self._pause_after(error, pause_s)
+                pause_s = self._pause_after(error)
                 self._raised.say("broker", str(error))
                 self._rest(pause_s * random.uniform(0.8, 1.2))
             except (sqlite3.OperationalError, OSError) as error:
@@ -196,25 +189,14 @@ class Sender:
             self._turned_s = time.monotonic()
             time.sleep(min(left_s, 0.1))
 
-    def _pause_after(self, error: LinkError, before_s: float) -> float:
-        """Draw conclusions from a failure; returns the pause in seconds that it calls for.
-
-        ``before_s`` was the pause before.
-        """
+    def _pause_after(self, error: LinkError) -> float:
+        """Draw conclusions from a failure; returns the pause in seconds that it calls for."""
         if not self._connected_s:
-            self._rivalry.failed()
-            return min(_LONGEST_REST_S, max(_FIRST_REST_S, before_s * 2))
+            return self._pauses.after_attempt()
         lasted_s, self._connected_s = time.monotonic() - self._connected_s, 0.0
-        in_flight = self._shipping.ended(error)
-        taken_over = error.failure is Failure.TAKEN_OVER
-        if error.failure is Failure.UNACKNOWLEDGED or (in_flight and not taken_over):
-            return _FIRST_REST_S
-        pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over)
-        if self._rivalry.suspected:
-            sure = "uses" if taken_over else "seems to use"
-            self._raised.say("client_id", f"another client {sure} this appliance's client id")
-        flap_s = 0.0 if lasted_s > _LASTING_S else min(_LONGEST_FLAP_S, before_s * 2)
-        return max(pause_s, flap_s, _FIRST_REST_S)
+        return self._pauses.after_connection(
+            error.failure, lasted_s, in_flight=self._shipping.ended(error)
+        )
 
     def _connect(self) -> None:
         self._connected_s = 0.0
@@ -298,6 +280,7 @@ class Sender:
             raise
         finally:
             self._link = None
+            self._shipping.release()
 
     def _farewell(self) -> bool:
         """Whether it is time to go; says goodbye if so."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,13 @@ from pydantic import ValidationError
 
 from edge.delivery.flights import HALF_SENT, Cleared, Flight, Flights, Plain
 from edge.delivery.journal import Kind
-from edge.delivery.link import PACKET_TOO_LARGE, TOO_LARGE, Extras, Failure, LinkError
+from edge.delivery.link import TOO_LARGE, Extras, Failure, LinkError
 from edge.delivery.message import packet_of
 from edge.delivery.old_topics import OldTopics
-from edge.delivery.outbox import Row
+from edge.delivery.paho_client import PACKET_TOO_LARGE
 from edge.delivery.refusals import KINDS, Lane, Refusals, lane_of
+from edge.delivery.refused import RefusedLanes
+from edge.delivery.rows import Row
 from edge.delivery.studies import StudyRow
 from edge.delivery.suspects import Suspects
 from edge.errors import place_of
@@ -46,7 +49,6 @@ _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """Why a picture cannot be read now, and can later."""
 _ENDS_REFUSING = frozenset({0x80, 0x83, 0x87, 0x89, 0x90, 0x93, 0x96, 0x97, 0x99})
 """Reason codes with which a broker ends the connection because of what it was sent."""
-_TOPICS = {Lane.RESULT: "result and reject", Lane.STUDY: "study/+"}
 _ENDS_CONNECTION = "the broker ends the connection"
 
 
@@ -79,25 +81,28 @@ class Shipping:
         self.flights = Flights()
         self._suspects = Suspects()
         self._refusals = Refusals()
-        self._noted = {Lane(it) for it in outbox.refusals() if it in set(Lane)}
-        """Lanes whose refusal stands in the journal."""
+        self._refused = RefusedLanes(outbox.store, raised)
+        self._known: dict[Lane, int] = {}
+        """By lane, the row that the broker took last."""
         self._ends: dict[int, int] = {}
         """By row that ended the connection alone, its bytes."""
         self._proved = False
         """Whether the broker has acknowledged anything on this connection."""
         self._sent_s = 0.0
-        for lane in self._noted:
-            self._say_refused(lane, outbox.refusals()[lane])
 
     def begin(self, link: Link, limits: Connected) -> None:
         """A connection was made."""
-        self._link = link
         self._limits = limits
         self._proved = False
         self.flights.clear()
         self._refusals.reconnected(time.monotonic())
         self._outbox.reopen()
         self.old_topics = OldTopics(self._names, self._outbox)
+        self._link = link
+
+    def release(self) -> None:
+        """Let the connection go, so that its sockets are closed."""
+        del self._link
 
     def ended(self, error: LinkError) -> bool:
         """Draw conclusions from a connection's end; whether rows were in flight."""
@@ -153,7 +158,7 @@ class Shipping:
             elif self._refusals.probe_is_due(lane, now_s):
                 oldest = {it.row: it for it in self._outbox.next_rows(2, flying, own, resting)}
                 if oldest:
-                    chosen.append(oldest[self._refusals.choose(lane, oldest)])
+                    chosen.append(self._probe(lane, oldest))
                 else:
                     self._refusals.ended(lane)
         pictures = max(1, window // 2) - self.flights.pictures()
@@ -165,6 +170,17 @@ class Shipping:
             if row.kind is not Kind.IMAGE or pictures >= 0:
                 chosen.append(row)
         return chosen[:free]
+
+    def _probe(self, lane: Lane, oldest: dict[int, Row]) -> Row:
+        known = self._outbox.row(self._known[lane]) if lane in self._known else None
+        if known is not None and known.kind is Kind.IMAGE and not self._is_kept(known):
+            known = None
+        rows = oldest if known is None else {**oldest, known.row: known}
+        number = self._refusals.choose(lane, oldest, None if known is None else known.row)
+        return rows[number]
+
+    def _is_kept(self, picture: Row) -> bool:
+        return (self._pictures / os.fsdecode(picture.payload)).is_file()
 
     def _send(self, row: Row) -> bool:
         """Send one row, or set it aside; whether it was sent."""
@@ -267,12 +283,14 @@ class Shipping:
 
     def answered(self, event: Answered) -> int | None:
         """Take in the broker's answer; gives the row that it acknowledged, if any."""
-        now_s = time.monotonic()
+        flight = self.flights.answered(event.mid, time.monotonic())
+        if flight is None:
+            # A figure without acknowledgement, or what a dashboard has answered before the broker.
+            return None
+        what = flight.what
         self._proved = True
         self._raised.end("no_acknowledgement")
-        flight = self.flights.answered(event.mid, now_s)
-        what = None if flight is None else flight.what
-        if isinstance(what, Row) and flight is not None:
+        if isinstance(what, Row):
             return self._row_answered(what, flight.size_bytes, event.refusal)
         if isinstance(what, StudyRow):
             if not event.refusal:
@@ -297,8 +315,10 @@ class Shipping:
         if not refusal:
             self._suspects.taken(row.row, size_bytes)
             self._ends.pop(row.row, None)
-            if self._refusals.taken(lane, row.row, time.monotonic()):
-                self._blame_size()
+            self._known[lane] = row.row
+            apart = self._refusals.taken(lane, row.row, time.monotonic())
+            if apart is not None:
+                self._blame_size(apart)
             self._tell(lane)
             return row.row
         self._suspects.cleared((row.row,))
@@ -308,13 +328,15 @@ class Shipping:
             self._refuse(row, refusal)
         return None
 
-    def _blame_size(self) -> None:
-        """Set aside what ended the connection, now that the broker has taken something smaller."""
-        for number, size_bytes in list(self._ends.items()):
-            row = self._outbox.row(number)
-            if row is not None and self._suspects.is_large(size_bytes):
-                del self._ends[number]
-                self._set_aside(row, "larger_than_broker_limit")
+    def _blame_size(self, number: int) -> None:
+        """Set aside a message that ends the connection, where the broker has taken only smaller.
+
+        It takes others of the same kind, so that nothing but the size is left as the cause.
+        """
+        size_bytes = self._ends.pop(number, 0)
+        row = self._outbox.row(number)
+        if row is not None and self._suspects.is_large(size_bytes):
+            self._set_aside(row, "larger_than_broker_limit")
 
     def _lane_answered(self, lane: Lane, refusal: str) -> None:
         if refusal:
@@ -337,31 +359,15 @@ class Shipping:
 
     def _refuse(self, row: Row, why: str, *, sure: bool = False) -> None:
         lane = lane_of(row.kind)
-        self._refusals.refused(lane, row.row, why, time.monotonic(), sure=sure)
+        apart = self._refusals.refused(lane, row.row, why, time.monotonic(), sure=sure)
         self._outbox.refused(row.row)
+        if apart:
+            self._blame_size(row.row)
         self._tell(lane)
 
     def _tell(self, lane: Lane) -> None:
-        """Write down and raise, or end, the alert of a lane that the broker refuses."""
-        if self._refusals.is_refused(lane):
-            why = self._refusals.why(lane)
-            if lane not in self._noted or (why and self._outbox.refusals().get(lane) != why):
-                self._outbox.note_refusal(lane, why)
-                self._say_refused(lane, why)
-            self._noted.add(lane)
-        elif lane in self._noted:
-            self._noted.discard(lane)
-            self._outbox.end_refusal(lane)
-            self._raised.end(f"refused-{lane}")
-
-    def _say_refused(self, lane: Lane, why: str) -> None:
-        topics = _TOPICS.get(lane, str(lane))
-        self._raised.say(
-            f"refused-{lane}",
-            f"the broker refuses {lane} messages ({why}): they wait and are tried again; "
-            f"fix: let the appliance publish on its topics {topics}",
-            code="message_refused",
-        )
+        refused = self._refusals.is_refused(lane)
+        self._refused.tell(lane, self._refusals.why(lane) if refused else None)
 
     def _set_aside(self, row: Row, why: str) -> None:
         self._gone(row)
@@ -379,7 +385,7 @@ class Shipping:
         """
         self._outbox.expire_studies(self._settings.study_wait_s)
         self._tell_of_waiting()
-        for lane in tuple(self._noted):
+        for lane in self._refused.lanes():
             if not self._refusals.is_refused(lane) and self._is_empty(lane):
                 self._tell(lane)
         now_s = time.monotonic()

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge.delivery.chain import LAST_ROW
 from edge.delivery.journal import State
-from edge.delivery.store import LAST_ROW
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from edge.delivery.store import Event, Store
+    from edge.delivery.chain import Event
+    from edge.delivery.store import Store
 
 _STATES = frozenset(map(str, State))
 _FIRST = -LAST_ROW
@@ -97,15 +98,21 @@ def read(store: Store, first: int, last: int) -> Span:
 
 def told_of(store: Store, first: int, last: int) -> dict[int, Told]:
     """What checkpoint and chain say of the films of a span."""
+    told = carried_of(store, first, last)
+    for event in store.events_of_jobs(first, last):
+        if event.job is not None:
+            told.setdefault(event.job, Told()).take_in(event)
+    return told
+
+
+def carried_of(store: Store, first: int, last: int) -> dict[int, Told]:
+    """What the checkpoint keeps of the films of a span."""
     told: dict[int, Told] = {}
     query = "SELECT job, state, sha256 FROM carried WHERE job BETWEEN ? AND ?"
     for row in store.db.execute(query, (first, last)):
         # The row that told of the copies' end may be cut off.
         state = State(row["state"]) if row["state"] in _STATES else None
         told[row["job"]] = Told(state, str(row["sha256"]), expired=True)
-    for event in store.events_of_jobs(first, last):
-        if event.job is not None:
-            told.setdefault(event.job, Told()).take_in(event)
     return told
 
 

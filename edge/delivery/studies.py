@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edge.delivery.contract import StudyMessage
     from edge.delivery.store import Store
 
+_LATEST = 1e18
+"""Later than any study changed, in seconds since 1970."""
 _AT_ONCE = 20
 _PACE_S = 0.5
 """Between repeats on a new connection, after the first few."""
@@ -44,7 +46,7 @@ class Studies:
 
     def republish(self) -> None:
         """Every study's topic is to be written again, the latest first."""
-        self._before = (float("inf"), "")
+        self._before = (_LATEST, "")
         self._left = _AT_ONCE
 
     def expire(self, wait_s: float) -> None:

@@ -225,10 +225,14 @@ class Appliance:
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     def audit(self, *, broker=False):
-        """What an audit finds, as its JSON object."""
+        """What an audit finds, as its JSON object.
+
+        Without the finding that the appliance does not run: most tests have stopped it.
+        """
         done = self.order("audit", "--json", "--broker" if broker else "--no-broker")
         report = json.loads(done.stdout)
         assert report["exit_status"] == done.returncode, done.stderr
+        report["findings"] = [it for it in report["findings"] if it["fault"] != "stopped"]
         return report
 
     def terminate(self, timeout_s=20):

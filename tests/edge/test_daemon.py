@@ -511,9 +511,11 @@ def test_a_dashboard_pauses_resumes_replays_and_is_answered(broker, subscriber, 
     until(lambda: len(subscriber.of("state")) > births)
     ask("replay", id="00000000-0000-0000-0000-000000000000")
     ask("explode")
-    until(lambda: len(subscriber.of("answer")) >= 5)
+    until(lambda: len(subscriber.of("answer")) >= 6)
     assert [(a.command, a.done) for a in subscriber.of("answer")] == [
         ("pause", True), ("resume", True), ("rebirth", True), ("rescan", True), ("replay", False),
+        (None, False),
     ]  # fmt: skip
+    assert "rescan" in subscriber.of("answer")[-1].detail
     client.disconnect()
     client.loop_stop()

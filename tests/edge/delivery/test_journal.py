@@ -4,12 +4,13 @@ import sqlite3
 
 import pytest
 
+from edge.delivery.chain import CUT_FOUND, Head
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State
 from edge.delivery.orders import set_aside, take_back
 from edge.delivery.outbox import Outbox
-from edge.delivery.store import CUT_FOUND, Head, JournalError, Store
+from edge.delivery.store import JournalError, Store
 from edge.intake.settle import Signature
 
 KEY = b"k" * 32
@@ -279,22 +280,16 @@ def test_what_has_no_receipt_is_queued_again(store, journal):
     assert outbox.next_rows(1, ())[0].sendings == 1
 
 
-def test_a_refusal_ends_nothing_and_outlasts_a_restart(tmp_path, store, journal):
+def test_a_refused_row_stays_in_the_outbox(store, journal):
     job = journal.claim(b"/a", SHA, signature()).job
     finish(journal, job)
     outbox = open_outbox(store)
     (row,) = outbox.next_rows(1, ())
-    outbox.note_sent([row])
-    for why in ("not authorized", "quota exceeded"):
+    for _ in range(50):
+        outbox.note_sent([row])
         outbox.refused(row.row)
-        outbox.note_refusal("result", why)
     assert [it.row for it in outbox.next_rows(1, ())] == [row.row]
     assert outbox.depth().set_aside == 0
-    other = Store(tmp_path / "journal.sqlite", KEY)
-    assert open_outbox(other).refusals() == {"result": "quota exceeded"}
-    other.close()
-    outbox.end_refusal("result")
-    assert outbox.refusals() == {}
 
 
 def test_what_is_set_aside_is_counted_and_named_until_it_is_taken_back(store, journal):

@@ -4,11 +4,12 @@ import sqlite3
 
 import pytest
 
+from edge.delivery.chain import CUT_FOUND
 from edge.delivery.contract import StudyStatus
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, StudyChange
 from edge.delivery.mend import mend, open_sound
-from edge.delivery.store import CUT_FOUND, JournalError, Store
+from edge.delivery.store import JournalError, Store
 from edge.delivery.study import StudyBody
 from edge.intake.settle import Signature
 

@@ -1,0 +1,59 @@
+"""Delivery: paho's client, made to survive what brokers send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable  # noqa: TC003 - in a class body
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import MQTTErrorCode
+
+PACKET_TOO_LARGE = 0x95
+_PUBACK_CODES = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
+"""What MQTT 5 foresees as the answer to a publish."""
+_UNSPECIFIED = 0x80
+
+
+class Client(mqtt.Client):
+    """paho's client, whose thread never ends in silence.
+
+    Bytes that are no MQTT of the expected version raise inside paho's loop and would leave a
+    client that looks connected.
+    """
+
+    on_crash: Callable[[str], None] = staticmethod(lambda _why: None)
+    unforeseen: tuple[int, int] = (0, 0)
+    """Number of the latest publish with an answer that MQTT 5 does not foresee, and its code."""
+
+    def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if len(packet) > 2 and packet[2] not in _PUBACK_CODES:
+            # Mosquitto's "packet too large" is one; it would end paho's loop.
+            self.unforeseen = (int.from_bytes(packet[:2], "big"), packet[2])
+            packet[2] = _UNSPECIFIED
+        return super()._handle_pubackcomp(cmd)
+
+    def _ssl_wrap_socket(self, tcp_sock: Any) -> Any:
+        # As paho does it, but closed where the handshake fails.
+        if self._ssl_context is None:
+            raise ValueError("no TLS context")
+        sock = self._ssl_context.wrap_socket(
+            tcp_sock, server_hostname=self._host, do_handshake_on_connect=False
+        )
+        try:
+            sock.settimeout(self.connect_timeout)
+            sock.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def loop_forever(
+        self, timeout: float = 1.0, retry_first_connection: bool = False
+    ) -> MQTTErrorCode:
+        """As paho's; an exception is reported and ends the connection."""
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the connection is over
+            self.on_crash(type(error).__name__)
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL

@@ -36,9 +36,14 @@ from edge.engine.passport import (
     signed,
 )
 from edge.errors import EngineError
+from export.calibration import calibration_inputs
 from export.contract import check_contract
 from export.errors import ContractError, ExportError, LayerError, RecipeError
+from export.meaning import to_engine_form
+from export.pair import check_pair
+from export.probe import check_meaning
 from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
+from export.session import open_session, run_session
 from export.sibling import Sibling, half_file, largest_differences, make_sibling
 from export.sources import build_graph, source_files
 
@@ -92,11 +97,17 @@ def export_engine(recipe_path: Path, out_dir: Path) -> ExportedEngine:
         )
     built = build_graph(recipe, folder)
     outputs = check_contract(built.model, recipe)
-    data = built.model.SerializeToString(deterministic=True)
-    digest = hashlib.sha256(data).hexdigest()
-    agreement = _agreement(recipe, built, data)
     spec = _input_spec(recipe)
-    sibling, notes = _sibling(recipe, built, spec)
+    agreement = _agreement(recipe, built, built.model.SerializeToString())
+    if recipe.reference is not None:
+        pair = folder / recipe.reference.file
+        agreement |= check_pair(built.heads or built.model, recipe, spec, pair)
+    model = to_engine_form(built.model, recipe)
+    data = model.SerializeToString(deterministic=True)
+    if model is not built.model:
+        open_session(data)
+    digest = hashlib.sha256(data).hexdigest()
+    sibling, notes = _sibling(recipe, model, spec)
     out_dir.mkdir(parents=True, exist_ok=True)
     passport = Passport(
         name=recipe.name,
@@ -209,11 +220,11 @@ def now_utc() -> str:
 
 
 def _sibling(
-    recipe: Recipe, built: Built, spec: InputSpec
+    recipe: Recipe, model: onnx.ModelProto, spec: InputSpec
 ) -> tuple[Sibling | None, tuple[str, ...]]:
     try:
         sibling = make_sibling(
-            built.model, name=recipe.name, role=recipe.role, limb=recipe.limb, spec=spec
+            model, name=recipe.name, role=recipe.role, limb=recipe.limb, spec=spec
         )
     except LayerError as error:
         # The FP32 graph serves all the same; only an FP16 engine cannot be built.
@@ -292,6 +303,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     }
     if isinstance(source, CompactSource | DarknetSource):
         settings["bn_epsilon"] = source.bn_epsilon
+    if recipe.meaning.model_fields_set:
+        settings["meaning"] = recipe.meaning.model_dump(mode="json")
     return settings
 
 
@@ -312,9 +325,8 @@ def _agreement(recipe: Recipe, built: Built, data: bytes) -> dict[str, float]:
     random = np.random.default_rng(_CHECK_SEED)
     grey = random.integers(0, 256, (count, spec.height, spec.width), dtype=np.uint8)
     image = scale_grey(grey, spec.scale, spec.mean, spec.std)
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    found = dict(zip(names, session.run(names, {spec.name: image}), strict=True))
+    session = open_session(data)
+    found = run_session(session, image)
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise ContractError(
@@ -322,9 +334,12 @@ def _agreement(recipe: Recipe, built: Built, data: bytes) -> dict[str, float]:
                 where=recipe.name,
                 mend="check scale, mean and std in the recipe, and the trained weights",
             )
-    if built.reference is None:
-        return {}
-    return _differences(recipe, found, built.reference(image))
+    differences = (
+        {} if built.reference is None else _differences(recipe, found, built.reference(image))
+    )
+    probes = calibration_inputs(recipe.role, recipe.limb, spec)
+    check_meaning(built.model, recipe, [run_session(session, probe) for probe in probes])
+    return differences
 
 
 def _differences(
@@ -333,7 +348,7 @@ def _differences(
     differences = largest_differences(recipe.role, found, wanted)
     for name, value in differences.items():
         limit = recipe.tolerance.box_px if name.endswith("_px") else recipe.tolerance.probability
-        if value > limit:
+        if not value <= limit:
             raise ContractError(
                 f"{name} differs by {value:.3g} from the arrays, allowed is {limit:.3g}",
                 where=recipe.name,

@@ -9,7 +9,6 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helper
 
@@ -17,6 +16,7 @@ from export.errors import ContractError, LayerError, WeightsError
 from export.fold import fold_batch_norms
 from export.graph import IR_VERSION, implausible
 from export.opset import STANDARD, nodes_of, to_our_opset
+from export.session import open_session, run_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,19 +115,7 @@ def run_original(model: onnx.ModelProto, image: Array) -> dict[str, Array]:
 
     Raises `LayerError` where ONNX Runtime cannot run it.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        names = [item.name for item in session.get_outputs()]
-        values = session.run(names, {session.get_inputs()[0].name: image})
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise LayerError(
-            f"ONNX Runtime cannot run it: {error}", where="model", mend="export the model anew"
-        ) from error
-    return dict(zip(names, values, strict=True))
+    return run_session(open_session(model.SerializeToString()), image)
 
 
 def _check_weights(model: onnx.ModelProto, path: Path) -> None:

@@ -125,6 +125,27 @@ class Tolerance(Record):
     box_px: Annotated[float, Field(gt=0)] = 0.1
 
 
+class Meaning(Record):
+    """What the numbers of the model's outputs mean; tested at import, see `export.meaning`."""
+
+    grades: Literal["at-least", "each"] = Field(
+        default="at-least",
+        description="score: value k is P(grade >= k), ordinal; or P(grade = k), a softmax",
+    )
+    values: Literal["probability", "logit"] = Field(
+        default="probability", description="logit: the model lacks its last activation"
+    )
+    boxes: Literal["px", "share"] = Field(
+        default="px", description="detect: boxes in px of the input, or as shares of its sides"
+    )
+
+
+class Reference(Record):
+    """Inputs and outputs stored by the model's own framework, see `export.pair`."""
+
+    file: str
+
+
 class Recipe(Record):
     """One engine.
 
@@ -140,6 +161,19 @@ class Recipe(Record):
     classes: tuple[ClassMeaning, ...] = ()
     anchors: tuple[tuple[float, float], ...] = ()
     tolerance: Tolerance = Tolerance()
+    meaning: Meaning = Meaning()
+    reference: Reference | None = None
+
+    @model_validator(mode="after")
+    def _meaning_fits(self) -> Recipe:
+        roles = {"grades": Role.SCORE, "boxes": Role.DETECT}
+        for key in self.meaning.model_fields_set & set(roles):
+            if self.role is not roles[key]:
+                raise ValueError(f"meaning.{key} belongs to the role {roles[key]}")
+        decoded_here = self.anchors or isinstance(self.source, CompactSource | DarknetSource)
+        if self.meaning != Meaning() and decoded_here:
+            raise ValueError("meaning belongs to keras and onnx sources without anchors")
+        return self
 
     @model_validator(mode="after")
     def _fits_role(self) -> Recipe:

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 class Built:
     """A graph before it is written.
 
-    ``reference`` computes the outputs from the input in numpy, where there is a way to.
+    ``reference`` computes the outputs from the input in numpy, where there is a way to; ``heads``
+    is a detector's graph before the decoding of its raw heads was appended.
     """
 
     model: onnx.ModelProto
@@ -53,10 +54,16 @@ class Built:
     anchors: tuple[tuple[float, float], ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    heads: onnx.ModelProto | None = None
 
 
 def source_files(recipe: Recipe) -> tuple[str, ...]:
     """Names of the files a recipe is made from, relative to its folder."""
+    pair = (recipe.reference.file,) if recipe.reference else ()
+    return (*_model_files(recipe), *pair)
+
+
+def _model_files(recipe: Recipe) -> tuple[str, ...]:
     source = recipe.source
     if isinstance(source, CompactSource):
         return (*source.files, *((source.cfg,) if source.cfg else ()))
@@ -81,9 +88,11 @@ def build_graph(recipe: Recipe, folder: Path) -> Built:
         else _from_onnx(recipe, source, folder)
     )
     anchors: tuple[tuple[float, float], ...] = ()
+    heads = None
     if recipe.role is Role.DETECT and recipe.anchors:
-        model, anchors, reference = decode_raw_heads(model, recipe), recipe.anchors, None
-    return Built(model, reference, anchors)
+        heads, anchors, reference = model, recipe.anchors, None
+        model = decode_raw_heads(heads, recipe)
+    return Built(model, reference, anchors, heads=heads)
 
 
 def _from_keras(recipe: Recipe, source: KerasSource, folder: Path) -> onnx.ModelProto:

@@ -24,7 +24,7 @@ from export.darknet import (
 from export.errors import ContractError, RecipeError, WeightsError
 from export.fold import fold_batch_norms
 from export.graph import GraphBuilder
-from export.keras import add_keras_model, keras_to_onnx, read_keras
+from export.keras import add_keras_model, keras_to_onnx, output_names, read_keras
 from export.onnx_import import import_onnx, load_onnx, run_original
 from export.recipe import CompactSource, DarknetSource, KerasSource, OnnxSource, Recipe
 from export.reference import darknet_forward, decode_heads, unet_forward, vgg_forward
@@ -100,7 +100,7 @@ def _from_keras(recipe: Recipe, source: KerasSource, folder: Path) -> onnx.Model
     batch = "n" if recipe.role is Role.SCORE else 1
     if source.file is not None:
         saved = read_keras(folder / source.file)
-        names = source.outputs or _default_outputs(recipe, [key[0] for key in saved.model.outputs])
+        names = source.outputs or _default_outputs(recipe, list(output_names(saved.model)))
         return keras_to_onnx(saved, outputs=names, size=size, batch=batch)
     graph = GraphBuilder(recipe.name)
     for name, file in source.files.items():

@@ -15,7 +15,7 @@ from export.errors import ContractError, ExportError, RecipeError, WeightsError
 from export.exporter import export_engine
 
 SIDE = 16
-CLASSES = '[[classes]]\nname = "PIP"\nmeaning = "finger"\n[[classes]]\nname = "MCP"\nmeaning = "knuckle"\n'
+CLASSES = "".join(f'[[classes]]\nname = "{n}"\nmeaning = "joint"\n' for n in ("PIP", "MCP"))
 
 
 def save(path, nodes, outputs, arrays, shape):

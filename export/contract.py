@@ -11,8 +11,9 @@ import onnx
 import onnx.compose
 
 from edge.engine.passport import Role
-from export.darknet.cfg import Section, Yolo
+from export.darknet.cfg import Yolo
 from export.darknet.graph import decoding_graph
+from export.darknet.sections import Section
 from export.errors import ContractError
 from export.vgg import NARROWING_OUTPUTS
 

@@ -23,6 +23,8 @@ else:
     import tomli as tomllib
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -100,9 +102,9 @@ class Input(Record):
     channels: Annotated[int, Field(ge=1, le=4)]
     height: Annotated[int, Field(ge=8, le=4096)]
     width: Annotated[int, Field(ge=8, le=4096)]
-    scale: Annotated[float, Field(gt=0)] = 1 / 255
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[Annotated[float, Field(gt=0)], ...] = (1.0,)
+    scale: Positive = 1 / 255
+    mean: tuple[Finite, ...] = (0.0,)
+    std: tuple[Positive, ...] = (1.0,)
 
     @model_validator(mode="after")
     def _one_or_a_channel(self) -> Input:
@@ -121,8 +123,8 @@ class ClassMeaning(Record):
 class Tolerance(Record):
     """Largest difference allowed between the engine and the arrays it was made from."""
 
-    probability: Annotated[float, Field(gt=0)] = 1e-3
-    box_px: Annotated[float, Field(gt=0)] = 0.1
+    probability: Positive = 1e-3
+    box_px: Positive = 0.1
 
 
 class Meaning(Record):
@@ -159,7 +161,7 @@ class Recipe(Record):
     source: Source
     input: Input
     classes: tuple[ClassMeaning, ...] = ()
-    anchors: tuple[tuple[float, float], ...] = ()
+    anchors: tuple[tuple[Positive, Positive], ...] = ()
     tolerance: Tolerance = Tolerance()
     meaning: Meaning = Meaning()
     reference: Reference | None = None

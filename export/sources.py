@@ -17,6 +17,7 @@ from export.contract import decode_raw_heads, wanted_input
 from export.darknet import (
     Network,
     darknet_to_onnx,
+    epsilon_notes,
     parse_cfg,
     read_weights,
     write_darknet_weights,
@@ -234,7 +235,7 @@ def _detector(
         reference,
         anchors,
         training or {"images_seen": weights.seen},
-        weights.notes,
+        (*weights.notes, *epsilon_notes(network, weights.arrays, bn_epsilon)),
     )
 
 

@@ -142,7 +142,17 @@ def roll_back(folder: Path | None) -> int:
 
 
 def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> int:
-    """Compare two back ends over a folder of films; 1 where a grade or a fate differs."""
+    """Compare two back ends over a folder of films; 1 where a grade or a fate differs.
+
+    Raises `EngineError` where a recipe has no engine for one of them, `BuildError` where both are
+    the same.
+    """
+    if first is second:
+        raise BuildError(
+            f"both are {first}: an engine agrees with itself",
+            where="agree",
+            mend="name two back ends, for example openvino and onnxruntime",
+        )
     place = folder or built_engines()
     one, other = (
         load_engines(place, backend=backend, fallback=False) for backend in (first, second)
@@ -167,6 +177,12 @@ def _compare(label: str, one: EngineSet, other_label: str, other: EngineSet, fil
     for name, engines in ((label, one), (other_label, other)):
         say(f"{name}: {', '.join(sorted(_told(e.passport) for e in engines.engines.values()))}")
     say("\n".join([*found.lines(), DISCLAIMER]))
+    if not found.grades:
+        complain(
+            f"{films}: no grade was compared, so nothing is known of the agreement "
+            "(fix: give films that are scored, with the scorers installed)"
+        )
+        return 1
     return 1 if found.flips or found.fates_differ or found.joints_differ else 0
 
 

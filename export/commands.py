@@ -1,10 +1,11 @@
-"""What the commands ``build``, ``engines`` and ``agree`` do and print.
+"""What the commands ``export``, ``build``, ``engines`` and ``agree`` do and print.
 
 Room: export; called by the command line, each function gives an exit status.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.engine.installed import activate, not_serving, read_active, rollback, scan
@@ -17,18 +18,19 @@ from edge.paths import built_engines, engines_home
 from edge.terminal import Progress, complain, say
 from export.agree import compare
 from export.build import installed_backends
-from export.errors import BuildError, ExportError
-from export.exporter import export_engine
+from export.errors import BuildError, ExportError, RecipeError
+from export.exporter import export_recipes
 from export.golden import folder_set
 from export.install import build_and_install, find_recipe, gate_of, record_self_test
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from edge.engine.installed import Installed
     from edge.engine.loader import EngineSet
     from edge.engine.passport import Backend, Passport
+    from export.exporter import ExportedEngine
+    from export.recipe import Target
 
 
 class _Phases:
@@ -56,7 +58,7 @@ def build(
     films: Path | None,
 ) -> int:
     """Build engines; 1 where one could not be built. ``words`` are recipes, default all shipped."""
-    recipes = [find_recipe(word) for word in words] or sorted(engines_home().glob("*.toml"))
+    recipes = _recipes(words)
     wanted = tuple(backends) or installed_backends()
     if not wanted:
         raise BuildError(
@@ -66,7 +68,7 @@ def build(
         )
     folder = out or built_engines()
     # All graphs first: the golden set's FP32 run is one run of them all.
-    names, failed = _export(recipes, folder)
+    names, failed = _export(recipes, folder, None, lambda _done: None)
     gate = gate_of(folder, films) if names else None
     for name in names:
         assert gate is not None  # noqa: S101 - there are names
@@ -83,18 +85,56 @@ def build(
     return 1 if failed else 0
 
 
-def _export(recipes: Sequence[Path], folder: Path) -> tuple[list[str], int]:
+def export(words: Sequence[str], out: Path | None, target: Target | None) -> int:
+    """Export recipes, all shipped ones unless named; 1 where one could not be exported."""
+
+    def show(done: ExportedEngine) -> None:
+        rows = [f"{done.engine}  {done.sha256[:16]}  {'unchanged' if done.cached else 'built'}"]
+        say("\n".join([*rows, *(f"  note: {note}" for note in done.notes)]))
+
+    _, failed = _export(_recipes(words), out or built_engines(), target, show)
+    say(DISCLAIMER)
+    return 1 if failed else 0
+
+
+def _recipes(words: Sequence[str]) -> list[Path]:
+    """Recipes by path or shipped name; a word that is neither fails when its turn comes."""
+    if words:
+        return [_recipe(word) for word in words]
+    shipped = sorted(engines_home().glob("*.toml"))
+    if not shipped:
+        raise RecipeError(
+            "no recipe (*.toml)", where=str(engines_home()), mend="name a recipe's path"
+        )
+    return shipped
+
+
+def _recipe(word: str) -> Path:
+    try:
+        return find_recipe(word)
+    except RecipeError:
+        return Path(word)
+
+
+def _export(
+    recipes: Sequence[Path],
+    folder: Path,
+    target: Target | None,
+    show: Callable[[ExportedEngine], None],
+) -> tuple[list[str], int]:
     """Names of the recipes that were exported, and how many were not."""
     names: list[str] = []
-    show = Progress("exporting")
-    for number, recipe in enumerate(recipes):
-        show(number, len(recipes))
-        try:
-            names.append(export_engine(recipe, folder).name)
-        except ExportError as error:
-            show.clear()
-            complain(str(error))
-    show.clear()
+    line = Progress("exporting")
+    for outcome in export_recipes(
+        recipes, folder, lambda _n, i, total: line(i, total), target=target
+    ):
+        line.clear()
+        if outcome.exported is None:
+            complain(str(outcome.error))
+        else:
+            names.append(outcome.exported.name)
+            show(outcome.exported)
+    line.clear()
     if names:
         record_self_test(folder)
     return names, len(recipes) - len(names)

@@ -89,6 +89,9 @@ def decode_raw_heads(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
             mend='name it otherwise in source.outputs, e.g. { head0 = "boxes" }',
         )
     decoding = decoding_graph(heads, (recipe.input.height, recipe.input.width))
+    # Its operators mean the same in every opset that a graph may have.
+    decoding.opset_import[0].version = model.opset_import[0].version
+    decoding.ir_version = model.ir_version
     joined = onnx.compose.merge_models(
         model, decoding, io_map=[(name, f"raw.{name}") for name, _ in heads]
     )

@@ -127,6 +127,9 @@ class Tolerance(Record):
     box_px: Positive = 0.1
 
 
+Target = Literal["tensorrt-8.5", "tensorrt-8.6", "tensorrt-10"]
+
+
 class Meaning(Record):
     """What the numbers of the model's outputs mean; tested at import, see `export.meaning`."""
 
@@ -165,6 +168,8 @@ class Recipe(Record):
     tolerance: Tolerance = Tolerance()
     meaning: Meaning = Meaning()
     reference: Reference | None = None
+    target: Target | None = None
+    """The oldest builder that must read the graph; it limits the opset of an imported model."""
 
     @model_validator(mode="after")
     def _meaning_fits(self) -> Recipe:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from export.graph import Array
 
-_SILENT = 3
-"""ONNX Runtime's log level for errors alone."""
+_SILENT = 4
+"""ONNX Runtime's log level for fatal errors alone: what it refuses is raised, and told once."""
+onnxruntime.set_default_logger_severity(_SILENT)
 
 
 def open_session(data: bytes) -> Any:
@@ -48,5 +49,5 @@ def _cannot_run(error: Exception) -> LayerError:
     return LayerError(
         f"ONNX Runtime cannot run it: {' '.join(str(error).split())}",
         where="model",
-        mend="export the model with standard operators, float32 and fixed sides",
+        mend="export the model with standard operators, opset 7 or newer, float32 and fixed sides",
     )

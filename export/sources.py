@@ -27,6 +27,7 @@ from export.fold import fold_batch_norms
 from export.graph import GraphBuilder
 from export.keras import add_keras_model, keras_to_onnx, output_names, read_keras
 from export.onnx_import import import_onnx, load_onnx, run_original
+from export.opset import CEILINGS, DEFAULT_CEILING
 from export.recipe import CompactSource, DarknetSource, KerasSource, OnnxSource, Recipe
 from export.reference import darknet_forward, decode_heads, unet_forward, vgg_forward
 from export.unet import unet_to_onnx
@@ -131,8 +132,9 @@ def _from_onnx(
             input_shape=(n, c or 0, h or 0, w or 0),
             layout=recipe.input.layout,
             outputs=names,
+            ceiling=CEILINGS[recipe.target] if recipe.target else DEFAULT_CEILING,
         )
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, AttributeError) as error:
         # protobuf checks neither text nor enumerations when it reads, so damage shows anywhere.
         raise WeightsError(
             f"the file is damaged or not understood: {error!r}",

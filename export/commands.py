@@ -259,6 +259,7 @@ def _verdict(passport: Passport, *, brief: bool = True) -> list[str]:
             f"  built by {made.builder} {made.version} in {made.seconds:.1f} s, "
             f"{made.peak_mib:.0f} MiB, {made.half_tensors} FP16 tensors"
         )
+    rows += [f"  note: {note}" for note in passport.notes]
     verdict = passport.acceptance
     if verdict is not None:
         figures = ", ".join(f"{key} {value:.4g}" for key, value in verdict.figures.items())

@@ -39,6 +39,7 @@ from edge.errors import EngineError
 from export.calibration import calibration_inputs
 from export.contract import check_contract
 from export.errors import ContractError, ExportError, LayerError, RecipeError
+from export.filekind import refuse_other_kinds
 from export.meaning import to_engine_form
 from export.pair import check_pair
 from export.probe import check_meaning
@@ -216,7 +217,8 @@ def _outcome(path: Path, out_dir: Path, target: Target | None) -> ExportOutcome:
 def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
     stated = recipe.source.sha256
     files: list[SourceFile] = []
-    for name in source_files(recipe):
+    for name, wanted in source_files(recipe).items():
+        refuse_other_kinds(folder / name, wanted)
         try:
             data = (folder / name).read_bytes()
         except OSError as error:

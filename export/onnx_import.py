@@ -40,11 +40,15 @@ def load_onnx(path: Path) -> onnx.ModelProto:
         ) from error
     except DecodeError as error:
         raise WeightsError(
-            "the file is truncated or no ONNX model", where=str(path), mend="copy the file again"
+            "the file is truncated or not an ONNX model",
+            where=str(path),
+            mend="compare its size and SHA-256 with the original; give an .onnx file",
         ) from error
     if not model.graph.node:
         raise WeightsError(
-            "the file holds no operators", where=str(path), mend="copy the file again"
+            "the file holds no operators",
+            where=str(path),
+            mend="compare its size and SHA-256 with the original; give an .onnx file",
         )
     _load_external(model, path)
     _check_weights(model, path)
@@ -108,7 +112,7 @@ def import_onnx(
         raise LayerError(
             f"ONNX's own checker refuses it: {str(error).splitlines()[0]}",
             where="model",
-            mend="export the model anew",
+            mend="export the model again with a newer exporter, or with opset_version=17",
         ) from error
     return work
 
@@ -295,7 +299,7 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
         raise LayerError(
             f"its shapes do not fit: {str(error).splitlines()[0]}",
             where="model",
-            mend="export the model anew; run onnx.checker on it",
+            mend="export the model again with fixed sides; onnx.checker.check_model says more",
         ) from error
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edge.model import Limb
+    from export.filekind import Format
     from export.graph import Array
 
 
@@ -59,21 +60,22 @@ class Built:
     heads: onnx.ModelProto | None = None
 
 
-def source_files(recipe: Recipe) -> tuple[str, ...]:
-    """Names of the files a recipe is made from, relative to its folder."""
-    pair = (recipe.reference.file,) if recipe.reference else ()
-    return (*_model_files(recipe), *pair)
-
-
-def _model_files(recipe: Recipe) -> tuple[str, ...]:
+def source_files(recipe: Recipe) -> dict[str, Format]:
+    """Names of the files a recipe is made from, relative to its folder, and what each should be."""
     source = recipe.source
+    files: dict[str, Format] = {}
     if isinstance(source, CompactSource):
-        return (*source.files, *((source.cfg,) if source.cfg else ()))
-    if isinstance(source, DarknetSource):
-        return (source.cfg, source.weights)
-    if isinstance(source, KerasSource):
-        return tuple(dict.fromkeys(source.files.values())) or (source.file or "",)
-    return (source.file,)
+        files |= dict.fromkeys(source.files, "compact")
+        files |= {source.cfg: "cfg"} if source.cfg else {}
+    elif isinstance(source, DarknetSource):
+        files |= {source.cfg: "cfg", source.weights: "darknet"}
+    elif isinstance(source, KerasSource):
+        files |= dict.fromkeys(source.files.values() or (source.file or "",), "keras")
+    else:
+        files |= {source.file: "onnx"}
+    if recipe.reference is not None:
+        files |= {recipe.reference.file: "reference"}
+    return files
 
 
 def build_graph(recipe: Recipe, folder: Path) -> Built:

@@ -64,7 +64,9 @@ def read_weights(network: Network, data: bytes) -> DarknetWeights:
     """
     if len(data) < _LONG_HEADER:
         raise WeightsError(
-            f"{len(data)} bytes are no Darknet weights", where="header", mend="copy the file again"
+            f"{len(data)} bytes are too few for Darknet weights",
+            where="header",
+            mend="compare its size and SHA-256 with the original",
         )
     major, minor, _ = struct.unpack_from("<3i", data)
     stated = _LONG_HEADER if major * 10 + minor >= 2 else _SHORT_HEADER

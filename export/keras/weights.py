@@ -71,7 +71,9 @@ def read_keras(path: Path) -> SavedModel:
         return _read_legacy(path)
     except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(
-            f"no readable Keras file: {error}", where=str(path), mend="copy the file again"
+            f"not a readable Keras file: {error}",
+            where=str(path),
+            mend="compare its size and SHA-256 with the original; give an .h5 or .keras file",
         ) from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise LayerError(

@@ -185,51 +185,29 @@ def score(
     raise typer.Exit(1 if faults else exit_status(results))
 
 
+class ExportTarget(str, Enum):
+    """The oldest builder that must read an exported graph; see `export.opset`."""
+
+    tensorrt_8_5 = "tensorrt-8.5"
+    tensorrt_8_6 = "tensorrt-8.6"
+    tensorrt_10 = "tensorrt-10"
+
+
 @app.command()
 def export(
     recipes: Annotated[
-        list[Path] | None, typer.Argument(help="Recipes (*.toml); default: all shipped ones.")
+        list[str] | None, typer.Argument(help="Recipes or shipped names; default: all shipped.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the engines.")] = None,
+    target: Annotated[
+        ExportTarget | None,
+        typer.Option(help="Oldest builder that must read imported graphs (opset 13, 17 or 20)."),
+    ] = None,
 ) -> None:
     """Write ONNX engines with passports from trained weights."""
-    from edge.paths import built_engines, engines_home
-    from edge.terminal import Progress, complain, say
-    from export.errors import ExportError
-    from export.exporter import export_all, export_engine
-    from export.install import record_self_test
+    from export import commands
 
-    target = out or built_engines()
-    show = Progress("exporting")
-    failed = 0
-
-    def tell(engine: Path, sha256: str, *, cached: bool) -> None:
-        show.clear()
-        say(f"{engine}  {sha256[:16]}  {'unchanged' if cached else 'built'}")
-
-    for number, recipe in enumerate(recipes or ()):
-        show(number, len(recipes or ()))
-        try:
-            done = export_engine(recipe, target)
-        except ExportError as error:
-            failed += 1
-            show.clear()
-            complain(str(error))
-        else:
-            tell(done.engine, done.sha256, cached=done.cached)
-    if not recipes:
-        for outcome in export_all(engines_home(), target, lambda _n, i, total: show(i, total)):
-            if outcome.exported is None:
-                failed += 1
-                show.clear()
-                complain(str(outcome.error))
-            else:
-                done = outcome.exported
-                tell(done.engine, done.sha256, cached=done.cached)
-    if target.is_dir():
-        record_self_test(target)
-    say(NOTICE)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(commands.export(recipes or (), out, target.value if target else None))
 
 
 class BackEnd(str, Enum):

@@ -142,10 +142,12 @@ def _plan(
         )
     half = passport.half
     if half is None:
+        why = next((note for note in passport.notes if "FP16" in note), "no FP16 sibling")
         raise BuildError(
-            "it has no FP16 sibling", where=passport.name,
-            mend=f"read its notes: sharpedge engines list {passport.name}",
-        )  # fmt: skip
+            f"it has no FP16 graph to build from: {why.removeprefix('no FP16 sibling: ')}",
+            where=passport.name,
+            mend="export the model without that operator; openvino and onnxruntime run it in FP32",
+        )
     if hashlib.sha256((folder / half.file).read_bytes()).hexdigest() != half.sha256:
         raise BuildError("the FP16 sibling was changed", where=half.file, mend="sharpedge export")
     plan = path.with_suffix(".engine")

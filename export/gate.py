@@ -86,7 +86,7 @@ def tally(engine: Engine, calls: Iterable[Call]) -> Tally:
         if role is Role.SCORE:
             _score(found, call, outputs)
         elif role is Role.MASK:
-            _mask(found, call, facts_of(engine, outputs)["mask"])
+            _mask(found, call, facts_of(engine, outputs)["mask"], outputs["mask"])
         else:
             _detect(found, call, outputs["boxes"][0])
     return found
@@ -179,7 +179,10 @@ def _score(found: Tally, call: Call, outputs: dict[str, npt.NDArray[Any]]) -> No
             found.grades.append((wanted.grade, given.grade))
             jump = abs(wanted.grade - given.grade)
             found.grade_jump = max(found.grade_jump, jump)
-            if jump or not np.isfinite(outputs[kind][row]).all():
+            finite = (
+                np.isfinite(outputs[kind][row]).all() and np.isfinite(call.facts[kind][row]).all()
+            )
+            if jump or not finite:
                 found.flips += 1
                 found.flipped.append(name)
 
@@ -200,10 +203,15 @@ def _score_figures(found: Tally) -> dict[str, float]:
     }
 
 
-def _mask(found: Tally, call: Call, given: npt.NDArray[np.bool_]) -> None:
+def _mask(
+    found: Tally, call: Call, given: npt.NDArray[np.bool_], values: npt.NDArray[np.floating]
+) -> None:
     wanted = call.facts["mask"]
     total = int(wanted.sum()) + int(given.sum())
     dice = 1.0 if total == 0 else 2 * int((wanted & given).sum()) / total
+    if not np.isfinite(values).all():
+        # A value that is not a number is under every threshold: it would pass for background.
+        dice = 0.0
     found.masks += 1
     found.least_dice = min(found.least_dice, dice)
 
@@ -216,7 +224,7 @@ def _detect(found: Tally, call: Call, given: npt.NDArray[np.float32]) -> None:
     about the engine.
     """
     wanted, index = call.facts["rows"], call.facts["index"]
-    if not np.isfinite(given).all():
+    if not (np.isfinite(given).all() and np.isfinite(wanted).all()):
         found.boxes += 1
         found.lost_boxes += 1
         return
@@ -229,7 +237,9 @@ def _detect(found: Tally, call: Call, given: npt.NDArray[np.float32]) -> None:
     decisive = _confidence(wanted) >= _LIMIT
     if decisive.any():
         overlap = _row_iou(_edges(wanted[decisive]), _edges(given[index[decisive]]))
-        found.least_iou = min(found.least_iou, float(overlap.min()))
+        least = float(overlap.min())
+        # Sides near the largest float have an area that is not a number.
+        found.least_iou = min(found.least_iou, least) if np.isfinite(least) else 0.0
 
 
 def _joints(rows: npt.NDArray[np.float32], limb: Limb) -> tuple[Detection, ...]:

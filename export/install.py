@@ -34,7 +34,7 @@ from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.selftest import write_record
 from export.build import Candidate, build_candidate, precisions
-from export.errors import ExportError, RecipeError
+from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import write_passport
 from export.gate import judge, scores_in, tally
 from export.golden import folder_set, phantom_set, recorded_calls, reference_engines
@@ -126,6 +126,10 @@ def build_and_install(
                 active = _activate_fastest(folder, name, built.stem, progress)
             except ExportError as error:
                 yield error
+                break
+            except (EngineError, OSError) as error:
+                mend = error.mend if isinstance(error, EngineError) else "check the engine folder"
+                yield BuildError(str(error), where=f"{name}, {backend}", mend=mend)
                 break
             yield Built(built.stem, passport, built.cached, active)
             if not_serving(passport) is None:

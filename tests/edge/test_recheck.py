@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -69,6 +70,29 @@ def test_second_engines_that_fail_are_given_up():
     )
     offer(rechecker)
     assert not rechecker.waits
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["first", "second", "both"])
+def test_a_value_that_is_not_a_number_is_a_difference(value, where):
+    def with_expected(value):
+        results = scored()
+        first, *rest = results[0].joints
+        joint = first.model_copy(update={"erosion_expected": value})
+        return [results[0].model_copy(update={"joints": (joint, *rest)})]
+
+    one = with_expected(1.0 if where == "second" else value)
+    other = with_expected(1.0 if where == "first" else value)
+    found = Agreement()
+    found.add("a", one, other)
+    counted = found.as_recheck()
+    assert counted.grades_differ == 1
+    assert math.isfinite(counted.largest_expected)
+    assert len(found.differences) == 1
+
+
+def test_nothing_compared_has_no_kappa():
+    assert "kappa not defined" in "\n".join(Agreement().lines())
 
 
 def test_a_limb_of_another_fate_counts_as_one():

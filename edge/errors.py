@@ -43,6 +43,7 @@ class Reason(StrEnum):
     JOINTS_NOT_FOUND = "joints_not_found"
     SHAPE_IMPLAUSIBLE = "shape_implausible"
     IMMATURE = "immature"
+    FEW_GREY_LEVELS = "few_grey_levels"
     DUPLICATE_CONFLICT = "duplicate_conflict"
 
 
@@ -157,6 +158,11 @@ REASONS: dict[Reason, ReasonText] = {
     ),
     Reason.IMMATURE: ReasonText(
         _H, "the patient is under 18: growth plates", "SvH is defined for adults"
+    ),
+    Reason.FEW_GREY_LEVELS: ReasonText(
+        _H,
+        "the film shows too few grey levels to grade joints",
+        "export it again with its full depth (8 bits at least) and without a preset window",
     ),
     Reason.DUPLICATE_CONFLICT: ReasonText(
         _H,

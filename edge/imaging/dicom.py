@@ -136,13 +136,15 @@ def _layout(tags: Dataset) -> _Layout:
 def _picture(opened: OpenedDicom, layout: _Layout) -> Picture:
     samples = _samples(opened, layout)
     if layout.photometric in _GREY:
+        stored = _stored_values(samples, layout)
         scale = grey_scale(
             opened.tags,
             layout.stored_bits,
+            stored,
             signed=layout.signed,
             inverted=layout.photometric == "MONOCHROME1",
         )
-        grey = shade(_stored_values(samples, layout), scale)
+        grey = shade(stored, scale)
         return Picture(grey, flags=(*opened.flags, *scale.flags))
     if layout.photometric == "PALETTE COLOR":
         table = palette_grey(opened.tags, layout.stored_bits)

@@ -144,7 +144,7 @@ def decode_jpeg(data: bytes, max_megapixels: float) -> Picture:
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     image, messages = decode_with_opencv(data, flags, "JPEG")
     jpeg_damage(messages)
-    return Picture(grey_of(image), head.orientation)
+    return Picture(grey_of(image)[0], head.orientation)
 
 
 def jpeg_damage(messages: Messages) -> None:
@@ -270,7 +270,8 @@ def decode_png(data: bytes, max_megapixels: float) -> Picture:
     if damage is not None:
         raise FilmError(Reason.CORRUPT, f"PNG: {damage}")
     stated = (1 << png.significant_bits) - 1 if png.significant_bits else None
-    return Picture(grey_of(image, stated), png.orientation)
+    grey, flags = grey_of(image, stated)
+    return Picture(grey, png.orientation, flags)
 
 
 _BMP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
@@ -303,4 +304,4 @@ def decode_bmp(data: bytes, max_megapixels: float) -> Picture:
     if len(data) < needed:
         raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes, {needed} needed")
     image, _ = decode_with_opencv(data, cv2.IMREAD_COLOR, "BMP")
-    return Picture(grey_of(image))
+    return Picture(grey_of(image)[0])

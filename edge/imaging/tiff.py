@@ -156,14 +156,13 @@ def _decode(data: bytes, max_megapixels: float) -> Picture:
     # OpenCV has already laid an alpha plane over black.
     opaque = image[:, :, :3] if image.ndim == 3 else image
     bits = page.number(BITS, 1)
-    stated = page.number(MAX_SAMPLE, 0) or None
     if bits in _PACKED_BITS:
         # OpenCV has already moved samples of 10 to 14 bits to the top of 16.
-        stated = ((1 << bits) - 1) << (16 - bits)
-    grey = grey_of(opaque, stated)
+        opaque = opaque >> (16 - bits)
+    grey, flags = grey_of(opaque, page.number(MAX_SAMPLE, 0) or None)
     if page.number(PHOTOMETRIC, 1) == _WHITE_IS_ZERO and image.dtype == np.uint16:
         grey = 255 - grey
-    return Picture(grey, _orientation(page))
+    return Picture(grey, _orientation(page), flags)
 
 
 def _only_page(data: bytes) -> Page:

@@ -34,6 +34,7 @@ from edge.model import (
     joint_class,
 )
 from edge.pipeline import contrast, mask
+from edge.pipeline.evidence import few_grey_levels
 from edge.pipeline.figures import film_figures
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.hazard import find_hazards
@@ -189,7 +190,12 @@ def analyse(
         flags.append("already_framed")
     side = decide_side(film, mirrored=second.identity.shape.mirrored, settings=settings)
     flags += side.flags
-    reason = verdict or _shape_verdict(second, numbers.least_joints, film) or side.problem
+    reason = (
+        verdict
+        or few_grey_levels(film.pixels, first)
+        or _shape_verdict(second, numbers.least_joints, film)
+        or side.problem
+    )
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)

@@ -25,6 +25,7 @@ from edge.model import (
     Versions,
     View,
 )
+from edge.pipeline.evidence import nothing_found
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
 from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
@@ -154,7 +155,7 @@ class FilmScorer:
             looks[limb] = first_look(engine, limb, small, self._settings, once=sure)
         seen = {limb: look for limb, look in looks.items() if _is_limb(look)}
         if not seen:
-            raise FilmError(Reason.NOT_HAND_OR_FOOT)
+            raise FilmError(nothing_found(film.pixels))
         best = max(seen, key=lambda limb: seen[limb].merit)
         in_doubt = False
         if len(seen) > 1 and seen[best].merit < UNDISPUTED:

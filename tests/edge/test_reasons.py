@@ -47,7 +47,7 @@ HERE = frozenset(
     {
         Reason.NOT_HAND_OR_FOOT, Reason.SIDE_NOT_KNOWN, Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT,
         Reason.TWO_LIMBS, Reason.OBLIQUE_VIEW, Reason.LATERAL_VIEW, Reason.JOINTS_NOT_FOUND,
-        Reason.SHAPE_IMPLAUSIBLE, Reason.IMMATURE,
+        Reason.SHAPE_IMPLAUSIBLE, Reason.IMMATURE, Reason.FEW_GREY_LEVELS,
     }
 )  # fmt: skip
 
@@ -131,7 +131,9 @@ class Outline:
 
 def hand(unit_px=200.0, *, left_out=(), moved=(), centre=(0.5, 0.5), size=SIZE, level=255):
     """A left hand in dots, uint8 [size, size]. ``moved`` maps joints to template coordinates."""
-    film = np.full((size, size), 40, np.uint8)
+    # Uneven ground: a film of few grey levels is held for that.
+    y, x = np.mgrid[:size, :size]
+    film = (25 + (x + 2 * y) % 40).astype(np.uint8)
     places = dict(zip(HAND.joints, HAND.mean, strict=True)) | dict(moved)
     for joint, place in places.items():
         if joint not in left_out:
@@ -211,6 +213,7 @@ ODD = {
         "P1-LH.png",
     ),
     Reason.SHAPE_IMPLAUSIBLE: (png(hand(moved=SCATTERED)), "P1-LH.png"),
+    Reason.FEW_GREY_LEVELS: (png(hand() // 17 * 17), "P1-LH.png"),
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from edge.imaging.dicom_file import (
 )
 from edge.imaging.identity import dicom_says
 from edge.imaging.picture import Picture, check_size, luminance
+from edge.imaging.subject import check_subject
 from edge.imaging.tags import integer, text
 from edge.imaging.voi import grey_scale, palette_grey, shade
 
@@ -77,13 +78,14 @@ def decode_dicom(data: bytes, max_megapixels: float) -> DicomFilm:
     """Decode a DICOM object of one frame.
 
     Raises `FilmError` with ``truncated``, ``corrupt``, ``too_large``, ``too_small``,
-    ``no_pixels``, ``multi_frame``, ``unsupported_pixels`` or ``unsupported_transfer_syntax``
-    (whose detail is the syntax's UID).
+    ``no_pixels``, ``multi_frame``, ``unsupported_pixels``, ``unsupported_transfer_syntax`` (whose
+    detail is the syntax's UID), ``other_modality`` or ``not_a_patient``.
     """
     with warnings.catch_warnings():
         # pydicom warns of every departure from the standard; the departures are handled here.
         warnings.simplefilter("ignore")
         opened = open_dicom(data, max_megapixels)
+        check_subject(opened.tags)
         frames = integer(opened.tags, "NumberOfFrames")
         if frames is not None and frames > 1:
             raise FilmError(Reason.MULTI_FRAME, f"{frames} frames")

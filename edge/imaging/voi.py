@@ -220,7 +220,7 @@ def _voi(
         return (values - values.min()) / whole, ()
     if present.clipped:
         flags = (*flags, "outliers_clipped")
-    if present.high - present.low < whole:
+    if present.high - present.low < _FULL_RANGE_FILLED * whole:
         flags = (*flags, "stretched_by_values")
     return present.stretched(values), flags
 

@@ -25,7 +25,7 @@ from edge.model import (
     Versions,
     View,
 )
-from edge.pipeline.evidence import nothing_found
+from edge.pipeline.evidence import is_released, nothing_found
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
 from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
@@ -117,6 +117,8 @@ class FilmScorer:
             clock.stop()
             result = rejected(error.reason, file_name, self.versions, detail=error.detail)
             return FilmOutcome((LimbOutcome(result),), clock.stage_ms)
+        if verdict is Reason.OTHER_BODY_PART and film.stated.other_part is not None:
+            film = replace(film, flags=(*film.flags, film.stated.other_part))
         limbs = []
         for index, sighting in enumerate(sightings):
             analysis = analyse(
@@ -167,7 +169,9 @@ class FilmScorer:
         look = seen[best]
         found = tuple(mapped(sighting, grow) for sighting in look.sightings)
         verdict = None
-        if stated.conflict is not None:
+        if stated.other_part is not None and not is_released(stated):
+            verdict = Reason.OTHER_BODY_PART
+        elif stated.conflict is not None:
             verdict = Reason.SIDE_CONFLICT
         elif stated.limb is not None and stated.limb is not best:
             verdict = Reason.LIMB_CONFLICT

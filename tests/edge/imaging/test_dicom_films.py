@@ -103,9 +103,9 @@ def test_twelve_bit_jpeg_is_refused_by_its_syntax(name):
     ("name", "reason"),
     [
         ("chrJapMulti", Reason.NO_PIXELS),
-        ("MR_truncated", Reason.TRUNCATED),
+        ("MR_truncated", Reason.OTHER_MODALITY),
         ("ExplVR_BigEndNoMeta", Reason.NO_PIXELS),
-        ("ExplVR_BigEnd", Reason.TOO_SMALL),
+        ("ExplVR_BigEnd", Reason.OTHER_MODALITY),
     ],
 )
 def test_objects_without_a_film_say_why(name, reason):

@@ -138,7 +138,7 @@ def test_a_radiograph_of_a_person_is_not_refused(tags):
 @pytest.mark.parametrize(
     ("tags", "named"),
     [
-        *(({"BodyPartExamined": part}, f"BodyPartExamined {part}") for part in PARTS),
+        *(({"BodyPartExamined": part}, f"BodyPartExamined {part}") for part in PARTS.split()),
         ({"BodyPartExamined": "Genou droit"}, "BodyPartExamined GENOU"),
         ({"BodyPartExamined": "Schulter"}, "BodyPartExamined SCHULTER"),
         ({"BodyPartExamined": "RODILLA"}, "BodyPartExamined RODILLA"),

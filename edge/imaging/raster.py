@@ -1,4 +1,4 @@
-"""JPEG, PNG and BMP: the structure by our own readers, the samples by OpenCV.
+"""JPEG and PNG: the structure by our own readers, the samples by OpenCV.
 
 Room: imaging; bytes in, arrays out. OpenCV pads a film that ends early without a word, so the
 structure is walked to its end first, and sizes are judged before anything is decoded.
@@ -272,36 +272,3 @@ def decode_png(data: bytes, max_megapixels: float) -> Picture:
     stated = (1 << png.significant_bits) - 1 if png.significant_bits else None
     grey, flags = grey_of(image, stated)
     return Picture(grey, png.orientation, flags)
-
-
-_BMP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
-_BI_RGB, _BI_RLE8, _BI_RLE4, _BI_BITFIELDS = 0, 1, 2, 3
-
-
-def decode_bmp(data: bytes, max_megapixels: float) -> Picture:
-    """Decode a BMP: 1 to 32 bits, palette or colour, run-length coded or not.
-
-    Raises `FilmError` with ``truncated``, ``corrupt``, ``too_large``, ``too_small`` or
-    ``unsupported_format``.
-    """
-    if len(data) < 26:
-        raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes")
-    pixels_at, head_bytes = struct.unpack_from("<II", data, 10)
-    compression = _BI_RGB
-    if head_bytes == 12:
-        width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
-    else:
-        if len(data) < 34:
-            raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes")
-        width, height, _, depth, compression = struct.unpack_from("<iiHHI", data, 18)
-    check_size(width, abs(height), max_megapixels)
-    if compression > _BI_BITFIELDS or depth not in _BMP_DEPTHS:
-        raise FilmError(Reason.UNSUPPORTED_FORMAT, f"BMP, compression {compression}, {depth} bits")
-    if compression in {_BI_RGB, _BI_BITFIELDS}:
-        needed = pixels_at + (width * depth + 31) // 32 * 4 * abs(height)
-    else:
-        needed = pixels_at + struct.unpack_from("<I", data.ljust(38, b"\0"), 34)[0]
-    if len(data) < needed:
-        raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes, {needed} needed")
-    image, _ = decode_with_opencv(data, cv2.IMREAD_COLOR, "BMP")
-    return Picture(grey_of(image)[0])

@@ -137,6 +137,7 @@ def _layout(tags: Dataset) -> _Layout:
 
 def _picture(opened: OpenedDicom, layout: _Layout) -> Picture:
     samples = _samples(opened, layout)
+    flags = (*opened.flags, *samples.flags)
     if layout.photometric in _GREY:
         stored = _stored_values(samples, layout)
         scale = grey_scale(
@@ -147,11 +148,11 @@ def _picture(opened: OpenedDicom, layout: _Layout) -> Picture:
             inverted=layout.photometric == "MONOCHROME1",
         )
         grey = shade(stored, scale)
-        return Picture(grey, flags=(*opened.flags, *scale.flags))
+        return Picture(grey, flags=(*flags, *scale.flags))
     if layout.photometric == "PALETTE COLOR":
         table = palette_grey(opened.tags, layout.stored_bits)
-        return Picture(np.take(table, _stored_values(samples, layout)), flags=opened.flags)
-    return Picture(_colour_grey(samples, layout), flags=opened.flags)
+        return Picture(np.take(table, _stored_values(samples, layout)), flags=flags)
+    return Picture(_colour_grey(samples, layout), flags=flags)
 
 
 def _stored_values(samples: Samples, layout: _Layout) -> npt.NDArray[np.int32]:

@@ -116,7 +116,8 @@ def joint_class(joint: str) -> JointClass:
 class StatedIdentity:
     """What metadata, file name and operator say of a film, before anybody looked at it.
 
-    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``.
+    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
+    names a tag that says another body part, e.g. ``"BodyPartExamined CHEST"``.
     """
 
     limb: Limb | None = None
@@ -126,6 +127,7 @@ class StatedIdentity:
     view: View = View.UNKNOWN
     age_years: float | None = None
     conflict: str | None = None
+    other_part: str | None = None
     study_key: str | None = None
     patient_key: str | None = None
     burned_in_annotation: bool = False

@@ -8,22 +8,22 @@ to the tags' before anything decodes it, because decoders believe the stream.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import cv2
 import gdcm
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
-from edge.imaging.picture import decode_with_opencv
+from edge.imaging.jpeg_padding import without
 from edge.imaging.quiet import memory_file, native_messages
 from edge.imaging.raster import (
     HUFFMAN_DCT_FRAMES,
     JPEG_LS_FRAME,
+    JPEG_PADDING,
     LOSSLESS_FRAME,
-    jpeg_damage,
+    jpeg_grey,
     read_jpeg,
 )
 
@@ -50,12 +50,14 @@ class FrameSize:
 class Samples:
     """[rows, columns] or [rows, columns, samples] unsigned, as the stream holds them.
 
-    ``precision_bits`` is the stream's own; ``luminance`` says that colour became grey on the way.
+    ``precision_bits`` is the stream's own; ``luminance`` says that colour became grey on the way;
+    ``flags`` say what was odd about the stream.
     """
 
     values: npt.NDArray[Any]
     precision_bits: int
     luminance: bool = False
+    flags: tuple[str, ...] = ()
 
 
 def decode_frame(stream: bytes, size: FrameSize, syntax: str | None) -> Samples:
@@ -76,14 +78,14 @@ def _jpeg(stream: bytes, size: FrameSize, syntax: str | None) -> Samples:
     if not head.complete:
         raise FilmError(Reason.TRUNCATED, f"JPEG stream of {len(stream)} bytes without its end")
     if head.frame in HUFFMAN_DCT_FRAMES and head.precision_bits == 8:
-        flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-        values, messages = decode_with_opencv(stream, flags, "JPEG stream")
-        jpeg_damage(messages)
-        return Samples(values, 8, luminance=size.samples > 1)
+        grey, flags = jpeg_grey(stream, head)
+        return Samples(grey, 8, luminance=size.samples > 1, flags=flags)
+    flags = (JPEG_PADDING,) if head.padding else ()
+    stream = without(stream, head.padding)
     if head.frame == LOSSLESS_FRAME:
-        return _gdcm(stream, size, _LOSSLESS, head.precision_bits)
+        return replace(_gdcm(stream, size, _LOSSLESS, head.precision_bits), flags=flags)
     if head.frame == JPEG_LS_FRAME:
-        return _gdcm(stream, size, _JPEG_LS, head.precision_bits)
+        return replace(_gdcm(stream, size, _JPEG_LS, head.precision_bits), flags=flags)
     raise FilmError(
         Reason.UNSUPPORTED_TRANSFER_SYNTAX,
         f"{syntax or 'JPEG'} (process SOF{head.frame & 0x0F}, {head.precision_bits} bits)",

@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple
 from edge.model import StrEnum
 
 _TAIL = 4096
+_BMP_CORE_BYTES, _BMP_INFO_BYTES = 12, 40
+_BMP_RUN_LENGTH = frozenset({1, 2})
 _STEPS = 200_000
 """Most elements, chunks or strips that are walked before the file counts as of unknown kind."""
 
@@ -147,10 +149,18 @@ def _png_pixels_are_whole(window: _Window) -> bool:
 
 
 def _bmp(window: _Window, head: bytes) -> Structure:
-    promised, _, pixels_at = struct.unpack("<III", head[2:14])
-    width, height, _, bits = struct.unpack("<iiHH", head[18:30])
-    rows = (abs(width) * bits + 31) // 32 * 4 * abs(height)
-    needed = pixels_at + rows if head[30:34] == b"\0\0\0\0" else promised
+    promised, _, pixels_at, head_bytes = struct.unpack("<IIII", head[2:18])
+    compression = packed = 0
+    if head_bytes == _BMP_CORE_BYTES:
+        width, height, _, bits = struct.unpack("<HHHH", head[18:26])
+    else:
+        width, height, _, bits = struct.unpack("<iiHH", head[18:30].ljust(12, b"\0"))
+        if head_bytes >= _BMP_INFO_BYTES:
+            compression, packed = struct.unpack("<II", head[30:38].ljust(8, b"\0"))
+    if compression in _BMP_RUN_LENGTH:
+        needed = pixels_at + packed if packed else promised
+    else:
+        needed = pixels_at + (abs(width) * bits + 31) // 32 * 4 * abs(height)
     if window.size < needed or not needed:
         return Structure.INCOMPLETE
     zero = window.is_zero(pixels_at, window.size - pixels_at)

@@ -27,6 +27,7 @@ from edge.model import (
     Versions,
     View,
 )
+from edge.pipeline.evidence import is_released, nothing_found
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
 from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
@@ -135,6 +136,8 @@ class FilmScorer:
             clock.stop()
             result = rejected(error.reason, file_name, self.versions, detail=error.detail)
             return FilmOutcome((LimbOutcome(result),), clock.stage_ms)
+        if verdict is Reason.OTHER_BODY_PART and film.stated.other_part is not None:
+            film = replace(film, flags=(*film.flags, film.stated.other_part))
         limbs = []
         for index, sighting in enumerate(sightings):
             analysis = analyse(
@@ -173,7 +176,7 @@ class FilmScorer:
             looks[limb] = first_look(engine, limb, small, self._settings, once=sure)
         seen = {limb: look for limb, look in looks.items() if _is_limb(look)}
         if not seen:
-            raise FilmError(Reason.NOT_HAND_OR_FOOT)
+            raise FilmError(nothing_found(film.pixels))
         best = max(seen, key=lambda limb: seen[limb].merit)
         in_doubt = False
         if len(seen) > 1 and seen[best].merit < UNDISPUTED:
@@ -185,7 +188,9 @@ class FilmScorer:
         look = seen[best]
         found = tuple(mapped(sighting, grow) for sighting in look.sightings)
         verdict = None
-        if stated.conflict is not None:
+        if stated.other_part is not None and not is_released(stated):
+            verdict = Reason.OTHER_BODY_PART
+        elif stated.conflict is not None:
             verdict = Reason.SIDE_CONFLICT
         elif stated.limb is not None and stated.limb is not best:
             verdict = Reason.LIMB_CONFLICT

@@ -128,7 +128,7 @@ def test_hand_under_a_foots_name_is_held(scorer, patient):
 
 
 def test_film_without_a_limb_is_rejected(scorer):
-    noise = np.random.default_rng(1).integers(0, 90, (800, 600)).astype(np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (800, 600)).astype(np.uint8)
     result = only(scorer.score(png(cv2.GaussianBlur(noise, (0, 0), 3)), "X1-LH.png"))
     assert (result.status, result.reason) == (Status.REJECTED, Reason.NOT_HAND_OR_FOOT)
 

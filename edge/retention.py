@@ -23,7 +23,7 @@ from edge.intake.quarantine import job_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Collection, Container, Iterator
     from pathlib import Path
 
     from edge.delivery.store import Store

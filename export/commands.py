@@ -17,7 +17,7 @@ from edge.model import DISCLAIMER
 from edge.paths import built_engines, engines_home
 from edge.terminal import Progress, complain, say
 from export.agree import compare
-from export.build import installed_backends
+from export.build import DEFAULT_OPTIONS, BuilderOptions, installed_backends
 from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import export_recipes
 from export.golden import folder_set
@@ -56,6 +56,7 @@ def build(
     out: Path | None,
     backends: Sequence[Backend],
     films: Path | None,
+    options: BuilderOptions = DEFAULT_OPTIONS,
 ) -> int:
     """Build engines; 1 where one could not be built. ``words`` are recipes, default all shipped."""
     recipes = _recipes(words)
@@ -73,7 +74,7 @@ def build(
     for name in names:
         assert gate is not None  # noqa: S101 - there are names
         show = _Phases(name)
-        for one in build_and_install(name, folder, wanted, gate, show):
+        for one in build_and_install(name, folder, wanted, gate, show, options):
             show.clear()
             if isinstance(one, ExportError):
                 failed += 1

@@ -194,10 +194,15 @@ def export(
         ExportTarget | None,
         typer.Option(help="Oldest builder that must read imported graphs (opset 13, 17 or 20)."),
     ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write a recipe for these model files; no engine.")
+    ] = False,
 ) -> None:
     """Write ONNX engines with passports from trained weights."""
     from export import commands
 
+    if init:
+        raise typer.Exit(commands.init_recipe([Path(item) for item in recipes or ()]))
     raise typer.Exit(commands.export(recipes or (), out, target.value if target else None))
 
 

@@ -22,6 +22,7 @@ from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import export_recipes
 from export.golden import folder_set
 from export.install import build_and_install, find_recipe, gate_of, record_self_test
+from export.template import write_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,6 +97,13 @@ def export(words: Sequence[str], out: Path | None, target: Target | None) -> int
     _, failed = _export(_recipes(words), out or built_engines(), target, show)
     say(DISCLAIMER)
     return 1 if failed else 0
+
+
+def init_recipe(files: Sequence[Path]) -> int:
+    """Write a recipe for the files of one model. Raises `ExportError`."""
+    path = write_template(files)
+    say(f"{path}\n  check it, then: sharpedge export {path}")
+    return 0
 
 
 def _recipes(words: Sequence[str]) -> list[Path]:

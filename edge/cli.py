@@ -203,10 +203,15 @@ def export(
         ExportTarget | None,
         typer.Option(help="Oldest builder that must read imported graphs (opset 13, 17 or 20)."),
     ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write a recipe for these model files; no engine.")
+    ] = False,
 ) -> None:
     """Write ONNX engines with passports from trained weights."""
     from export import commands
 
+    if init:
+        raise typer.Exit(commands.init_recipe([Path(item) for item in recipes or ()]))
     raise typer.Exit(commands.export(recipes or (), out, target.value if target else None))
 
 
@@ -234,13 +239,22 @@ def build(
         Path | None, typer.Option(help="Judge over this folder of films, not over simulated ones.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the engines.")] = None,
+    workspace_mib: Annotated[
+        int, typer.Option(min=16, help="Memory in MiB that a TensorRT builder tries layers in.")
+    ] = 1024,
+    level: Annotated[
+        int | None,
+        typer.Option(min=0, max=5, help="TensorRT's optimisation level; more is slower to build."),
+    ] = None,
 ) -> None:
     """Build engines for this device, judge them against FP32, install what agrees."""
     from edge.engine.passport import Backend
     from export import commands
+    from export.build import BuilderOptions
 
     wanted = [Backend(item.value) for item in backend or ()]
-    raise typer.Exit(commands.build(recipes or (), out, wanted, films))
+    options = BuilderOptions(workspace_mib, level)
+    raise typer.Exit(commands.build(recipes or (), out, wanted, films, options))
 
 
 engines = typer.Typer(help="What is installed, and what serves.", no_args_is_help=True)

@@ -17,11 +17,12 @@ from edge.model import DISCLAIMER
 from edge.paths import built_engines, engines_home
 from edge.terminal import Progress, complain, say
 from export.agree import compare
-from export.build import installed_backends
+from export.build import DEFAULT_OPTIONS, BuilderOptions, installed_backends
 from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import export_recipes
 from export.golden import folder_set
 from export.install import build_and_install, find_recipe, gate_of, record_self_test
+from export.template import write_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ def build(
     out: Path | None,
     backends: Sequence[Backend],
     films: Path | None,
+    options: BuilderOptions = DEFAULT_OPTIONS,
 ) -> int:
     """Build engines; 1 where one could not be built. ``words`` are recipes, default all shipped."""
     recipes = _recipes(words)
@@ -73,7 +75,7 @@ def build(
     for name in names:
         assert gate is not None  # noqa: S101 - there are names
         show = _Phases(name)
-        for one in build_and_install(name, folder, wanted, gate, show):
+        for one in build_and_install(name, folder, wanted, gate, show, options):
             show.clear()
             if isinstance(one, ExportError):
                 failed += 1
@@ -95,6 +97,13 @@ def export(words: Sequence[str], out: Path | None, target: Target | None) -> int
     _, failed = _export(_recipes(words), out or built_engines(), target, show)
     say(DISCLAIMER)
     return 1 if failed else 0
+
+
+def init_recipe(files: Sequence[Path]) -> int:
+    """Write a recipe for the files of one model. Raises `ExportError`."""
+    path = write_template(files)
+    say(f"{path}\n  check it, then: sharpedge export {path}")
+    return 0
 
 
 def _recipes(words: Sequence[str]) -> list[Path]:

@@ -131,9 +131,7 @@ def test_only_what_is_larger_than_the_brokers_limit_is_set_aside(make_box):
     ),
     films=st.integers(1, 12),
 )
-def test_after_any_row_of_refusals_everything_arrives_in_order(
-    tmp_path_factory, outages, films
-):
+def test_after_any_row_of_refusals_everything_arrives_in_order(tmp_path_factory, outages, films):
     from box import Box
 
     with pytest.MonkeyPatch.context() as patch:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge.filing import Places
     from edge.intake.watch import Folder
 
-__all__ = ["Fault", "Finding", "Limits", "Report", "as_json", "as_text", "audit"]
+__all__ = ["Fault", "Finding", "Limits", "Report", "as_json", "as_text", "audit", "bounded"]
 
 _AGAIN_S = 1.5
 _LOOKS = 3
@@ -86,7 +86,7 @@ def audit(
         what = "does not run: no film is taken, nothing is delivered; fix: start it"
         findings.append(Finding(Fault.STOPPED, "appliance", what))
     findings += checks.published(published())
-    return Report(_bounded(findings), dict(+states), store.head(), running)
+    return Report(bounded(findings), dict(+states), store.head(), running)
 
 
 def _stays(before: list[Finding], again: list[Finding]) -> list[Finding]:
@@ -94,7 +94,7 @@ def _stays(before: list[Finding], again: list[Finding]) -> list[Finding]:
     return [it for it in again if (it.fault, it.subject) in known]
 
 
-def _bounded(findings: list[Finding]) -> tuple[Finding, ...]:
+def bounded(findings: list[Finding]) -> tuple[Finding, ...]:
     """The gravest first, and a count of those that are too many to be shown."""
     ordered = sorted(findings, key=lambda it: it.fault in _WAITING)
     if len(ordered) <= _SHOWN:

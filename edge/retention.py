@@ -23,7 +23,7 @@ from edge.intake.quarantine import job_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Container, Iterator
+    from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
     from edge.delivery.store import Store
@@ -220,7 +220,7 @@ def _told_before(store: Store, last: int) -> dict[int, Told]:
 
 
 def _look_at_carried(
-    store: Store, last: int, in_folder: Collection[bytes], open_jobs: set[int]
+    store: Store, last: int, in_folder: Container[bytes], open_jobs: set[int]
 ) -> None:
     """Let go of some films whose rows were cut earlier, in turn with the others."""
     after = int(store.note(_CARRIED) or -1)
@@ -232,7 +232,7 @@ def _look_at_carried(
 
 
 def _forgotten(
-    store: Store, job: int, last: int, in_folder: Collection[bytes], open_jobs: set[int]
+    store: Store, job: int, last: int, in_folder: Container[bytes], open_jobs: set[int]
 ) -> bool:
     """Let go of a film where it may go and no later row concerns it; whether that was done."""
     row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()

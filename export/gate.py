@@ -6,6 +6,7 @@ tensors: grades, boxes, masks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +159,8 @@ def judge(
         films=len(found.films),
         scores=found.scores,
         borderline=tuple(found.borderline),
-        figures=figures,
+        # A figure that is no number is told by its fault.
+        figures={name: it for name, it in figures.items() if math.isfinite(it)},
         warning=warning,
     )
 

@@ -166,7 +166,6 @@ class Link:
         receive_bytes: int | None = None,
     ) -> None:
         self._settings = settings
-        self.client_id = client_id
         self._events = events
         self._subscriptions = subscriptions
         self._receive_bytes = receive_bytes

@@ -29,10 +29,12 @@ from edge.delivery.link import (
     Disconnected,
     Event,
     Extras,
+    Failure,
     Link,
     LinkError,
     open_link,
 )
+from edge.delivery.suspects import Rivalry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,8 +55,6 @@ _MODELS: dict[str, type[Record]] = {
 _COMMENT = b"sharpedge result "
 _FIRST_REST_S = 0.25
 _LONGEST_REST_S = 10.0
-_LASTING_S = 30.0
-"""A connection that lasts so long ends a row of failures."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ def listen(
     memory = Seen() if seen is None else seen
     own_id = client_id or f"sharpedge-listen-{secrets.token_hex(6)}"
     pause_s = 0.0
+    rivalry = Rivalry()
     while not stopped():
         queues: list[queue.SimpleQueue[Event]] = []
 
@@ -142,32 +143,34 @@ def listen(
                 broker, own_id, protocol, will=None, subscriptions=(topic,), events=queues[-1]
             )
 
-        begun_s = time.monotonic()
         try:
             link, _ = open_link(make, broker.protocol)
         except LinkError as error:
             log.warning("broker: %s", error)
-            pause_s = _rest(pause_s, stopped)
+            rivalry.failed()
+            pause_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, pause_s * 2))
+            _rest(pause_s, stopped)
             continue
         on_connected(link.protocol)
+        begun_s = time.monotonic()
         try:
             yield from _serve(link, queues[-1], memory, receiver, stopped)
         except LinkError as error:
-            log.warning("broker: %s", error)
+            taken_over = error.failure is Failure.TAKEN_OVER
+            lasted_s = time.monotonic() - begun_s
+            pause_s = max(_FIRST_REST_S, rivalry.ended(lasted_s, taken_over=taken_over))
+            if rivalry.suspected:
+                sure = "uses" if taken_over else "seems to use"
+                log.warning("broker: another client %s the id %s", sure, own_id)
         finally:
             link.close()
-        if time.monotonic() - begun_s > _LASTING_S:
-            pause_s = 0.0
-        pause_s = _rest(pause_s, stopped)
+        _rest(pause_s, stopped)
 
 
-def _rest(before_s: float, stopped: Callable[[], bool]) -> float:
-    """Pause between two connections, longer each time; returns how long it was."""
-    pause_s = min(_LONGEST_REST_S, max(_FIRST_REST_S, before_s * 2))
+def _rest(pause_s: float, stopped: Callable[[], bool]) -> None:
     until_s = time.monotonic() + pause_s
     while not stopped() and (left_s := until_s - time.monotonic()) > 0:
         time.sleep(min(left_s, _FIRST_REST_S))
-    return pause_s
 
 
 def _serve(
@@ -183,9 +186,9 @@ def _serve(
         except queue.Empty:
             continue
         if isinstance(event, Disconnected):
-            other = f": another client uses the id {link.client_id}" if event.taken_over else ""
-            log.warning("broker: connection lost (%s)%s", event.why, other)
-            return
+            log.warning("broker: connection lost (%s)", event.why)
+            failure = Failure.TAKEN_OVER if event.taken_over else Failure.ENDED
+            raise LinkError(failure, event.why)
         if not isinstance(event, Arrived):
             continue
         received = parse(event, time.time())

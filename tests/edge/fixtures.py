@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from appliance import MOSQUITTO, Appliance, Broker, Subscriber
+from box import Box
 
 
 @pytest.fixture
@@ -56,3 +57,17 @@ def make_appliance(tmp_path):
         assert "Traceback" not in it.log()
         assert "Warning" not in it.log()
         assert "by a fault" not in it.log()
+
+
+@pytest.fixture
+def make_box(tmp_path, monkeypatch):
+    """Deliveries over a played broker, on one folder."""
+    made = []
+
+    def make(**options):
+        made.append(Box(tmp_path, monkeypatch, **options))
+        return made[-1]
+
+    yield make
+    for it in made:
+        it.close()

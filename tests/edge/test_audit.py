@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sqlite3
+import time
+import tracemalloc
 
 import pytest
 from appliance import MOSQUITTO, Appliance, Broker, Subscriber, until
 from stand_in import film_bytes
+
+from edge.audit import Fault, Finding, Limits, audit, bounded
+from edge.filing import Places
+from edge.intake.watch import Folder
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +157,72 @@ def test_undelivered_results_are_overdue_with_a_status_of_their_own(broker, make
     report = it.audit()
     assert report["exit_status"] == 3
     assert {it["fault"] for it in report["findings"]} == {"overdue"}
+
+
+def test_an_appliance_that_does_not_run_a_film_held_long_and_a_refusal_are_findings(copy):
+    old = time.time() - 90_000
+    change(
+        copy,
+        f"UPDATE job SET since = {old} WHERE state = 'held'",  # noqa: S608
+        f"INSERT INTO refusal VALUES ('result', 'Not authorized', {old})",  # noqa: S608
+    )
+    done = copy.order("audit", "--no-broker")
+    assert done.returncode == 3
+    for words in ("stopped: appliance: does not run", "held for 25 h", "Not authorized"):
+        assert words in done.stdout
+    assert "every film is in exactly one state" not in done.stdout
+
+
+def test_a_picture_that_waits_again_is_no_change(copy):
+    change(copy, "UPDATE outbox SET state = 'queued' WHERE kind = 'image'")
+    assert {it["fault"] for it in copy.audit()["findings"]} <= {"overdue"}
+
+
+def test_the_broker_is_asked_last_and_not_for_long(copy):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        copy.extend(f"[broker]\nport = {silent.getsockname()[1]}\nconnect_s = 60\n")
+        begun_s = time.monotonic()
+        assert copy.audit(broker=True)["findings"] == []
+        assert time.monotonic() - begun_s < 30
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """What an audit finds in a box's journal."""
+
+    def check(box):
+        (tmp_path / "drop").mkdir(exist_ok=True)
+        limits = Limits(1e9, 1e9, 1e12, 1e12)
+        return audit(box.store, Places.below(tmp_path), Folder(tmp_path / "drop", ()), limits)
+
+    return check
+
+
+def test_memory_does_not_grow_with_the_journal(make_box, checked):
+    box = make_box()
+    tracemalloc.start()
+    peaks = []
+    for first, last in ((0, 50), (50, 500)):
+        for number in range(first, last):
+            box.film(number)
+        box.run(20, box.answer_new())
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        assert checked(box).states == {"receipted": last}
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    assert peaks[1] < 4 * max(peaks[0], 1 << 20)
+
+
+def test_a_thousand_findings_are_shown_and_the_rest_counted(make_box, checked):
+    box = make_box()
+    for number in range(3):
+        box.film(number)
+    box.store.db.execute("UPDATE outbox SET seal = x'00'")
+    found = [it for it in checked(box).findings if it.fault is Fault.CHANGED]
+    assert len(found) == 3
+    many = [Finding(Fault.OVERDUE, str(n), "") for n in range(1500)]
+    shown = bounded([*many, Finding(Fault.CHANGED, "x", "")])
+    assert len(shown) == 1001
+    assert shown[0].fault is Fault.CHANGED
+    assert "501 more" in shown[-1].detail

@@ -37,7 +37,7 @@ def of_first_release(path, target):
         db.execute("PRAGMA user_version = 2")
         db.execute("ATTACH ? AS new", (str(path),))
         for table, columns in OLD.items():
-            db.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM new.{table}")
+            db.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM new.{table}")  # noqa: S608
 
 
 def test_a_journal_of_release_0_1_with_a_full_outbox_is_taken_over_whole(tmp_path, make_box):
@@ -164,7 +164,7 @@ def test_a_clean_mark_that_was_changed_is_not_believed(large, value):
     assert large.store.verify_end(1_000_000).row == 3
 
 
-def test_the_start_asks_for_time_while_it_works(tmp_path, make_box):
+def test_the_start_asks_for_time_while_it_works(make_box):
     box = make_box()
     box.film(1)
     asked = []

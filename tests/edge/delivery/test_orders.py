@@ -3,8 +3,18 @@ from __future__ import annotations
 import pytest
 
 from edge.delivery.identity import DeviceName, ResultKey
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State
-from edge.delivery.orders import dismiss, find_job, release, replay, retry
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, move
+from edge.delivery.mend import mend
+from edge.delivery.orders import (
+    dismiss,
+    find_job,
+    picture,
+    release,
+    replay,
+    retry,
+    set_aside,
+    take_back,
+)
 from edge.delivery.store import JournalError, Store
 from edge.intake.settle import Signature
 from edge.model import Laterality, Limb, OperatorWord
@@ -126,3 +136,63 @@ def test_a_replay_opens_the_row_again_and_forgets_its_receipts(store, journal):
     assert store.db.execute("SELECT COUNT(*) FROM receipt").fetchone()[0] == 0
     with pytest.raises(JournalError, match="no such message"):
         replay(store, "00000000-0000-0000-0000-000000000000")
+
+
+@pytest.mark.parametrize("word", ["²", "٣", "1" * 20, "9" * 400, "-1", "1e3", "0x1"])
+def test_a_number_that_is_none_or_too_large_is_no_film(store, journal, word):
+    film(journal)
+    with pytest.raises(JournalError, match="no such film"):
+        find_job(store, word)
+
+
+def given_up(store, journal, reason="larger_than_broker_limit"):
+    job, result_id = film(journal, state=State.QUEUED, reason="")
+    store.db.execute("UPDATE outbox SET state = 'set_aside', why = ?", (reason,))
+    with store.transaction():
+        move(store, job, State.SET_ASIDE)
+    return job, result_id
+
+
+def test_a_message_that_was_set_aside_is_taken_back_with_its_film(store, journal):
+    job, result_id = given_up(store, journal)
+    (message,) = set_aside(store)
+    assert (message.job, message.result_id, message.why) == (
+        job, result_id, "larger_than_broker_limit",
+    )  # fmt: skip
+    take_back(store, message)
+    assert state_of(store, job) == State.QUEUED
+    assert set_aside(store) == []
+    with pytest.raises(JournalError, match="not set aside any more"):
+        take_back(store, message)
+
+
+def test_a_damaged_message_is_not_taken_back(store, journal):
+    job, _ = given_up(store, journal)
+    store.db.execute("UPDATE outbox SET payload = x'00'")
+    with pytest.raises(JournalError, match=f"sharpedge retry {job}"):
+        take_back(store, set_aside(store)[0])
+
+
+def test_a_message_that_can_never_pass_is_given_up_by_dismissing_its_film(store, journal):
+    job, _ = given_up(store, journal)
+    dismiss(store, job)
+    assert state_of(store, job) == State.DISMISSED
+    assert set_aside(store) == []
+    assert mend(store) == {}
+
+
+def test_a_picture_is_sent_again_while_it_is_kept(tmp_path, store, journal):
+    _, result_id = film(journal, state=State.QUEUED, reason="")
+    with pytest.raises(JournalError, match="knows no picture"):
+        picture(store, result_id, tmp_path)
+    store.db.execute(
+        "INSERT INTO outbox (id, kind, job, limb_index, outcome, payload, created, state) "
+        "VALUES (?, 'image', 1, 0, '', CAST('p.jpg' AS BLOB), 1, 'closed')",
+        (result_id,),
+    )
+    with pytest.raises(JournalError, match="not kept any more"):
+        picture(store, result_id, tmp_path)
+    (tmp_path / "p.jpg").write_bytes(b"p")
+    picture(store, result_id.upper(), tmp_path)
+    rows = store.db.execute("SELECT kind, state FROM outbox ORDER BY kind")
+    assert [tuple(r) for r in rows] == [("image", "queued"), ("result", "queued")]

@@ -45,6 +45,7 @@ class PlayedBroker:
 
     def publish(self, topic, payload, extras, *, qos, retain):
         assert isinstance(extras, Extras)
+        assert qos == 1
         self._number += 1
         why = self.refuses(topic)
         (self.refused if why else self.taken).append((topic, payload, retain))

@@ -25,8 +25,8 @@ from edge.imaging.jpeg_padding import (
     silent,
     without,
 )
+from edge.imaging.orientation import Orientations
 from edge.imaging.picture import Picture, check_size, decode_with_opencv, grey_of
-from edge.imaging.tiff import exif_orientation
 
 if TYPE_CHECKING:
     from edge.imaging.quiet import Messages
@@ -82,7 +82,7 @@ def read_jpeg(data: bytes) -> JpegHead:
     markers make no sense.
     """
     frame: tuple[int, int, int, int, int] | None = None
-    orientation, scans, complete, at = 1, 0, False, 2
+    orientations, scans, complete, at = Orientations(), 0, False, 2
     in_scan, tables = False, dict[int, bytes]()
     padding: list[tuple[int, int]] = []
     notes: list[tuple[int, int]] = []
@@ -125,8 +125,8 @@ def read_jpeg(data: bytes) -> JpegHead:
                 raise FilmError(Reason.CORRUPT, "JPEG scan without its Huffman table")
         elif kind in _NOTES:
             notes.append((found.start(), at))
-            if kind == _APP1 and body.startswith(b"Exif\0\0"):
-                orientation = exif_orientation(body[6:])
+            if kind == _APP1:
+                orientations.read_app1(body)
         if scans > _MOST_SCANS:
             break
     else:
@@ -136,7 +136,13 @@ def read_jpeg(data: bytes) -> JpegHead:
     if frame is None:
         raise FilmError(Reason.TRUNCATED, f"JPEG of {len(data)} bytes without a frame header")
     return JpegHead(
-        *frame, orientation, complete, tuple(padding), tuple(notes), tuple(scan_ends), tables
+        *frame,
+        orientations.decided,
+        complete,
+        tuple(padding),
+        tuple(notes),
+        tuple(scan_ends),
+        tables,
     )
 
 
@@ -248,6 +254,7 @@ def jpeg_damage(messages: Messages) -> None:
         raise FilmError(Reason.CORRUPT, f"JPEG: {damage}")
 
 
+_PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 _MOST_CHUNKS = 100_000
@@ -259,6 +266,8 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 @dataclass(frozen=True)
 class _Png:
+    """What the chunks say. ``colour_key`` is where the chunk of one transparent colour lies."""
+
     width: int
     height: int
     depth: int
@@ -267,6 +276,7 @@ class _Png:
     packed: tuple[bytes, ...]
     significant_bits: int | None
     orientation: int
+    colour_key: tuple[int, int]
 
     @property
     def inflated_bytes(self) -> int:
@@ -282,8 +292,9 @@ class _Png:
 
 
 def _read_png(data: bytes, max_megapixels: float) -> _Png:
-    at, packed, orientation, significant = 8, [], 1, None
+    at, packed, orientations, significant = 8, [], Orientations(), None
     header: tuple[int, ...] | None = None
+    colour_key = 0, 0
     for _ in range(_MOST_CHUNKS):
         if at + 12 > len(data):
             raise FilmError(Reason.TRUNCATED, f"PNG of {len(data)} bytes without its end chunk")
@@ -305,7 +316,11 @@ def _read_png(data: bytes, max_megapixels: float) -> _Png:
         elif kind == b"acTL":
             raise FilmError(Reason.MULTI_FRAME, "animated PNG")
         elif kind == b"eXIf":
-            orientation = exif_orientation(body)
+            orientations.read_exif(body)
+        elif kind in _PNG_TEXTS:
+            orientations.read_png_text(kind, body)
+        elif kind == b"tRNS":
+            colour_key = at, end
         elif kind == b"sBIT" and body:
             significant = body[0]
         elif kind == b"IEND":
@@ -319,7 +334,15 @@ def _read_png(data: bytes, max_megapixels: float) -> _Png:
     if depth not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
         raise FilmError(Reason.CORRUPT, f"PNG of colour type {colour}, {depth} bits")
     return _Png(
-        width, height, depth, colour, bool(interlace), tuple(packed), significant, orientation
+        width,
+        height,
+        depth,
+        colour,
+        bool(interlace),
+        tuple(packed),
+        significant,
+        orientations.decided,
+        colour_key,
     )
 
 
@@ -353,7 +376,9 @@ def decode_png(data: bytes, max_megapixels: float) -> Picture:
     """
     png = _read_png(data, max_megapixels)
     _check_inflated(png)
-    image, messages = decode_with_opencv(data, cv2.IMREAD_UNCHANGED, "PNG")
+    # A colour that is transparent on a page is a grey like any other on a film.
+    opaque = without(data, [png.colour_key])
+    image, messages = decode_with_opencv(opaque, cv2.IMREAD_UNCHANGED, "PNG")
     damage = messages.line_with("libpng error")
     if damage is not None:
         raise FilmError(Reason.CORRUPT, f"PNG: {damage}")

@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
-from edge.imaging.codestream import FrameSize, Samples, decode_frame, decode_rle, looks_like_rle
+from edge.imaging.codestream import (
+    JP2_SIGNATURE,
+    FrameSize,
+    Samples,
+    decode_frame,
+    decode_rle,
+    looks_like_rle,
+)
 from edge.imaging.dicom_file import (
     NATIVE,
     RLE,
@@ -37,7 +44,7 @@ _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _LUMINANCE_FIRST = frozenset({"YBR_FULL", "YBR_FULL_422"})
 _COLOUR = frozenset({"RGB", "YBR_RCT", "YBR_ICT"}) | _LUMINANCE_FIRST
 _ALLOCATED_BITS = frozenset({1, 8, 16, 32})
-_NEW_FRAME = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+_NEW_FRAME = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", JP2_SIGNATURE)
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,9 @@ def _stored_values(samples: Samples, layout: _Layout) -> npt.NDArray[np.int32]:
     cells = samples.values.astype(np.int64 if layout.allocated_bits == 32 else np.int32)
     if samples.precision_bits > layout.high_bit:
         cells = cells >> (layout.high_bit + 1 - layout.stored_bits)
-    cells &= (1 << layout.stored_bits) - 1
+    whole = (1 << layout.stored_bits) - 1
+    # A lossy coder overshoots at white edges: cut off by bits, these would come out black.
+    cells = np.minimum(cells, whole) if samples.lossy and not layout.signed else cells & whole
     if layout.signed:
         sign = 1 << (layout.stored_bits - 1)
         cells = (cells ^ sign) - sign

@@ -18,7 +18,7 @@ MOST_PADDING_BYTES = 4096
 _LEAST_PADDING_BYTES = 4
 _MOST_PADDED_SCANS = 8
 _STUFFED, _FILL = 0x00, 0xFF
-_AC_CLASS = 0x10
+AC_CLASS = 0x10
 
 
 def is_padding(stray: bytes) -> bool:
@@ -78,11 +78,11 @@ def proved(found: Iterable[tuple[int, int]], premature: Callable[[Ranges], bool]
 
 def _codes_flat_areas(value: int, tables: HuffmanTables, sequential: bool) -> bool:
     """Whether blocks without change, one after the other, may be coded as one byte repeated."""
-    ends = [_code(table, 0) for key, table in tables.items() if key >= _AC_CLASS]
+    ends = [_code(table, 0) for key, table in tables.items() if key >= AC_CLASS]
     if not sequential:
         # Progressive scans code runs of empty blocks: only zeros are judged, by the first symbol.
         return value != 0 or any(code is not None and "1" not in code for code in ends)
-    same = [_code(table, 0) for key, table in tables.items() if key < _AC_CLASS]
+    same = [_code(table, 0) for key, table in tables.items() if key < AC_CLASS]
     blocks = [one + other for one in same for other in ends if one and other]
     # Of eight repeats every byte of the pattern is there, wherever a byte boundary falls.
     return any(f"{value:08b}" in block * 16 for block in blocks)

@@ -16,6 +16,7 @@ import cv2
 
 from edge.errors import FilmError, Reason
 from edge.imaging.jpeg_padding import (
+    AC_CLASS,
     HuffmanTables,
     Ranges,
     is_padding,
@@ -24,8 +25,8 @@ from edge.imaging.jpeg_padding import (
     silent,
     without,
 )
+from edge.imaging.orientation import Orientations
 from edge.imaging.picture import Picture, check_size, decode_with_opencv, grey_of
-from edge.imaging.tiff import exif_orientation
 
 if TYPE_CHECKING:
     from edge.imaging.quiet import Messages
@@ -40,9 +41,11 @@ JPEG_PADDING = "jpeg_padding"
 _MOST_SEGMENTS = 4000
 _MOST_SCANS = 100
 _DHT, _SOI, _EOI, _SOS, _APP1 = 0xC4, 0xD8, 0xD9, 0xDA, 0xE1
+_NOTES = frozenset({*range(0xE0, 0xF0), 0xFE})
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
-_BASELINE, _EXTENDED, _PROGRESSIVE, LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
-HUFFMAN_DCT_FRAMES = frozenset({_BASELINE, _EXTENDED, _PROGRESSIVE})
+_BASELINE, EXTENDED_FRAME, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
+LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC3, 0xF7
+HUFFMAN_DCT_FRAMES = frozenset({_BASELINE, EXTENDED_FRAME, _PROGRESSIVE})
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class JpegHead:
     """A JPEG's frame header, its orientation, and whether the stream reaches its end marker.
 
     ``frame`` is the second byte of the frame's marker, e.g. 0xC0 for baseline. ``padding`` is where
-    bytes lie between segments, ``scan_ends`` are the places of the markers that end scans.
+    bytes lie between segments, ``notes`` where segments that the picture does not need (application
+    data, comments), ``scan_ends`` are the places of the markers that end scans.
     """
 
     frame: int
@@ -61,6 +65,7 @@ class JpegHead:
     orientation: int
     complete: bool
     padding: Ranges = ()
+    notes: Ranges = ()
     scan_ends: tuple[int, ...] = ()
     tables: HuffmanTables = field(default_factory=dict)
 
@@ -77,9 +82,10 @@ def read_jpeg(data: bytes) -> JpegHead:
     markers make no sense.
     """
     frame: tuple[int, int, int, int, int] | None = None
-    orientation, scans, complete, at = 1, 0, False, 2
+    orientations, scans, complete, at = Orientations(), 0, False, 2
     in_scan, tables = False, dict[int, bytes]()
     padding: list[tuple[int, int]] = []
+    notes: list[tuple[int, int]] = []
     scan_ends: list[int] = []
     for _ in range(_MOST_SEGMENTS):
         found = _MARKER.search(data, at)
@@ -114,11 +120,13 @@ def read_jpeg(data: bytes) -> JpegHead:
             tables |= huffman_tables(body)
         elif kind == _SOS:
             scans += 1
-            # GDCM ends the process over a lossless scan whose table was never sent.
-            if frame is not None and frame[0] == LOSSLESS_FRAME and not _has_tables(body, tables):
-                raise FilmError(Reason.CORRUPT, "lossless JPEG scan without its Huffman table")
-        elif kind == _APP1 and body.startswith(b"Exif\0\0"):
-            orientation = exif_orientation(body[6:])
+            # GDCM ends the process over a scan whose table was never sent.
+            if frame is not None and not _has_tables(frame, body, tables):
+                raise FilmError(Reason.CORRUPT, "JPEG scan without its Huffman table")
+        elif kind in _NOTES:
+            notes.append((found.start(), at))
+            if kind == _APP1:
+                orientations.read_app1(body)
         if scans > _MOST_SCANS:
             break
     else:
@@ -127,7 +135,15 @@ def read_jpeg(data: bytes) -> JpegHead:
         raise FilmError(Reason.CORRUPT, f"JPEG with over {_MOST_SCANS} scans")
     if frame is None:
         raise FilmError(Reason.TRUNCATED, f"JPEG of {len(data)} bytes without a frame header")
-    return JpegHead(*frame, orientation, complete, tuple(padding), tuple(scan_ends), tables)
+    return JpegHead(
+        *frame,
+        orientations.decided,
+        complete,
+        tuple(padding),
+        tuple(notes),
+        tuple(scan_ends),
+        tables,
+    )
 
 
 def huffman_tables(body: bytes) -> dict[int, bytes]:
@@ -142,10 +158,18 @@ def huffman_tables(body: bytes) -> dict[int, bytes]:
     return tables
 
 
-def _has_tables(scan: bytes, tables: HuffmanTables) -> bool:
+def _has_tables(frame: tuple[int, int, int, int, int], scan: bytes, tables: HuffmanTables) -> bool:
+    """Whether the tables are there of a scan that GDCM decodes; any other scan needs none."""
+    process, precision, *_ = frame
+    both = process == EXTENDED_FRAME and precision != 8
+    if process != LOSSLESS_FRAME and not both:
+        return True
     components = scan[0] if scan else 0
-    return 0 < components <= (len(scan) - 4) // 2 and all(
-        scan[2 + 2 * i] >> 4 in tables for i in range(components)
+    chosen = [scan[2 + 2 * i] for i in range(components) if 2 + 2 * i < len(scan)]
+    return (
+        0 < components <= (len(scan) - 4) // 2
+        and all(one >> 4 in tables for one in chosen)
+        and (not both or all(AC_CLASS | one & 0x0F in tables for one in chosen))
     )
 
 
@@ -230,6 +254,7 @@ def jpeg_damage(messages: Messages) -> None:
         raise FilmError(Reason.CORRUPT, f"JPEG: {damage}")
 
 
+_PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 _MOST_CHUNKS = 100_000
@@ -241,6 +266,8 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 @dataclass(frozen=True)
 class _Png:
+    """What the chunks say. ``colour_key`` is where the chunk of one transparent colour lies."""
+
     width: int
     height: int
     depth: int
@@ -249,6 +276,7 @@ class _Png:
     packed: tuple[bytes, ...]
     significant_bits: int | None
     orientation: int
+    colour_key: tuple[int, int]
 
     @property
     def inflated_bytes(self) -> int:
@@ -264,8 +292,9 @@ class _Png:
 
 
 def _read_png(data: bytes, max_megapixels: float) -> _Png:
-    at, packed, orientation, significant = 8, [], 1, None
+    at, packed, orientations, significant = 8, [], Orientations(), None
     header: tuple[int, ...] | None = None
+    colour_key = 0, 0
     for _ in range(_MOST_CHUNKS):
         if at + 12 > len(data):
             raise FilmError(Reason.TRUNCATED, f"PNG of {len(data)} bytes without its end chunk")
@@ -287,7 +316,11 @@ def _read_png(data: bytes, max_megapixels: float) -> _Png:
         elif kind == b"acTL":
             raise FilmError(Reason.MULTI_FRAME, "animated PNG")
         elif kind == b"eXIf":
-            orientation = exif_orientation(body)
+            orientations.read_exif(body)
+        elif kind in _PNG_TEXTS:
+            orientations.read_png_text(kind, body)
+        elif kind == b"tRNS":
+            colour_key = at, end
         elif kind == b"sBIT" and body:
             significant = body[0]
         elif kind == b"IEND":
@@ -301,7 +334,15 @@ def _read_png(data: bytes, max_megapixels: float) -> _Png:
     if depth not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
         raise FilmError(Reason.CORRUPT, f"PNG of colour type {colour}, {depth} bits")
     return _Png(
-        width, height, depth, colour, bool(interlace), tuple(packed), significant, orientation
+        width,
+        height,
+        depth,
+        colour,
+        bool(interlace),
+        tuple(packed),
+        significant,
+        orientations.decided,
+        colour_key,
     )
 
 
@@ -335,7 +376,9 @@ def decode_png(data: bytes, max_megapixels: float) -> Picture:
     """
     png = _read_png(data, max_megapixels)
     _check_inflated(png)
-    image, messages = decode_with_opencv(data, cv2.IMREAD_UNCHANGED, "PNG")
+    # A colour that is transparent on a page is a grey like any other on a film.
+    opaque = without(data, [png.colour_key])
+    image, messages = decode_with_opencv(opaque, cv2.IMREAD_UNCHANGED, "PNG")
     damage = messages.line_with("libpng error")
     if damage is not None:
         raise FilmError(Reason.CORRUPT, f"PNG: {damage}")

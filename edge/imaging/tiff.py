@@ -119,14 +119,15 @@ def _read_page(data: bytes, at: int) -> Page:
     return Page(data, order, big, tags, _unpack(data, order + word, at))
 
 
-def exif_orientation(exif: bytes) -> int:
-    """Orientation (1 to 8) in a block of Exif, which is a TIFF; 1 when it says nothing sound."""
+def exif_orientation(exif: bytes) -> int | None:
+    """Orientation (1 to 8) in a block of Exif, which is a TIFF; None when it says nothing sound."""
     if exif[:4] not in {b"II*\0", b"MM\0*"}:
-        return 1
+        return None
     try:
-        return _orientation(_read_page(exif, _first_page_at(exif)))
+        value = _read_page(exif, _first_page_at(exif)).number(ORIENTATION, 0)
     except (_Cut, FilmError):
-        return 1
+        return None
+    return value if 1 <= value <= 8 else None
 
 
 def _orientation(page: Page) -> int:

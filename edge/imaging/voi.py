@@ -7,6 +7,7 @@ does not suit the values present is not used: the film is stretched by its own v
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -39,6 +40,8 @@ _FULL_RANGE_EDGE = 0.05
 """A window that reaches this near to both ends of the stored range was not chosen for the film."""
 _FULL_RANGE_FILLED = 0.9
 """Such a window is still used where the values fill this share of it."""
+_DEPTH_ROUNDING = 0.005
+"""A width whose binary logarithm is this near to a whole number is meant as a depth in bits."""
 _BYTE_FILLED = 0.33
 """A film of at most 8 bits without a window is stretched only where it fills less than this."""
 
@@ -226,14 +229,19 @@ def _voi(
 
 
 def _says_nothing(centre: float, width: float, values: Values, present: PresentValues) -> bool:
-    """Whether a window covers all that the stored bits can hold, and the film far less."""
+    """Whether a window covers a nominal range, of which the film fills far less.
+
+    Nominal are all values that the stored bits can hold, and those of any other depth from 0 up.
+    """
     lowest, highest = float(values.min()), float(values.max())
-    edge = _FULL_RANGE_EDGE * (highest - lowest)
     low, high = centre - width / 2, centre + width / 2
+    edge = _FULL_RANGE_EDGE * width
     # Of signed values, the half that is not negative is a full range too.
-    starts = [lowest, 0.0] if lowest < 0 else [lowest]
-    full = high >= highest - edge and any(low <= start + edge for start in starts)
-    return full and present.high - present.low < _FULL_RANGE_FILLED * width
+    from_start = any(low <= start + edge for start in {lowest, max(lowest, 0.0)})
+    depth = math.log2(width)
+    of_a_depth = abs(low) <= edge and depth > 7.9 and abs(depth - round(depth)) < _DEPTH_ROUNDING
+    nominal = (from_start and high >= highest - edge) or of_a_depth
+    return nominal and present.high - present.low < _FULL_RANGE_FILLED * width
 
 
 def _suits(curve: Callable[[Values], Values], present: PresentValues, *, inverted: bool) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
-from edge.intake.settle import Signature
+from edge.intake.settle import Signature, unread_digest
 from edge.model import Laterality, Limb, OperatorWord, StrEnum
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ ORDERED = "order"
 """Origin of a job that a person ordered; all others come from the folder."""
 BEFORE_FIRST_START = "before_first_start"
 """Reason of a film that lay in the folder before the appliance was ever started there."""
-_UNREAD = "0" * 64
 _PROVISIONAL = frozenset({"truncated", "empty_file", "too_large", "not_a_regular_file"})
 """Reasons of a reject that a later film under the same name replaces."""
 _INTERRUPTIONS = 50
@@ -212,7 +211,8 @@ class Journal:
         now = steady_unix_s()
         with self.store.transaction():
             for path, signature in files:
-                number = self._insert(path, _UNREAD, signature, State.DISMISSED, now)
+                digest = unread_digest(path, signature.size)
+                number = self._insert(path, digest, signature, State.DISMISSED, now)
                 self._db.execute(
                     "UPDATE job SET reason = ?, original = 'kept' WHERE number = ?",
                     (BEFORE_FIRST_START, number),
@@ -220,7 +220,7 @@ class Journal:
                 self.store.log(
                     State.DISMISSED,
                     number,
-                    sha256=_UNREAD,
+                    sha256=digest,
                     path=self.store.code_of_path(path),
                     reason=BEFORE_FIRST_START,
                 )

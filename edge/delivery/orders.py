@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import steady_unix_s
-from edge.delivery.journal import ORDERED, Kind, State, move
+from edge.delivery.journal import BEFORE_FIRST_START, ORDERED, Kind, State, move
 from edge.delivery.store import JournalError
 from edge.intake.quarantine import job_of
 from edge.model import OperatorWord
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RETRIED = (State.HELD, State.QUARANTINED, State.SET_ASIDE, State.DISMISSED)
 _DIGITS = 18
-UNREAD = frozenset({"too_large", "not_a_regular_file"})
+UNREAD = frozenset({"too_large", "not_a_regular_file", BEFORE_FIRST_START})
 """Reasons of films whose bytes were never read: no copy is kept of them."""
 
 

@@ -30,6 +30,7 @@ from edge.intake.settle import (
     Settling,
     Signature,
     Source,
+    unread_digest,
 )
 from edge.intake.take import (
     ChangedError,
@@ -453,12 +454,12 @@ class Intake:
 
 
 def _film(ready: Ready, data: bytes, refusal: Reason | None, picked_up_s: float) -> Film:
-    identity = data if refusal is None else b"unread\0%d\0" % ready.signature.size + ready.path
+    unread = unread_digest(ready.path, ready.signature.size)
     return Film(
         path=ready.path,
         signature=ready.signature,
         data=data,
-        sha256=hashlib.sha256(identity).hexdigest(),
+        sha256=unread if refusal is not None else hashlib.sha256(data).hexdigest(),
         refusal=refusal,
         closed_s=ready.closing.monotonic_s,
         closed_unix_s=ready.closing.wall_s,

@@ -18,6 +18,7 @@ This module touches no file and no clock: events, looks and times are handed in.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,6 +56,11 @@ class Signature(NamedTuple):
         """
         same_ctime = self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns)
         return self[1:4] == other[1:4] and same_ctime
+
+
+def unread_digest(path: bytes, size: int) -> str:
+    """What stands for the SHA-256 of a file's bytes where they were not read."""
+    return hashlib.sha256(b"unread\0%d\0" % size + path).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,83 @@
+"""What the appliance says of itself is true, and what is set for its first start holds."""
+
+from __future__ import annotations
+
+import pytest
+from appliance import until
+from stand_in import film_bytes
+
+from edge.delivery.contract import Alert, Presence
+from edge.delivery.standing import presence_with
+
+
+def states(subscriber):
+    return [message.state for message in subscriber.of("state")]
+
+
+@pytest.mark.parametrize("presence", list(Presence))
+def test_an_impairing_alert_turns_online_into_degraded_and_nothing_else(presence):
+    for code in ("folder", "disk_low", "message_set_aside", "message_refused", "storage"):
+        found = presence_with(presence, [Alert(code=code, detail="x")])
+        online = presence is Presence.ONLINE
+        assert found is (Presence.DEGRADED if online else presence)
+    assert presence_with(presence, [Alert(code="drift", detail="x")]) is presence
+    assert presence_with(presence, []) is presence
+
+
+def test_it_is_starting_until_its_engines_are_loaded(broker, subscriber, make_appliance):
+    make_appliance(broker.port, factory="stand_in:build_slowly").start()
+    until(lambda: Presence.ONLINE in states(subscriber))
+    found = states(subscriber)
+    assert found.index(Presence.STARTING) < found.index(Presence.ONLINE)
+
+
+def test_a_folder_that_is_away_is_no_online_state(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    until(lambda: states(subscriber)[-1:] == [Presence.ONLINE])
+    it.drop.rename(it.drop.with_name("away"))
+    until(lambda: states(subscriber)[-1] is Presence.DEGRADED)
+    assert "folder" in {alert.code for alert in subscriber.of("state")[-1].alerts}
+    it.drop.with_name("away").rename(it.drop)
+    until(lambda: states(subscriber)[-1] is Presence.ONLINE)
+
+
+def test_a_missing_archive_is_told_and_the_film_is_moved_once_it_is_back(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port)
+    it.extend('[folders]\nafter = "move"\n')
+    it.start()
+    archive = it.state / "archive"
+    archive.rmdir()
+    it.put("a.jpg", film_bytes("n=1"))
+    subscriber.wait("result", 1)
+    until(lambda: states(subscriber)[-1] is Presence.DEGRADED)
+    [alert] = subscriber.of("state")[-1].alerts
+    assert alert.code == "archive"
+    assert str(archive) in alert.detail
+    assert (it.drop / "a.jpg").exists()
+    archive.mkdir()
+    until(lambda: list(archive.iterdir()), 30)
+    until(lambda: states(subscriber)[-1] is Presence.ONLINE)
+    assert not list(it.drop.iterdir())
+
+
+def test_films_that_lie_there_at_the_first_start_are_left_alone_where_the_site_wants_it(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port)
+    it.extend('[folders]\nat_first_start = "skip"\n')
+    it.put("old.jpg", film_bytes("n=old"))
+    it.start()
+    it.put("new.jpg", film_bytes("n=new"))
+    subscriber.wait("result", 1)
+    until(lambda: it.states() == {1: "dismissed", 2: "acked"})
+    assert it.terminate() == 0
+    it.start()
+    it.put("later.jpg", film_bytes("n=later"))
+    subscriber.wait("result", 2)
+    until(lambda: it.states() == {1: "dismissed", 2: "acked", 3: "acked"})
+    assert it.audit()["findings"] == []
+    # A person may still have it scored.
+    assert it.order("retry", "1").returncode == 0
+    subscriber.wait("result", 3)

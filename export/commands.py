@@ -5,7 +5,6 @@ Room: export; called by the command line, each function gives an exit status.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.engine.installed import activate, not_serving, read_active, rollback, scan
@@ -26,6 +25,7 @@ from export.template import write_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from edge.engine.installed import Installed
     from edge.engine.loader import EngineSet
@@ -61,6 +61,8 @@ def build(
 ) -> int:
     """Build engines; 1 where one could not be built. ``words`` are recipes, default all shipped."""
     recipes = _recipes(words)
+    if not recipes:
+        return 1
     wanted = tuple(backends) or installed_backends()
     if not wanted:
         raise BuildError(
@@ -84,7 +86,7 @@ def build(
                 head = _head(one.stem, one.passport, active=one.active)
                 say("\n".join([head, *_verdict(one.passport)]))
     say(DISCLAIMER)
-    return 1 if failed else 0
+    return 1 if failed or len(recipes) < len(words) else 0
 
 
 def export(words: Sequence[str], out: Path | None, target: Target | None) -> int:
@@ -94,9 +96,10 @@ def export(words: Sequence[str], out: Path | None, target: Target | None) -> int
         rows = [f"{done.engine}  {done.sha256[:16]}  {'unchanged' if done.cached else 'built'}"]
         say("\n".join([*rows, *(f"  note: {note}" for note in done.notes)]))
 
-    _, failed = _export(_recipes(words), out or built_engines(), target, show)
+    recipes = _recipes(words)
+    _, failed = _export(recipes, out or built_engines(), target, show)
     say(DISCLAIMER)
-    return 1 if failed else 0
+    return 1 if failed or len(recipes) < len(words) else 0
 
 
 def init_recipe(files: Sequence[Path]) -> int:
@@ -107,22 +110,26 @@ def init_recipe(files: Sequence[Path]) -> int:
 
 
 def _recipes(words: Sequence[str]) -> list[Path]:
-    """Recipes by path or shipped name; a word that is neither fails when its turn comes."""
-    if words:
-        return [_recipe(word) for word in words]
-    shipped = sorted(engines_home().glob("*.toml"))
-    if not shipped:
-        raise RecipeError(
-            "no recipe (*.toml)", where=str(engines_home()), mend="name a recipe's path"
-        )
-    return shipped
+    """Recipes by path or shipped name, all shipped ones unless named; an unknown word is left out.
+
+    Raises `RecipeError` where nothing is shipped.
+    """
+    if not words:
+        shipped = sorted(engines_home().glob("*.toml"))
+        if not shipped:
+            raise RecipeError(
+                "no recipe (*.toml)", where=str(engines_home()), mend="name a recipe's path"
+            )
+        return shipped
+    return [path for word in words if (path := _recipe(word)) is not None]
 
 
-def _recipe(word: str) -> Path:
+def _recipe(word: str) -> Path | None:
     try:
         return find_recipe(word)
-    except RecipeError:
-        return Path(word)
+    except RecipeError as error:
+        complain(str(error))
+        return None
 
 
 def _export(

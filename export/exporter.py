@@ -21,7 +21,6 @@ import onnx
 import onnxruntime
 
 import edge
-from edge.engine.inputs import scale_grey
 from edge.engine.installed import replace_file, scan
 from edge.engine.key import device_key
 from edge.engine.passport import (
@@ -29,34 +28,28 @@ from edge.engine.passport import (
     EngineFile,
     InputSpec,
     Passport,
-    Role,
     SourceFile,
     open_engine,
     passport_path,
     signed,
 )
 from edge.errors import EngineError
-from export.calibration import calibration_inputs
+from export.checks import run_checks
 from export.contract import check_contract
-from export.errors import ContractError, ExportError, LayerError, RecipeError
+from export.errors import ExportError, LayerError, RecipeError
 from export.filekind import refuse_other_kinds
 from export.meaning import to_engine_form
-from export.pair import check_pair
-from export.probe import check_meaning
 from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
-from export.session import open_session, run_session
-from export.sibling import Sibling, half_file, largest_differences, make_sibling
+from export.session import open_session
+from export.sibling import Sibling, half_file, make_sibling
 from export.sources import build_graph, source_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from export.graph import Array
     from export.recipe import Target
-    from export.sources import Built
+    from export.sibling import Probe
 
-_CHECK_SEED = 20240501
-_CHECK_CROPS = 2
 _KEPT_EARLIER = 2
 
 
@@ -114,16 +107,15 @@ def export_engine(
     built = build_graph(recipe, folder)
     outputs = check_contract(built.model, recipe)
     spec = _input_spec(recipe)
-    agreement = _agreement(recipe, built, built.model.SerializeToString())
-    if recipe.reference is not None:
-        pair = folder / recipe.reference.file
-        agreement |= check_pair(built.heads or built.model, recipe, spec, pair)
+    checked = run_checks(recipe, built, spec, folder)
     model = to_engine_form(built.model, recipe)
     data = model.SerializeToString(deterministic=True)
+    probes: tuple[Probe, ...] | None = checked.probes
     if model is not built.model:
         open_session(data)
+        probes = None
     digest = hashlib.sha256(data).hexdigest()
-    sibling, notes = _sibling(recipe, model, spec)
+    sibling, notes = _sibling(recipe, model, spec, probes)
     out_dir.mkdir(parents=True, exist_ok=True)
     passport = Passport(
         name=recipe.name,
@@ -141,7 +133,7 @@ def export_engine(
         build_key=key,
         training=built.training,
         settings=_settings(recipe),
-        agreement=agreement,
+        agreement=checked.agreement,
         notes=(*built.notes, *notes),
         versions=_versions(),
         built_at=now_utc(),
@@ -273,11 +265,16 @@ def now_utc() -> str:
 
 
 def _sibling(
-    recipe: Recipe, model: onnx.ModelProto, spec: InputSpec
+    recipe: Recipe, model: onnx.ModelProto, spec: InputSpec, probes: tuple[Probe, ...] | None
 ) -> tuple[Sibling | None, tuple[str, ...]]:
     try:
         sibling = make_sibling(
-            model, name=recipe.name, role=recipe.role, limb=recipe.limb, spec=spec
+            model,
+            name=recipe.name,
+            role=recipe.role,
+            limb=recipe.limb,
+            spec=spec,
+            probes=probes,
         )
     except LayerError as error:
         # The FP32 graph serves all the same; only an FP16 engine cannot be built.
@@ -369,42 +366,3 @@ def _versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def _agreement(recipe: Recipe, built: Built, data: bytes) -> dict[str, float]:
-    """Run the graph on a fixed random image; compare with the arrays where a reference exists."""
-    spec = _input_spec(recipe)
-    count = _CHECK_CROPS if recipe.role is Role.SCORE else 1
-    random = np.random.default_rng(_CHECK_SEED)
-    grey = random.integers(0, 256, (count, spec.height, spec.width), dtype=np.uint8)
-    image = scale_grey(grey, spec.scale, spec.mean, spec.std)
-    session = open_session(data)
-    found = run_session(session, image)
-    for name, array in found.items():
-        if not np.isfinite(array).all():
-            raise ContractError(
-                f"output {name} is not finite on a random image",
-                where=recipe.name,
-                mend="check scale, mean and std in the recipe, and the trained weights",
-            )
-    differences = (
-        {} if built.reference is None else _differences(recipe, found, built.reference(image))
-    )
-    probes = calibration_inputs(recipe.role, recipe.limb, spec)
-    check_meaning(built.model, recipe, [run_session(session, probe) for probe in probes])
-    return differences
-
-
-def _differences(
-    recipe: Recipe, found: Mapping[str, Array], wanted: Mapping[str, Array]
-) -> dict[str, float]:
-    differences = largest_differences(recipe.role, found, wanted)
-    for name, value in differences.items():
-        limit = recipe.tolerance.box_px if name.endswith("_px") else recipe.tolerance.probability
-        if not value <= limit:
-            raise ContractError(
-                f"{name} differs by {value:.3g} from the arrays, allowed is {limit:.3g}",
-                where=recipe.name,
-                mend="report this as a fault of the exporter, with recipe and weights",
-            )
-    return differences

@@ -1,4 +1,4 @@
-"""Tells what a model file is by its first bytes, and what to do with one of another framework.
+"""Identifies a model file by its first bytes, and says how to bring one of another framework here.
 
 Room: export. Reads the beginning of one file, or the names inside a zip archive.
 """

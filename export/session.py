@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from export.graph import Array
 
 _SILENT = 4
-"""ONNX Runtime's log level for fatal errors alone: what it refuses is raised, and told once."""
+"""ONNX Runtime's log level for fatal errors alone: what it refuses is raised, and reported once."""
 onnxruntime.set_default_logger_severity(_SILENT)
 
 

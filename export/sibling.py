@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from edge.engine.protocol import Tensor
     from edge.model import Limb
     from export.graph import Array
+
+    Probe = tuple[Array, Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,25 @@ class Sibling:
 
 
 def make_sibling(
-    model: onnx.ModelProto, *, name: str, role: Role, limb: Limb, spec: InputSpec
+    model: onnx.ModelProto,
+    *,
+    name: str,
+    role: Role,
+    limb: Limb,
+    spec: InputSpec,
+    probes: Sequence[Probe] | None = None,
 ) -> Sibling:
     """Make the sibling of a checked FP32 graph.
 
-    Raises `LayerError` for a graph that cannot be converted, `ContractError` where simulated FP16
-    rounding gives values that are not finite.
+    ``probes`` are the calibration's inputs with what ``model`` gives for them; they are run here
+    unless given. Raises `LayerError` for a graph that cannot be converted, `ContractError` where
+    simulated FP16 rounding gives values that are not finite.
     """
-    images = calibration_inputs(role, limb, spec)
+    if probes is None:
+        single = open_session(model.SerializeToString())
+        images = calibration_inputs(role, limb, spec)
+        probes = [(image, run_session(single, image)) for image in images]
+    images = [image for image, _ in probes]
     plan = plan_half(model, activation_ranges(model, images, input_name=spec.name))
     data = to_half(model, plan).SerializeToString(deterministic=True)
     rounded = to_rounded(model, plan).SerializeToString()
@@ -54,7 +66,7 @@ def make_sibling(
         half_nodes=len(plan.half),
         kept_fp32=tuple(KeptNode(node=kept.node, why=kept.why) for kept in plan.kept),
         largest_activation=max(plan.largest.values(), default=0.0),
-        agreement=_agreement(model.SerializeToString(), rounded, images, role, name),
+        agreement=_agreement(rounded, probes, role, name),
     )
     return Sibling(data, record)
 
@@ -78,13 +90,11 @@ def largest_differences(
     return differences
 
 
-def _agreement(
-    single: bytes, rounded: bytes, images: Sequence[Tensor], role: Role, name: str
-) -> dict[str, float]:
-    sessions = [open_session(data) for data in (single, rounded)]
+def _agreement(rounded: bytes, probes: Sequence[Probe], role: Role, name: str) -> dict[str, float]:
+    session = open_session(rounded)
     worst: dict[str, float] = {}
-    for image in images:
-        wanted, found = (run_session(session, image) for session in sessions)
+    for image, wanted in probes:
+        found = run_session(session, image)
         for output, array in found.items():
             if not np.isfinite(array).all():
                 raise ContractError(

@@ -105,6 +105,7 @@ _NET = frozenset(
         "track",
         "try_fix_nan",
         "unsupervised",
+        "use_cuda_graph",
         "weights_reject_freq",
         "width",
         "workspace_size_limit_MB",

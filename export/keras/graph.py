@@ -53,6 +53,24 @@ def add_keras_model(
     batch: int | str = 1,
 ) -> None:
     """Add a model to ``graph``; models that begin with the same layers share them."""
+    try:
+        _add(graph, saved, outputs, size, batch)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        # The file's JSON may hold any value at any place.
+        raise LayerError(
+            f"the model's description is not understood: {error!r}",
+            where=f"model {saved.model.name}",
+            mend="save the whole model again with model.save(...)",
+        ) from error
+
+
+def _add(
+    graph: GraphBuilder,
+    saved: SavedModel,
+    outputs: Mapping[str, str] | None,
+    size: tuple[int, int] | None,
+    batch: int | str,
+) -> None:
     model = saved.model
     if len(model.inputs) != 1:
         raise ContractError(

@@ -265,7 +265,9 @@ def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, e
         ),
     ],
 )
-def test_the_end_of_the_child_is_told_as_it_was(order, monkeypatch, tmp_path, script, words, mend):
+def test_the_end_of_the_child_is_reported_with_its_cause(
+    order, monkeypatch, tmp_path, script, words, mend
+):
     shell = tmp_path / "builder"
     shell.write_text(f"#!/bin/sh\ncat >/dev/null\n{script}\n")
     shell.chmod(0o755)

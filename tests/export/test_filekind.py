@@ -1,4 +1,4 @@
-"""A file of another framework is told by its name, with the way to bring it here."""
+"""A file of another framework is named, with the way to bring it here."""
 
 import gzip
 import io

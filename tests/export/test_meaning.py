@@ -13,6 +13,8 @@ from edge.engine.passport import open_engine
 from edge.pipeline.ordinal import decode_ordinal
 from export.errors import ContractError, ExportError, RecipeError, WeightsError
 from export.exporter import export_engine
+from export.probe import check_meaning
+from export.recipe import read_recipe
 
 SIDE = 16
 CLASSES = "".join(f'[[classes]]\nname = "{n}"\nmeaning = "joint"\n' for n in ("PIP", "MCP"))
@@ -325,3 +327,12 @@ def test_a_reference_is_hashed_like_a_source(tmp_path):
     with pytest.raises(ContractError):
         export_engine(path, tmp_path / "built")
     assert first.engine.exists()
+
+
+def test_weights_of_this_package_need_no_training_to_be_exported(engines_dir):
+    recipe = read_recipe(engines_dir / "hand-score.toml")
+    untrained = {"erosion": np.full((3, 6), 0.3), "narrowing": np.full((3, 5), 0.3)}
+    check_meaning(onnx.ModelProto(), recipe, [untrained])
+    untrained["erosion"][0, 0] = np.nan
+    with pytest.raises(ContractError, match="not finite"):
+        check_meaning(onnx.ModelProto(), recipe, [untrained])

@@ -148,7 +148,7 @@ class Stand(LoadedEngine):
 @pytest.mark.parametrize(
     "state", ["absent", "present", "not accepted", "of another graph", "damaged"]
 )
-def test_the_back_end_that_was_asked_for_serves_or_its_lack_is_told(
+def test_the_back_end_that_was_asked_for_serves_or_its_lack_is_named(
     tmp_path, make_engine, sign_again, monkeypatch, backend, fallback, state
 ):
     make_engine(tmp_path)

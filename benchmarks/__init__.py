@@ -2,3 +2,5 @@
 
 Run by ``sharpedge bench``; results lie in ``benchmarks/results``.
 """
+
+import edge  # noqa: F401 - switches the telemetry of ONNX Runtime off, before its first import

@@ -41,13 +41,13 @@ def time_stages(
             progress(round_number * len(films) + number + 1, total)
             if round_number == 0:
                 result = outcome.limbs[0].result
+                if lacks_scorer([result]):
+                    raise EdgeError("the scorers are not installed (mend: sharpedge export)")
                 if result.status is not Status.SCORED:
                     raise EdgeError(
                         f"{film.name} was not scored ({result.reason}); check the engines with "
                         "sharpedge score"
                     )
-                if lacks_scorer([result]):
-                    raise EdgeError("the scorers are not installed (mend: sharpedge export)")
                 continue
             for name, spent_ms in outcome.stage_ms.items():
                 stages.setdefault(name, []).append(spent_ms)

@@ -5,6 +5,7 @@ Pure functions over results; imports only the vocabulary.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Agreement:
     limbs: int = 0
     fates_differ: int = 0
     joints_differ: int = 0
+    """Grades that one of both lacks, and values that are not numbers."""
     grades: list[tuple[int, int]] = field(default_factory=list)
     expected: list[float] = field(default_factory=list)
     centres_px: list[float] = field(default_factory=list)
@@ -83,8 +85,9 @@ class Agreement:
         kappa = weighted_kappa(self.grades)
         rows = [
             f"films {self.films}, limbs {self.limbs}, of another fate {self.fates_differ}",
-            f"grades {total}, equal {total - self.flips}, weighted kappa {kappa:.4f}",
-            f"joints that only one of both scored: {self.joints_differ}",
+            f"grades {total}, equal {total - self.flips}, weighted kappa "
+            + (f"{kappa:.4f}" if total else "not defined"),
+            f"joints that only one of both scored, or not with numbers: {self.joints_differ}",
             f"expected value: largest difference {max(self.expected, default=0.0):.4f}",
             f"joint centres: largest difference {max(self.centres_px, default=0.0):.2f} px",
         ]
@@ -105,7 +108,12 @@ def _add_joint(found: Agreement, name: str, a: JointScore, b: JointScore) -> Non
         ("narrowing", a.narrowing, b.narrowing, a.narrowing_expected, b.narrowing_expected),
     )
     if a.centre is not None and b.centre is not None:
-        found.centres_px.append(float(np.hypot(*np.subtract(a.centre, b.centre))))
+        apart = math.dist(a.centre, b.centre)
+        if math.isfinite(apart):
+            found.centres_px.append(apart)
+        else:
+            found.joints_differ += 1
+            found.differences.append(f"{name}: a centre is not a number")
     for kind, grade, other, expected, other_expected in pairs:
         if grade is None and other is None:
             continue
@@ -114,8 +122,16 @@ def _add_joint(found: Agreement, name: str, a: JointScore, b: JointScore) -> Non
             found.differences.append(f"{name} {kind}: {grade} against {other}")
             continue
         found.grades.append((grade, other))
-        if expected is not None and other_expected is not None:
-            found.expected.append(abs(expected - other_expected))
+        if expected is not None or other_expected is not None:
+            # A value that is missing, or not a number, agrees with nothing, not even with itself.
+            gap = math.nan
+            if expected is not None and other_expected is not None:
+                gap = abs(expected - other_expected)
+            if math.isfinite(gap):
+                found.expected.append(gap)
+            else:
+                found.joints_differ += 1
+                found.differences.append(f"{name} {kind}: {expected} against {other_expected}")
         if grade != other:
             found.differences.append(f"{name} {kind}: {grade} against {other}")
 

@@ -55,7 +55,14 @@ class Chores:
         self._intake = intake
         self._alerts = alerts
         self._left_over = left_over
-        self._parting = Parting(journal, intake, config.folders.after, places.archive)
+        self._parting = Parting(
+            journal,
+            intake,
+            alerts,
+            config.folders.after,
+            config.folders.watch.absolute(),
+            places.archive,
+        )
         self._disk = DiskGuard(root, config.retention)
         self._inspection = Inspection(journal.store)
         self._tidy_at_s = time.monotonic() + _TIDY_S / 10
@@ -80,7 +87,9 @@ class Chores:
         again = self._journal.look_again()
         if again:
             self._intake.forget(again)
-        self._alerts.say("folder", self._intake.condition().fault)
+        condition = self._intake.condition()
+        self._alerts.say("folder", condition.fault)
+        self._alerts.say("unreadable", condition.unreadable)
         self._parting.turn()
 
     def _look_for_left_over(self) -> None:

@@ -7,6 +7,7 @@ Exit statuses: 0 done (``score``: all scored), 1 failure, 2 wrong usage or confi
 from __future__ import annotations
 
 import signal
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -109,6 +110,8 @@ _Config = Annotated[
 @app.command()
 def run(config: _Config = None) -> None:
     """Watch the drop folder, score what arrives, publish over MQTT."""
+    # A stop that is asked for while it starts is a stop, not a failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from edge import daemon
     from edge.config import load
 
@@ -130,6 +133,7 @@ def score(
 ) -> None:
     """Score files without a broker."""
     from edge.engine.loader import load_engines
+    from edge.fallback import FallbackScorer
     from edge.paths import built_engines
     from edge.pipeline.scorer import FilmScorer
     from edge.pipeline.settings import PipelineSettings
@@ -150,10 +154,15 @@ def score(
     if not films:
         _fail("no film was found in what you named", 2)
     settings = PipelineSettings(accept_side_from_geometry=accept_side_from_geometry)
-    loaded = load_engines(engines or built_engines())
-    for refusal in loaded.refusals:
-        complain(f"degraded: {refusal.stem}: {refusal.why} (mend: {refusal.mend})")
-    scorer = FilmScorer(loaded, settings, want_masks=out is not None)
+
+    def scorer_without(refused: frozenset[str]) -> FilmScorer:
+        loaded = load_engines(engines or built_engines(), refuse=refused)
+        if not refused:
+            for refusal in loaded.refusals:
+                complain(f"degraded: {refusal.stem}: {refusal.why} (mend: {refusal.mend})")
+        return FilmScorer(loaded, settings, want_masks=out is not None)
+
+    scorer = FallbackScorer(scorer_without, lambda why: complain(f"degraded: {why}"))
     show = Progress("scoring")
     show(0, len(films))
     results: list[LimbResult] = []
@@ -176,51 +185,34 @@ def score(
     raise typer.Exit(1 if faults else exit_status(results))
 
 
+class ExportTarget(str, Enum):
+    """The oldest builder that must read an exported graph; see `export.opset`."""
+
+    tensorrt_8_5 = "tensorrt-8.5"
+    tensorrt_8_6 = "tensorrt-8.6"
+    tensorrt_10 = "tensorrt-10"
+
+
 @app.command()
 def export(
     recipes: Annotated[
-        list[Path] | None, typer.Argument(help="Recipes (*.toml); default: all shipped ones.")
+        list[str] | None, typer.Argument(help="Recipes or shipped names; default: all shipped.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the engines.")] = None,
+    target: Annotated[
+        ExportTarget | None,
+        typer.Option(help="Oldest builder that must read imported graphs (opset 13, 17 or 20)."),
+    ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write a recipe for these model files; no engine.")
+    ] = False,
 ) -> None:
     """Write ONNX engines with passports from trained weights."""
-    from edge.paths import built_engines, engines_home
-    from edge.terminal import Progress, complain, say
-    from export.errors import ExportError
-    from export.exporter import export_all, export_engine
-    from export.install import record_self_test
+    from export import commands
 
-    target = out or built_engines()
-    show = Progress("exporting")
-    failed = 0
-
-    def tell(engine: Path, sha256: str, *, cached: bool) -> None:
-        show.clear()
-        say(f"{engine}  {sha256[:16]}  {'unchanged' if cached else 'built'}")
-
-    for number, recipe in enumerate(recipes or ()):
-        show(number, len(recipes or ()))
-        try:
-            done = export_engine(recipe, target)
-        except ExportError as error:
-            failed += 1
-            show.clear()
-            complain(str(error))
-        else:
-            tell(done.engine, done.sha256, cached=done.cached)
-    if not recipes:
-        for outcome in export_all(engines_home(), target, lambda _n, i, total: show(i, total)):
-            if outcome.exported is None:
-                failed += 1
-                show.clear()
-                complain(str(outcome.error))
-            else:
-                done = outcome.exported
-                tell(done.engine, done.sha256, cached=done.cached)
-    if target.is_dir():
-        record_self_test(target)
-    say(NOTICE)
-    raise typer.Exit(1 if failed else 0)
+    if init:
+        raise typer.Exit(commands.init_recipe([Path(item) for item in recipes or ()]))
+    raise typer.Exit(commands.export(recipes or (), out, target.value if target else None))
 
 
 class BackEnd(str, Enum):
@@ -247,13 +239,22 @@ def build(
         Path | None, typer.Option(help="Judge over this folder of films, not over simulated ones.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the engines.")] = None,
+    workspace_mib: Annotated[
+        int, typer.Option(min=16, help="Memory in MiB that a TensorRT builder tries layers in.")
+    ] = 1024,
+    level: Annotated[
+        int | None,
+        typer.Option(min=0, max=5, help="TensorRT's optimisation level; more is slower to build."),
+    ] = None,
 ) -> None:
     """Build engines for this device, judge them against FP32, install what agrees."""
     from edge.engine.passport import Backend
     from export import commands
+    from export.build import BuilderOptions
 
     wanted = [Backend(item.value) for item in backend or ()]
-    raise typer.Exit(commands.build(recipes or (), out, wanted, films))
+    options = BuilderOptions(workspace_mib, level)
+    raise typer.Exit(commands.build(recipes or (), out, wanted, films, options))
 
 
 engines = typer.Typer(help="What is installed, and what serves.", no_args_is_help=True)

@@ -1,18 +1,26 @@
 """One validated configuration, from a TOML file and the environment.
 
-``SHARPEDGE_<SECTION>_<KEY>`` sets or replaces one key; its value is read as TOML and, where that
-fails, as plain text. This module reads files and the environment and touches nothing else.
+``SHARPEDGE_<SECTION>_<KEY>`` sets or replaces one key; its value is plain text where the key takes
+text, and TOML otherwise. This module reads files and the environment and touches nothing else.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from edge.delivery.identity import DeviceName, is_topic_word
 from edge.delivery.settings import BrokerSettings, DeliverySettings
@@ -30,6 +38,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
 
 PREFIX = "SHARPEDGE_"
 OTHER_VARIABLES = frozenset({"SHARPEDGE_HOME", "SHARPEDGE_CONFIG"})
@@ -65,7 +75,7 @@ class LimitSettings(BaseModel):
     stage_s: float = Field(default=12.0, gt=0, description="one stage of one film, then a restart")
     film_s: float = Field(default=60.0, gt=0, description="one film, then a restart")
     worker_start_s: float = Field(default=180.0, gt=0, description="loading the engines")
-    stop_s: float = Field(default=10.0, gt=0, description="the film in hand at SIGTERM")
+    stop_s: float = Field(default=7.0, gt=0, description="the film in hand at SIGTERM")
     max_file_mib: int = Field(default=256, ge=1, description="longer files are not read")
     held_s: float = Field(
         default=86400.0, gt=0, description="a film that is held for longer is a finding of `audit`"
@@ -93,6 +103,11 @@ class WorkerSettings(BaseModel):
         default=True,
         description="serve from the next back end, degraded, when an engine is refused; "
         "false: do not start",
+    )
+    refuse: tuple[str, ...] = Field(
+        default=(),
+        description="SHA-256 of engine files that may not serve; the appliance adds an engine "
+        "whose outputs cannot be used until it is restarted",
     )
     recheck_every: int = Field(
         default=0, ge=0, description="when idle, score one film in so many again in FP32; 0: none"
@@ -165,7 +180,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
             f"no configuration: name a file with --config, or set {PREFIX}FOLDERS_WATCH"
         )
     for (section, key), (_, value) in variables.items():
-        values.setdefault(section, {})[key] = value
+        values.setdefault(section, {})[key] = _as_field_wants(section, key, value)
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -187,15 +202,32 @@ def _from_environment(environment: Mapping[str, str]) -> _Variables:
                 f"environment: {name}: no such section; "
                 f"names are {PREFIX}<SECTION>_<KEY>, sections {', '.join(Config.model_fields)}"
             )
-        found[section, key] = (name, _value(environment[name]))
+        found[section, key] = (name, environment[name])
     return found
 
 
-def _value(text: str) -> Any:
+def _as_field_wants(section: str, key: str, text: str) -> Any:
+    """Value of a variable: read as TOML, unless the field takes its text as it stands.
+
+    A room that is called ``12`` is text, a port is a number; text may be quoted as in TOML.
+    """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    model = Config.model_fields[section].annotation
+    field = getattr(model, "model_fields", {}).get(key)
+    as_text = not isinstance(value, str) and field is not None and _takes(field, text)
+    return text if as_text else value
+
+
+def _takes(field: FieldInfo, text: str) -> bool:
+    """Whether a field accepts a text as it stands, without any conversion."""
+    try:
+        TypeAdapter(field.annotation).validate_json(json.dumps(text), strict=True)  # type: ignore[arg-type]
+    except ValidationError:
+        return False
+    return True
 
 
 def _explain(path: Path | None, text: str, variables: _Variables, error: Any) -> str:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import shutil
 import signal
 import sqlite3
+import sys
 import time
 from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from edge import drift
-from edge.agreement import Recheck
 from edge.alerts import Alerts
 from edge.chores import Chores
 from edge.delivery.contract import ClosedSource, Command, HealthMessage, Presence
-from edge.delivery.journal import Journal
+from edge.delivery.journal import Journal, Recall
 from edge.delivery.mend import open_sound
 from edge.delivery.names import Names
 from edge.delivery.sender import Sender
@@ -34,18 +34,30 @@ from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
 from edge.intake.quarantine import kept_film
+from edge.intake.settings import AtFirstStart
 from edge.intake.settle import Patience
 from edge.model import DISCLAIMER, OperatorWord, Versions
 from edge.resources import let_go_of_streams, make_room, temperature_c
 from edge.revival import Revival
 from edge.sdnotify import Notifier
 from edge.state_folder import drop_folder, state_folder
-from edge.worker import Died, Failed, Limits, Outcome, Ready, Stage, Task, Worker
+from edge.worker_handle import Worker
+from edge.worker_messages import (
+    Died,
+    Failed,
+    Limits,
+    Outcome,
+    Ready,
+    SecondOpinion,
+    Stage,
+    Task,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge.agreement import Recheck
     from edge.config import Config
     from edge.delivery.journal import Order
     from edge.delivery.outbox import Outbox
@@ -54,12 +66,21 @@ log = logging.getLogger(__name__)
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
 _DEATHS = 2
+"""Workers that a film may end before it is rejected."""
+_KILLS = 4
+"""Workers that may be ended from outside while they score a film before it is rejected."""
+_WORDS_A_TURN = 1000
+_IDLE_S = 0.5
+"""So long without a film, and one is scored a second time."""
 _NO_REASON_TO_END = (signal.SIGHUP, signal.SIGPIPE, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 """A reload that is not offered, a terminal that closed, a timer that somebody left."""
 _STALL_S = 60.0
 """A thread that has not turned for so long is no longer vouched for to systemd."""
-_FAREWELL_S = 4.0
+_FAREWELL_S = 3.0
+_STOPPING_BUSY_MS = 1000
+"""How long a statement waits for a locked journal while the appliance stops."""
 _GAP_S = 3.0
 """A turn of the loop waits a second at most: what goes beyond was spent stopped."""
 
@@ -70,9 +91,11 @@ def run(config: Config) -> int:
     Returns
     -------
     int
-        0 after a stop that was asked for, 1 when the appliance could not start or go on; the
-        log then says why.
+        0 after a stop that was asked for, 1 when the appliance could not start or go on, 2 when
+        its configuration cannot be used; the log says why.
     """
+    # A stop that is asked for before the loop runs is a stop, not a failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_STOPPED))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # A log that nobody takes any more is no reason to stop.
     logging.raiseExceptions = False
@@ -80,8 +103,11 @@ def run(config: Config) -> int:
     try:
         with state_folder(config) as root:
             return Appliance(config, root).run()
-    except (ConfigError, JournalError) as error:
+    except ConfigError as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 - one line an event
+        return EXIT_CONFIGURATION
+    except JournalError as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400 - as above
     except Exception as error:  # noqa: BLE001 - a traceback's text may name a patient
         if isinstance(error, sqlite3.DatabaseError):
             suspect_mark(config.state_folder / "journal.sqlite").touch()
@@ -132,25 +158,31 @@ class Appliance:
         )
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         left_over = self._journal.unfinished()
+        skip = config.folders.at_first_start is AtFirstStart.SKIP
+        self._passes_over = skip and self._journal.is_empty()
         self._intake = Intake(
             folder,
             config.folders.mode,
             patience=Patience(
                 closed_s=config.folders.closed_s,
+                incomplete_s=config.folders.incomplete_s,
                 unwatched_s=config.folders.unwatched_s,
                 abandoned_s=config.folders.abandoned_s,
             ),
             rescan_s=config.folders.rescan_s,
             limit_bytes=limits.max_file_mib << 20,
-            known=self._journal.known(),
+            recall=Recall(root / "journal.sqlite"),
             last=left_over,
             wake=self._wake,
+            pass_over=self._passes_over,
         )
         self._started_s = time.monotonic()
         self._versions: Versions | None = None
         self._engine_set = ""
         self._paused = False
         self._recheck: Recheck | None = None
+        self._second_waits = False
+        self._idle_since_s = time.monotonic()
         self._unfit = ""
         self._degraded = False
         self._hand: FilmInHand | None = None
@@ -160,7 +192,7 @@ class Appliance:
         self._signals = 0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
-        self._revival = Revival(self._worker, fallback=config.worker.fallback)
+        self._revival = Revival(self._worker, config)
         self._alerts = Alerts(self._announce)
         self._chores = Chores(
             config, root, self._places, self._journal, self._intake, self._alerts, left_over
@@ -232,10 +264,12 @@ class Appliance:
                 self._notifier.tell(WATCHDOG="1")
 
     def _wait(self) -> None:
-        sources: list[Connection | int] = [self._wake_read]
-        if self._worker.pipe is not None:
-            sources.append(self._worker.pipe)
-        wait(sources, self._patience_s())
+        waiting = select.poll()
+        waiting.register(self._wake_read, select.POLLIN)
+        worker = self._worker.waits_on
+        if worker is not None:
+            waiting.register(*worker)
+        waiting.poll(self._patience_s() * 1000)
         try:
             while os.read(self._wake_read, 4096):
                 pass
@@ -244,6 +278,8 @@ class Appliance:
 
     def _patience_s(self) -> float:
         limits = [self._worker.deadline_s(), self._stop_by_s, self._revival.at_s]
+        if self._second_waits:
+            limits.append(self._idle_since_s + _IDLE_S)
         now_s = time.monotonic()
         return max(0.0, min([1.0, *(at_s - now_s for at_s in limits if at_s is not None)]))
 
@@ -263,13 +299,15 @@ class Appliance:
         log.info("stop asked for: %s", "the film in hand is finished" if self._hand else "idle")
         self._notifier.tell(STOPPING="1", STATUS="finishing the film in hand")
         self._stop_by_s = time.monotonic() + self._config.limits.stop_s
+        self._journal.store.db.execute(f"PRAGMA busy_timeout={_STOPPING_BUSY_MS}")
         self._intake.stop()
 
     def _stopped(self, by_s: float) -> bool:
         """Whether nothing is left to be done, or the time for it is over."""
         if self._hand is None:
             return True
-        if time.monotonic() < by_s and self._signals < 2 and self._worker.busy:
+        scoring = self._worker.busy and not self._worker.second
+        if time.monotonic() < by_s and self._signals < 2 and scoring:
             return False
         log.warning("job %d: left for the next start", self._hand.job)
         self._guarded(partial(self._journal.give_back, self._hand.job))
@@ -284,13 +322,32 @@ class Appliance:
             self._guarded(self._revival.start)
         if not self._worker.ready or self._worker.busy or now_s < self._pause_until_s:
             return
+        if self._unfiled is not None:
+            self._guarded(partial(self._file, self._unfiled))
+            return
+        if self._unfit:
+            return
         if self._hand is not None:
-            unfiled = self._unfiled
-            self._guarded(self._try if unfiled is None else partial(self._file, unfiled))
+            self._guarded(self._try)
             return
-        if self._unfit or self._chores.disk_low or self._paused:
+        if self._passes_over:
+            self._guarded(self._pass_over)
+        elif not self._chores.disk_low and not self._paused:
+            self._guarded(self._take_next)
+        if self._hand is not None or self._worker.busy:
+            self._idle_since_s = now_s
+        elif self._second_waits and now_s >= self._idle_since_s + _IDLE_S:
+            self._second_waits = False
+            self._worker.score_second()
+
+    def _pass_over(self) -> None:
+        """Write down what lay in the folder at the first start, before any film is taken."""
+        files = self._intake.passed_over()
+        if files is None:
             return
-        self._guarded(self._take_next)
+        self._journal.pass_over(files)
+        self._passes_over = False
+        log.info("first start: %d files in the folder are left alone", len(files))
 
     def _take_next(self) -> None:
         order = self._journal.next_order()
@@ -307,6 +364,7 @@ class Appliance:
         picked_up_s = time.monotonic()
         data = kept_film(
             (self._places.quarantine, self._places.archive),
+            self._config.folders.watch.absolute(),
             order.supersedes_job or order.job,
             order.path,
             order.sha256,
@@ -318,16 +376,15 @@ class Appliance:
             log.error("%s: set aside", gone)
             self._alerts.say("film_vanished", gone)
             return
-        mtime_s = order.signature.mtime_ns / 1e9
         film = Film(
             path=order.path,
             signature=order.signature,
             data=data,
             sha256=order.sha256,
             refusal=None,
-            closed_s=picked_up_s - max(0.0, time.time() - mtime_s),
-            closed_unix_s=mtime_s,
-            closed_source=ClosedSource.MTIME,
+            closed_s=picked_up_s,
+            closed_unix_s=time.time(),
+            closed_source=ClosedSource.ORDERED,
             picked_up_s=picked_up_s,
         )
         log.info("job %d: claimed by order", order.job)
@@ -367,14 +424,14 @@ class Appliance:
             hand.film.data, Task(name=hand.name, limb=word.limb, laterality=word.laterality)
         )
 
-    def _refuse(self, reason: Reason) -> None:
-        """End the film in hand without the pipeline."""
+    def _refuse(self, reason: Reason, detail: str = "") -> None:
+        """End the film in work without the pipeline."""
         hand, versions = self._hand, self._versions
         assert hand is not None  # noqa: S101 - the caller set it
         assert versions is not None  # noqa: S101 - films are taken once the worker was ready
         self._file(
             Outcome(
-                limbs=(rejected(reason, hand.name, versions),),
+                limbs=(rejected(reason, hand.name, versions, detail=detail),),
                 stage_ms={},
                 study_key=None,
                 patient_key=None,
@@ -410,34 +467,41 @@ class Appliance:
 
     def _hear_worker(self) -> bool:
         """Take in what the worker said; False when the appliance cannot go on."""
-        while (word := self._worker.read()) is not None:
+        for _ in range(_WORDS_A_TURN):
+            word = self._worker.read()
+            if word is None:
+                break
             if isinstance(word, Failed):
                 log.error("the engines cannot be used: %s", word.message)
                 if self._versions is None:
                     return False
                 # What is done is delivered meanwhile.
                 self._revival.without_engines()
-                self._alerts.say("engines", word.message)
-            if isinstance(word, Ready):
+                self._unfit = word.message
+                self._alerts.note("engines", word.message)
+                self._announce()
+            elif isinstance(word, Ready):
                 self._on_ready(word)
             elif isinstance(word, Stage):
                 self._on_stage(word)
             elif isinstance(word, Outcome):
                 self._on_outcome(word)
-            elif isinstance(word, Recheck):
-                self._recheck = word
-            elif isinstance(word, Died) and not self._on_death(word):
+            elif isinstance(word, SecondOpinion):
+                self._recheck = word.figures or self._recheck
+                self._alerts.say("second_scoring", word.fault)
+            elif not self._on_death(word):
                 return False
         return True
 
     def _on_ready(self, word: Ready) -> None:
         first = self._versions is None
         self._versions, self._engine_set = word.versions, word.engine_set
-        self._unfit, self._degraded = word.unfit, bool(word.degraded or self._revival.backend)
-        told = {
+        self._unfit = self._revival.unfit or word.unfit
+        self._degraded = bool(word.degraded or self._revival.backend or self._revival.refused)
+        alerts = {
             "engines": "", "self_test": word.unfit, "engine_refused": "; ".join(word.degraded)
         }  # fmt: skip
-        for code, detail in told.items():
+        for code, detail in alerts.items():
             if detail:
                 log.error("%s: %s", code, detail)
             self._alerts.note(code, detail)
@@ -452,6 +516,7 @@ class Appliance:
 
     def _on_outcome(self, word: Outcome) -> None:
         self._revival.served()
+        self._second_waits, self._idle_since_s = word.second_waits, time.monotonic()
         if not self._guarded(lambda: self._file(word)):
             log.warning("the result in hand is kept until it can be written")
 
@@ -459,25 +524,43 @@ class Appliance:
         log.error("%s", word.detail)
         if self._versions is None:
             return False
-        # Another back end is no second try of the same film on the same engines.
+        self._second_waits = False
         forgiven = self._revival.after_death(word)
-        if forgiven:
+        if word.second:
+            self._revival.without_second()
+            self._alerts.say(
+                "second_scoring", f"no film is scored a second time any more: {word.detail}"
+            )
+            return True
+        if word.bad_engine:
+            self._unfit = self._revival.unfit
+            self._alerts.note("engine_output", word.detail)
+            self._announce()
+        elif forgiven:
             self._alerts.say(
                 "engine_failed", "the device failed twice: onnxruntime serves until a restart"
             )
         hand = self._hand
         if hand is not None and self._stop_by_s is None:
-            reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED
-            self._guarded(lambda: self._after_death(hand, reason, forgiven=forgiven))
+            self._guarded(lambda: self._after_death(hand, word, forgiven=forgiven))
         return True
 
-    def _after_death(self, hand: FilmInHand, reason: Reason, *, forgiven: bool) -> None:
-        if forgiven:
-            self._hand = replace(hand, decoded_s=None)
-        elif self._journal.note_death(hand.job, reason) >= _DEATHS:
-            self._refuse(reason)
-        else:
-            self._hand = replace(hand, decoded_s=None)
+    def _after_death(self, hand: FilmInHand, word: Died, *, forgiven: bool) -> None:
+        """Decide whether the film in work is tried again."""
+        if word.bad_engine:
+            # Not the film's fault: it waits for another engine.
+            self._journal.give_back(hand.job)
+        elif word.outside:
+            if self._journal.note_kill(hand.job, word.detail) >= _KILLS:
+                self._refuse(Reason.WORKER_DIED, word.detail)
+                return
+        elif not forgiven:
+            # Another back end is no second try of the same film on the same engines.
+            reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED
+            if self._journal.note_death(hand.job, reason) >= _DEATHS:
+                self._refuse(reason)
+                return
+        self._hand = replace(hand, decoded_s=None)
 
     # -- watching over everything -----------------------------------------------------------
 
@@ -531,6 +614,8 @@ class Appliance:
 
     def _announce(self) -> None:
         presence = Presence.DEGRADED if self._degraded else Presence.ONLINE
+        if self._versions is None:
+            presence = Presence.STARTING
         if self._unfit:
             presence = Presence.UNFIT
         self._sender.announce(Announcement(presence, self._versions, self._alerts.standing()))

@@ -27,7 +27,7 @@ from edge.delivery.listen import Received, listen
 from edge.delivery.settings import BrokerSettings
 from edge.errors import NullReason
 from edge.local_broker import BrokerChoice, LocalBroker, local_broker
-from edge.model import DISCLAIMER, PARTIAL_SVH_NAME
+from edge.model import DISCLAIMER, PARTIAL_SVH_NAME, Status
 from edge.phantom.command import write_patients
 from edge.score_files import grade_word, limb_rows, limb_words, subtotal_words
 
@@ -132,6 +132,8 @@ def _with_broker(
     config.write_text(
         "[site]\nname = 'demo'\nroom = 'xray-1'\ndevice = 'box-1'\n"
         f"[folders]\nwatch = '{drop.absolute()}'\nstate = '{(out_dir / 'state').absolute()}'\n"
+        # Nobody wants to watch a demo wait for the rest of the film that is cut.
+        "incomplete_s = 1\n"
         f"[broker]\nport = {broker.port}\n[delivery]\nmode = 'receipt'\n",
         "utf-8",
     )
@@ -293,6 +295,8 @@ def _show(answer: _Answer, say: Say) -> None:
     if isinstance(result, RejectMessage):
         say(f"  {result.status}: {result.reason}; {result.advice}")
     else:
+        if result.status is Status.NOT_GRADED:
+            say(f"  not graded: {result.reason}; {result.advice}")
         say("\n".join(f"  {row}" for row in [limb_words(result), *limb_rows(result)]))
     ledger = result.ledger
     waited_ms = (answer.received_unix_s - ledger.closed) * 1000

@@ -70,7 +70,9 @@ def reasons_page() -> str:
 ## Why a film or limb was not scored
 
 Field `reason` of `sharpedge score --json` and of the MQTT topic `reject`. A *rejected* film cannot
-be used; a *held* one waits for a person and still shows the joints that were found.
+be used; a *held* one waits for a person and still shows the joints that were found. A limb that is
+*not_graded* was found with its joints, but no joint could be graded: it is sent on `result`, its
+subtotals are `null`, and its reason is the commonest one of the second table.
 
 {_table(("code", "status", "what it means", "what to do"), films)}
 
@@ -111,7 +113,10 @@ document of the whole ([asyncapi.json](contract/asyncapi.json)).
   broker refuses waits and is tried again, at least every 30 s, results and rejects in the order of
   `sequence`; `state.alerts` says `message_refused` meanwhile. Only a message larger than the
   broker's limit, or one that cannot be made, is set aside (`message_set_aside`).
-- **Presence.** `state` is retained: `online`, `degraded`, `unfit`, or `offline` (the will).
+- **Presence.** `state` is retained: `starting` (the engines are being loaded, films wait),
+  `online`, `degraded` (it works, but not as it should: a lesser engine serves, the folder is away,
+  the disk is nearly full, messages are refused; `alerts` say which), `unfit` (no engine gives
+  grades that may be used: films wait, no score is published), or `offline` (the will).
 - **Pseudonyms.** `study` and `patient` are keyed hashes; the key stays on the device.
 - **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`. It has no
   receipt: the broker's word ends it. A result that is sent again takes its picture along, so that a

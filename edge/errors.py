@@ -31,7 +31,9 @@ class Reason(StrEnum):
     WORKER_DIED = "worker_died"
     WORKER_TIMEOUT = "worker_timeout"
     INTERNAL = "internal"
-    # no hand or foot on it: rejected
+    # no plain radiograph of a hand or foot: rejected
+    OTHER_MODALITY = "other_modality"
+    NOT_A_PATIENT = "not_a_patient"
     NOT_HAND_OR_FOOT = "not_hand_or_foot"
     # a person must decide: held
     SIDE_NOT_KNOWN = "side_not_known"
@@ -43,6 +45,10 @@ class Reason(StrEnum):
     JOINTS_NOT_FOUND = "joints_not_found"
     SHAPE_IMPLAUSIBLE = "shape_implausible"
     IMMATURE = "immature"
+    OTHER_BODY_PART = "other_body_part"
+    LIMB_DOUBTFUL = "limb_doubtful"
+    GRADES_DOUBTFUL = "grades_doubtful"
+    FEW_GREY_LEVELS = "few_grey_levels"
     DUPLICATE_CONFLICT = "duplicate_conflict"
 
 
@@ -120,6 +126,16 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.INTERNAL: ReasonText(
         _R, "a fault in the software", "report it; after an update: sharpedge retry"
     ),
+    Reason.OTHER_MODALITY: ReasonText(
+        _R,
+        "the tags name another kind of image than a plain radiograph",
+        "send the CR or DX object; or have the sender correct the tag",
+    ),
+    Reason.NOT_A_PATIENT: ReasonText(
+        _R,
+        "the tags name an animal or a test object",
+        "only patients' films belong in this folder; or have the sender correct the tag",
+    ),
     Reason.NOT_HAND_OR_FOOT: ReasonText(
         _R, "no hand and no foot was found", "only hand and foot films belong in this folder"
     ),
@@ -157,6 +173,26 @@ REASONS: dict[Reason, ReasonText] = {
     ),
     Reason.IMMATURE: ReasonText(
         _H, "the patient is under 18: growth plates", "SvH is defined for adults"
+    ),
+    Reason.OTHER_BODY_PART: ReasonText(
+        _H,
+        "the tags name another body part than hand or foot",
+        "look at the film; if it is a hand or foot, sharpedge release with --limb and --side",
+    ),
+    Reason.LIMB_DOUBTFUL: ReasonText(
+        _H,
+        "two looks at the film do not agree on a hand or foot",
+        "look at the film; if it is a hand or foot, sharpedge release with --limb and --side",
+    ),
+    Reason.GRADES_DOUBTFUL: ReasonText(
+        _H,
+        "fewer than half of the joints can be graded without doubt",
+        "look at the film; sharpedge release publishes the grades that are left",
+    ),
+    Reason.FEW_GREY_LEVELS: ReasonText(
+        _H,
+        "the film shows too few grey levels to grade joints",
+        "export it again with its full depth (8 bits at least) and without a preset window",
     ),
     Reason.DUPLICATE_CONFLICT: ReasonText(
         _H,
@@ -201,6 +237,17 @@ class EngineError(EdgeError):
         super().__init__(f"{message} (mend: {mend})")
         self.engine = engine
         self.mend = mend
+
+
+class OutputError(EngineError):
+    """An engine returned what no grade may be made from: not finite, out of range, or constant.
+
+    ``sha256`` is that of the engine file, so that this very engine can be left out.
+    """
+
+    def __init__(self, message: str, *, engine: str, mend: str, sha256: str) -> None:
+        super().__init__(message, engine=engine, mend=mend)
+        self.sha256 = sha256
 
 
 class FilmError(EdgeError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import Anchor, wall_clock_is_set
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.intake.intake import Film
-    from edge.worker import Outcome
+    from edge.worker_messages import Outcome
 
 log = logging.getLogger(__name__)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
+"""What is sent on ``result``: an end that needs a receipt and waits for no person."""
 _OTHER_LIMB_OR_SIDE = frozenset({Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT})
 
 
@@ -123,7 +127,7 @@ class Filing:
                 # Several copies may be in conflict; each is told of.
                 outcome_text += f":{hand.job}"
             word = self._resolve(hand, limb, engine_set, outcome_text)
-            kind = Kind.RESULT if limb.status is Status.SCORED else Kind.REJECT
+            kind = Kind.RESULT if limb.status in _HAVE_RESULT else Kind.REJECT
             before = word.supersedes or self._superseded(hand, limb)
             stored = StoredMessage(
                 topic=kind,
@@ -270,11 +274,11 @@ def with_comment(jpeg: bytes, result_id: str) -> bytes:
 
 
 def _verdict(outcome: Outcome) -> tuple[State, str | None]:
-    """State and reason of a whole film: held wins over scored, scored over rejected."""
+    """State and reason of a whole film: held wins over a result, a result over rejected."""
     by_status = {limb.status: limb.reason for limb in reversed(outcome.limbs)}
     if Status.HELD in by_status:
         return State.HELD, by_status[Status.HELD]
-    if Status.SCORED in by_status:
+    if not _HAVE_RESULT.isdisjoint(by_status):
         return State.QUEUED, None
     return State.QUARANTINED, by_status.get(Status.REJECTED, Reason.INTERNAL)
 
@@ -285,6 +289,7 @@ def _ledger(hand: FilmInHand, outcome: Outcome, now_s: float) -> Ledger:
     return Ledger(
         closed=film.closed_unix_s,
         closed_source=ClosedSource(film.closed_source),
+        file_time=_iso(film.signature.mtime_ns),
         picked_up=anchor.unix_of(film.picked_up_s),
         decoded=None if hand.decoded_s is None else anchor.unix_of(hand.decoded_s),
         inferred=anchor.unix_of(outcome.at_s),
@@ -292,3 +297,11 @@ def _ledger(hand: FilmInHand, outcome: Outcome, now_s: float) -> Ledger:
         stage_ms=outcome.stage_ms,
         clock_synchronised=wall_clock_is_set(),
     )
+
+
+def _iso(mtime_ns: int) -> str | None:
+    """A file's time as ISO 8601 in UTC, None where no calendar has it."""
+    try:
+        return (_EPOCH + timedelta(microseconds=mtime_ns // 1000)).isoformat()
+    except OverflowError:
+        return None

@@ -93,6 +93,8 @@ class Status(StrEnum):
     """How one limb of one film ended."""
 
     SCORED = "scored"
+    NOT_GRADED = "not_graded"
+    """Limb and joints were found, and no joint could be graded."""
     HELD = "held"
     REJECTED = "rejected"
 
@@ -114,7 +116,8 @@ def joint_class(joint: str) -> JointClass:
 class StatedIdentity:
     """What metadata, file name and operator say of a film, before anybody looked at it.
 
-    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``.
+    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
+    names a tag that says another body part, e.g. ``"BodyPartExamined CHEST"``.
     """
 
     limb: Limb | None = None
@@ -124,6 +127,7 @@ class StatedIdentity:
     view: View = View.UNKNOWN
     age_years: float | None = None
     conflict: str | None = None
+    other_part: str | None = None
     study_key: str | None = None
     patient_key: str | None = None
     burned_in_annotation: bool = False
@@ -177,9 +181,9 @@ class Mask:
 
 
 class Record(BaseModel):
-    """Base of all that is written out: frozen, and a misspelt key is an error."""
+    """Base of all that is written out: frozen, a misspelt key is an error, and so is NaN."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Box = Annotated[tuple[float, float, float, float], Field(description="x, y, width, height in px")]

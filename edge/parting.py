@@ -1,58 +1,114 @@
-"""Between journal and intake: what becomes of the scanner's own file once its film has ended.
+"""Moves or deletes source files after processing.
 
-The intake's thread does it, because it may hang on a share; the daemon's thread writes down what
-became of the file.
+Layer: daemon, between journal and intake. The intake's thread touches the files, because it may
+hang on a share; the daemon's thread writes down what became of them.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import time
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from edge.intake.quarantine import After, part_with
+from edge.intake.originals import ArchiveError, Scored, part_with
+from edge.intake.quarantine import After
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.delivery.journal import Journal
+    from edge.alerts import Alerts
+    from edge.delivery.journal import Journal, Original
     from edge.intake.intake import Intake
-    from edge.intake.settle import Signature
 
 log = logging.getLogger(__name__)
 
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 10.0
+
+
+class _Done(NamedTuple):
+    """What became of one file; ``fault`` says why nothing did, ``archive`` whose fault it is."""
+
+    job: int
+    became: str | None
+    fault: str = ""
+    archive: bool = False
+
 
 class Parting:
-    """Moves or deletes originals as the site has set it; `turn` belongs to the daemon's thread."""
+    """Moves or deletes originals as the site has set it; `turn` belongs to the daemon's thread.
 
-    def __init__(self, journal: Journal, intake: Intake, after: After, archive: Path) -> None:
+    After a failure nothing is tried for a second, then for twice as long, up to ten.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        intake: Intake,
+        alerts: Alerts,
+        after: After,
+        drop: Path,
+        archive: Path,
+    ) -> None:
         self._journal = journal
         self._intake = intake
+        self._alerts = alerts
         self._after = after
+        self._drop = os.fsencode(drop)
         self._archive = archive
         self._in_work: set[int] = set()
-        self._done: SimpleQueue[tuple[int, str | None]] = SimpleQueue()
+        self._done: SimpleQueue[_Done] = SimpleQueue()
+        self._pause_s = 0.0
+        self._not_before_s = 0.0
 
     def turn(self) -> None:
         """Write down what was done, and hand on what is to be done."""
         if self._after is After.LEAVE:
             return
         while not self._done.empty():
-            job, became = self._done.get()
-            self._in_work.discard(job)
-            if became is not None:
-                self._journal.note_original(job, became)
-        for job, path, signature in self._journal.ended_originals():
-            if job not in self._in_work:
-                self._in_work.add(job)
-                self._intake.do(partial(self._part, job, path, signature))
+            self._take_note(self._done.get())
+        # A folder that is away holds nothing: its files are not gone.
+        if time.monotonic() < self._not_before_s or self._intake.latest_listing() is None:
+            return
+        for original in self._journal.ended_originals():
+            if original.job not in self._in_work:
+                self._in_work.add(original.job)
+                self._intake.do(partial(self._part, original))
 
-    def _part(self, job: int, path: bytes, signature: Signature) -> None:
+    def _take_note(self, done: _Done) -> None:
+        self._in_work.discard(done.job)
+        if done.became is not None:
+            self._journal.note_original(done.job, done.became)
+            self._pause_s = 0.0
+            self._alerts.say("archive", None)
+            self._alerts.say("originals", None)
+            return
+        self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        self._not_before_s = time.monotonic() + self._pause_s
+        if done.archive:
+            fault = (
+                f"{self._archive} takes no film ({done.fault}): films stay in the drop folder; "
+                "fix: mount it or make room, and let the service write to it"
+            )
+            new = self._alerts.say("archive", fault)
+        else:
+            fault = f"a film that has ended can be neither moved nor deleted ({done.fault})"
+            new = self._alerts.say("originals", fault)
+        if new:
+            log.warning("job %d: %s", done.job, fault)
+
+    def _part(self, original: Original) -> None:
         """Run on the intake's thread."""
-        became = None
+        job, path, signature, sha256 = original
+        film = Scored(path, signature, sha256)
         try:
-            became = part_with(path, signature, self._after, self._archive, job)
+            became = part_with(self._drop, film, self._after, self._archive, job)
+        except ArchiveError as error:
+            self._done.put(_Done(job, None, error.strerror, archive=True))
         except OSError as error:
-            log.warning("job %d: its file cannot be parted with (%s)", job, error.strerror)
-        self._done.put((job, became))
+            self._done.put(_Done(job, None, error.strerror or "failed"))
+        else:
+            self._done.put(_Done(job, became))

@@ -35,14 +35,23 @@ def data_root() -> Path:
     """Writable folder of this user or service; it need not exist yet.
 
     ``$SHARPEDGE_HOME``; else systemd's ``$STATE_DIRECTORY``; else ``$XDG_DATA_HOME/sharpedge``;
-    else ``~/.local/share/sharpedge``.
+    else ``~/.local/share/sharpedge``. Raises `ConfigError` where the user has no home.
     """
     for variable in ("SHARPEDGE_HOME", "STATE_DIRECTORY"):
         stated = os.environ.get(variable, "").split(":")[0]
         if stated:
-            return Path(stated).expanduser().absolute()
-    xdg = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(xdg).expanduser().absolute() / PROJECT
+            return _expanded(stated)
+    return _expanded(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / PROJECT
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{text}: this user has no home folder (uid {os.getuid()}, HOME is not set); "
+            "fix: set SHARPEDGE_HOME to a folder that it may write"
+        ) from error
 
 
 def built_engines() -> Path:

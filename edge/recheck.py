@@ -10,10 +10,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from edge.agreement import Agreement
-from edge.errors import place_of
+from edge.errors import EngineError, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge.agreement import Recheck
     from edge.model import LimbResult, OperatorWord
@@ -30,6 +30,8 @@ class Rechecker:
         self._every = every
         self._seen = 0
         self._found = Agreement()
+        self.fault = ""
+        """Why no film is scored a second time any more; empty while they are."""
         self._film: tuple[bytes, str, OperatorWord | None, tuple[LimbResult, ...]] | None = None
 
     @property
@@ -45,19 +47,23 @@ class Rechecker:
         if self._scorer is not None and self._seen % self._every == 0:
             self._film = (data, name, operator, tuple(results))
 
-    def look(self) -> Recheck | None:
-        """Score the film that waits; returns the figures so far.
+    def look(self, on_stage: Callable[[str], None] | None = None) -> Recheck | None:
+        """Score the film that waits; returns the figures so far, None where none waits.
 
-        Never raises for a fault of the second engines: they are given up, with one line in the log.
+        Never raises for a fault of the second engines: they are given up, and `fault` says why.
+        ``on_stage`` is called with the name of each stage as it begins.
         """
         film, scorer, self._film = self._film, self._scorer, None
         if film is None or scorer is None:
             return None
         data, name, operator, results = film
         try:
-            again = [limb.result for limb in scorer.score(data, name, operator).limbs]
+            again = [limb.result for limb in scorer.score(data, name, operator, on_stage).limbs]
         except Exception as error:  # noqa: BLE001 - a second opinion must not cost the first
-            log.error("no film is scored a second time any more: %s", place_of(error))  # noqa: TRY400
+            # Another exception's text may hold what stood in the film's tags or name.
+            why = str(error) if isinstance(error, EngineError) else place_of(error)
+            self.fault = f"no film is scored a second time any more: {why}"
+            log.error("%s", self.fault)  # noqa: TRY400 - one line an event
             self._scorer = None
             return None
         # The film's name stays out of what is kept.

@@ -75,6 +75,17 @@ class DiskGuard:
         part.replace(self._reserve)
 
 
+def oom_kills() -> int:
+    """Processes of our control group that the kernel ended for want of memory; 0 if not known."""
+    try:
+        group = Path("/proc/self/cgroup").read_text(encoding="ascii").partition("0::")[2]
+        events = Path("/sys/fs/cgroup") / group.splitlines()[0].lstrip("/") / "memory.events"
+        counts = dict(line.split() for line in events.read_text(encoding="ascii").splitlines())
+        return int(counts.get("oom_kill", 0))
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def temperature_c() -> float | None:
     """Hottest sensor of the machine, None where there is none."""
     sensors = Path("/sys/class/thermal").glob("thermal_zone*/temp")

@@ -23,7 +23,7 @@ from edge.intake.quarantine import job_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
     from edge.delivery.store import Store
@@ -77,7 +77,7 @@ def tidy(
     places: Places,
     settings: RetentionSettings,
     *,
-    in_folder: Collection[bytes] | None,
+    in_folder: Container[bytes] | None,
     now_unix_s: float | None,
 ) -> Removed:
     """Do one bounded pass.
@@ -184,7 +184,7 @@ def _note_gone(store: Store, path: Path) -> None:
 def _cut(
     store: Store,
     settings: RetentionSettings,
-    in_folder: Collection[bytes],
+    in_folder: Container[bytes],
     open_jobs: set[int],
     now_unix_s: float | None,
 ) -> int:
@@ -220,7 +220,7 @@ def _told_before(store: Store, last: int) -> dict[int, Told]:
 
 
 def _look_at_carried(
-    store: Store, last: int, in_folder: Collection[bytes], open_jobs: set[int]
+    store: Store, last: int, in_folder: Container[bytes], open_jobs: set[int]
 ) -> None:
     """Let go of some films whose rows were cut earlier, in turn with the others."""
     after = int(store.note(_CARRIED) or -1)
@@ -232,7 +232,7 @@ def _look_at_carried(
 
 
 def _forgotten(
-    store: Store, job: int, last: int, in_folder: Collection[bytes], open_jobs: set[int]
+    store: Store, job: int, last: int, in_folder: Container[bytes], open_jobs: set[int]
 ) -> bool:
     """Let go of a film where it may go and no later row concerns it; whether that was done."""
     row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
@@ -263,7 +263,7 @@ def _last_old_row(store: Store, settings: RetentionSettings, now_unix_s: float |
     return min(max(ends), first + _ROWS_A_PASS, store.head().row - 1)
 
 
-def _may_go(row: sqlite3.Row, in_folder: Collection[bytes], open_jobs: set[int]) -> bool:
+def _may_go(row: sqlite3.Row, in_folder: Container[bytes], open_jobs: set[int]) -> bool:
     ended = row["state"] in ENDS and row["number"] not in open_jobs
     return ended and row["path"] not in in_folder
 

@@ -17,6 +17,7 @@ from edge.model import LimbResult, Status, Subtotal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from edge.fallback import FallbackScorer
     from edge.pipeline.scorer import FilmOutcome, FilmScorer
 
 LARGEST_FILE_MIB = 256
@@ -72,7 +73,7 @@ def read_film(path: Path) -> bytes:
 
 
 def score_files(
-    scorer: FilmScorer,
+    scorer: FilmScorer | FallbackScorer,
     paths: Sequence[Path],
     out_dir: Path | None,
     progress: Callable[[int], None] | None = None,
@@ -92,7 +93,7 @@ def score_files(
 
 
 def _score_file(
-    scorer: FilmScorer, path: Path, out_dir: Path | None, taken: set[Path]
+    scorer: FilmScorer | FallbackScorer, path: Path, out_dir: Path | None, taken: set[Path]
 ) -> ScoredFile:
     # Names need not be UTF-8 on disk; JSON must be.
     name = os.fsencode(path.name).decode("utf-8", "replace")
@@ -134,9 +135,11 @@ def _write(outcome: FilmOutcome, path: Path, out_dir: Path, taken: set[Path]) ->
 
 
 def exit_status(results: Sequence[LimbResult]) -> int:
-    """0 all scored, 3 some held, 4 some rejected (the worse wins)."""
+    """0 all scored, 3 some held or not graded, 4 some rejected (the worse wins)."""
     statuses = {result.status for result in results}
-    return 4 if Status.REJECTED in statuses else 3 if Status.HELD in statuses else 0
+    if Status.REJECTED in statuses:
+        return 4
+    return 0 if statuses <= {Status.SCORED} else 3
 
 
 def lacks_scorer(results: Sequence[LimbResult]) -> bool:
@@ -150,7 +153,7 @@ def lacks_scorer(results: Sequence[LimbResult]) -> bool:
 
 def as_json(result: LimbResult) -> str:
     """One line of JSON in plain ASCII, which every terminal and pipe takes."""
-    return json.dumps(result.model_dump(mode="json"), separators=(",", ":"))
+    return json.dumps(result.model_dump(mode="json"), separators=(",", ":"), allow_nan=False)
 
 
 def as_text(scored: ScoredFile) -> str:
@@ -160,7 +163,10 @@ def as_text(scored: ScoredFile) -> str:
     for result in scored.results:
         limb = limb_words(result)
         head = f"{name}: {limb}" if limb else name
-        if result.status is Status.SCORED:
+        if result.status is Status.NOT_GRADED:
+            line = f"{head}: not graded, {result.reason}: {result.advice}"
+            blocks.append("\n".join([line, *limb_rows(result)]))
+        elif result.status is Status.SCORED:
             blocks.append("\n".join([f"{head}  ({scored.total_ms:.0f} ms)", *limb_rows(result)]))
         else:
             blocks.append(f"{head}: {result.status}, {result.reason}: {result.advice}")

@@ -4,3 +4,5 @@ Room: export. May import `edge.model`, `edge.errors`, `edge.paths`, `edge.engine
 engines `edge.phantom` and `edge.pipeline`; never the daemon, the intake or the delivery. `edge`
 runs without this package.
 """
+
+import edge  # noqa: F401 - switches the telemetry of ONNX Runtime off, before its first import

@@ -11,11 +11,12 @@ import hashlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ from edge.engine.passport import (
     read_passport,
 )
 from edge.errors import EngineError
-from export.compile import Compiled, Order, Said
+from export.compile import WORKSPACE_MIB, Compiled, Order, Said
 from export.errors import BuildError
 from export.exporter import now_utc, write_passport
 
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 PROFILE = (1, 10, 20)
 """Batches of a scorer: one joint, a hand, two hands."""
 _KEPT_EARLIER = 2
+_REPORT = (
+    "report this message with the version of TensorRT; openvino and onnxruntime serve meanwhile"
+)
 _DISTRIBUTIONS = {
     Backend.TENSORRT: "tensorrt",
     Backend.TENSORRT_RTX: "tensorrt_rtx",
@@ -61,6 +65,17 @@ _EXTRAS = {
     Backend.TENSORRT_RTX: "rtx",
     Backend.OPENVINO: "openvino",
 }
+
+
+@dataclass(frozen=True)
+class BuilderOptions:
+    """What a TensorRT builder may use; see `export.compile.Order`."""
+
+    workspace_mib: int = WORKSPACE_MIB
+    level: int | None = None
+
+
+DEFAULT_OPTIONS = BuilderOptions()
 
 
 @dataclass(frozen=True)
@@ -97,17 +112,19 @@ def build_candidate(
     progress: Callable[[str, int, int], None] | None = None,
     *,
     precision: Precision | None = None,
+    options: BuilderOptions = DEFAULT_OPTIONS,
 ) -> Candidate:
     """Build, or find, the engine of an exported recipe for a back end.
 
     ``progress`` is given the builder's phase, its steps done and its steps; ``precision`` is one of
-    `precisions`, their first unless stated. Raises `BuildError` naming what is missing or what the
-    builder refused, `edge.errors.EngineError` where the exported graph is refused.
+    `precisions`, their first unless stated; ``options`` are for TensorRT. Raises `BuildError`
+    naming what is missing or what the builder refused, `edge.errors.EngineError` where the exported
+    graph is refused.
     """
     precision = precision or precisions(backend)[0]
     secret = device_key()
     reference = open_engine(folder / f"{name}.json", secret)
-    key = _build_key(reference.passport, backend, precision)
+    key = _build_key(reference.passport, backend, precision, options)
     path = folder / f"{name}.{backend}-{key[:8]}.json"
     earlier = _still_good(path, key, secret)
     if earlier is not None:
@@ -119,7 +136,7 @@ def build_candidate(
             "ONNX Runtime takes the graph as it is", where=name, mend="sharpedge export"
         )
     else:
-        passport = _plan(reference, path, backend, key, progress or (lambda *_: None))
+        passport = _plan(reference, path, backend, key, progress or (lambda *_: None), options)
     write_passport(path, passport, secret)
     _prune(folder, name, backend, path.stem)
     return Candidate(path, read_passport(path), cached=False)
@@ -131,6 +148,7 @@ def _plan(
     backend: Backend,
     key: str,
     progress: Callable[[str, int, int], None],
+    options: BuilderOptions,
 ) -> Passport:
     passport, folder = reference.passport, path.parent
     found = preflight()
@@ -142,10 +160,12 @@ def _plan(
         )
     half = passport.half
     if half is None:
+        why = next((note for note in passport.notes if "FP16" in note), "no FP16 sibling")
         raise BuildError(
-            "it has no FP16 sibling", where=passport.name,
-            mend=f"read its notes: sharpedge engines list {passport.name}",
-        )  # fmt: skip
+            f"it has no FP16 graph to build from: {why.removeprefix('no FP16 sibling: ')}",
+            where=passport.name,
+            mend="export the model without that operator; openvino and onnxruntime run it in FP32",
+        )
     if hashlib.sha256((folder / half.file).read_bytes()).hexdigest() != half.sha256:
         raise BuildError("the FP16 sibling was changed", where=half.file, mend="sharpedge export")
     plan = path.with_suffix(".engine")
@@ -164,6 +184,8 @@ def _plan(
         plan=temporary,
         timing_cache=caches / f"{backend}-{_version(backend)}-{gpu}-{driver}.cache",
         on_device=found.device is not None,
+        workspace_mib=options.workspace_mib,
+        level=options.level,
     )
     try:
         compiled = _in_child(order, passport.name, progress)
@@ -235,11 +257,17 @@ def _in_child(order: Order, name: str, progress: Callable[[str, int, int], None]
         trace = complaints.read().decode("utf-8", "replace").strip()
     if said.compiled is not None:
         return said.compiled
-    last = trace.splitlines()[-1] if trace else "it said nothing"
+    where = f"{name}, {order.backend}"
+    if said.error is not None:
+        raise BuildError(said.error, where=where, mend=said.mend or _REPORT)
+    last = trace.splitlines()[-1] if trace else "without a message"
+    killed = code == -signal.SIGKILL
     raise BuildError(
-        said.error or f"the builder's process ended with status {code}: {last}",
-        where=f"{name}, {order.backend}",
-        mend="free memory and try again; if it repeats, report the builder's message",
+        f"the builder's process was killed ({signal.Signals(-code).name})"
+        if code < 0
+        else f"the builder's process ended with status {code}: {last}",
+        where=where,
+        mend="free memory, or lower --workspace-mib, and build again" if killed else _REPORT,
     )
 
 
@@ -268,9 +296,11 @@ def _for_openvino(passport: Passport, precision: Precision, key: str) -> Passpor
     )
 
 
-def _build_key(passport: Passport, backend: Backend, precision: Precision) -> str:
+def _build_key(
+    passport: Passport, backend: Backend, precision: Precision, options: BuilderOptions
+) -> str:
     device = preflight().device
-    parts = {
+    parts: dict[str, object] = {
         "graph": passport.engine.sha256,
         "half": passport.half.sha256 if passport.half else None,
         "backend": str(backend),
@@ -280,6 +310,8 @@ def _build_key(passport: Passport, backend: Backend, precision: Precision) -> st
         "device": None if backend is Backend.OPENVINO or device is None else device.model_dump(),
         "profile": PROFILE,
     }
+    if options != DEFAULT_OPTIONS and backend in MODULES:
+        parts["options"] = asdict(options)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

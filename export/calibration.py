@@ -25,7 +25,8 @@ Greys = npt.NDArray[np.uint8]
 
 _SEED = 20240502
 _FILM_SIDE_PX = 512
-_FILMS = 4
+FILMS = 4
+"""How many simulated films come first in what a mask or a detector is tried on."""
 _CROP_PX = 128
 
 
@@ -48,7 +49,7 @@ def calibration_inputs(role: Role, limb: Limb, spec: InputSpec) -> list[Tensor]:
 def _films(limb: Limb) -> tuple[Greys, ...]:
     random = np.random.default_rng(_SEED)
     films = []
-    for number in range(_FILMS):
+    for number in range(FILMS):
         side = tuple(Laterality)[number % 2]
         model = sample_limb(random, limb, side, grades="flat", style="eval")
         films.append(render_film(model, random, "eval", long_side_px=_FILM_SIDE_PX).pixels)

@@ -1,10 +1,11 @@
-"""What the commands ``build``, ``engines`` and ``agree`` do and print.
+"""What the commands ``export``, ``build``, ``engines`` and ``agree`` do and print.
 
 Room: export; called by the command line, each function gives an exit status.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.engine.installed import activate, not_serving, read_active, rollback, scan
@@ -16,19 +17,21 @@ from edge.model import DISCLAIMER
 from edge.paths import built_engines, engines_home
 from edge.terminal import Progress, complain, say
 from export.agree import compare
-from export.build import installed_backends
-from export.errors import BuildError, ExportError
-from export.exporter import export_engine
+from export.build import DEFAULT_OPTIONS, BuilderOptions, installed_backends
+from export.errors import BuildError, ExportError, RecipeError
+from export.exporter import export_recipes
 from export.golden import folder_set
 from export.install import build_and_install, find_recipe, gate_of, record_self_test
+from export.template import write_template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from edge.engine.installed import Installed
     from edge.engine.loader import EngineSet
     from edge.engine.passport import Backend, Passport
+    from export.exporter import ExportedEngine
+    from export.recipe import Target
 
 
 class _Phases:
@@ -54,9 +57,10 @@ def build(
     out: Path | None,
     backends: Sequence[Backend],
     films: Path | None,
+    options: BuilderOptions = DEFAULT_OPTIONS,
 ) -> int:
     """Build engines; 1 where one could not be built. ``words`` are recipes, default all shipped."""
-    recipes = [find_recipe(word) for word in words] or sorted(engines_home().glob("*.toml"))
+    recipes = _recipes(words)
     wanted = tuple(backends) or installed_backends()
     if not wanted:
         raise BuildError(
@@ -66,12 +70,12 @@ def build(
         )
     folder = out or built_engines()
     # All graphs first: the golden set's FP32 run is one run of them all.
-    names, failed = _export(recipes, folder)
+    names, failed = _export(recipes, folder, None, lambda _done: None)
     gate = gate_of(folder, films) if names else None
     for name in names:
         assert gate is not None  # noqa: S101 - there are names
         show = _Phases(name)
-        for one in build_and_install(name, folder, wanted, gate, show):
+        for one in build_and_install(name, folder, wanted, gate, show, options):
             show.clear()
             if isinstance(one, ExportError):
                 failed += 1
@@ -83,18 +87,63 @@ def build(
     return 1 if failed else 0
 
 
-def _export(recipes: Sequence[Path], folder: Path) -> tuple[list[str], int]:
+def export(words: Sequence[str], out: Path | None, target: Target | None) -> int:
+    """Export recipes, all shipped ones unless named; 1 where one could not be exported."""
+
+    def show(done: ExportedEngine) -> None:
+        rows = [f"{done.engine}  {done.sha256[:16]}  {'unchanged' if done.cached else 'built'}"]
+        say("\n".join([*rows, *(f"  note: {note}" for note in done.notes)]))
+
+    _, failed = _export(_recipes(words), out or built_engines(), target, show)
+    say(DISCLAIMER)
+    return 1 if failed else 0
+
+
+def init_recipe(files: Sequence[Path]) -> int:
+    """Write a recipe for the files of one model. Raises `ExportError`."""
+    path = write_template(files)
+    say(f"{path}\n  check it, then: sharpedge export {path}")
+    return 0
+
+
+def _recipes(words: Sequence[str]) -> list[Path]:
+    """Recipes by path or shipped name; a word that is neither fails when its turn comes."""
+    if words:
+        return [_recipe(word) for word in words]
+    shipped = sorted(engines_home().glob("*.toml"))
+    if not shipped:
+        raise RecipeError(
+            "no recipe (*.toml)", where=str(engines_home()), mend="name a recipe's path"
+        )
+    return shipped
+
+
+def _recipe(word: str) -> Path:
+    try:
+        return find_recipe(word)
+    except RecipeError:
+        return Path(word)
+
+
+def _export(
+    recipes: Sequence[Path],
+    folder: Path,
+    target: Target | None,
+    show: Callable[[ExportedEngine], None],
+) -> tuple[list[str], int]:
     """Names of the recipes that were exported, and how many were not."""
     names: list[str] = []
-    show = Progress("exporting")
-    for number, recipe in enumerate(recipes):
-        show(number, len(recipes))
-        try:
-            names.append(export_engine(recipe, folder).name)
-        except ExportError as error:
-            show.clear()
-            complain(str(error))
-    show.clear()
+    line = Progress("exporting")
+    for outcome in export_recipes(
+        recipes, folder, lambda _n, i, total: line(i, total), target=target
+    ):
+        line.clear()
+        if outcome.exported is None:
+            complain(str(outcome.error))
+        else:
+            names.append(outcome.exported.name)
+            show(outcome.exported)
+    line.clear()
     if names:
         record_self_test(folder)
     return names, len(recipes) - len(names)
@@ -142,7 +191,17 @@ def roll_back(folder: Path | None) -> int:
 
 
 def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> int:
-    """Compare two back ends over a folder of films; 1 where a grade or a fate differs."""
+    """Compare two back ends over a folder of films; 1 where a grade or a fate differs.
+
+    Raises `EngineError` where a recipe has no engine for one of them, `BuildError` where both are
+    the same.
+    """
+    if first is second:
+        raise BuildError(
+            f"both are {first}: an engine agrees with itself",
+            where="agree",
+            mend="name two back ends, for example openvino and onnxruntime",
+        )
     place = folder or built_engines()
     one, other = (
         load_engines(place, backend=backend, fallback=False) for backend in (first, second)
@@ -167,6 +226,12 @@ def _compare(label: str, one: EngineSet, other_label: str, other: EngineSet, fil
     for name, engines in ((label, one), (other_label, other)):
         say(f"{name}: {', '.join(sorted(_told(e.passport) for e in engines.engines.values()))}")
     say("\n".join([*found.lines(), DISCLAIMER]))
+    if not found.grades:
+        complain(
+            f"{films}: no grade was compared, so nothing is known of the agreement "
+            "(fix: give films that are scored, with the scorers installed)"
+        )
+        return 1
     return 1 if found.flips or found.fates_differ or found.joints_differ else 0
 
 
@@ -203,6 +268,7 @@ def _verdict(passport: Passport, *, brief: bool = True) -> list[str]:
             f"  built by {made.builder} {made.version} in {made.seconds:.1f} s, "
             f"{made.peak_mib:.0f} MiB, {made.half_tensors} FP16 tensors"
         )
+    rows += [f"  note: {note}" for note in passport.notes]
     verdict = passport.acceptance
     if verdict is not None:
         figures = ", ".join(f"{key} {value:.4g}" for key, value in verdict.figures.items())

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.engine.bindings import load_bindings, logger_of
+from edge.engine.installed import replace_file
 from edge.engine.passport import Backend  # noqa: TC001 - pydantic looks annotations up
 from edge.errors import EngineError
 from edge.model import Record
@@ -32,6 +33,8 @@ from edge.model import Record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+WORKSPACE_MIB = 1024
+"""Memory that the builder may try layers in. A Jetson shares it with everything else."""
 _HALF_WORDS = ("Half", "FP16", "Float16")
 
 
@@ -47,6 +50,9 @@ class Order(Record):
     plan: Path
     timing_cache: Path
     on_device: bool
+    workspace_mib: int = WORKSPACE_MIB
+    level: int | None = None
+    """Builder optimisation level 0..5; the builder's own default where it is not stated."""
 
 
 class Compiled(Record):
@@ -69,10 +75,21 @@ class Said(Record):
     total: int = 0
     compiled: Compiled | None = None
     error: str | None = None
+    mend: str | None = None
 
 
 class CompileError(Exception):
     """The builder refused; the message is its own."""
+
+
+_REFUSED = (
+    "export with an older --target (tensorrt-8.5 for the oldest), or use the back end openvino or "
+    "onnxruntime"
+)
+_MEMORY = "free memory, or lower --workspace-mib, and build again"
+_BINDINGS = (
+    "report this message with the version of TensorRT; openvino and onnxruntime serve meanwhile"
+)
 
 
 def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compiled:
@@ -94,6 +111,7 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
         errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
         raise CompileError(f"{graph.name} was not understood: {'; '.join(errors)}")
     config = builder.create_builder_config()
+    _limit(trt, config, order)
     flags = [] if typed is not None else _ask_for_half(trt, config, network, order)
     if hasattr(trt.BuilderFlag, "TF32"):
         # It would quietly take 13 bits from the layers that were kept in FP32.
@@ -106,8 +124,7 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
         profile = builder.create_optimization_profile()
         profile.set_shape(order.input, *((batch, *shape) for batch in order.profile))
         config.add_optimization_profile(profile)
-    stored = order.timing_cache.read_bytes() if order.timing_cache.exists() else b""
-    config.set_timing_cache(config.create_timing_cache(stored), ignore_mismatch=False)
+    _load_timings(config, order.timing_cache)
     half = _half_tensors(trt, network)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -122,7 +139,7 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
     order.plan.write_bytes(data)
     learnt = config.get_timing_cache()
     if learnt is not None:
-        order.timing_cache.write_bytes(bytes(learnt.serialize()))
+        replace_file(order.timing_cache, bytes(learnt.serialize()))
     return Compiled(
         version=str(trt.__version__),
         strongly_typed=typed is not None,
@@ -132,6 +149,26 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
         peak_mib=_peak_mib(),
         messages=tuple(logger.messages),
     )
+
+
+def _limit(trt: Any, config: Any, order: Order) -> None:
+    """Set the workspace limit and the optimisation level, where the version has them."""
+    if hasattr(trt, "MemoryPoolType"):
+        size = order.workspace_mib * 2**20
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, size)
+    # From 8.6 on.
+    if order.level is not None and hasattr(config, "builder_optimization_level"):
+        config.builder_optimization_level = order.level
+
+
+def _load_timings(config: Any, path: Path) -> None:
+    """Give the builder the timings of earlier builds; without those where it refuses them."""
+    stored = path.read_bytes() if path.exists() else b""
+    for data in dict.fromkeys((stored, b"")):
+        cache = config.create_timing_cache(data)
+        # False, or None in older bindings that return nothing.
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False) is not False:
+            return
 
 
 def _peak_mib() -> float:
@@ -209,11 +246,31 @@ def main() -> int:
 
     try:
         compiled = compile_plan(Order.model_validate_json(sys.stdin.buffer.read()), tell)
-    except (CompileError, EngineError, OSError) as error:
-        _print(Said(error=str(error)))
+    except EngineError as error:
+        _print(Said(error=str(error), mend=error.mend))
+        return 1
+    except CompileError as error:
+        _print(Said(error=str(error), mend=_mend_of(str(error))))
+        return 1
+    except OSError as error:
+        _print(Said(error=str(error), mend="check that the engine folder may be written"))
+        return 1
+    except MemoryError:
+        _print(Said(error="there is not enough memory", mend=_MEMORY))
+        return 1
+    except Exception as error:  # noqa: BLE001 - the bindings raise whatever they like
+        words = " ".join(str(error).split())
+        _print(Said(error=f"{type(error).__name__}: {words}", mend=_BINDINGS))
         return 1
     _print(Said(compiled=compiled))
     return 0
+
+
+def _mend_of(message: str) -> str:
+    """Return what to do about a builder's own message."""
+    words = message.lower()
+    short = any(word in words for word in ("out of memory", "outofmemory", "insufficient memory"))
+    return _MEMORY if short else _REFUSED
 
 
 def _print(said: Said) -> None:

@@ -11,8 +11,9 @@ import onnx
 import onnx.compose
 
 from edge.engine.passport import Role
-from export.darknet.cfg import Section, Yolo
+from export.darknet.cfg import Yolo
 from export.darknet.graph import decoding_graph
+from export.darknet.sections import Section
 from export.errors import ContractError
 from export.vgg import NARROWING_OUTPUTS
 
@@ -88,6 +89,9 @@ def decode_raw_heads(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
             mend='name it otherwise in source.outputs, e.g. { head0 = "boxes" }',
         )
     decoding = decoding_graph(heads, (recipe.input.height, recipe.input.width))
+    # Its operators mean the same in every opset that a graph may have.
+    decoding.opset_import[0].version = model.opset_import[0].version
+    decoding.ir_version = model.ir_version
     joined = onnx.compose.merge_models(
         model, decoding, io_map=[(name, f"raw.{name}") for name, _ in heads]
     )
@@ -108,14 +112,7 @@ def check_contract(model: onnx.ModelProto, recipe: Recipe) -> dict[str, Shape]:
             )
     _check(recipe, inputs, {"image": wanted_input(recipe)})
     if recipe.role is Role.DETECT:
-        rows = outputs.get("boxes", (1, 0, 0))[1]
-        if not rows:
-            raise ContractError(
-                f"outputs {list(outputs)}: no boxes with a fixed number of rows",
-                where=recipe.name,
-                mend="export the detector decoded, [1, N, 5 + classes]",
-            )
-        _check(recipe, outputs, {"boxes": (1, rows, 5 + len(recipe.classes))})
+        _check(recipe, outputs, {"boxes": _wanted_boxes(recipe, outputs)})
     elif recipe.role is Role.MASK:
         _check(recipe, outputs, {"mask": (1, 1, recipe.input.height, recipe.input.width)})
     else:
@@ -130,18 +127,66 @@ def check_contract(model: onnx.ModelProto, recipe: Recipe) -> dict[str, Shape]:
     return outputs
 
 
+def _wanted_boxes(recipe: Recipe, outputs: dict[str, Shape]) -> Shape:
+    """Return the shape of ``boxes``; an error for the layouts that other detectors export."""
+    fields = 5 + len(recipe.classes)
+    shape = outputs.get("boxes")
+    if shape is None and any(len(other) == 4 for other in outputs.values()):
+        raise ContractError(
+            f"the outputs {_named(outputs)} are raw heads, not decoded boxes",
+            where=recipe.name,
+            mend="list the anchors of every head in the recipe, or export decoded boxes "
+            f"[1, N, {fields}]",
+        )
+    if shape is None or shape == (1, (shape + (None,) * 2)[1], fields):
+        rows = None if shape is None else shape[1]
+        return (1, rows or -1, fields)
+    if len(shape) == 3 and fields - 1 in shape[1:]:
+        raise ContractError(
+            f"has shape {_text(shape)}: {fields - 1} values a box, without objectness, as YOLOv8 "
+            "and later export (or boxes after suppression)",
+            where=f"{recipe.name}, tensor boxes",
+            mend=f"append a transpose to [1, N, {fields - 1}] and a column of ones after column 3, "
+            "so that boxes are [1, N, 5 + classes] with an objectness of 1; export without "
+            "suppression (nms=False)",
+        )
+    if len(shape) == 3 and shape[1] == fields:
+        raise ContractError(
+            f"has shape {_text(shape)}: boxes run over the last axis",
+            where=f"{recipe.name}, tensor boxes",
+            mend=f"append a transpose to [1, N, {fields}]",
+        )
+    return (1, -1, fields)
+
+
 def _check(recipe: Recipe, found: dict[str, Shape], wanted: dict[str, Shape]) -> None:
-    for name in sorted(set(found) | set(wanted)):
-        if found.get(name) != wanted.get(name):
+    for name in wanted:
+        if name not in found:
             raise ContractError(
-                f"has shape {_text(found.get(name))}, a {recipe.role} engine needs "
-                f"{_text(wanted.get(name))}",
+                f"there is no tensor {name}; the model has {_named(found)}",
+                where=recipe.name,
+                mend=f'name it in [source]: outputs = {{ {name} = "NAME IN THE MODEL" }}',
+            )
+    for name in found:
+        if name not in wanted:
+            raise ContractError(
+                f"the model also has a tensor {name}, which a {recipe.role} engine does not have",
                 where=f"{recipe.name}, tensor {name}",
-                mend="correct input and source in the recipe, or export the model anew",
+                mend=f"choose in [source]: outputs = {{ {next(iter(wanted))} = ... }}",
+            )
+    for name, shape in wanted.items():
+        if found[name] != shape:
+            raise ContractError(
+                f"has shape {_text(found[name])}, a {recipe.role} engine needs {_text(shape)}",
+                where=f"{recipe.name}, tensor {name}",
+                mend="correct input and classes in the recipe, or export the model with that shape",
             )
 
 
-def _text(shape: Shape | None) -> str:
-    if shape is None:
-        return "no such tensor"
-    return f"[{', '.join('n' if side is None else str(side) for side in shape)}]"
+def _named(shapes: dict[str, Shape]) -> str:
+    return ", ".join(f"{name} {_text(shape)}" for name, shape in shapes.items()) or "none"
+
+
+def _text(shape: Shape) -> str:
+    shown = ("n" if side is None else "N" if side < 0 else str(side) for side in shape)
+    return f"[{', '.join(shown)}]"

@@ -36,16 +36,23 @@ from edge.engine.passport import (
     signed,
 )
 from edge.errors import EngineError
+from export.calibration import calibration_inputs
 from export.contract import check_contract
 from export.errors import ContractError, ExportError, LayerError, RecipeError
+from export.filekind import refuse_other_kinds
+from export.meaning import to_engine_form
+from export.pair import check_pair
+from export.probe import check_meaning
 from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
+from export.session import open_session, run_session
 from export.sibling import Sibling, half_file, largest_differences, make_sibling
 from export.sources import build_graph, source_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from export.graph import Array
+    from export.recipe import Target
     from export.sources import Built
 
 _CHECK_SEED = 20240501
@@ -55,13 +62,17 @@ _KEPT_EARLIER = 2
 
 @dataclass(frozen=True)
 class ExportedEngine:
-    """One engine on disk; ``cached`` when an earlier build still held."""
+    """One engine on disk; ``cached`` when an earlier build still held.
+
+    ``notes`` are remarks that a person should read, as the passport has them.
+    """
 
     name: str
     engine: Path
     passport: Path
     sha256: str
     cached: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,13 +84,18 @@ class ExportOutcome:
     error: ExportError | None
 
 
-def export_engine(recipe_path: Path, out_dir: Path) -> ExportedEngine:
+def export_engine(
+    recipe_path: Path, out_dir: Path, *, target: Target | None = None
+) -> ExportedEngine:
     """Build ``out_dir/NAME.onnx`` and ``NAME.json`` from a recipe.
 
     The graph is checked by ONNX's checker, against its role's contract, and by a run in ONNX
-    Runtime against the arrays. Raises `ExportError` naming file, layer or key, and the mend.
+    Runtime against the arrays. ``target`` takes the place of the recipe's. Raises `ExportError`
+    naming file, layer or key, and what to do.
     """
     recipe = read_recipe(recipe_path)
+    if target is not None:
+        recipe = recipe.model_copy(update={"target": target})
     folder = recipe_path.resolve().parent
     sources = _hash_sources(recipe, folder)
     engine_path = out_dir / f"{recipe.name}.onnx"
@@ -88,15 +104,26 @@ def export_engine(recipe_path: Path, out_dir: Path) -> ExportedEngine:
     earlier = _still_good(engine_path, key, secret)
     if earlier is not None:
         return ExportedEngine(
-            recipe.name, engine_path, passport_path(engine_path), earlier, cached=True
+            recipe.name,
+            engine_path,
+            passport_path(engine_path),
+            earlier.engine.sha256,
+            cached=True,
+            notes=earlier.notes,
         )
     built = build_graph(recipe, folder)
     outputs = check_contract(built.model, recipe)
-    data = built.model.SerializeToString(deterministic=True)
-    digest = hashlib.sha256(data).hexdigest()
-    agreement = _agreement(recipe, built, data)
     spec = _input_spec(recipe)
-    sibling, notes = _sibling(recipe, built, spec)
+    agreement = _agreement(recipe, built, built.model.SerializeToString())
+    if recipe.reference is not None:
+        pair = folder / recipe.reference.file
+        agreement |= check_pair(built.heads or built.model, recipe, spec, pair)
+    model = to_engine_form(built.model, recipe)
+    data = model.SerializeToString(deterministic=True)
+    if model is not built.model:
+        open_session(data)
+    digest = hashlib.sha256(data).hexdigest()
+    sibling, notes = _sibling(recipe, model, spec)
     out_dir.mkdir(parents=True, exist_ok=True)
     passport = Passport(
         name=recipe.name,
@@ -125,36 +152,73 @@ def export_engine(recipe_path: Path, out_dir: Path) -> ExportedEngine:
         replace_file(out_dir / sibling.record.file, sibling.data)
     write_passport(passport_path(engine_path), passport, secret)
     return ExportedEngine(
-        recipe.name, engine_path, passport_path(engine_path), digest, cached=False
+        recipe.name,
+        engine_path,
+        passport_path(engine_path),
+        digest,
+        cached=False,
+        notes=passport.notes,
     )
 
 
 def export_all(
     recipes_dir: Path, out_dir: Path, progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[ExportOutcome, ...]:
-    """Export every ``*.toml`` of a folder; one recipe's failure does not stop the others.
+    """Export every ``*.toml`` of a folder; see `export_recipes`.
 
-    ``progress`` is called before each with the recipe's name, its number from 0 and how many there
-    are. Raises `RecipeError` where the folder holds no recipe.
+    Raises `RecipeError` where the folder holds no recipe.
     """
     recipes = sorted(recipes_dir.glob("*.toml"))
     if not recipes:
         raise RecipeError("no recipe (*.toml)", where=str(recipes_dir), mend="name another folder")
-    outcomes: list[ExportOutcome] = []
+    return tuple(export_recipes(recipes, out_dir, progress))
+
+
+def export_recipes(
+    recipes: Sequence[Path],
+    out_dir: Path,
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    target: Target | None = None,
+) -> Iterator[ExportOutcome]:
+    """Export recipes one by one; one recipe's failure, whatever it is, does not stop the others.
+
+    ``progress`` is called before each with the recipe's name, its number from 0 and how many there
+    are.
+    """
     for number, path in enumerate(recipes):
         if progress is not None:
             progress(path.stem, number, len(recipes))
-        try:
-            outcomes.append(ExportOutcome(path, export_engine(path, out_dir), None))
-        except ExportError as error:
-            outcomes.append(ExportOutcome(path, None, error))
-    return tuple(outcomes)
+        yield _outcome(path, out_dir, target)
+
+
+def _outcome(path: Path, out_dir: Path, target: Target | None) -> ExportOutcome:
+    try:
+        return ExportOutcome(path, export_engine(path, out_dir, target=target), None)
+    except ExportError as error:
+        return ExportOutcome(path, None, error)
+    except OSError as error:
+        failure = ExportError(
+            f"cannot read or write: {error.strerror or error}",
+            where=str(error.filename or path),
+            mend="check that the folder exists, may be written and has space",
+        )
+    except EngineError as error:
+        failure = ExportError(str(error), where=str(path), mend=error.mend)
+    except Exception as error:  # noqa: BLE001 - the other recipes go on, and a user sees one line
+        failure = ExportError(
+            f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}",
+            where=str(path),
+            mend="check the model in its own framework; report this with the recipe if it is sound",
+        )
+    return ExportOutcome(path, None, failure)
 
 
 def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
     stated = recipe.source.sha256
     files: list[SourceFile] = []
-    for name in source_files(recipe):
+    for name, wanted in source_files(recipe).items():
+        refuse_other_kinds(folder / name, wanted)
         try:
             data = (folder / name).read_bytes()
         except OSError as error:
@@ -209,11 +273,11 @@ def now_utc() -> str:
 
 
 def _sibling(
-    recipe: Recipe, built: Built, spec: InputSpec
+    recipe: Recipe, model: onnx.ModelProto, spec: InputSpec
 ) -> tuple[Sibling | None, tuple[str, ...]]:
     try:
         sibling = make_sibling(
-            built.model, name=recipe.name, role=recipe.role, limb=recipe.limb, spec=spec
+            model, name=recipe.name, role=recipe.role, limb=recipe.limb, spec=spec
         )
     except LayerError as error:
         # The FP32 graph serves all the same; only an FP16 engine cannot be built.
@@ -259,7 +323,7 @@ def _keep_earlier(engine_path: Path, digest: str, key: bytes) -> None:
             (item.path.parent / f"{item.stem}{ending}").unlink(missing_ok=True)
 
 
-def _still_good(engine_path: Path, key: str, secret: bytes) -> str | None:
+def _still_good(engine_path: Path, key: str, secret: bytes) -> Passport | None:
     try:
         passport = open_engine(passport_path(engine_path), secret).passport
         half = passport.half
@@ -268,7 +332,7 @@ def _still_good(engine_path: Path, key: str, secret: bytes) -> str | None:
         )
     except (EngineError, OSError):
         return None
-    return passport.engine.sha256 if passport.build_key == key and whole else None
+    return passport if passport.build_key == key and whole else None
 
 
 def _input_spec(recipe: Recipe) -> InputSpec:
@@ -292,6 +356,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     }
     if isinstance(source, CompactSource | DarknetSource):
         settings["bn_epsilon"] = source.bn_epsilon
+    if recipe.meaning.model_fields_set:
+        settings["meaning"] = recipe.meaning.model_dump(mode="json")
     return settings
 
 
@@ -312,9 +378,8 @@ def _agreement(recipe: Recipe, built: Built, data: bytes) -> dict[str, float]:
     random = np.random.default_rng(_CHECK_SEED)
     grey = random.integers(0, 256, (count, spec.height, spec.width), dtype=np.uint8)
     image = scale_grey(grey, spec.scale, spec.mean, spec.std)
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    found = dict(zip(names, session.run(names, {spec.name: image}), strict=True))
+    session = open_session(data)
+    found = run_session(session, image)
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise ContractError(
@@ -322,9 +387,12 @@ def _agreement(recipe: Recipe, built: Built, data: bytes) -> dict[str, float]:
                 where=recipe.name,
                 mend="check scale, mean and std in the recipe, and the trained weights",
             )
-    if built.reference is None:
-        return {}
-    return _differences(recipe, found, built.reference(image))
+    differences = (
+        {} if built.reference is None else _differences(recipe, found, built.reference(image))
+    )
+    probes = calibration_inputs(recipe.role, recipe.limb, spec)
+    check_meaning(built.model, recipe, [run_session(session, probe) for probe in probes])
+    return differences
 
 
 def _differences(
@@ -333,7 +401,7 @@ def _differences(
     differences = largest_differences(recipe.role, found, wanted)
     for name, value in differences.items():
         limit = recipe.tolerance.box_px if name.endswith("_px") else recipe.tolerance.probability
-        if value > limit:
+        if not value <= limit:
             raise ContractError(
                 f"{name} differs by {value:.3g} from the arrays, allowed is {limit:.3g}",
                 where=recipe.name,

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from export.graph import fold_batch_norm
+from export.graph import fold_batch_norm, nodes_of
 
 if TYPE_CHECKING:
     from export.graph import Array
@@ -30,7 +30,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = folded.graph
     constants = {item.name: item for item in graph.initializer}
     producers = {name: node for node in graph.node for name in node.output}
-    readers = Counter(name for node in graph.node for name in node.input)
+    readers = Counter(name for node in nodes_of(graph) for name in node.input)
     readers.update(output.name for output in graph.output)
     removed = []
     for node in graph.node:
@@ -97,8 +97,8 @@ def _array(tensor: onnx.TensorProto) -> Array:
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove the constants that no node reads."""
-    read = {name for node in graph.node for name in node.input}
+    """Remove the constants that no node reads, nodes of inner graphs (If, Loop) included."""
+    read = {name for node in nodes_of(graph) for name in node.input}
     read |= {output.name for output in graph.output}
     kept = [item for item in graph.initializer if item.name in read]
     del graph.initializer[:]

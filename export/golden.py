@@ -50,6 +50,8 @@ LEAST_CONFIDENCE = 0.25
 """Rows of a detector under this are not recorded: none comes near the limit of .5."""
 _QUALITY = 92
 _KEPT_RUNS = 3
+_FACTS_VERSION = 2
+"""Changes with what `facts_of` keeps, so that an earlier run is not read for another's."""
 
 
 class Call(NamedTuple):
@@ -191,7 +193,8 @@ def facts_of(engine: Engine, outputs: Mapping[str, Tensor]) -> dict[str, npt.NDA
     """Of an engine's outputs, what its task decides by; see `Call`."""
     role = Role(str(engine.passport["role"]))
     if role is Role.MASK:
-        return {"mask": outputs["mask"][0, 0] >= 0.5}
+        probability = outputs["mask"][0, 0]
+        return {"mask": probability >= 0.5, "probability": probability.astype(np.float16)}
     if role is Role.DETECT:
         rows = outputs["boxes"][0]
         index = np.flatnonzero((rows[:, 4:5] * rows[:, 5:]).max(axis=1) >= LEAST_CONFIDENCE)
@@ -304,6 +307,7 @@ def _run_key(golden: GoldenSet, engines: EngineSet, settings: PipelineSettings) 
         "code": _hash_of(Path(edge.__file__).parent / "pipeline")
         + _hash_of(Path(edge.__file__).parent / "imaging"),
         "least": LEAST_CONFIDENCE,
+        "facts": _FACTS_VERSION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

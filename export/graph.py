@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.errors import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 OPSET = 13
 IR_VERSION = 8
@@ -171,6 +171,16 @@ class GraphBuilder:
         seen = self._taken.get(name, 0)
         self._taken[name] = seen + 1
         return name if seen == 0 else self._unique(f"{name}.{seen}")
+
+
+def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Every node of a graph and of the graphs inside its nodes."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            inner = [attribute.g] if attribute.HasField("g") else []
+            for part in [*inner, *attribute.graphs]:
+                yield from nodes_of(part)
 
 
 def fold_batch_norm(

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import LayerError
 from export.fold import drop_unused
+from export.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -111,7 +111,7 @@ def activation_ranges(
         probe.graph.output.append(
             helper.make_tensor_value_info(f"{name}//max", TensorProto.FLOAT, [])
         )
-    session = _session(probe)
+    session = open_session(probe.SerializeToString())
     largest = np.zeros(len(audited))
     for image in images:
         found = np.array(session.run(None, {input_name: image}), np.float64)
@@ -428,11 +428,3 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
         )
         for value in [*graph.value_info, *graph.input, *graph.output]
     }
-
-
-def _session(model: onnx.ModelProto) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )

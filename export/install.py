@@ -33,8 +33,14 @@ from edge.paths import data_root, engines_home
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.selftest import write_record
-from export.build import Candidate, build_candidate, precisions
-from export.errors import ExportError, RecipeError
+from export.build import (
+    DEFAULT_OPTIONS,
+    BuilderOptions,
+    Candidate,
+    build_candidate,
+    precisions,
+)
+from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import write_passport
 from export.gate import judge, scores_in, tally
 from export.golden import folder_set, phantom_set, recorded_calls, reference_engines
@@ -111,6 +117,7 @@ def build_and_install(
     backends: Iterable[Backend],
     gate: Gate,
     progress: Callable[[str, int, int], None],
+    options: BuilderOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Built | ExportError]:
     """Take an exported engine to gated ones, one for each back end, the fastest active.
 
@@ -121,11 +128,17 @@ def build_and_install(
     for backend in backends:
         for precision in precisions(backend):
             try:
-                built = build_candidate(name, folder, backend, progress, precision=precision)
+                built = build_candidate(
+                    name, folder, backend, progress, precision=precision, options=options
+                )
                 passport = accept(built, gate, progress)
                 active = _activate_fastest(folder, name, built.stem, progress)
             except ExportError as error:
                 yield error
+                break
+            except (EngineError, OSError) as error:
+                mend = error.mend if isinstance(error, EngineError) else "check the engine folder"
+                yield BuildError(str(error), where=f"{name}, {backend}", mend=mend)
                 break
             yield Built(built.stem, passport, built.cached, active)
             if not_serving(passport) is None:

@@ -1,4 +1,4 @@
-"""Any ``.onnx`` file, made what our engines are: opset 13, ir_version 8, weights inside.
+"""Any ``.onnx`` file, made what our engines are: an opset that builders read, weights inside.
 
 Room: export. Reads the file it is given and, from the same folder, its external data.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helper
 
 from export.errors import ContractError, LayerError, WeightsError
 from export.fold import fold_batch_norms
-from export.graph import IR_VERSION, implausible
-from export.opset import STANDARD, nodes_of, to_our_opset
+from export.graph import implausible, nodes_of
+from export.opset import DEFAULT_CEILING, STANDARD, to_opset
+from export.session import open_session, run_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +40,15 @@ def load_onnx(path: Path) -> onnx.ModelProto:
         ) from error
     except DecodeError as error:
         raise WeightsError(
-            "the file is truncated or no ONNX model", where=str(path), mend="copy the file again"
+            "the file is truncated or not an ONNX model",
+            where=str(path),
+            mend="compare its size and SHA-256 with the original; give an .onnx file",
         ) from error
     if not model.graph.node:
         raise WeightsError(
-            "the file holds no operators", where=str(path), mend="copy the file again"
+            "the file holds no operators",
+            where=str(path),
+            mend="compare its size and SHA-256 with the original; give an .onnx file",
         )
     _load_external(model, path)
     _check_weights(model, path)
@@ -65,12 +70,14 @@ def import_onnx(
     input_shape: tuple[int | None, int, int, int],
     layout: str = "NCHW",
     outputs: Mapping[str, str] | None = None,
+    ceiling: int = DEFAULT_CEILING,
 ) -> onnx.ModelProto:
-    """Bring a loaded model to ``image`` [batch, C, H, W] float32, opset 13, ir_version 8.
+    """Bring a loaded model to ``image`` [batch, C, H, W] float32 and an opset up to ``ceiling``.
 
     ``input_shape`` is NCHW, ``None`` the free batch; ``layout`` is how the model itself takes
     images. ``outputs`` maps our output names to the model's; without it they keep their names.
-    Raises `ContractError` or `LayerError` naming operator, axis or tensor.
+    The opset is 13, with ir_version 8, where the graph does not need a newer one. Raises
+    `ContractError` or `LayerError` naming operator, axis or tensor.
     """
     work = onnx.ModelProto()
     work.CopyFrom(model)
@@ -88,8 +95,7 @@ def import_onnx(
     image.CopyFrom(images[0])
     del work.graph.input[:]
     work.graph.input.append(image)
-    work = to_our_opset(work)
-    work.ir_version = IR_VERSION
+    work = to_opset(work, ceiling)
     chosen = outputs or {value.name: value.name for value in work.graph.output}
     _choose_outputs(work.graph, chosen)
     new_names = {source: name for name, source in chosen.items()}
@@ -99,13 +105,14 @@ def import_onnx(
         _turn_to_channels_first(work.graph)
     work = fold_batch_norms(_with_shapes(work))
     _name_nodes(work.graph)
+    _complete_outputs(work)
     try:
         onnx.checker.check_model(work, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise LayerError(
             f"ONNX's own checker refuses it: {str(error).splitlines()[0]}",
             where="model",
-            mend="export the model anew",
+            mend="export the model again with a newer exporter, or with opset_version=17",
         ) from error
     return work
 
@@ -115,19 +122,7 @@ def run_original(model: onnx.ModelProto, image: Array) -> dict[str, Array]:
 
     Raises `LayerError` where ONNX Runtime cannot run it.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        names = [item.name for item in session.get_outputs()]
-        values = session.run(names, {session.get_inputs()[0].name: image})
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise LayerError(
-            f"ONNX Runtime cannot run it: {error}", where="model", mend="export the model anew"
-        ) from error
-    return dict(zip(names, values, strict=True))
+    return run_session(open_session(model.SerializeToString()), image)
 
 
 def _check_weights(model: onnx.ModelProto, path: Path) -> None:
@@ -304,5 +299,35 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
         raise LayerError(
             f"its shapes do not fit: {str(error).splitlines()[0]}",
             where="model",
-            mend="export the model anew; run onnx.checker on it",
+            mend="export the model again with fixed sides; onnx.checker.check_model says more",
         ) from error
+
+
+def _complete_outputs(model: onnx.ModelProto) -> None:
+    """Give outputs whose shape cannot be inferred the shape that a run shows.
+
+    Inference gives up behind Loop, and behind a Reshape whose target is computed.
+    """
+    sides = {value.name: value.type.tensor_type.shape.dim for value in model.graph.output}
+    free = not model.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value")
+    unknown = [
+        value
+        for value in model.graph.output
+        if not value.type.tensor_type.HasField("shape")
+        or any(not s.HasField("dim_value") for s in sides[value.name][1 if free else 0 :])
+    ]
+    if not unknown:
+        return
+    batch = 2 if free else 1
+    shape = [side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim]
+    found = run_original(model, np.zeros((batch, *shape[1:]), np.float32))
+    for value in unknown:
+        kind = value.type.tensor_type
+        first = found[value.name].shape[:1] == (batch,) and free
+        kind.shape.ClearField("dim")
+        for axis, side in enumerate(found[value.name].shape):
+            one = kind.shape.dim.add()
+            if axis == 0 and first:
+                one.dim_param = "n"
+            else:
+                one.dim_value = side

@@ -23,6 +23,8 @@ else:
     import tomli as tomllib
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -100,9 +102,9 @@ class Input(Record):
     channels: Annotated[int, Field(ge=1, le=4)]
     height: Annotated[int, Field(ge=8, le=4096)]
     width: Annotated[int, Field(ge=8, le=4096)]
-    scale: Annotated[float, Field(gt=0)] = 1 / 255
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[Annotated[float, Field(gt=0)], ...] = (1.0,)
+    scale: Positive = 1 / 255
+    mean: tuple[Finite, ...] = (0.0,)
+    std: tuple[Positive, ...] = (1.0,)
 
     @model_validator(mode="after")
     def _one_or_a_channel(self) -> Input:
@@ -121,8 +123,32 @@ class ClassMeaning(Record):
 class Tolerance(Record):
     """Largest difference allowed between the engine and the arrays it was made from."""
 
-    probability: Annotated[float, Field(gt=0)] = 1e-3
-    box_px: Annotated[float, Field(gt=0)] = 0.1
+    probability: Positive = 1e-3
+    box_px: Positive = 0.1
+
+
+Target = Literal["tensorrt-8.5", "tensorrt-8.6", "tensorrt-10"]
+
+
+class Meaning(Record):
+    """What the numbers of the model's outputs mean; tested at import, see `export.meaning`."""
+
+    grades: Literal["at-least", "each"] = Field(
+        default="at-least",
+        description="score: value k is P(grade >= k), ordinal; or P(grade = k), a softmax",
+    )
+    values: Literal["probability", "logit"] = Field(
+        default="probability", description="logit: the model lacks its last activation"
+    )
+    boxes: Literal["px", "share"] = Field(
+        default="px", description="detect: boxes in px of the input, or as shares of its sides"
+    )
+
+
+class Reference(Record):
+    """Inputs and outputs stored by the model's own framework, see `export.pair`."""
+
+    file: str
 
 
 class Recipe(Record):
@@ -138,8 +164,23 @@ class Recipe(Record):
     source: Source
     input: Input
     classes: tuple[ClassMeaning, ...] = ()
-    anchors: tuple[tuple[float, float], ...] = ()
+    anchors: tuple[tuple[Positive, Positive], ...] = ()
     tolerance: Tolerance = Tolerance()
+    meaning: Meaning = Meaning()
+    reference: Reference | None = None
+    target: Target | None = None
+    """The oldest builder that must read the graph; it limits the opset of an imported model."""
+
+    @model_validator(mode="after")
+    def _meaning_fits(self) -> Recipe:
+        roles = {"grades": Role.SCORE, "boxes": Role.DETECT}
+        for key in self.meaning.model_fields_set & set(roles):
+            if self.role is not roles[key]:
+                raise ValueError(f"meaning.{key} belongs to the role {roles[key]}")
+        decoded_here = self.anchors or isinstance(self.source, CompactSource | DarknetSource)
+        if self.meaning != Meaning() and decoded_here:
+            raise ValueError("meaning belongs to keras and onnx sources without anchors")
+        return self
 
     @model_validator(mode="after")
     def _fits_role(self) -> Recipe:

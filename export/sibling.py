@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
 from edge.engine.passport import HalfGraph, InputSpec, KeptNode, Role
 from export.calibration import calibration_inputs
 from export.errors import ContractError
 from export.half import activation_ranges, plan_half, to_half, to_rounded
+from export.session import open_session, run_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def make_sibling(
         half_nodes=len(plan.half),
         kept_fp32=tuple(KeptNode(node=kept.node, why=kept.why) for kept in plan.kept),
         largest_activation=max(plan.largest.values(), default=0.0),
-        agreement=_agreement(model.SerializeToString(), rounded, images, spec, role, name),
+        agreement=_agreement(model.SerializeToString(), rounded, images, role, name),
     )
     return Sibling(data, record)
 
@@ -79,16 +79,12 @@ def largest_differences(
 
 
 def _agreement(
-    single: bytes, rounded: bytes, images: Sequence[Tensor], spec: InputSpec, role: Role, name: str
+    single: bytes, rounded: bytes, images: Sequence[Tensor], role: Role, name: str
 ) -> dict[str, float]:
-    sessions = [_session(data) for data in (single, rounded)]
-    outputs = [item.name for item in sessions[0].get_outputs()]
+    sessions = [open_session(data) for data in (single, rounded)]
     worst: dict[str, float] = {}
     for image in images:
-        wanted, found = (
-            dict(zip(outputs, session.run(outputs, {spec.name: image}), strict=True))
-            for session in sessions
-        )
+        wanted, found = (run_session(session, image) for session in sessions)
         for output, array in found.items():
             if not np.isfinite(array).all():
                 raise ContractError(
@@ -99,9 +95,3 @@ def _agreement(
         for key, value in largest_differences(role, found, wanted).items():
             worst[key] = max(worst.get(key, 0.0), value)
     return worst
-
-
-def _session(data: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -17,6 +17,7 @@ from export.contract import decode_raw_heads, wanted_input
 from export.darknet import (
     Network,
     darknet_to_onnx,
+    epsilon_notes,
     parse_cfg,
     read_weights,
     write_darknet_weights,
@@ -24,8 +25,9 @@ from export.darknet import (
 from export.errors import ContractError, RecipeError, WeightsError
 from export.fold import fold_batch_norms
 from export.graph import GraphBuilder
-from export.keras import add_keras_model, keras_to_onnx, read_keras
+from export.keras import add_keras_model, keras_to_onnx, output_names, read_keras
 from export.onnx_import import import_onnx, load_onnx, run_original
+from export.opset import CEILINGS, DEFAULT_CEILING
 from export.recipe import CompactSource, DarknetSource, KerasSource, OnnxSource, Recipe
 from export.reference import darknet_forward, decode_heads, unet_forward, vgg_forward
 from export.unet import unet_to_onnx
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edge.model import Limb
+    from export.filekind import Format
     from export.graph import Array
 
 
@@ -45,7 +48,8 @@ if TYPE_CHECKING:
 class Built:
     """A graph before it is written.
 
-    ``reference`` computes the outputs from the input in numpy, where there is a way to.
+    ``reference`` computes the outputs from the input in numpy, where there is a way to; ``heads``
+    is a detector's graph before the decoding of its raw heads was appended.
     """
 
     model: onnx.ModelProto
@@ -53,18 +57,25 @@ class Built:
     anchors: tuple[tuple[float, float], ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    heads: onnx.ModelProto | None = None
 
 
-def source_files(recipe: Recipe) -> tuple[str, ...]:
-    """Names of the files a recipe is made from, relative to its folder."""
+def source_files(recipe: Recipe) -> dict[str, Format]:
+    """Names of the files a recipe is made from, relative to its folder, and what each should be."""
     source = recipe.source
+    files: dict[str, Format] = {}
     if isinstance(source, CompactSource):
-        return (*source.files, *((source.cfg,) if source.cfg else ()))
-    if isinstance(source, DarknetSource):
-        return (source.cfg, source.weights)
-    if isinstance(source, KerasSource):
-        return tuple(dict.fromkeys(source.files.values())) or (source.file or "",)
-    return (source.file,)
+        files |= dict.fromkeys(source.files, "compact")
+        files |= {source.cfg: "cfg"} if source.cfg else {}
+    elif isinstance(source, DarknetSource):
+        files |= {source.cfg: "cfg", source.weights: "darknet"}
+    elif isinstance(source, KerasSource):
+        files |= dict.fromkeys(source.files.values() or (source.file or "",), "keras")
+    else:
+        files |= {source.file: "onnx"}
+    if recipe.reference is not None:
+        files |= {recipe.reference.file: "reference"}
+    return files
 
 
 def build_graph(recipe: Recipe, folder: Path) -> Built:
@@ -81,9 +92,11 @@ def build_graph(recipe: Recipe, folder: Path) -> Built:
         else _from_onnx(recipe, source, folder)
     )
     anchors: tuple[tuple[float, float], ...] = ()
+    heads = None
     if recipe.role is Role.DETECT and recipe.anchors:
-        model, anchors, reference = decode_raw_heads(model, recipe), recipe.anchors, None
-    return Built(model, reference, anchors)
+        heads, anchors, reference = model, recipe.anchors, None
+        model = decode_raw_heads(heads, recipe)
+    return Built(model, reference, anchors, heads=heads)
 
 
 def _from_keras(recipe: Recipe, source: KerasSource, folder: Path) -> onnx.ModelProto:
@@ -91,7 +104,7 @@ def _from_keras(recipe: Recipe, source: KerasSource, folder: Path) -> onnx.Model
     batch = "n" if recipe.role is Role.SCORE else 1
     if source.file is not None:
         saved = read_keras(folder / source.file)
-        names = source.outputs or _default_outputs(recipe, [key[0] for key in saved.model.outputs])
+        names = source.outputs or _default_outputs(recipe, list(output_names(saved.model)))
         return keras_to_onnx(saved, outputs=names, size=size, batch=batch)
     graph = GraphBuilder(recipe.name)
     for name, file in source.files.items():
@@ -121,8 +134,9 @@ def _from_onnx(
             input_shape=(n, c or 0, h or 0, w or 0),
             layout=recipe.input.layout,
             outputs=names,
+            ceiling=CEILINGS[recipe.target] if recipe.target else DEFAULT_CEILING,
         )
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, AttributeError) as error:
         # protobuf checks neither text nor enumerations when it reads, so damage shows anywhere.
         raise WeightsError(
             f"the file is damaged or not understood: {error!r}",
@@ -225,7 +239,7 @@ def _detector(
         reference,
         anchors,
         training or {"images_seen": weights.seen},
-        weights.notes,
+        (*weights.notes, *epsilon_notes(network, weights.arrays, bn_epsilon)),
     )
 
 

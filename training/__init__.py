@@ -3,3 +3,5 @@
 Nothing that serves imports this package. Figures on simulated films are always called phantom
 figures. Research use only, not a medical device.
 """
+
+import edge  # noqa: F401 - switches the telemetry of ONNX Runtime off, before its first import

@@ -23,8 +23,8 @@ from export.darknet.cfg import (
     Upsample,
     Yolo,
     parse_cfg,
-    read_sections,
 )
+from export.darknet.sections import read_sections
 from training.loop import numbers
 
 if TYPE_CHECKING:

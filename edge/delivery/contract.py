@@ -11,6 +11,7 @@ from pathlib import Path  # noqa: TC003 - a public annotation
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
+from pydantic.json_schema import models_json_schema
 
 from edge.agreement import Recheck  # noqa: TC001 - pydantic needs it at run time
 from edge.model import (
@@ -46,14 +47,22 @@ class ClosedSource(StrEnum):
     """Where the ledger's ``closed`` comes from."""
 
     CLOSE_EVENT = "close_event"
+    FIRST_SEEN = "first_seen"
+    """A listing met the file; no event told of its close."""
+    AT_START = "at_start"
+    """The file lay in the folder when the appliance started."""
+    ORDERED = "ordered"
+    """A person released or retried the film."""
     MTIME = "mtime"
+    """The file's own time, in results of version 0.1."""
 
 
 class Ledger(Record):
     """When a film passed each step.
 
-    Differences are exact, because all stamps but a ``closed`` of source ``mtime`` are taken
-    from the monotonic clock and laid onto one wall-clock reading.
+    Differences are exact: all stamps are taken from the monotonic clock and laid onto one reading
+    of the wall clock. ``file_time`` is what the file's own modification time says, which a copying
+    program or a scanner with a wrong clock may have set to anything.
     """
 
     closed: UnixSeconds
@@ -63,6 +72,9 @@ class Ledger(Record):
     inferred: UnixSeconds | None = None
     queued: UnixSeconds
     sent: UnixSeconds | None = Field(default=None, description="this sending, not the first")
+    file_time: str | None = Field(
+        default=None, description="ISO 8601, of the file itself; a note, not of this device's clock"
+    )
     stage_ms: dict[str, float] = Field(default_factory=dict)
     clock_synchronised: bool = Field(
         description="whether the wall clock was known to be set; if not, only differences hold"
@@ -89,9 +101,13 @@ class Envelope(Record):
 
 
 class ResultMessage(LimbResult, Envelope):
-    """Topic ``result``: one limb that was scored."""
+    """Topic ``result``: one limb that was scored, or found and not graded.
 
-    status: Literal[Status.SCORED]
+    Of a limb that is ``not_graded`` every grade and the subtotals are null; ``reason`` is the
+    commonest reason of its joints.
+    """
+
+    status: Literal[Status.SCORED, Status.NOT_GRADED]
 
 
 class RejectMessage(LimbResult, Envelope):
@@ -104,10 +120,14 @@ class RejectMessage(LimbResult, Envelope):
 class Presence(StrEnum):
     """What the appliance says of itself."""
 
+    STARTING = "starting"
+    """The engines are being loaded; films wait."""
     ONLINE = "online"
     OFFLINE = "offline"
     DEGRADED = "degraded"
+    """It works, but not as it should; ``alerts`` say why."""
     UNFIT = "unfit"
+    """No engine gives grades that may be used; films wait and no score is published."""
 
 
 class Alert(Record):
@@ -260,6 +280,8 @@ class Channel(NamedTuple):
     what: str
 
 
+_COMPONENT = "#/components/schemas/{model}"
+
 CHANNELS = (
     Channel("state", StateMessage, "application/json", 1, True, True, "birth, will and condition"),
     Channel("result", ResultMessage, "application/json", 1, False, True, "one scored limb"),
@@ -289,10 +311,7 @@ def asyncapi() -> dict[str, Any]:
         parameters = [*words, "study"] if "{study}" in channel.topic else [*words]
         message: dict[str, Any] = {"name": name, "contentType": channel.content_type}
         if channel.model is not None:
-            message["payload"] = {
-                "schemaFormat": "application/schema+json;version=draft-2020-12",
-                "schema": schema_of(channel.model),
-            }
+            message["payload"] = {"$ref": _COMPONENT.format(model=channel.model.__name__)}
         channels[name] = {
             "address": f"sharpedge/{{site}}/{{room}}/{{device}}/{channel.topic}",
             "description": channel.what,
@@ -314,7 +333,18 @@ def asyncapi() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
+        "components": {"schemas": _component_schemas()},
     }
+
+
+def _component_schemas() -> dict[str, Any]:
+    """Schema of every model, by name: a reference inside a document begins at the document."""
+    models = {channel.model for channel in CHANNELS if channel.model is not None}
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, found = models_json_schema(
+        [(model, "serialization") for model in ordered], ref_template=_COMPONENT
+    )
+    return dict(found["$defs"])
 
 
 def write_contract(out_dir: Path) -> list[Path]:

@@ -7,8 +7,10 @@ quarantined, set_aside, dismissed.
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
@@ -16,14 +18,17 @@ from edge.intake.settle import Signature
 from edge.model import Laterality, Limb, OperatorWord, StrEnum
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
+    from pathlib import Path
 
     from edge.delivery.identity import ResultKey
     from edge.delivery.store import Store
 
 ORDERED = "order"
 """Origin of a job that a person ordered; all others come from the folder."""
+BEFORE_FIRST_START = "before_first_start"
+"""Reason of a film that lay in the folder before the appliance was ever started there."""
+_UNREAD = "0" * 64
 _PROVISIONAL = frozenset({"truncated", "empty_file", "too_large", "not_a_regular_file"})
 """Reasons of a reject that a later film under the same name replaces."""
 _INTERRUPTIONS = 50
@@ -139,6 +144,47 @@ class Finish:
     stage_ms: dict[str, float] = field(default_factory=dict)
 
 
+class Original(NamedTuple):
+    """The scanner's own file of a job."""
+
+    job: int
+    path: bytes
+    signature: Signature
+    sha256: str
+
+
+def signature_in(row: sqlite3.Row) -> Signature:
+    """Signature of a job's file as its row holds it."""
+    return Signature(row["device"], row["inode"], row["size"], row["mtime_ns"], row["ctime_ns"])
+
+
+class Recall:
+    """Latest signatures of paths, for the intake's thread: it opens a connection of its own."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._db: sqlite3.Connection | None = None
+
+    def __call__(self, path: bytes) -> Signature | None:
+        """Signature of a path whose job needs no further work on the file, None for a new one.
+
+        None too where the journal cannot be asked: the film is then read once more, and the
+        journal tells that it is known.
+        """
+        try:
+            if self._db is None:
+                self._db = sqlite3.connect(f"file:{quote(str(self._journal))}?mode=ro", uri=True)
+                self._db.row_factory = sqlite3.Row
+            row = self._db.execute(
+                "SELECT * FROM job WHERE path = ? ORDER BY number DESC LIMIT 1", (path,)
+            ).fetchone()
+        except sqlite3.Error:
+            return None
+        if row is None or (row["state"] == State.CLAIMED and row["origin"] != ORDERED):
+            return None
+        return signature_in(row)
+
+
 class Journal:
     """States of files, over one connection; the daemon's main thread writes through one.
 
@@ -157,16 +203,27 @@ class Journal:
             self.store.log("session", session=session)
         return session
 
-    def known(self) -> dict[bytes, Signature]:
-        """Latest signature of every path whose job needs no further work on the file."""
-        rows = self._db.execute(
-            "SELECT path, device, inode, size, mtime_ns, MAX(number) AS number FROM job "
-            "GROUP BY path HAVING state != ? OR origin = ?",
-            (State.CLAIMED, ORDERED),
-        )
-        return {
-            r["path"]: Signature(r["device"], r["inode"], r["size"], r["mtime_ns"]) for r in rows
-        }
+    def is_empty(self) -> bool:
+        """Whether no film has ever been taken."""
+        return self._db.execute("SELECT 1 FROM job LIMIT 1").fetchone() is None
+
+    def pass_over(self, files: Sequence[tuple[bytes, Signature]]) -> None:
+        """Write down files that the site does not want to be scored, in one transaction."""
+        now = steady_unix_s()
+        with self.store.transaction():
+            for path, signature in files:
+                number = self._insert(path, _UNREAD, signature, State.DISMISSED, now)
+                self._db.execute(
+                    "UPDATE job SET reason = ?, original = 'kept' WHERE number = ?",
+                    (BEFORE_FIRST_START, number),
+                )
+                self.store.log(
+                    State.DISMISSED,
+                    number,
+                    sha256=_UNREAD,
+                    path=self.store.code_of_path(path),
+                    reason=BEFORE_FIRST_START,
+                )
 
     def unfinished(self) -> dict[bytes, int]:
         """Path to job of the films that were claimed and not finished, e.g. in a crash."""
@@ -200,7 +257,8 @@ class Journal:
         if again and latest["inode"] != signature.inode:
             return None
         self._db.execute(
-            "UPDATE job SET device = ?, inode = ?, size = ?, mtime_ns = ? WHERE number = ?",
+            "UPDATE job SET device = ?, inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? "
+            "WHERE number = ?",
             (*signature, number),
         )
         if state is not State.CLAIMED or latest["origin"] == ORDERED:
@@ -231,14 +289,13 @@ class Journal:
         duplicate = first is not None and first["state"] in HAS_RESULT
         same_name = duplicate and _name(first["path"]) == _name(path)
         state = State.DUPLICATE if same_name else State.CLAIMED
-        number = self._db.execute(
-            "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, first_job,"
-            " previous_job, deaths) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-            "COALESCE((SELECT deaths FROM job WHERE sha256 = ? ORDER BY number DESC LIMIT 1), 0))",
-            (path, sha256, *signature, state, steady_unix_s(),
-             first["number"] if duplicate else None, previous, sha256),
-        ).lastrowid  # fmt: skip
-        assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
+        number = self._insert(path, sha256, signature, state, steady_unix_s())
+        self._db.execute(
+            "UPDATE job SET first_job = ?, previous_job = ?, deaths = COALESCE((SELECT deaths "
+            "FROM job WHERE sha256 = ? AND number < ? ORDER BY number DESC LIMIT 1), 0) "
+            "WHERE number = ?",
+            (first["number"] if duplicate else None, previous, sha256, number, number),
+        )
         self.store.log(state, number, sha256=sha256, path=self.store.code_of_path(path))
         if same_name:
             return Claim(number, work=False, state=state)
@@ -248,6 +305,17 @@ class Journal:
         if first is not None and first["state"] == State.HELD:
             self._move(first["number"], State.SET_ASIDE, why="same_bytes_again", by=number)
         return Claim(number, work=True, deaths=deaths, supersedes_job=previous)
+
+    def _insert(
+        self, path: bytes, sha256: str, signature: Signature, state: State, now: float
+    ) -> int:
+        number = self._db.execute(
+            "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, ctime_ns, state, since) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (path, sha256, *signature, state, now),
+        ).lastrowid
+        assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
+        return number
 
     def next_order(self) -> Order | None:
         """Oldest film that a person ordered to be worked on again."""
@@ -264,7 +332,7 @@ class Journal:
         return Order(
             job=it["number"],
             path=it["path"],
-            signature=Signature(it["device"], it["inode"], it["size"], it["mtime_ns"]),
+            signature=signature_in(it),
             sha256=it["sha256"],
             word=None if word == OperatorWord() else word,
             deaths=it["deaths"],
@@ -301,13 +369,26 @@ class Journal:
             self.store.log("death", job, reason=reason, deaths=deaths)
         return deaths
 
+    def note_kill(self, job: int, cause: str) -> int:
+        """Count a worker that was ended from outside while it scored this film; returns how many.
+
+        The try does not count: it says nothing of the film.
+        """
+        with self.store.transaction():
+            self._db.execute(
+                "UPDATE job SET kills = kills + 1, tries = tries - 1 WHERE number = ?", (job,)
+            )
+            kills = self._one("SELECT kills FROM job WHERE number = ?", job)
+            self.store.log("kill", job, cause=cause, kills=kills)
+        return kills
+
     def give_back(self, job: int) -> None:
         """Leave a film in hand for the next start: its try does not count."""
         with self.store.transaction():
             self._db.execute("UPDATE job SET tries = tries - 1 WHERE number = ?", (job,))
             self.store.log("given_back", job)
 
-    def set_aside_vanished(self, jobs: Mapping[bytes, int], present: Collection[bytes]) -> None:
+    def set_aside_vanished(self, jobs: Mapping[bytes, int], present: Container[bytes]) -> None:
         """End those of ``jobs`` (by path) that are still unfinished and whose file is gone."""
         still = set(self.unfinished().values())
         with self.store.transaction():
@@ -432,17 +513,14 @@ class Journal:
             ),
         )
 
-    def ended_originals(self, limit: int = 100) -> list[tuple[int, bytes, Signature]]:
+    def ended_originals(self, limit: int = 100) -> list[Original]:
         """Files that reached their end and whose original still lies where the scanner left it."""
         marks = ",".join("?" * len(ENDS))
         rows = self._db.execute(
             f"SELECT * FROM job WHERE state IN ({marks}) AND original = 'there' LIMIT ?",  # noqa: S608
             (*ENDS, limit),
         )
-        return [
-            (r["number"], r["path"], Signature(r["device"], r["inode"], r["size"], r["mtime_ns"]))
-            for r in rows
-        ]
+        return [Original(r["number"], r["path"], signature_in(r), str(r["sha256"])) for r in rows]
 
     def note_original(self, job: int, became: str) -> None:
         """Remember what became of the scanner's file."""

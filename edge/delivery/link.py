@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.delivery.contract import SCHEMA_VERSION
+from edge.delivery.local_pair import use_local_pairs
 from edge.delivery.paho_client import PACKET_TOO_LARGE, Client
 from edge.delivery.settings import BrokerSettings, Protocol
 from edge.model import StrEnum
@@ -169,6 +170,7 @@ class Link:
         self._subscriptions = subscriptions
         self._receive_bytes = receive_bytes
         self.v5 = protocol is Protocol.V5
+        use_local_pairs()
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.delivery.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
-from edge.delivery.contract import Envelope, Ledger, RejectMessage, ResultMessage
+from edge.delivery.contract import ClosedSource, Envelope, Ledger, RejectMessage, ResultMessage
 from edge.delivery.journal import Kind
 from edge.delivery.link import Extras
 from edge.model import LimbResult, Record
@@ -94,5 +94,11 @@ def packet_of(
         name.topic(stored.topic),
         message.model_dump_json().encode(),
         Extras(correlation=correlation, response_topic=name.topic("receipt")),
-        None if row.sendings or sent is None else (sent - closed) * 1e3,
+        (sent - closed) * 1e3 if sent is not None and _is_latency(message) else None,
     )
+
+
+def _is_latency(message: ResultMessage | RejectMessage) -> bool:
+    """Whether a sending tells of the appliance's speed: not what waited for people, no history."""
+    watched = message.ledger.closed_source in {ClosedSource.CLOSE_EVENT, ClosedSource.FIRST_SEEN}
+    return message.sending == 1 and watched and not message.historical

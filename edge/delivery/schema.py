@@ -60,6 +60,9 @@ _SECOND = (
     "CREATE TABLE carried (job INTEGER PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL)",
 )
 _THIRD = (
+    "ALTER TABLE job ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0",
+    # Workers that were ended from outside while they scored this film.
+    "ALTER TABLE job ADD COLUMN kills INTEGER NOT NULL DEFAULT 0",
     # The name (site/room/device) under which a message was made; '' before this schema.
     "ALTER TABLE outbox ADD COLUMN name TEXT NOT NULL DEFAULT ''",
     "DROP INDEX outbox_open",

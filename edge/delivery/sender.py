@@ -37,7 +37,7 @@ from edge.delivery.pauses import Pauses
 from edge.delivery.refusals import Lane
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
 from edge.delivery.shipping import Shipping
-from edge.delivery.standing import Announcement, Latencies, Raised, Standing
+from edge.delivery.standing import Announcement, Latencies, Raised, Standing, presence_with
 from edge.delivery.store import Store, suspect_mark
 from edge.delivery.unanswered import REPEATS_A_PASS
 from edge.errors import place_of
@@ -363,7 +363,8 @@ class Sender:
 
     def _say_state(self) -> None:
         alerts = (*self._announcement.alerts, *self._raised.all())
-        wanted = replace(self._announcement, alerts=alerts)
+        presence = presence_with(self._announcement.presence, alerts)
+        wanted = replace(self._announcement, alerts=alerts, presence=presence)
         refused = self._shipping.is_paused(Lane.STATE)
         if (wanted != self._announced or refused) and not self._stopping():
             if not self._shipping.may_send(Lane.STATE):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from edge.delivery.contract import Alert, Latency, Presence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge.model import Versions
 
 log = logging.getLogger(__name__)
@@ -20,9 +22,25 @@ log = logging.getLogger(__name__)
 class Announcement:
     """What the daemon says of itself; the sender adds the rest of `StateMessage`."""
 
-    presence: Presence = Presence.ONLINE
+    presence: Presence = Presence.STARTING
     versions: Versions | None = None
     alerts: tuple[Alert, ...] = ()
+
+
+_IMPAIRING = frozenset(
+    {
+        "archive", "disk_low", "engine_failed", "engine_output", "engine_refused", "folder",
+        "journal_chain", "message_refused", "message_set_aside", "no_acknowledgement", "originals",
+        "outbox", "paused", "storage", "undelivered", "unreadable",
+    }
+)  # fmt: skip
+"""Alerts while which the appliance does less than all of its work."""
+
+
+def presence_with(presence: Presence, alerts: Iterable[Alert]) -> Presence:
+    """What the appliance says of itself while alerts are active: never `online` if impaired."""
+    impaired = any(alert.code in _IMPAIRING for alert in alerts)
+    return Presence.DEGRADED if presence is Presence.ONLINE and impaired else presence
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from edge.delivery.contract import Pseudonym, StudyLimb, StudyMessage, StudyStatus
-from edge.model import Limb, LimbResult, Record, Subtotal, Subtotals
+from edge.model import Limb, LimbResult, Record, Status, Subtotal, Subtotals
 from edge.pipeline.totals import add, limb_subtotals
 
 Place = Literal["LH", "RH", "LF", "RF"]
@@ -36,8 +36,10 @@ def place_of(result: LimbResult) -> Place | None:
 
 
 def with_limb(body: StudyBody, place: Place, result: LimbResult, result_id: str) -> StudyBody:
-    """Add a scored limb; a repeat replaces the one before."""
+    """Add a limb; a repeat replaces the one before, unless it has no grade to replace it with."""
     assert result.limb is not None  # noqa: S101 - place_of gave a place
+    if result.status is Status.NOT_GRADED and place in body.limbs:
+        return body
     limb = StudyLimb(
         id=result_id,
         subtotals=result.subtotals or limb_subtotals(result.limb, result.joints),

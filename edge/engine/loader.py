@@ -29,7 +29,7 @@ from edge.errors import EngineError
 from edge.model import Limb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from edge.engine.installed import Choice
@@ -102,6 +102,7 @@ def load_engines(
     backend: Backend | None = None,
     fallback: bool = True,
     key: bytes | None = None,
+    refuse: Collection[str] = (),
 ) -> EngineSet:
     """Load the best engine of every recipe that is installed in ``folder``.
 
@@ -112,18 +113,21 @@ def load_engines(
     threads : int
         Inside one run, 0 for every usable core.
     backend : Backend, optional
-        Comes first whatever was chosen or measured.
+        Comes first whatever was chosen or measured. A recipe without an engine for it makes the
+        set degraded.
     fallback : bool
-        Whether the next back end serves where an engine is refused; without it the refusal is
-        raised.
+        Whether the next back end serves where an engine is refused or ``backend`` has none;
+        without it the refusal is raised.
     key : bytes, optional
         The device's key; read from its file unless stated.
+    refuse : collection of str
+        SHA-256 of engine files that may not serve, because their outputs could not be used.
 
     Raises
     ------
     EngineError
-        Where the folder holds no engine, a recipe has none that can serve, or two recipes have
-        the same role and limb.
+        Where the folder holds no engine, a recipe has none that can serve, two recipes have the
+        same role and limb, or, without ``fallback``, a recipe has none for ``backend``.
     """
     items = scan(folder)
     if not items:
@@ -134,8 +138,14 @@ def load_engines(
     refusals: list[Refusal] = []
     all_tuned = True
     for name, group in groupby(sorted(items, key=lambda item: item.name), lambda item: item.name):
-        candidates, tuned = _candidates(list(group), name, choice, backend)
+        installed = list(group)
+        candidates, tuned = _candidates(installed, name, choice, backend)
         all_tuned &= tuned
+        missing = _missing(installed, candidates, name, backend)
+        if missing is not None and not fallback:
+            raise EngineError(f"{folder}: {missing.why}", engine=name, mend=missing.mend)
+        refusals += [missing] if missing else []
+        candidates = [_without(item, refuse) for item in candidates]
         verified, engine, refused = _first(candidates, name, key, threads, fallback=fallback)
         refusals += refused
         where = (verified.passport.role, verified.passport.limb)
@@ -191,6 +201,37 @@ def _candidates(
                 continue
         kept.append(item)
     return in_order(kept, chosen, backend)
+
+
+def _without(item: Installed, refuse: Collection[str]) -> Installed:
+    """Refuse an installed engine that may not serve."""
+    passport = item.passport
+    if passport is None or item.refusal is not None or passport.engine.sha256 not in refuse:
+        return item
+    why = "its outputs could not be used"
+    return Installed(item.path, passport, Refusal(item.stem, why, passport.mend))
+
+
+def _missing(
+    installed: list[Installed], candidates: list[Installed], name: str, backend: Backend | None
+) -> Refusal | None:
+    """Why a recipe has no engine that may serve on the back end that was asked for, if so."""
+    if backend is None:
+        return None
+    if any(item.passport and item.passport.backend is backend for item in candidates):
+        return None
+    mend = MEND
+    if backend is not Backend.ONNXRUNTIME:
+        mend = f"sharpedge build {name} --backend {backend}"
+    for item in installed:
+        passport = item.passport
+        if passport is not None and passport.backend is backend:
+            why = not_serving(passport) or "it was built from another graph than is installed"
+            return Refusal(item.stem, f"{item.stem}: {why}", mend)
+        if passport is None and item.refusal and item.stem.startswith(f"{name}.{backend}-"):
+            return Refusal(item.stem, item.refusal.why, mend)
+    why = f"no engine of {name} for the back end {backend} is installed"
+    return Refusal(f"{name}.{backend}", why, mend)
 
 
 def _first(

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from edge.engine.protocol import Tensor
 
 _QUIET = 3
+_FREE_MEMORY = "free memory, or give the service more, then restart"
+_MEMORY_WORDS = ("bad_alloc", "failed to allocate", "out of memory", "cannot allocate")
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether an error of ONNX Runtime is for want of memory: the engine itself is sound then."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS)
 
 
 def usable_cores() -> int:
@@ -55,7 +63,7 @@ class OnnxRuntimeEngine(LoadedEngine):
             raise EngineError(
                 f"{verified.path}: ONNX Runtime cannot load it: {error}",
                 engine=self.name,
-                mend=verified.passport.mend,
+                mend=_FREE_MEMORY if _is_memory(error) else verified.passport.mend,
             ) from error
         self._inputs: dict[str, tuple[int | None, ...]] = {
             item.name: tuple(side if isinstance(side, int) else None for side in item.shape)
@@ -81,7 +89,7 @@ class OnnxRuntimeEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name} failed while running: {error}",
                 engine=self.name,
-                mend="free memory, then restart; if it repeats: sharpedge export",
+                mend=_FREE_MEMORY if _is_memory(error) else "sharpedge export, then restart",
             ) from error
         self._timings = Timings(0.0, (time.perf_counter() - begun_s) * 1000, 0.0)
         return dict(zip(self._outputs, results, strict=True))

@@ -1,36 +1,43 @@
 """One compressed DICOM frame to samples: what the stream itself says decides the decoder.
 
-Room: imaging; bytes in, arrays out. JPEG goes to OpenCV, lossless JPEG, JPEG-LS and JPEG 2000 to
-GDCM, RLE is decoded here: GDCM ends the process on some RLE streams. A stream's own size is held
-to the tags' before anything decodes it, because decoders believe the stream.
+Room: imaging; bytes in, arrays out. JPEG of 8 bits goes to OpenCV, JPEG of 12 bits, lossless JPEG,
+JPEG-LS and JPEG 2000 to GDCM, RLE is decoded here: GDCM ends the process on some RLE streams. GDCM
+fails on JPEG-LS of fewer than 8 bits, which pyjpegls reads where it is installed. A stream's own
+size is held to the tags' before anything decodes it, because decoders believe the stream.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import cv2
 import gdcm
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
-from edge.imaging.picture import decode_with_opencv
+from edge.imaging.jpeg_padding import without
 from edge.imaging.quiet import memory_file, native_messages
 from edge.imaging.raster import (
+    EXTENDED_FRAME,
     HUFFMAN_DCT_FRAMES,
     JPEG_LS_FRAME,
+    JPEG_PADDING,
     LOSSLESS_FRAME,
-    jpeg_damage,
+    JpegHead,
+    jpeg_grey,
     read_jpeg,
 )
 
+_EXTENDED: Final = "1.2.840.10008.1.2.4.51"
 _LOSSLESS: Final = "1.2.840.10008.1.2.4.57"
 _JPEG_LS: Final = "1.2.840.10008.1.2.4.81"
 _JPEG_2000: Final = "1.2.840.10008.1.2.4.91"
 _OBJECT_CLASS: Final = "1.2.840.10008.5.1.4.1.1.7"
+JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
+_JP2_BOXED = "jp2_boxed"
+_MOST_BOXES = 1000
 _RLE_HEADER_BYTES = 64
 _RLE_MOST_SEGMENTS = 15
 _END_BYTES = 32
@@ -50,23 +57,29 @@ class FrameSize:
 class Samples:
     """[rows, columns] or [rows, columns, samples] unsigned, as the stream holds them.
 
-    ``precision_bits`` is the stream's own; ``luminance`` says that colour became grey on the way.
+    ``precision_bits`` is the stream's own; ``luminance`` says that colour became grey on the way;
+    ``lossy`` that values may lie beyond the stored bits; ``flags`` say what was odd of the stream.
     """
 
     values: npt.NDArray[Any]
     precision_bits: int
     luminance: bool = False
+    lossy: bool = False
+    flags: tuple[str, ...] = ()
 
 
 def decode_frame(stream: bytes, size: FrameSize, syntax: str | None) -> Samples:
-    """Decode a JPEG, JPEG-LS or JPEG 2000 stream.
+    """Decode a JPEG, JPEG-LS or JPEG 2000 stream, the last also inside a JP2 file.
 
-    Raises `FilmError` with ``truncated``, ``corrupt`` or ``unsupported_transfer_syntax``.
+    Raises `FilmError` with ``truncated``, ``corrupt``, ``unsupported_pixels`` (a JP2 file with a
+    palette) or ``unsupported_transfer_syntax``.
     """
     if stream.startswith(b"\xff\xd8"):
         return _jpeg(stream, size, syntax)
     if stream.startswith(b"\xff\x4f\xff\x51"):
         return _jpeg_2000(stream, size)
+    if stream.startswith(JP2_SIGNATURE):
+        return replace(_jpeg_2000(_unboxed(stream), size), flags=(_JP2_BOXED,))
     raise FilmError(Reason.CORRUPT, f"compressed pixel data start with {stream[:4].hex(' ')}")
 
 
@@ -76,18 +89,71 @@ def _jpeg(stream: bytes, size: FrameSize, syntax: str | None) -> Samples:
     if not head.complete:
         raise FilmError(Reason.TRUNCATED, f"JPEG stream of {len(stream)} bytes without its end")
     if head.frame in HUFFMAN_DCT_FRAMES and head.precision_bits == 8:
-        flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-        values, messages = decode_with_opencv(stream, flags, "JPEG stream")
-        jpeg_damage(messages)
-        return Samples(values, 8, luminance=size.samples > 1)
+        grey, flags = jpeg_grey(stream, head)
+        return Samples(grey, 8, luminance=size.samples > 1, flags=flags)
+    flags = (JPEG_PADDING,) if head.padding else ()
+    whole, stream = stream, without(stream, head.padding)
+    if head.frame == EXTENDED_FRAME and head.precision_bits == 12 and head.components == 1:
+        # GDCM ends the process over a JFIF segment of another version.
+        stream = without(whole, [*head.padding, *head.notes])
+        return replace(_gdcm(stream, size, _EXTENDED, 12), lossy=True, flags=flags)
     if head.frame == LOSSLESS_FRAME:
-        return _gdcm(stream, size, _LOSSLESS, head.precision_bits)
+        return replace(_gdcm(stream, size, _LOSSLESS, head.precision_bits), flags=flags)
+    if head.frame == JPEG_LS_FRAME and head.precision_bits < 8:
+        return Samples(_pyjpegls(stream, size, head), head.precision_bits, flags=flags)
     if head.frame == JPEG_LS_FRAME:
-        return _gdcm(stream, size, _JPEG_LS, head.precision_bits)
+        return replace(_gdcm(stream, size, _JPEG_LS, head.precision_bits), flags=flags)
     raise FilmError(
         Reason.UNSUPPORTED_TRANSFER_SYNTAX,
         f"{syntax or 'JPEG'} (process SOF{head.frame & 0x0F}, {head.precision_bits} bits)",
     )
+
+
+def _pyjpegls(stream: bytes, size: FrameSize, head: JpegHead) -> npt.NDArray[np.uint8]:
+    """Decode JPEG-LS of one component with pyjpegls, which is not installed everywhere."""
+    name = f"JPEG-LS of {head.precision_bits} bits"
+    if head.components != 1:
+        raise FilmError(Reason.UNSUPPORTED_TRANSFER_SYNTAX, f"{name}, {head.components} components")
+    try:
+        # Imported here: an extra, wanted by few films.
+        import jpeg_ls  # noqa: PLC0415
+    except ImportError as error:
+        raise FilmError(
+            Reason.UNSUPPORTED_TRANSFER_SYNTAX, f"{name} needs: pip install 'sharpedge[jpegls]'"
+        ) from error
+    try:
+        decoded = np.asarray(jpeg_ls.decode(np.frombuffer(stream, np.uint8)))
+    except (RuntimeError, ValueError) as error:
+        raise FilmError(Reason.CORRUPT, f"{name}: {error}") from error
+    if decoded.shape != (size.rows, size.columns) or decoded.dtype != np.uint8:
+        raise FilmError(Reason.CORRUPT, f"{name} came as {decoded.dtype} {decoded.shape}")
+    return decoded
+
+
+def _unboxed(file: bytes) -> bytes:
+    """Codestream of a JP2 file, whose boxes some writers leave around it."""
+    at = len(JP2_SIGNATURE)
+    for _ in range(_MOST_BOXES):
+        if at + 8 > len(file):
+            break
+        length, kind = struct.unpack_from(">I4s", file, at)
+        body_at, end = at + 8, at + length
+        if length == 1 and at + 16 <= len(file):
+            body_at, end = at + 16, at + struct.unpack_from(">Q", file, at + 8)[0]
+        elif length == 0:
+            end = len(file)
+        if end < body_at:
+            raise FilmError(Reason.CORRUPT, f"JP2 box of {length} bytes at {at}")
+        if kind == b"jp2h" and b"pclr" in file[body_at:end]:
+            raise FilmError(Reason.UNSUPPORTED_PIXELS, "JP2 file with a palette")
+        if kind == b"jp2c":
+            if end > len(file) + len(file) % 2:
+                raise FilmError(
+                    Reason.TRUNCATED, f"JP2 box of {length} bytes, {len(file) - at} there"
+                )
+            return file[body_at:end]
+        at = end
+    raise FilmError(Reason.TRUNCATED, f"JP2 file of {len(file)} bytes without its codestream")
 
 
 def _jpeg_2000(stream: bytes, size: FrameSize) -> Samples:

@@ -7,10 +7,11 @@ its name only says whose film it is.
 from __future__ import annotations
 
 from edge.errors import FilmError, Reason
+from edge.imaging.bmp import decode_bmp
 from edge.imaging.dicom import decode_dicom
 from edge.imaging.identity import with_name
 from edge.imaging.picture import Picture, turn
-from edge.imaging.raster import decode_bmp, decode_jpeg, decode_png
+from edge.imaging.raster import decode_jpeg, decode_png
 from edge.imaging.sniff import Kind, foreign_name, sniff
 from edge.imaging.tiff import decode_tiff
 from edge.model import Radiograph, StatedIdentity

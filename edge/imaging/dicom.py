@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
-from edge.imaging.codestream import FrameSize, Samples, decode_frame, decode_rle, looks_like_rle
+from edge.imaging.codestream import (
+    JP2_SIGNATURE,
+    FrameSize,
+    Samples,
+    decode_frame,
+    decode_rle,
+    looks_like_rle,
+)
 from edge.imaging.dicom_file import (
     NATIVE,
     RLE,
@@ -24,6 +31,7 @@ from edge.imaging.dicom_file import (
 )
 from edge.imaging.identity import dicom_says
 from edge.imaging.picture import Picture, check_size, luminance
+from edge.imaging.subject import check_subject
 from edge.imaging.tags import integer, text
 from edge.imaging.voi import grey_scale, palette_grey, shade
 
@@ -36,7 +44,7 @@ _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _LUMINANCE_FIRST = frozenset({"YBR_FULL", "YBR_FULL_422"})
 _COLOUR = frozenset({"RGB", "YBR_RCT", "YBR_ICT"}) | _LUMINANCE_FIRST
 _ALLOCATED_BITS = frozenset({1, 8, 16, 32})
-_NEW_FRAME = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+_NEW_FRAME = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", JP2_SIGNATURE)
 
 
 @dataclass(frozen=True)
@@ -77,13 +85,14 @@ def decode_dicom(data: bytes, max_megapixels: float) -> DicomFilm:
     """Decode a DICOM object of one frame.
 
     Raises `FilmError` with ``truncated``, ``corrupt``, ``too_large``, ``too_small``,
-    ``no_pixels``, ``multi_frame``, ``unsupported_pixels`` or ``unsupported_transfer_syntax``
-    (whose detail is the syntax's UID).
+    ``no_pixels``, ``multi_frame``, ``unsupported_pixels``, ``unsupported_transfer_syntax`` (whose
+    detail is the syntax's UID), ``other_modality`` or ``not_a_patient``.
     """
     with warnings.catch_warnings():
         # pydicom warns of every departure from the standard; the departures are handled here.
         warnings.simplefilter("ignore")
         opened = open_dicom(data, max_megapixels)
+        check_subject(opened.tags)
         frames = integer(opened.tags, "NumberOfFrames")
         if frames is not None and frames > 1:
             raise FilmError(Reason.MULTI_FRAME, f"{frames} frames")
@@ -135,19 +144,22 @@ def _layout(tags: Dataset) -> _Layout:
 
 def _picture(opened: OpenedDicom, layout: _Layout) -> Picture:
     samples = _samples(opened, layout)
+    flags = (*opened.flags, *samples.flags)
     if layout.photometric in _GREY:
+        stored = _stored_values(samples, layout)
         scale = grey_scale(
             opened.tags,
             layout.stored_bits,
+            stored,
             signed=layout.signed,
             inverted=layout.photometric == "MONOCHROME1",
         )
-        grey = shade(_stored_values(samples, layout), scale)
-        return Picture(grey, flags=(*opened.flags, *scale.flags))
+        grey = shade(stored, scale)
+        return Picture(grey, flags=(*flags, *scale.flags))
     if layout.photometric == "PALETTE COLOR":
         table = palette_grey(opened.tags, layout.stored_bits)
-        return Picture(np.take(table, _stored_values(samples, layout)), flags=opened.flags)
-    return Picture(_colour_grey(samples, layout), flags=opened.flags)
+        return Picture(np.take(table, _stored_values(samples, layout)), flags=flags)
+    return Picture(_colour_grey(samples, layout), flags=flags)
 
 
 def _stored_values(samples: Samples, layout: _Layout) -> npt.NDArray[np.int32]:
@@ -155,7 +167,9 @@ def _stored_values(samples: Samples, layout: _Layout) -> npt.NDArray[np.int32]:
     cells = samples.values.astype(np.int64 if layout.allocated_bits == 32 else np.int32)
     if samples.precision_bits > layout.high_bit:
         cells = cells >> (layout.high_bit + 1 - layout.stored_bits)
-    cells &= (1 << layout.stored_bits) - 1
+    whole = (1 << layout.stored_bits) - 1
+    # A lossy coder overshoots at white edges: cut off by bits, these would come out black.
+    cells = np.minimum(cells, whole) if samples.lossy and not layout.signed else cells & whole
     if layout.signed:
         sign = 1 << (layout.stored_bits - 1)
         cells = (cells ^ sign) - sign

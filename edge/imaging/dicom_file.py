@@ -185,7 +185,7 @@ def fragments_of(opened: OpenedDicom) -> tuple[int, list[bytes]]:
             )
         items.append(data[at + 8 : at + 8 + length])
         at += 8 + length
-    if items and items[0].startswith((b"\xff\xd8", b"\xff\x4f")):
+    if items and items[0].startswith((b"\xff\xd8", b"\xff\x4f", b"\0\0\0\x0cjP")):
         return 1, items
     if len(items) < 2:
         raise FilmError(Reason.TRUNCATED, "pixel data without a fragment")

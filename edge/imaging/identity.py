@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from edge.imaging.subject import LIMB_CODES, other_part
 from edge.imaging.tags import items, text
 from edge.imaging.words import limb_in, side_in, view_in
 from edge.model import Laterality, LateralitySource, Limb, StatedIdentity, View
@@ -30,16 +31,6 @@ _SIDE_CODES = {
     "G-A100": Laterality.RIGHT,
 }
 """SNOMED CT and SRT codes; no code of one scheme is another's."""
-_LIMB_CODES = {
-    "85562004": Limb.HAND,
-    "7569003": Limb.HAND,
-    "T-D8700": Limb.HAND,
-    "T-D8800": Limb.HAND,
-    "56459004": Limb.FOOT,
-    "29707007": Limb.FOOT,
-    "T-D9700": Limb.FOOT,
-    "T-D9800": Limb.FOOT,
-}
 _VIEW_POSITIONS = {
     "LL": View.LATERAL,
     "RL": View.LATERAL,
@@ -147,6 +138,7 @@ def dicom_says(data: Dataset) -> StatedIdentity:
         conflict=_conflict(said),
         study_key=_study_key(data, patient),
         patient_key=patient,
+        other_part=other_part(data, limb),
         burned_in_annotation=text(data, "BurnedInAnnotation").upper() == "YES",
     )
 
@@ -167,7 +159,7 @@ def _all_said(data: Dataset) -> list[_Said]:
         modifiers = items(region, "AnatomicRegionModifierSequence")
         sides = [_SIDE_CODES.get(_code(m)) or side_in(text(m, "CodeMeaning")) for m in modifiers]
         side = next((s for s in sides if s is not None), None) or side_in(meaning)
-        limb = _LIMB_CODES.get(_code(region)) or limb_in(meaning)
+        limb = LIMB_CODES.get(_code(region)) or limb_in(meaning)
         said.append(_Said("AnatomicRegionSequence", side, limb))
     part = text(data, "BodyPartExamined")
     glued = _GLUED_PARTS.get(re.sub(r"[^A-Z]", "", part.upper()))

@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
 from edge.imaging.quiet import Messages, native_messages
+from edge.imaging.stretch import LEAST_WINDOW_LEVELS, PresentValues, levels
 
 if TYPE_CHECKING:
     from edge.model import GreyImage, Transform
 
 LEAST_SIDE_PX = 64
 DEPTHS_BITS = (8, 10, 12, 14, 16)
+_SIXTEEN_BITS = 65535
 _DAMAGE = ("Corrupt JPEG data", "Premature end", "libpng error", "TIFF_Error")
 
 
@@ -70,21 +72,43 @@ def holding_bits(largest: int) -> int:
     return next(bits for bits in DEPTHS_BITS if largest < 1 << bits)
 
 
-def to_eight_bits(image: npt.NDArray[np.uint16], stated_maximum: int | None) -> GreyImage:
-    """Scale 16-bit samples so that the stated maximum becomes 255.
+def white_of(
+    image: npt.NDArray[np.uint16], stated_maximum: int | None
+) -> tuple[int, tuple[str, ...]]:
+    """Find the sample value that means white, and the flags of how it was found.
 
-    Where none is stated, or a sample lies above it, the smallest usual depth that holds the
-    largest sample is taken: 12 bits in a 16-bit file are not black.
+    The stated maximum counts where the samples suit it. Where none is stated, a sample lies above
+    it, or it says no more than the type does, the smallest usual depth that holds the largest
+    sample is taken: 12 bits in a 16-bit file are not black. Outliers are left out
+    (``outliers_clipped``); a stated maximum that would leave too few grey levels is not used
+    (``stated_range_ignored``).
     """
-    largest = int(image.max())
-    maximum = stated_maximum
-    if not maximum or largest > maximum:
-        maximum = (1 << holding_bits(largest)) - 1
-    table = (np.arange(maximum + 1, dtype=np.uint32) * 255 + maximum // 2) // maximum
-    return np.take(table.astype(np.uint8), image)
+    counts = np.bincount(image.ravel(), minlength=_SIXTEEN_BITS + 1)
+    present = PresentValues.of(np.arange(_SIXTEEN_BITS + 1, dtype=np.float64), counts)
+    body = present.body()
+    fitting = (1 << holding_bits(int(body.high))) - 1
+    flags = ("outliers_clipped",) if present.high > fitting else ()
+    if not stated_maximum or body.high > stated_maximum or stated_maximum >= _SIXTEEN_BITS:
+        return fitting, flags
+    shown = levels(body.values / stated_maximum)
+    if shown < min(LEAST_WINDOW_LEVELS, levels(body.values / fitting)):
+        return fitting, (*flags, "stated_range_ignored")
+    return stated_maximum, ("outliers_clipped",) if present.high > stated_maximum else ()
 
 
-def grey_of(image: npt.NDArray[Any], stated_maximum: int | None = None) -> GreyImage:
+def to_eight_bits(
+    image: npt.NDArray[np.uint16], stated_maximum: int | None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Scale 16-bit samples so that `white_of` them becomes 255."""
+    white, flags = white_of(image, stated_maximum)
+    samples = np.arange(_SIXTEEN_BITS + 1, dtype=np.uint32).clip(0, white)
+    table = (samples * 255 + white // 2) // white
+    return np.take(table.astype(np.uint8), image), flags
+
+
+def grey_of(
+    image: npt.NDArray[Any], stated_maximum: int | None = None
+) -> tuple[GreyImage, tuple[str, ...]]:
     """Turn OpenCV's decoded samples into 8-bit grey.
 
     Parameters
@@ -93,6 +117,11 @@ def grey_of(image: npt.NDArray[Any], stated_maximum: int | None = None) -> GreyI
         [h, w] grey, [h, w, 3] blue-green-red or [h, w, 4] with alpha; uint8 or uint16.
     stated_maximum
         Sample value that means white in a 16-bit image, where the file says so.
+
+    Returns
+    -------
+    pixels, flags
+        [h, w] uint8, and how the depth was found; see `white_of`.
 
     Raises
     ------
@@ -107,12 +136,15 @@ def grey_of(image: npt.NDArray[Any], stated_maximum: int | None = None) -> GreyI
     if image.ndim == 3 and image.shape[2] == 4:
         alpha, image = image[:, :, 3], image[:, :, :3]
         alpha = (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else alpha
-    eight = to_eight_bits(image, stated_maximum) if image.dtype == np.uint16 else image
+    flags: tuple[str, ...] = ()
+    eight = image
+    if image.dtype == np.uint16:
+        eight, flags = to_eight_bits(image, stated_maximum)
     grey = luminance(eight) if eight.ndim == 3 else eight
     # An alpha plane that is zero everywhere was never meant: writers leave it so in 32-bit files.
     if alpha is not None and alpha.any() and alpha.min() < 255:
         grey = cv2.multiply(grey, np.ascontiguousarray(alpha), scale=1 / 255)
-    return np.ascontiguousarray(grey, dtype=np.uint8)
+    return np.ascontiguousarray(grey, dtype=np.uint8), flags
 
 
 def luminance(image: npt.NDArray[np.uint8]) -> GreyImage:

@@ -1,4 +1,4 @@
-"""JPEG, PNG and BMP: the structure by our own readers, the samples by OpenCV.
+"""JPEG and PNG: the structure by our own readers, the samples by OpenCV.
 
 Room: imaging; bytes in, arrays out. OpenCV pads a film that ends early without a word, so the
 structure is walked to its end first, and sizes are judged before anything is decoded.
@@ -9,33 +9,52 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
 
 from edge.errors import FilmError, Reason
+from edge.imaging.jpeg_padding import (
+    AC_CLASS,
+    HuffmanTables,
+    Ranges,
+    is_padding,
+    proved,
+    scan_padding,
+    silent,
+    without,
+)
+from edge.imaging.orientation import Orientations
 from edge.imaging.picture import Picture, check_size, decode_with_opencv, grey_of
-from edge.imaging.tiff import exif_orientation
 
 if TYPE_CHECKING:
     from edge.imaging.quiet import Messages
+    from edge.model import GreyImage
 
 # Inside scans JPEG stuffs 0xFF with 0x00, JPEG-LS with a byte under 0x80: neither is a marker.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+_EXTRA_BYTES = re.compile(r"extraneous bytes before marker 0x(?!d[0-7])")
+_PREMATURE = ("Premature end", "premature end")
+_JPEG_DAMAGE = (*_PREMATURE, "Corrupt JPEG data")
+JPEG_PADDING = "jpeg_padding"
 _MOST_SEGMENTS = 4000
 _MOST_SCANS = 100
 _DHT, _SOI, _EOI, _SOS, _APP1 = 0xC4, 0xD8, 0xD9, 0xDA, 0xE1
+_NOTES = frozenset({*range(0xE0, 0xF0), 0xFE})
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
-_BASELINE, _EXTENDED, _PROGRESSIVE, LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
-HUFFMAN_DCT_FRAMES = frozenset({_BASELINE, _EXTENDED, _PROGRESSIVE})
+_BASELINE, EXTENDED_FRAME, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
+LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC3, 0xF7
+HUFFMAN_DCT_FRAMES = frozenset({_BASELINE, EXTENDED_FRAME, _PROGRESSIVE})
 
 
 @dataclass(frozen=True)
 class JpegHead:
     """A JPEG's frame header, its orientation, and whether the stream reaches its end marker.
 
-    ``frame`` is the second byte of the frame's marker, e.g. 0xC0 for baseline.
+    ``frame`` is the second byte of the frame's marker, e.g. 0xC0 for baseline. ``padding`` is where
+    bytes lie between segments, ``notes`` where segments that the picture does not need (application
+    data, comments), ``scan_ends`` are the places of the markers that end scans.
     """
 
     frame: int
@@ -45,6 +64,10 @@ class JpegHead:
     components: int
     orientation: int
     complete: bool
+    padding: Ranges = ()
+    notes: Ranges = ()
+    scan_ends: tuple[int, ...] = ()
+    tables: HuffmanTables = field(default_factory=dict)
 
     @property
     def columns_rows_components(self) -> tuple[int, int, int]:
@@ -59,14 +82,22 @@ def read_jpeg(data: bytes) -> JpegHead:
     markers make no sense.
     """
     frame: tuple[int, int, int, int, int] | None = None
-    orientation, scans, complete, at = 1, 0, False, 2
-    in_scan, tables = False, set[int]()
+    orientations, scans, complete, at = Orientations(), 0, False, 2
+    in_scan, tables = False, dict[int, bytes]()
+    padding: list[tuple[int, int]] = []
+    notes: list[tuple[int, int]] = []
+    scan_ends: list[int] = []
     for _ in range(_MOST_SEGMENTS):
         found = _MARKER.search(data, at)
         if found is None:
             break
-        if not in_scan and data[at : found.start()].strip(b"\xff"):
+        stray = b"" if in_scan else data[at : found.start()].strip(b"\xff")
+        if not is_padding(stray):
             raise FilmError(Reason.CORRUPT, f"JPEG with stray bytes between segments at {at}")
+        if stray:
+            padding.append((at, found.start()))
+        if in_scan:
+            scan_ends.append(found.start())
         kind, at = found[1][0], found.end()
         in_scan = kind == _SOS
         if kind == _EOI:
@@ -86,14 +117,16 @@ def read_jpeg(data: bytes) -> JpegHead:
             precision, height, width, components = struct.unpack_from(">BHHB", body)
             frame = kind, precision, width, height, components
         elif kind == _DHT:
-            tables |= _huffman_tables(body)
+            tables |= huffman_tables(body)
         elif kind == _SOS:
             scans += 1
-            # GDCM ends the process over a lossless scan whose table was never sent.
-            if frame is not None and frame[0] == LOSSLESS_FRAME and not _has_tables(body, tables):
-                raise FilmError(Reason.CORRUPT, "lossless JPEG scan without its Huffman table")
-        elif kind == _APP1 and body.startswith(b"Exif\0\0"):
-            orientation = exif_orientation(body[6:])
+            # GDCM ends the process over a scan whose table was never sent.
+            if frame is not None and not _has_tables(frame, body, tables):
+                raise FilmError(Reason.CORRUPT, "JPEG scan without its Huffman table")
+        elif kind in _NOTES:
+            notes.append((found.start(), at))
+            if kind == _APP1:
+                orientations.read_app1(body)
         if scans > _MOST_SCANS:
             break
     else:
@@ -102,25 +135,41 @@ def read_jpeg(data: bytes) -> JpegHead:
         raise FilmError(Reason.CORRUPT, f"JPEG with over {_MOST_SCANS} scans")
     if frame is None:
         raise FilmError(Reason.TRUNCATED, f"JPEG of {len(data)} bytes without a frame header")
-    return JpegHead(*frame, orientation, complete)
+    return JpegHead(
+        *frame,
+        orientations.decided,
+        complete,
+        tuple(padding),
+        tuple(notes),
+        tuple(scan_ends),
+        tables,
+    )
 
 
-def _huffman_tables(body: bytes) -> set[int]:
-    """Class and number (one byte) of every table that a segment defines in full."""
-    tables, at = set[int](), 0
+def huffman_tables(body: bytes) -> dict[int, bytes]:
+    """Tables that a DHT segment defines in full, by class and number (one byte)."""
+    tables, at = dict[int, bytes](), 0
     while at + 17 <= len(body):
         symbols = sum(body[at + 1 : at + 17])
         if at + 17 + symbols > len(body) or not symbols:
             break
-        tables.add(body[at])
+        tables[body[at]] = body[at + 1 : at + 17 + symbols]
         at += 17 + symbols
     return tables
 
 
-def _has_tables(scan: bytes, tables: set[int]) -> bool:
+def _has_tables(frame: tuple[int, int, int, int, int], scan: bytes, tables: HuffmanTables) -> bool:
+    """Whether the tables are there of a scan that GDCM decodes; any other scan needs none."""
+    process, precision, *_ = frame
+    both = process == EXTENDED_FRAME and precision != 8
+    if process != LOSSLESS_FRAME and not both:
+        return True
     components = scan[0] if scan else 0
-    return 0 < components <= (len(scan) - 4) // 2 and all(
-        scan[2 + 2 * i] >> 4 in tables for i in range(components)
+    chosen = [scan[2 + 2 * i] for i in range(components) if 2 + 2 * i < len(scan)]
+    return (
+        0 < components <= (len(scan) - 4) // 2
+        and all(one >> 4 in tables for one in chosen)
+        and (not both or all(AC_CLASS | one & 0x0F in tables for one in chosen))
     )
 
 
@@ -141,10 +190,55 @@ def decode_jpeg(data: bytes, max_megapixels: float) -> Picture:
         raise FilmError(Reason.UNSUPPORTED_PIXELS, f"JPEG, {head.components} components (CMYK)")
     if not head.complete:
         raise FilmError(Reason.TRUNCATED, f"JPEG of {len(data)} bytes without its end marker")
+    grey, flags = jpeg_grey(data, head)
+    return Picture(grey, head.orientation, flags)
+
+
+def jpeg_grey(data: bytes, head: JpegHead) -> tuple[GreyImage, tuple[str, ...]]:
+    """Decode an 8-bit JPEG to grey, padding left out (flag ``jpeg_padding``).
+
+    Raises `FilmError` with ``truncated`` or ``corrupt``.
+    """
+    grey, messages = _decoded(without(data, head.padding))
+    flags = (JPEG_PADDING,) if head.padding else ()
+    sequential = head.frame != _PROGRESSIVE
+    # Scans of a progressive film end in zeros by nature: only the last one is looked at.
+    ends = head.scan_ends if sequential else head.scan_ends[-1:]
+    found = scan_padding(data, ends, head.tables, sequential=sequential)
+    if _only_extra_bytes(messages) or (sequential and silent(data, found)):
+        plain = _without_scan_padding(data, head, found)
+        if plain is not None:
+            flags = (JPEG_PADDING,)
+            grey, messages = _decoded(plain)
+        elif messages.line_with(*_JPEG_DAMAGE) is None:
+            raise FilmError(Reason.CORRUPT, "JPEG: coded data run into padding")
+    jpeg_damage(messages)
+    return grey, flags
+
+
+def _without_scan_padding(
+    data: bytes, head: JpegHead, found: list[tuple[int, int]]
+) -> bytes | None:
+    """The stream without padding between segments and at the end of scans; None where it fails."""
+
+    def premature(ranges: Ranges) -> bool:
+        _, messages = _decoded(without(data, [*head.padding, *ranges]))
+        return messages.line_with(*_PREMATURE) is not None
+
+    chosen = proved(found, premature)
+    return None if chosen is None else without(data, [*head.padding, *chosen])
+
+
+def _decoded(data: bytes) -> tuple[GreyImage, Messages]:
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     image, messages = decode_with_opencv(data, flags, "JPEG")
-    jpeg_damage(messages)
-    return Picture(grey_of(image), head.orientation)
+    return grey_of(image)[0], messages
+
+
+def _only_extra_bytes(messages: Messages) -> bool:
+    """Whether the decoder told of bytes before markers other than restart markers, and no more."""
+    told = [line for line in messages.text.splitlines() if any(w in line for w in _JPEG_DAMAGE)]
+    return bool(told) and all(_EXTRA_BYTES.search(line) for line in told)
 
 
 def jpeg_damage(messages: Messages) -> None:
@@ -160,6 +254,7 @@ def jpeg_damage(messages: Messages) -> None:
         raise FilmError(Reason.CORRUPT, f"JPEG: {damage}")
 
 
+_PNG_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 _MOST_CHUNKS = 100_000
@@ -171,6 +266,8 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 @dataclass(frozen=True)
 class _Png:
+    """What the chunks say. ``colour_key`` is where the chunk of one transparent colour lies."""
+
     width: int
     height: int
     depth: int
@@ -179,6 +276,7 @@ class _Png:
     packed: tuple[bytes, ...]
     significant_bits: int | None
     orientation: int
+    colour_key: tuple[int, int]
 
     @property
     def inflated_bytes(self) -> int:
@@ -194,8 +292,9 @@ class _Png:
 
 
 def _read_png(data: bytes, max_megapixels: float) -> _Png:
-    at, packed, orientation, significant = 8, [], 1, None
+    at, packed, orientations, significant = 8, [], Orientations(), None
     header: tuple[int, ...] | None = None
+    colour_key = 0, 0
     for _ in range(_MOST_CHUNKS):
         if at + 12 > len(data):
             raise FilmError(Reason.TRUNCATED, f"PNG of {len(data)} bytes without its end chunk")
@@ -217,7 +316,11 @@ def _read_png(data: bytes, max_megapixels: float) -> _Png:
         elif kind == b"acTL":
             raise FilmError(Reason.MULTI_FRAME, "animated PNG")
         elif kind == b"eXIf":
-            orientation = exif_orientation(body)
+            orientations.read_exif(body)
+        elif kind in _PNG_TEXTS:
+            orientations.read_png_text(kind, body)
+        elif kind == b"tRNS":
+            colour_key = at, end
         elif kind == b"sBIT" and body:
             significant = body[0]
         elif kind == b"IEND":
@@ -231,7 +334,15 @@ def _read_png(data: bytes, max_megapixels: float) -> _Png:
     if depth not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
         raise FilmError(Reason.CORRUPT, f"PNG of colour type {colour}, {depth} bits")
     return _Png(
-        width, height, depth, colour, bool(interlace), tuple(packed), significant, orientation
+        width,
+        height,
+        depth,
+        colour,
+        bool(interlace),
+        tuple(packed),
+        significant,
+        orientations.decided,
+        colour_key,
     )
 
 
@@ -265,42 +376,12 @@ def decode_png(data: bytes, max_megapixels: float) -> Picture:
     """
     png = _read_png(data, max_megapixels)
     _check_inflated(png)
-    image, messages = decode_with_opencv(data, cv2.IMREAD_UNCHANGED, "PNG")
+    # A colour that is transparent on a page is a grey like any other on a film.
+    opaque = without(data, [png.colour_key])
+    image, messages = decode_with_opencv(opaque, cv2.IMREAD_UNCHANGED, "PNG")
     damage = messages.line_with("libpng error")
     if damage is not None:
         raise FilmError(Reason.CORRUPT, f"PNG: {damage}")
     stated = (1 << png.significant_bits) - 1 if png.significant_bits else None
-    return Picture(grey_of(image, stated), png.orientation)
-
-
-_BMP_DEPTHS = frozenset({1, 4, 8, 16, 24, 32})
-_BI_RGB, _BI_RLE8, _BI_RLE4, _BI_BITFIELDS = 0, 1, 2, 3
-
-
-def decode_bmp(data: bytes, max_megapixels: float) -> Picture:
-    """Decode a BMP: 1 to 32 bits, palette or colour, run-length coded or not.
-
-    Raises `FilmError` with ``truncated``, ``corrupt``, ``too_large``, ``too_small`` or
-    ``unsupported_format``.
-    """
-    if len(data) < 26:
-        raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes")
-    pixels_at, head_bytes = struct.unpack_from("<II", data, 10)
-    compression = _BI_RGB
-    if head_bytes == 12:
-        width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
-    else:
-        if len(data) < 34:
-            raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes")
-        width, height, _, depth, compression = struct.unpack_from("<iiHHI", data, 18)
-    check_size(width, abs(height), max_megapixels)
-    if compression > _BI_BITFIELDS or depth not in _BMP_DEPTHS:
-        raise FilmError(Reason.UNSUPPORTED_FORMAT, f"BMP, compression {compression}, {depth} bits")
-    if compression in {_BI_RGB, _BI_BITFIELDS}:
-        needed = pixels_at + (width * depth + 31) // 32 * 4 * abs(height)
-    else:
-        needed = pixels_at + struct.unpack_from("<I", data.ljust(38, b"\0"), 34)[0]
-    if len(data) < needed:
-        raise FilmError(Reason.TRUNCATED, f"BMP of {len(data)} bytes, {needed} needed")
-    image, _ = decode_with_opencv(data, cv2.IMREAD_COLOR, "BMP")
-    return Picture(grey_of(image))
+    grey, flags = grey_of(image, stated)
+    return Picture(grey, png.orientation, flags)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
@@ -37,7 +38,7 @@ def text(data: Dataset, keyword: str) -> str:
     found = value(data, keyword)
     if found is None:
         return ""
-    if not isinstance(found, str) and isinstance(found, Iterable):
+    if isinstance(found, (list, tuple, MultiValue)):
         found = " ".join(str(part) for part in found)
     return str(found).strip(" \0\t\r\n")
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
 from edge.imaging.picture import Picture, check_size, decode_with_opencv, grey_of
@@ -25,13 +27,15 @@ _MOST_PAGES = 64
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 273, 274, 277, 278, 279
-MAX_SAMPLE, PLANAR = 281, 284
+MIN_SAMPLE, MAX_SAMPLE, PLANAR = 280, 281, 284
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 SAMPLE_FORMAT = 339
 
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946})
-_WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
-_PHOTOMETRICS = frozenset({0, 1, 2, 3, 6})
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 0, 1, 2, 3, 5
+_PLANES_TOGETHER, _PLANES_APART, _PLANES = 1, 2, 3
+_SAMPLES_OF = {0: {1, 2}, 1: {1, 2}, 2: {3, 4}, 3: {1}, 6: {3}}
+"""Samples a pixel by photometric interpretation; one more than the colours is alpha."""
 _PACKED_BITS = frozenset({10, 12, 14})
 
 
@@ -41,11 +45,15 @@ class _Cut(Exception):  # noqa: N818 - a signal inside this module, never seen o
 
 @dataclass(frozen=True)
 class Tag:
-    """One entry of a directory: its type, how many values, and where they lie in the file."""
+    """One entry of a directory: its type, how many values, and where they lie in the file.
+
+    ``entry_at`` is where the entry itself lies.
+    """
 
     kind: int
     count: int
     at: int
+    entry_at: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Page:
 
     data: bytes
     order: str
+    big: bool
     tags: dict[int, Tag]
     following: int
 
@@ -105,19 +114,20 @@ def _read_page(data: bytes, at: int) -> Page:
         field_at = at + 4 + inline
         if values * _TYPE_BYTES.get(kind, 1) > inline:
             field_at = _unpack(data, order + word, field_at)
-        tags[number] = Tag(kind, values, field_at)
+        tags[number] = Tag(kind, values, field_at, at)
         at += entry_bytes
-    return Page(data, order, tags, _unpack(data, order + word, at))
+    return Page(data, order, big, tags, _unpack(data, order + word, at))
 
 
-def exif_orientation(exif: bytes) -> int:
-    """Orientation (1 to 8) in a block of Exif, which is a TIFF; 1 when it says nothing sound."""
+def exif_orientation(exif: bytes) -> int | None:
+    """Orientation (1 to 8) in a block of Exif, which is a TIFF; None when it says nothing sound."""
     if exif[:4] not in {b"II*\0", b"MM\0*"}:
-        return 1
+        return None
     try:
-        return _orientation(_read_page(exif, _first_page_at(exif)))
+        value = _read_page(exif, _first_page_at(exif)).number(ORIENTATION, 0)
     except (_Cut, FilmError):
-        return 1
+        return None
+    return value if 1 <= value <= 8 else None
 
 
 def _orientation(page: Page) -> int:
@@ -147,23 +157,32 @@ def _decode(data: bytes, max_megapixels: float) -> Picture:
     turn_tag = page.tags.get(ORIENTATION)
     if turn_tag is not None and turn_tag.kind in _TYPE_CODES and page.numbers(ORIENTATION):
         struct.pack_into(page.order + _TYPE_CODES[turn_tag.kind], plain, turn_tag.at, 1)
-    image, messages = decode_with_opencv(bytes(plain), cv2.IMREAD_UNCHANGED, "TIFF")
+    if page.number(PLANAR, 1) == _PLANES_APART and page.number(SAMPLES, 1) > 1:
+        planes = [_opened(one_plane(plain, page, i), width, height) for i in range(_PLANES)]
+        image = np.dstack(planes[::-1])
+    else:
+        image = _opened(plain, width, height)
+    # OpenCV has already laid an alpha plane over black.
+    opaque = image[:, :, :3] if image.ndim == 3 else image
+    bits = page.number(BITS, 1)
+    if bits in _PACKED_BITS:
+        # OpenCV has already moved samples of 10 to 14 bits to the top of 16.
+        opaque = opaque >> (16 - bits)
+    grey, flags = grey_of(opaque, page.number(MAX_SAMPLE, 0) or None)
+    if page.number(PHOTOMETRIC, 1) == _WHITE_IS_ZERO and image.dtype == np.uint16:
+        grey = 255 - grey
+    return Picture(grey, _orientation(page), flags)
+
+
+def _opened(data: bytes | bytearray, width: int, height: int) -> npt.NDArray[Any]:
+    """Decode a TIFF with OpenCV and hold it to the size that its tags state."""
+    image, messages = decode_with_opencv(bytes(data), cv2.IMREAD_UNCHANGED, "TIFF")
     damage = messages.line_with("TIFF_Error")
     if damage is not None:
         raise FilmError(Reason.CORRUPT, f"TIFF: {damage}")
     if image.shape[:2] != (height, width):
         raise FilmError(Reason.CORRUPT, f"TIFF of {width} x {height} pixels came as {image.shape}")
-    # OpenCV has already laid an alpha plane over black.
-    opaque = image[:, :, :3] if image.ndim == 3 else image
-    bits = page.number(BITS, 1)
-    stated = page.number(MAX_SAMPLE, 0) or None
-    if bits in _PACKED_BITS:
-        # OpenCV has already moved samples of 10 to 14 bits to the top of 16.
-        stated = ((1 << bits) - 1) << (16 - bits)
-    grey = grey_of(opaque, stated)
-    if page.number(PHOTOMETRIC, 1) == _WHITE_IS_ZERO and image.dtype == np.uint16:
-        grey = 255 - grey
-    return Picture(grey, _orientation(page))
+    return image
 
 
 def _only_page(data: bytes) -> Page:
@@ -180,7 +199,7 @@ def _only_page(data: bytes) -> Page:
 
 def _check_samples(page: Page) -> None:
     photometric = page.number(PHOTOMETRIC, 1)
-    if photometric not in _PHOTOMETRICS:
+    if photometric not in _SAMPLES_OF:
         name = "CMYK" if photometric == _CMYK else f"photometric interpretation {photometric}"
         raise FilmError(Reason.UNSUPPORTED_PIXELS, f"TIFF, {name}")
     bits = page.numbers(BITS) or (1,)
@@ -192,6 +211,18 @@ def _check_samples(page: Page) -> None:
     readable = {4, 8} if photometric == _PALETTE else {1, 8, 10, 12, 14, 16}
     if len(set(bits)) > 1 or bits[0] not in readable:
         raise FilmError(Reason.UNSUPPORTED_PIXELS, f"TIFF, samples of {bits} bits")
+    samples = page.number(SAMPLES, 1)
+    if samples not in _SAMPLES_OF[photometric]:
+        raise FilmError(
+            Reason.UNSUPPORTED_PIXELS,
+            f"TIFF, {samples} samples, photometric interpretation {photometric}",
+        )
+    apart = page.number(PLANAR, 1) == _PLANES_APART and samples > 1
+    if apart and (samples != _PLANES or photometric != _RGB):
+        raise FilmError(
+            Reason.UNSUPPORTED_PIXELS,
+            f"TIFF, {samples} separate planes, photometric interpretation {photometric}",
+        )
     compression = page.number(COMPRESSION, 1)
     if compression not in _COMPRESSIONS:
         raise FilmError(Reason.UNSUPPORTED_FORMAT, f"TIFF, compression {compression}")
@@ -200,7 +231,7 @@ def _check_samples(page: Page) -> None:
 def _check_blocks(page: Page, width: int, height: int, max_megapixels: float) -> None:
     """Hold strips or tiles to the file's length and to the page they fill."""
     samples = page.number(SAMPLES, 1)
-    planes = samples if page.number(PLANAR, 1) == 2 else 1
+    planes = samples if page.number(PLANAR, 1) == _PLANES_APART else 1
     bits = page.number(BITS, 1) * (1 if planes > 1 else samples)
     if TILE_WIDTH in page.tags:
         block = page.number(TILE_WIDTH, 0), page.number(TILE_LENGTH, 0)
@@ -224,3 +255,42 @@ def _check_blocks(page: Page, width: int, height: int, max_megapixels: float) ->
             length = max(length, block_bytes // block[1] * rows)
         if not 0 < offsets[i] <= len(page.data) - length:
             raise _Cut
+
+
+_OF_EACH_SAMPLE = (BITS, MIN_SAMPLE, MAX_SAMPLE, SAMPLE_FORMAT)
+_OF_EACH_BLOCK = (STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES)
+
+
+def one_plane(data: bytes | bytearray, page: Page, index: int) -> bytearray:
+    """Make a copy of a TIFF with separate colour planes that holds one of them as grey.
+
+    OpenCV reads separate planes as if their samples were interleaved where these have over 8 bits.
+    Only the directory is changed: its lists of strips or tiles are cut to those of the plane.
+    """
+    plain = bytearray(data)
+    for tag, value in ((SAMPLES, 1), (PLANAR, _PLANES_TOGETHER), (PHOTOMETRIC, _BLACK_IS_ZERO)):
+        if tag in page.tags:
+            _list_of(plain, page, tag, (value,))
+    for tag in _OF_EACH_SAMPLE:
+        if page.numbers(tag):
+            _list_of(plain, page, tag, page.numbers(tag)[:1])
+    for tag in _OF_EACH_BLOCK:
+        values = page.numbers(tag)
+        if values:
+            count = len(values) // _PLANES
+            _list_of(plain, page, tag, values[index * count : (index + 1) * count])
+    return plain
+
+
+def _list_of(plain: bytearray, page: Page, tag: int, values: tuple[int, ...]) -> None:
+    """Replace the values of a tag by as many or fewer, where the old ones lie or in its entry."""
+    entry = page.tags[tag]
+    word = "Q" if page.big else "I"
+    inline = struct.calcsize(word)
+    packed = struct.pack(f"{page.order}{len(values)}{_TYPE_CODES[entry.kind]}", *values)
+    struct.pack_into(page.order + word, plain, entry.entry_at + 4, len(values))
+    value_at = entry.entry_at + 4 + inline
+    if len(packed) <= inline:
+        plain[value_at : value_at + inline] = packed.ljust(inline, b"\0")
+    else:
+        plain[entry.at : entry.at + len(packed)] = packed

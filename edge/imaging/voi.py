@@ -1,12 +1,15 @@
 """Stored values of a DICOM film to grey: modality step, window or table, polarity, padding.
 
 Room: imaging; pure functions over tags and arrays. Everything is one table over all values that
-the stored bits can hold, so a film of any size costs one look-up a pixel.
+the stored bits can hold, so a film of any size costs one look-up a pixel. A window or table that
+does not suit the values present is not used: the film is stretched by its own values then.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -15,15 +18,32 @@ import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
 from edge.imaging.picture import holding_bits
+from edge.imaging.stretch import (
+    LEAST_WINDOW_LEVELS,
+    MOST_CLIPPED,
+    Counts,
+    PresentValues,
+    Values,
+    levels,
+)
 from edge.imaging.tags import element, integer, items, number, numbers, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydicom.dataset import Dataset
 
     from edge.model import GreyImage
 
 _FULL_TABLE: Final = 65536
-Values = npt.NDArray[np.float64]
+_FULL_RANGE_EDGE = 0.05
+"""A window that reaches this near to both ends of the stored range was not chosen for the film."""
+_FULL_RANGE_FILLED = 0.9
+"""Such a window is still used where the values fill this share of it."""
+_DEPTH_ROUNDING = 0.005
+"""A width whose binary logarithm is this near to a whole number is meant as a depth in bits."""
+_BYTE_FILLED = 0.33
+"""A film of at most 8 bits without a window is stretched only where it fills less than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +74,9 @@ class _Table:
         return np.asarray(self.entries[places], np.float64)
 
 
-def grey_scale(tags: Dataset, bits: int, *, signed: bool, inverted: bool) -> GreyScale:
+def grey_scale(
+    tags: Dataset, bits: int, stored: npt.NDArray[np.int32], *, signed: bool, inverted: bool
+) -> GreyScale:
     """Build the table from stored values to 8-bit grey, bones bright.
 
     Parameters
@@ -63,22 +85,31 @@ def grey_scale(tags: Dataset, bits: int, *, signed: bool, inverted: bool) -> Gre
         The film's data set.
     bits
         Bits stored, at most 16.
+    stored
+        Stored values of the film, of any shape.
     signed
         Whether stored values are two's complement.
     inverted
         Whether the lowest value is white (MONOCHROME1).
+
+    Returns
+    -------
+    GreyScale
+        With the flags ``window_ignored`` and ``voi_lut_ignored`` (given, but not used),
+        ``stretched_by_values``, ``outliers_clipped`` and ``presentation_lut_contradicts``.
     """
     lowest = -(1 << (bits - 1)) if signed else 0
-    stored = np.arange(lowest, lowest + (1 << bits), dtype=np.int64)
+    every = np.arange(lowest, lowest + (1 << bits), dtype=np.int64)
+    counts = np.bincount((stored - lowest).ravel(), minlength=len(every))
     padding = _padding(tags, signed=signed)
-    image = np.ones(len(stored), dtype=bool)
     if padding is not None:
-        image = (stored < padding[0]) | (stored > padding[1])
-        if not image.any():
-            image[:] = True
+        image = (every < padding[0]) | (every > padding[1])
+        if counts[image].any():
+            counts = np.where(image, counts, 0)
+        else:
             padding = None
-    values = _modality(tags, stored, signed=signed)
-    shares, flags = _voi(tags, values, image, signed=signed)
+    values = _modality(tags, every, signed=signed)
+    shares, flags = _voi(tags, values, counts, bits, signed=signed, inverted=inverted)
     if inverted:
         shares = 1 - shares
     shape = text(tags, "PresentationLUTShape").upper()
@@ -148,26 +179,81 @@ def _modality(tags: Dataset, stored: npt.NDArray[np.int64], *, signed: bool) -> 
 
 
 def _voi(
-    tags: Dataset, values: Values, image: npt.NDArray[np.bool_], *, signed: bool
+    tags: Dataset,
+    values: Values,
+    counts: Counts,
+    bits: int,
+    *,
+    signed: bool,
+    inverted: bool,
 ) -> tuple[Values, tuple[str, ...]]:
-    """Share of white, 0 to 1, for every value."""
+    """Share of white, 0 to 1, for every value, and the flags of how it came about."""
+    found = PresentValues.of(values, counts)
+    present = found.body()
     signed_output = signed or bool(values.min() < 0)
-    for item in items(tags, "VOILUTSequence"):
-        table = _table(item, "LUTDescriptor", "LUTData", signed=signed_output)
-        if table is not None:
+    flags: tuple[str, ...] = ()
+    table = next(
+        (
+            read
+            for item in items(tags, "VOILUTSequence")
+            if (read := _table(item, "LUTDescriptor", "LUTData", signed=signed_output)) is not None
+        ),
+        None,
+    )
+    if table is not None:
+        if _suits(lambda v: table.of(v) / table.full_scale, present, inverted=inverted):
             return table.of(values) / table.full_scale, ()
+        flags = ("voi_lut_ignored",)
     steps = np.abs(np.diff(values))
     step = float(steps[steps > 0].min()) if (steps > 0).any() else 1.0
-    flags: tuple[str, ...] = ()
-    centres, widths = numbers(tags, "WindowCenter"), numbers(tags, "WindowWidth")
     function = text(tags, "VOILUTFunction").upper().replace(" ", "_").replace("-", "_")
-    for centre, width in zip(centres, widths, strict=False):
+    windows = zip(numbers(tags, "WindowCenter"), numbers(tags, "WindowWidth"), strict=False)
+    for number_of_window, (centre, width) in enumerate(windows):
+        if number_of_window == 0:
+            flags = (*flags, "window_ignored")
         # A window no wider than one step of the values shows two greys at most: no film is so.
-        if width > step:
-            return _window(values, centre, width, function), flags
-        flags = ("window_ignored",)
-    low, high = float(values[image].min()), float(values[image].max())
-    return (values - low) / ((high - low) or 1.0), flags
+        if width <= step or _says_nothing(centre, width, values, present):
+            continue
+        if _suits(partial(_window, centre=centre, width=width, function=function), present,
+                  inverted=inverted):  # fmt: skip
+            shown = () if number_of_window == 0 else ("window_ignored",)
+            return _window(values, centre, width, function), (*flags[:-1], *shown)
+    whole = float(values.max() - values.min()) or 1.0
+    if not flags and bits <= 8 and found.high - found.low >= _BYTE_FILLED * whole:
+        return (values - values.min()) / whole, ()
+    if present.clipped:
+        flags = (*flags, "outliers_clipped")
+    if present.high - present.low < _FULL_RANGE_FILLED * whole:
+        flags = (*flags, "stretched_by_values")
+    return present.stretched(values), flags
+
+
+def _says_nothing(centre: float, width: float, values: Values, present: PresentValues) -> bool:
+    """Whether a window covers a nominal range, of which the film fills far less.
+
+    Nominal are all values that the stored bits can hold, and those of any other depth from 0 up.
+    """
+    lowest, highest = float(values.min()), float(values.max())
+    low, high = centre - width / 2, centre + width / 2
+    edge = _FULL_RANGE_EDGE * width
+    # Of signed values, the half that is not negative is a full range too.
+    from_start = any(low <= start + edge for start in {lowest, max(lowest, 0.0)})
+    depth = math.log2(width)
+    of_a_depth = abs(low) <= edge and depth > 7.9 and abs(depth - round(depth)) < _DEPTH_ROUNDING
+    nominal = (from_start and high >= highest - edge) or of_a_depth
+    return nominal and present.high - present.low < _FULL_RANGE_FILLED * width
+
+
+def _suits(curve: Callable[[Values], Values], present: PresentValues, *, inverted: bool) -> bool:
+    """Whether a window or table leaves enough grey levels and does not clip most of the limb."""
+    shares = curve(present.values)
+    stretched = present.stretched(present.values)
+    if levels(shares) < min(LEAST_WINDOW_LEVELS, levels(stretched)):
+        return False
+    limb = present.limb(inverted=inverted) & (stretched > 0) & (stretched < 1)
+    clipped = limb & ((shares <= 0) | (shares >= 1))
+    pixels = int(present.counts[limb].sum())
+    return int(present.counts[clipped].sum()) <= MOST_CLIPPED * pixels
 
 
 def _window(values: Values, centre: float, width: float, function: str) -> Values:

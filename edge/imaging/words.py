@@ -30,6 +30,9 @@ def _words(*lines: str) -> frozenset[str]:
 # Nordic, Slavic, and others.
 _HAND = _words(
     "hand hands finger fingers thumb mcp",
+    "wrist wrists carpus carpal metacarpal metacarpals metacarpus",
+    "handgelenk handgelenke handwurzel poignet poignets muñeca muñecas polso polsi punho pols",
+    "håndled nadgarstek zápěstí ranne handled csukló запястье запястья",
     "hände haende handskelett mittelhand handaufnahme fingerskelett daumen",
     "main mains doigt doigts pouce",
     "mano manos pulgar",
@@ -42,6 +45,9 @@ _HAND = _words(
 )
 _FOOT = _words(
     "foot feet forefoot toe toes hallux mtp",
+    "ankle ankles metatarsal metatarsals metatarsus tarsus",
+    "calcaneus calcaneum heel sprunggelenk knöchel fersenbein fusswurzel cheville chevilles talon",
+    "tobillo tobillos caviglia caviglie tornozelo enkel ankel fotled nilkka kostka kotník",
     "fuß füße fuesse fußskelett vorfuß vorfüße vorfuesse mittelfuß zehe zehen",
     "pied pieds orteil orteils",
     "pie pies antepié",

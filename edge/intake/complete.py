@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple
 from edge.model import StrEnum
 
 _TAIL = 4096
+_BMP_CORE_BYTES, _BMP_INFO_BYTES = 12, 40
+_BMP_RUN_LENGTH = frozenset({1, 2})
 _STEPS = 200_000
 """Most elements, chunks or strips that are walked before the file counts as of unknown kind."""
 
@@ -24,7 +26,9 @@ class Structure(StrEnum):
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
-    """A length points beyond the end, or the trailer is missing."""
+    """Bytes are missing: a length points beyond the end, or coded data end without a marker."""
+    NO_TRAILER = "no_trailer"
+    """Everything but the closing marker is there."""
     ZERO_TAIL = "zero_tail"
     """Right length, but the last block is all zeros: preallocated, or a black border."""
     UNKNOWN = "unknown"
@@ -111,6 +115,8 @@ def _jpeg(window: _Window) -> Structure:
 def _png(window: _Window) -> Structure:
     offset = 8
     for _ in range(_STEPS):
+        if offset == window.size and _png_pixels_are_whole(window):
+            return Structure.NO_TRAILER
         length, kind = struct.unpack(">I4s", window.at(offset, 8))
         if not kind.isalpha():
             return Structure.INCOMPLETE
@@ -123,11 +129,38 @@ def _png(window: _Window) -> Structure:
     return Structure.UNKNOWN
 
 
+def _png_pixels_are_whole(window: _Window) -> bool:
+    """Whether the compressed pixels end as they should, in a file that ends after a chunk."""
+    inflate, offset = zlib.decompressobj(), 8
+    budget = 1 << 28
+    while offset < window.size and not inflate.eof:
+        length, kind = struct.unpack(">I4s", window.at(offset, 8))
+        data = window.at(offset + 8, length) if kind == b"IDAT" else b""
+        while data and not inflate.eof:
+            try:
+                budget -= len(inflate.decompress(data, 1 << 20))
+            except zlib.error:
+                return False
+            data = inflate.unconsumed_tail
+            if budget < 0:
+                return False
+        offset += 12 + length
+    return inflate.eof
+
+
 def _bmp(window: _Window, head: bytes) -> Structure:
-    promised, _, pixels_at = struct.unpack("<III", head[2:14])
-    width, height, _, bits = struct.unpack("<iiHH", head[18:30])
-    rows = (abs(width) * bits + 31) // 32 * 4 * abs(height)
-    needed = pixels_at + rows if head[30:34] == b"\0\0\0\0" else promised
+    promised, _, pixels_at, head_bytes = struct.unpack("<IIII", head[2:18])
+    compression = packed = 0
+    if head_bytes == _BMP_CORE_BYTES:
+        width, height, _, bits = struct.unpack("<HHHH", head[18:26])
+    else:
+        width, height, _, bits = struct.unpack("<iiHH", head[18:30].ljust(12, b"\0"))
+        if head_bytes >= _BMP_INFO_BYTES:
+            compression, packed = struct.unpack("<II", head[30:38].ljust(8, b"\0"))
+    if compression in _BMP_RUN_LENGTH:
+        needed = pixels_at + packed if packed else promised
+    else:
+        needed = pixels_at + (abs(width) * bits + 31) // 32 * 4 * abs(height)
     if window.size < needed or not needed:
         return Structure.INCOMPLETE
     zero = window.is_zero(pixels_at, window.size - pixels_at)
@@ -237,6 +270,9 @@ def _dicom(window: _Window, offset: int) -> Structure:
         # A tail shorter than one element's header is padding that some senders leave.
         if window.size - offset < 8 and depth == 0:
             break
+        if offset == window.size and pixels is not None and pixels.length == _UNDEFINED:
+            # The last fragment is whole, and the delimiter behind it is missing.
+            return Structure.NO_TRAILER if depth == 1 else Structure.INCOMPLETE
         item = _dicom_element(window, offset, order, explicit=explicit)
         offset = item.value_at
         if item.tag in _PIXELS and depth == 0:

@@ -1,4 +1,4 @@
-"""Intake: our own copies of films that were not scored, and what becomes of the scanner's file.
+"""Intake: our own copies of films that were not scored.
 
 Names given here hold the job's number and nothing of the scanner's file name, because file
 names carry patients' names.
@@ -6,21 +6,18 @@ names carry patients' names.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
-import shutil
 from typing import TYPE_CHECKING
 
+from edge.intake.beneath import stat_beneath
 from edge.intake.take import ChangedError, NotRegularError, TooLargeError, signature_of, take
 from edge.model import StrEnum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    from edge.intake.settle import Signature
 
 
 class After(StrEnum):
@@ -75,65 +72,24 @@ def job_of(name: str) -> int | None:
 
 
 def kept_film(
-    places: Iterable[Path], job: int, path: bytes, sha256: str, limit_bytes: int
+    places: Iterable[Path], drop: Path, job: int, path: bytes, sha256: str, limit_bytes: int
 ) -> bytes | None:
     """Find the bytes of a film that was dealt with before.
 
-    Looks for the job's copy in our own folders, then at the scanner's file. None where neither
-    holds the bytes that ``sha256`` tells of.
+    Looks for the job's copy in our own folders, then at the scanner's file below ``drop``. None
+    where neither holds the bytes that ``sha256`` tells of.
     """
-    copies = [
-        os.fsencode(copy)
+    candidates = [
+        (os.fsencode(place), os.fsencode(copy))
         for place in places
         for copy in sorted(place.glob(f"{job:08d}[-.]*")) + sorted(place.glob(f"{job:08d}"))
     ]
-    for candidate in (*copies, path):
+    for root, candidate in (*candidates, (os.fsencode(drop), path)):
         try:
-            data = take(candidate, signature_of(os.lstat(candidate)), limit_bytes)
+            signature = signature_of(stat_beneath(root, candidate))
+            data = take(root, candidate, signature, limit_bytes)
         except (OSError, ChangedError, NotRegularError, TooLargeError):
             continue
         if hashlib.sha256(data).hexdigest() == sha256:
             return data
     return None
-
-
-def part_with(path: bytes, signature: Signature, after: After, archive: Path, job: int) -> str:
-    """Move or delete the scanner's file as the site asks; returns what became of it.
-
-    One of ``left``, ``gone``, ``changed`` (not ours to touch), ``moved``, ``deleted``,
-    ``read_only``. Repeating it after a crash is harmless.
-    """
-    if after is After.LEAVE:
-        return "left"
-    try:
-        if signature_of(os.lstat(path)) != signature:
-            return "changed"
-        if after is After.DELETE:
-            os.unlink(path)  # noqa: PTH108 - names that are not UTF-8
-            return "deleted"
-        target = archive / f"{job:08d}{suffix_of(path)}"
-        try:
-            os.rename(path, target)  # noqa: PTH104 - as above
-            # Before it is written down: a power cut must not take back what the journal tells.
-            sync_folder(archive)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            _move_across(path, target)
-    except FileNotFoundError:
-        return "gone"
-    except OSError as error:
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            return "read_only"
-        raise
-    return "moved"
-
-
-def _move_across(path: bytes, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(path, part, follow_symlinks=False)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
-    sync_folder(target.parent)
-    os.unlink(path)  # noqa: PTH108 - names that are not UTF-8

@@ -8,6 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.intake.quarantine import After
 from edge.intake.watch import WatchMode
+from edge.model import StrEnum
+
+
+class AtFirstStart(StrEnum):
+    """What becomes of the films that lie in the folder at the first start."""
+
+    SCORE = "score"
+    SKIP = "skip"
+
 
 IGNORED = (
     ".*", "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart", "*.crdownload",
@@ -36,8 +45,19 @@ class FolderSettings(BaseModel):
     after: After = Field(
         default=After.LEAVE, description="the scanner's own file once it has reached its end"
     )
+    at_first_start: AtFirstStart = Field(
+        default=AtFirstStart.SCORE,
+        description="what lies in the folder at the very first start: score it, or skip it and "
+        "take only what comes from then on",
+    )
     closed_s: float = Field(
         default=1.0, gt=0, description="closed file without a recognised end: taken after"
+    )
+    incomplete_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="file whose own structure says that bytes are missing: rejected after so long "
+        "without a change",
     )
     unwatched_s: float = Field(default=30.0, gt=0, description="the same without events")
     abandoned_s: float = Field(default=600.0, gt=0, description="the same, never seen closed")

@@ -3,14 +3,15 @@
 The rules (times in `Patience`):
 
 - closed after writing or renamed in, and its structure is whole: at once;
-- closed, but its end cannot be told or its last block is all zeros: `closed_s` after its last
-  change, when two looks agree;
+- closed, but only its trailer is missing, its end cannot be told, or its last block is all zeros:
+  `closed_s` after its last change, when two looks agree;
+- closed, but its own structure says that bytes are missing: `incomplete_s` after its last change;
 - never an event (start-up, a share, a folder made a moment ago), structure whole: two looks
   `look_s` apart agree in size, times and tail, and the kernel knows of no writer;
 - a writer was seen and has not closed: not before it closes, or `abandoned_s` after its last
   change;
 - never an event and no end: `abandoned_s` after its last change, or `unwatched_s` where no
-  events come.
+  events come, and never before `incomplete_s` where bytes are missing.
 
 This module touches no file and no clock: events, looks and times are handed in.
 """
@@ -35,12 +36,25 @@ class Change(StrEnum):
 
 
 class Signature(NamedTuple):
-    """Identity of a file's contents as far as `os.stat` tells it; times in nanoseconds."""
+    """Identity of a file's contents as far as `os.stat` tells it; times in nanoseconds.
+
+    ``ctime_ns`` changes with the contents even where a writer sets the modification time back; it
+    is 0 where an earlier release did not note it.
+    """
 
     device: int
     inode: int
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+
+    def is_of(self, other: Signature) -> bool:
+        """Whether both are of one file that nobody has changed.
+
+        The device number is left out: that of a share changes when it is mounted again.
+        """
+        same_ctime = self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns)
+        return self[1:4] == other[1:4] and same_ctime
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +76,26 @@ class Patience:
 
     look_s: float = 0.2
     closed_s: float = 1.0
+    incomplete_s: float = 60.0
     unwatched_s: float = 30.0
     abandoned_s: float = 600.0
 
 
 class Closing(NamedTuple):
-    """When the file was closed: monotonic and wall seconds, None where only the mtime tells."""
+    """One moment on both of the machine's clocks, in seconds."""
 
     monotonic_s: float
     wall_s: float
+
+
+class Source(StrEnum):
+    """What the moment is at which a film's time begins."""
+
+    CLOSE_EVENT = "close_event"
+    FIRST_SEEN = "first_seen"
+    """A listing met it; no event told of its close."""
+    AT_START = "at_start"
+    """It lay in the folder when the appliance started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +104,16 @@ class Ready:
 
     path: bytes
     signature: Signature
-    closing: Closing | None
+    closing: Closing
+    source: Source
 
 
 @dataclass(slots=True)
 class _Candidate:
     changed_s: float
     due_s: float
+    seen: Closing
+    at_start: bool
     last: Change = Change.SEEN
     closing: Closing | None = None
     look: Look | None = None
@@ -108,11 +136,15 @@ class Settling:
     def __contains__(self, path: bytes) -> bool:
         return path in self._files
 
-    def note(self, path: bytes, change: Change, now: Closing) -> None:
-        """Take in an event; ``now`` is when it happened. `Change.SEEN` never weakens another."""
+    def note(self, path: bytes, change: Change, now: Closing, *, at_start: bool = False) -> None:
+        """Take in an event; ``now`` is when it happened. `Change.SEEN` never weakens another.
+
+        ``at_start`` says that the file lay in the folder when the appliance started.
+        """
         known = self._files.get(path)
         if known is None:
-            known = self._files[path] = _Candidate(now.monotonic_s, now.monotonic_s)
+            known = _Candidate(now.monotonic_s, now.monotonic_s, now, at_start)
+            self._files[path] = known
         elif change is Change.SEEN:
             return
         known.last = change
@@ -127,9 +159,15 @@ class Settling:
         self._files.pop(path, None)
 
     def due(self, now_s: float) -> list[bytes]:
-        """Paths whose next look is due, longest unchanged first."""
-        paths = [p for p, c in self._files.items() if c.due_s <= now_s]
-        return sorted(paths, key=lambda p: self._files[p].changed_s)
+        """Paths whose next look is due: new ones before the backlog, longest unchanged first."""
+        due = [(c.at_start and c.closing is None, c.changed_s, p)
+               for p, c in self._files.items() if c.due_s <= now_s]  # fmt: skip
+        return [path for *_, path in sorted(due, key=lambda it: it[:2])]
+
+    def was_closed(self, path: bytes) -> bool:
+        """Whether an event told that a file that still waits was closed after writing."""
+        known = self._files.get(path)
+        return known is not None and known.closing is not None
 
     def is_due(self, path: bytes, now_s: float) -> bool:
         """Whether a file still waits and its look is due."""
@@ -154,8 +192,11 @@ class Settling:
         it.look = look
         unchanged_s = now_s - it.changed_s
         whole = look.structure is Structure.COMPLETE
+        missing = look.structure is Structure.INCOMPLETE
         if it.last is Change.CLOSED:
-            ready = whole or (steady and unchanged_s >= self._patience.closed_s)
+            patience = self._patience
+            limit_s = patience.incomplete_s if missing else patience.closed_s
+            ready = whole or (steady and unchanged_s >= limit_s)
         elif it.last is Change.WRITTEN and self.watched:
             ready = steady and unchanged_s >= self._patience.abandoned_s
         elif whole:
@@ -163,10 +204,14 @@ class Settling:
             waits = look.writer and self.watched and unchanged_s < self._patience.abandoned_s
             ready = steady and not waits
         else:
-            ready = steady and unchanged_s >= self._limit_s
+            limit_s = self._patience.incomplete_s if missing else 0.0
+            ready = steady and unchanged_s >= max(limit_s, self._limit_s)
         if ready:
             del self._files[path]
-            return Ready(path, look.signature, it.closing)
+            if it.closing is not None:
+                return Ready(path, look.signature, it.closing, Source.CLOSE_EVENT)
+            source = Source.AT_START if it.at_start else Source.FIRST_SEEN
+            return Ready(path, look.signature, it.seen, source)
         it.due_s = now_s + self._pause_s(unchanged_s)
         return None
 

@@ -11,6 +11,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+from edge.intake.beneath import place_beneath
 from edge.intake.complete import Structure, structure_of, tail_of
 from edge.intake.settle import Look, Signature
 
@@ -36,15 +37,23 @@ class TooLargeError(Exception):
 
 def signature_of(found: os.stat_result) -> Signature:
     """Identity of a file's contents as `os.stat` tells it."""
-    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return Signature(
+        found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    )
 
 
 @contextmanager
-def _opened(path: bytes) -> Iterator[tuple[BinaryIO, os.stat_result]]:
-    """Open without following a link and without waiting for a pipe's other end."""
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise NotRegularError
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def opened(root: bytes, path: bytes) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """Open what lies below ``root``; follow no link and wait for no pipe's other end.
+
+    Raises `NotRegularError`, or `OSError` (gone, denied, busy, stale).
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with place_beneath(root, path) as place:
+        found = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+        if not stat.S_ISREG(found.st_mode):
+            raise NotRegularError
+        descriptor = os.open(place.name, flags, dir_fd=place.folder)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -52,7 +61,7 @@ def _opened(path: bytes) -> Iterator[tuple[BinaryIO, os.stat_result]]:
         yield file, found
 
 
-def _has_writer(file: BinaryIO) -> bool:
+def has_writer(file: BinaryIO) -> bool:
     """Whether some process has the file open for writing, as far as the kernel will say.
 
     A lease for reading is refused then. It is asked for and given back at once; where we may not
@@ -68,19 +77,19 @@ def _has_writer(file: BinaryIO) -> bool:
     return False
 
 
-def look_at(path: bytes) -> Look:
-    """Signature, structure, tail digest and writer of a file.
+def look_at(root: bytes, path: bytes) -> Look:
+    """Signature, structure, tail digest and writer of a file below ``root``.
 
     Raises `NotRegularError`, or `OSError` (gone, denied, busy, stale).
     """
-    with _opened(path) as (file, found):
+    with opened(root, path) as (file, found):
         structure = structure_of(file, found.st_size) if found.st_size else Structure.INCOMPLETE
         tail = hashlib.blake2b(tail_of(file, found.st_size), digest_size=16).digest()
-        return Look(signature_of(found), structure, tail, _has_writer(file))
+        return Look(signature_of(found), structure, tail, has_writer(file))
 
 
-def take(path: bytes, signature: Signature, limit_bytes: int) -> bytes:
-    """Read a whole film that has settled.
+def take(root: bytes, path: bytes, signature: Signature, limit_bytes: int) -> bytes:
+    """Read a whole film below ``root`` that has settled.
 
     Raises
     ------
@@ -89,7 +98,7 @@ def take(path: bytes, signature: Signature, limit_bytes: int) -> bytes:
     TooLargeError, NotRegularError, OSError
         As their names say.
     """
-    with _opened(path) as (file, found):
+    with opened(root, path) as (file, found):
         if signature_of(found) != signature:
             raise ChangedError
         if found.st_size > limit_bytes:

@@ -25,7 +25,7 @@ from edge.intake.settle import Change, Closing
 from edge.model import StrEnum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from watchdog.observers.api import BaseObserver
 
@@ -149,6 +149,8 @@ class Entry(NamedTuple):
     regular: bool
 
 
+CLAIMED = b".sharpedge-claimed-"
+"""Beginning of the name under which a file waits while it is moved or deleted."""
 IMAGE_SUFFIXES = (b".jpg", b".jpeg", b".png", b".tif", b".tiff", b".bmp", b".dcm", b".dicom")
 
 
@@ -181,14 +183,18 @@ class Folder:
         return not any(self._ignored(part) for part in parts)
 
     def _ignored(self, name: bytes) -> bool:
-        text = os.fsdecode(name)
-        return any(fnmatch.fnmatch(text, pattern) for pattern in self.ignore)
+        """Whether a name is never a film; capitals do not matter, as for the scanners' systems."""
+        text = os.fsdecode(name).lower()
+        return name.startswith(CLAIMED) or any(
+            fnmatch.fnmatchcase(text, pattern.lower()) for pattern in self.ignore
+        )
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, denied: Callable[[bytes], None] | None = None) -> Iterator[Entry]:
         """Every name that counts, below the folder, in no order; links are not followed.
 
         Raises `OSError` when the folder itself cannot be listed; folders inside that cannot be
-        are passed over (the next listing meets them again).
+        are passed over (the next listing meets them again). ``denied`` is called with the path of
+        a folder that may not be entered.
         """
         apart = {os.fsencode(p) for p in self.apart}
         pending = [os.fsencode(self.path)]
@@ -209,6 +215,8 @@ class Folder:
             except OSError as error:
                 if first:
                     raise
+                if denied is not None and error.errno in {errno.EACCES, errno.EPERM}:
+                    denied(where)
                 if error.errno == errno.ENAMETOOLONG:
                     # What lies deeper has no path that could be opened: told once, as refused.
                     yield Entry(where, regular=False)

@@ -84,7 +84,7 @@ def write_dicom(path: Path, film: PhantomFilm, look: DicomLook, patient_id: str,
     data.Manufacturer = "sharpedge phantom"
     data.StationName = "PHANTOM"
     data.PatientID = patient_id
-    data.PatientName = f"PHANTOM^{patient_id}"
+    data.PatientName = f"SIMULATED^{patient_id}"
     data.PatientAge = "060Y"
     data.StudyDate = "20200101"
     data.StudyTime = "120000"

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from edge.engine.inputs import input_size, to_inputs
+from edge.engine.outputs import run_engine
+from edge.engine.passport import Role
 from edge.model import Detection, GreyImage, JointClass, Limb, Transform
 from edge.pipeline.frame import letterbox, warp
 
@@ -28,7 +30,7 @@ def detect(
     height, width = input_size(engine)
     to_input = letterbox((image.shape[1], image.shape[0]), (width, height))
     square = warp(image, to_input, (width, height))
-    rows = next(iter(engine.run(to_inputs(engine, square[None])).values()))[0]
+    rows = next(iter(run_engine(engine, Role.DETECT, to_inputs(engine, square[None])).values()))[0]
     return to_detections(rows, limb, to_input, confidence, overlap_limit)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.passport import Role
-from edge.errors import REASONS, NullReason, Reason
+from edge.errors import NullReason, Reason
 from edge.model import (
     Detection,
     GreyImage,
@@ -34,6 +34,14 @@ from edge.model import (
     joint_class,
 )
 from edge.pipeline import contrast, mask
+from edge.pipeline.evidence import (
+    few_grey_levels,
+    grades_doubtful,
+    is_released,
+    looks_doubtful,
+    withheld,
+)
+from edge.pipeline.fate import fate_of
 from edge.pipeline.figures import film_figures
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.hazard import find_hazards
@@ -170,45 +178,57 @@ def analyse(
     clock.start("mask")
     masked = _mask(first, laid, canvas, engines, settings)
     clock.start("detect")
+    near = mapped(first, laid.to_canvas)
     second = second_look(
         engines.require(Role.DETECT, limb),
         limb,
         mask.apply_mask(canvas, masked),
-        mapped(first, laid.to_canvas),
+        near,
         framed.prior,
         settings,
     )
     clock.start("score")
+    doubted = None
     if second is None or second.merit < first.merit - 0.15:
-        second = mapped(first, laid.to_canvas)
+        doubted = None if is_released(film.stated) else looks_doubtful(near, second)
+        second = near
         flags = [*film.flags, *masked.flags, "second_look_weaker"]
     else:
-        second = confirmed(second, mapped(first, laid.to_canvas))
+        second = confirmed(second, near)
         flags = [*film.flags, *masked.flags]
     if laid.untouched:
         flags.append("already_framed")
     side = decide_side(film, mirrored=second.identity.shape.mirrored, settings=settings)
     flags += side.flags
-    reason = verdict or _shape_verdict(second, numbers.least_joints, film) or side.problem
+    reason = (
+        verdict
+        or few_grey_levels(film.pixels, first)
+        or _shape_verdict(second, numbers.least_joints, film)
+        or doubted
+        or side.problem
+    )
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
     joints = _joints(second, framed, masked, engines, settings, to_stored, reason, film)
-    held = reason is not None
+    if reason is None and not is_released(film.stated):
+        reason = grades_doubtful(joints)
+        joints = joints if reason is None else withheld(joints)
+    fate = fate_of(reason, joints)
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(
         file=file_name,
         limb_index=limb_index,
-        status=REASONS[reason].status if reason else Status.SCORED,
-        reason=str(reason) if reason else None,
-        advice=REASONS[reason].advice if reason else None,
+        status=fate.status,
+        reason=fate.reason,
+        advice=fate.advice,
         limb=limb,
         laterality=side.laterality,
         laterality_source=side.source,
         view=film.stated.view,
         transform=(laid.to_canvas @ film.stored_to_upright).tolist(),
         joints=tuple(joints),
-        subtotals=None if held else limb_subtotals(limb, joints),
+        subtotals=limb_subtotals(limb, joints) if fate.status is Status.SCORED else None,
         n_scored=len(scored),
         n_expected=len(limb.joints),
         flags=tuple(flags),
@@ -236,11 +256,9 @@ def _shape_verdict(sighting: Sighting, least_joints: int, film: Radiograph) -> R
     """Whether the joints look like one limb's; a person who released the film has looked."""
     if len(sighting.named()) < least_joints:
         return Reason.JOINTS_NOT_FOUND
-    stated = film.stated
-    released = LateralitySource.OPERATOR in (stated.limb_source, stated.laterality_source)
     odd = sighting.identity.shape.mean_square > RESIDUAL_LIMIT[sighting.limb]
     # Grades under names that may be wrong are no use to anybody: a person must look.
-    if not released and (odd or not sighting.identity.certain):
+    if not is_released(film.stated) and (odd or not sighting.identity.certain):
         return Reason.SHAPE_IMPLAUSIBLE
     if sighting.merit < LEAST_MERIT[sighting.limb]:
         return Reason.JOINTS_NOT_FOUND

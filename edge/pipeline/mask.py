@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.inputs import input_size, to_inputs
+from edge.engine.outputs import run_engine
+from edge.engine.passport import Role
 from edge.model import GreyImage, Mask, Points
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def unet_mask(engine: Engine, canvas: GreyImage) -> Foreground:
     """Foreground [h, w] bool of a canvas by the U-Net engine."""
     height, width = input_size(engine)
     small = np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    probability = next(iter(engine.run(to_inputs(engine, small[None])).values()))[0, 0]
+    outputs = run_engine(engine, Role.MASK, to_inputs(engine, small[None]))
+    probability = next(iter(outputs.values()))[0, 0]
     full = cv2.resize(
         probability, (canvas.shape[1], canvas.shape[0]), interpolation=cv2.INTER_LINEAR
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from edge.engine.inputs import input_size, to_inputs
+from edge.engine.outputs import run_engine
+from edge.engine.passport import Role
 from edge.pipeline.crop import crop_joints
 from edge.pipeline.ordinal import GradeEstimate, decode_ordinal
 from edge.pipeline.trust import FamiliarCrops
@@ -40,7 +42,7 @@ def score_joints(
     ``canvas`` is the equalised canvas [h, w] uint8, ``sides_px`` the crop's side of each joint.
     """
     crops = crop_joints(canvas, centres, sides_px, input_size(engine)[0])
-    outputs = engine.run(to_inputs(engine, crops))
+    outputs = run_engine(engine, Role.SCORE, to_inputs(engine, crops))
     known = FamiliarCrops.of(cast("Mapping[str, Any]", engine.passport.get("training", {})))
     familiar = [True] * len(crops) if known is None else known.knows(crops).tolist()
     return [

@@ -6,6 +6,7 @@ raises for a bad film: that gives a rejected result with its reason.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge import __version__
+from edge.engine.outputs import check_suspect, suspects
 from edge.engine.passport import Role
 from edge.errors import FilmError, Reason, rejected
 from edge.imaging.decode import decode_film
@@ -25,18 +27,20 @@ from edge.model import (
     Versions,
     View,
 )
+from edge.pipeline.evidence import is_released, nothing_found
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
 from edge.pipeline.look import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
 from edge.pipeline.overlay import draw_overlay
+from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import inverse
+from edge.selftest import FILM_NAME, golden_film
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.engine.loader import EngineSet
     from edge.model import GreyImage
-    from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
 """With fewer joints named at the first look there is no limb on the film."""
@@ -102,9 +106,25 @@ class FilmScorer:
         operator : OperatorWord, optional
             Limb and side as a person stated them; final.
         on_stage : callable, optional
-            Told the name of each stage as it begins.
+            Called with the name of each stage as it begins.
+
+        Raises
+        ------
+        EngineError
+            Where an engine is missing or fails.
+        OutputError
+            Where an engine returns what no grade may be made from. A constant output counts only
+            if it is constant on the film of the self-test too.
         """
-        clock = StageClock(on_stage)
+        with suspects() as suspected:
+            outcome = self._score(data, file_name, operator, StageClock(on_stage))
+        for engine, role in suspected.values():
+            check_suspect(engine, role, reference_film())
+        return outcome
+
+    def _score(
+        self, data: bytes, file_name: str, operator: OperatorWord | None, clock: StageClock
+    ) -> FilmOutcome:
         try:
             clock.start("decode")
             film = decode_film(data, file_name, self._settings.max_megapixels)
@@ -116,6 +136,8 @@ class FilmScorer:
             clock.stop()
             result = rejected(error.reason, file_name, self.versions, detail=error.detail)
             return FilmOutcome((LimbOutcome(result),), clock.stage_ms)
+        if verdict is Reason.OTHER_BODY_PART and film.stated.other_part is not None:
+            film = replace(film, flags=(*film.flags, film.stated.other_part))
         limbs = []
         for index, sighting in enumerate(sightings):
             analysis = analyse(
@@ -154,7 +176,7 @@ class FilmScorer:
             looks[limb] = first_look(engine, limb, small, self._settings, once=sure)
         seen = {limb: look for limb, look in looks.items() if _is_limb(look)}
         if not seen:
-            raise FilmError(Reason.NOT_HAND_OR_FOOT)
+            raise FilmError(nothing_found(film.pixels))
         best = max(seen, key=lambda limb: seen[limb].merit)
         in_doubt = False
         if len(seen) > 1 and seen[best].merit < UNDISPUTED:
@@ -166,7 +188,9 @@ class FilmScorer:
         look = seen[best]
         found = tuple(mapped(sighting, grow) for sighting in look.sightings)
         verdict = None
-        if stated.conflict is not None:
+        if stated.other_part is not None and not is_released(stated):
+            verdict = Reason.OTHER_BODY_PART
+        elif stated.conflict is not None:
             verdict = Reason.SIDE_CONFLICT
         elif stated.limb is not None and stated.limb is not best:
             verdict = Reason.LIMB_CONFLICT
@@ -205,6 +229,12 @@ class FilmScorer:
             mask = png.tobytes() if ok_mask else None
         labelled = jpeg.tobytes() if ok else None
         return LimbOutcome(analysis.result, labelled, mask, analysis.figures)
+
+
+@functools.cache
+def reference_film() -> GreyImage:
+    """Pixels of the self-test's film [h, w] uint8: every engine's output varies over it."""
+    return decode_film(golden_film(), FILM_NAME, PipelineSettings().max_megapixels).pixels
 
 
 def _is_limb(look: FirstLook) -> bool:

@@ -12,6 +12,7 @@ from export.darknet.graph import Output, darknet_to_onnx
 from export.darknet.weights import (
     BN_EPSILON,
     DarknetWeights,
+    epsilon_notes,
     float_count,
     read_weights,
     write_darknet_weights,
@@ -25,6 +26,7 @@ __all__ = [
     "DarknetWeights",
     "Network",
     "darknet_to_onnx",
+    "epsilon_notes",
     "float_count",
     "import_darknet",
     "parse_cfg",

@@ -1,16 +1,16 @@
 """Darknet ``.cfg`` text to typed layers with known shapes.
 
-Room: export. Pure functions over text. Reads what Darknet itself reads: sections without blank
-lines between them, comments after a value, CRLF, a byte order mark, the leading number of a value,
-the first of two equal keys.
+Room: export. Pure functions over text; `export.darknet.sections` reads the text.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from export.darknet.keys import check_keys
+from export.darknet.sections import EDIT, Section, read_sections
 from export.errors import CfgError, LayerError
 
 if TYPE_CHECKING:
@@ -20,82 +20,6 @@ Shape = tuple[int, int, int]
 """Channels, height, width."""
 
 ACTIVATIONS = ("linear", "leaky", "relu", "mish", "swish", "logistic")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?)")
-_INTEGER = re.compile(r"[+-]?\d+")
-_EDIT = "correct that line of the .cfg"
-
-
-@dataclass(frozen=True)
-class Section:
-    """One ``[name]`` block: its line, and key -> (value, line). Lines count from 1."""
-
-    name: str
-    line: int
-    index: int
-    """Layer number as Darknet counts (the first block after ``[net]`` is 0; ``[net]`` is -1)."""
-    values: dict[str, tuple[str, int]]
-
-    @property
-    def where(self) -> str:
-        """E.g. ``layer 81 [convolutional] (line 599)``."""
-        return f"layer {self.index} [{self.name}] (line {self.line})"
-
-    def integer(self, key: str, default: int | None = None) -> int:
-        """Return the leading whole number of a value. Raises `CfgError` where there is none."""
-        text, line = self._value(key, default)
-        found = _INTEGER.match(text)
-        if found is None:
-            raise self.error(f"{key}={text} (line {line}) is no whole number", _EDIT)
-        return int(found[0])
-
-    def number(self, key: str, default: float) -> float:
-        """Return the leading number of a value. Raises `CfgError` where there is none."""
-        text, line = self._value(key, default)
-        found = _NUMBER.match(text)
-        if found is None:
-            raise self.error(f"{key}={text} (line {line}) is no number", _EDIT)
-        return float(found[0])
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        """Return a comma-separated list. Raises `CfgError` for an entry that is no number."""
-        text, line = self._value(key, None)
-        out: list[float] = []
-        for part in re.split(r"[#;]", text)[0].rstrip(",").split(","):
-            found = _NUMBER.match(part)
-            if found is None:
-                raise self.error(f"{key} (line {line}) has an entry {part!r}", _EDIT)
-            out.append(float(found[0]))
-        return tuple(out)
-
-    def integers(self, key: str) -> tuple[int, ...]:
-        """Return a comma-separated list of whole numbers."""
-        return tuple(int(v) for v in self.numbers(key))
-
-    def word(self, key: str, default: str) -> str:
-        """Return a value of letters, e.g. an activation."""
-        text, _ = self._value(key, default)
-        return re.split(r"[#;]", text)[0]
-
-    def refuse(self, *keys: str) -> None:
-        """Raise `LayerError` where one of the keys is set to something that changes the result."""
-        for key in keys:
-            if key in self.values and self.word(key, "0") not in ("0", "none"):
-                raise LayerError(
-                    f"{key}={self.word(key, '0')} (line {self.values[key][1]}) is not supported",
-                    where=self.where,
-                    mend=f"train without {key}, or convert the model to .onnx elsewhere",
-                )
-
-    def error(self, message: str, mend: str) -> CfgError:
-        """Return an error that names this section."""
-        return CfgError(message, where=self.where, mend=mend)
-
-    def _value(self, key: str, default: float | str | None) -> tuple[str, int]:
-        if key in self.values:
-            return self.values[key]
-        if default is None:
-            raise self.error(f"the key {key} is missing", f"add {key}=... to the section")
-        return str(default), self.line
 
 
 @dataclass(frozen=True)
@@ -202,30 +126,6 @@ class Network:
         return tuple(layer for layer in self.layers if isinstance(layer, Yolo))
 
 
-def read_sections(text: str) -> tuple[Section, ...]:
-    """Split ``.cfg`` text into sections. Raises `CfgError` naming the line."""
-    sections: list[Section] = []
-    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
-        line = "".join(raw.split())
-        if not line or line[0] in "#;":
-            continue
-        if line[0] == "[":
-            end = line.find("]")
-            if end < 0:
-                raise CfgError("a section without ]", where=f"line {number}", mend=_EDIT)
-            sections.append(Section(line[1:end].lower(), number, len(sections) - 1, {}))
-            continue
-        key, equals, value = line.partition("=")
-        if not equals or not key or not sections:
-            raise CfgError(
-                f"{raw.strip()!r} is neither a [section], a comment nor key=value in a section",
-                where=f"line {number}",
-                mend=_EDIT,
-            )
-        sections[-1].values.setdefault(key, (value, number))
-    return tuple(sections)
-
-
 def parse_cfg(
     text: str, *, size: tuple[int, int] | None = None, channels: int | None = None
 ) -> Network:
@@ -242,6 +142,7 @@ def parse_cfg(
             mend="give a Darknet .cfg; are .cfg and .weights swapped?",
         )
     net = sections[0]
+    check_keys(net)
     height, width = size or (net.integer("height"), net.integer("width"))
     depth = channels or net.integer("channels")
     if min(height, width, depth) < 1:
@@ -284,6 +185,9 @@ class _Parser:
                 mend="known are convolutional, shortcut, route, maxpool, upsample, dropout and "
                 "yolo; convert other networks to .onnx elsewhere",
             )
+        check_keys(section)
+        # They change which arrays the weights file holds.
+        section.refuse("dontload", "dontloadscales", "dontsave")
         follows_head = bool(self.layers) and isinstance(self.layers[-1], Yolo)
         if follows_head and section.name not in ("route", "yolo"):
             raise section.error(
@@ -323,9 +227,10 @@ class _Parser:
 
     def _convolution(self, section: Section) -> Convolution:
         section.refuse(
-            "binary", "xnor", "flipped", "antialiasing", "share_index",
-            "assisted_excitation", "deform", "sway", "rotate", "stretch", "stretch_sway",
+            "binary", "xnor", "flipped", "antialiasing", "assisted_excitation", "deform", "sway",
+            "rotate", "stretch", "stretch_sway", "reverse", "bin_output", "use_bin_output",
         )  # fmt: skip
+        section.refuse_set("share_index")
         depth, height, width = self._before()
         filters = section.integer("filters", 1)
         size = section.integer("size", 1)
@@ -337,7 +242,7 @@ class _Parser:
         if section.integer("pad", 0):
             pad = size // 2
         if min(filters, size, groups, dilation, *strides) < 1 or pad < 0:
-            raise section.error("a size, stride, count or padding is not positive", _EDIT)
+            raise section.error("a size, stride, count or padding is not positive", EDIT)
         if depth % groups or filters % groups:
             raise section.error(
                 f"{depth} channels in and {filters} out cannot be split into {groups} groups",
@@ -361,9 +266,12 @@ class _Parser:
         )
 
     def _shortcut(self, section: Section) -> Shortcut:
-        section.refuse("weights_type")
+        section.refuse("weights_type", "assisted_excitation")
+        for key in ("alpha", "beta"):
+            if section.number(key, 1) != 1:
+                section.refuse_set(key)
         if not self.layers:
-            raise section.error("there is no layer before it", _EDIT)
+            raise section.error("there is no layer before it", EDIT)
         shape = self._before()
         sources = self._sources(section, "from")
         for source in sources:
@@ -406,7 +314,7 @@ class _Parser:
         padding = section.integer("padding", size - 1)
         before = padding // 2
         if min(size, *strides) < 1 or not 0 <= padding - before < size:
-            raise section.error("size, stride and padding do not fit each other", _EDIT)
+            raise section.error("size, stride and padding do not fit each other", EDIT)
         high = (height + padding - size) // strides[0] + 1
         wide = (width + padding - size) // strides[1] + 1
         self._check_size(section, high, wide)
@@ -415,7 +323,7 @@ class _Parser:
 
     def _upsample(self, section: Section) -> Upsample:
         if section.number("scale", 1) != 1:
-            section.refuse("scale")
+            section.refuse_set("scale")
         stride = section.integer("stride", 2)
         if stride < 1:
             raise LayerError(
@@ -438,6 +346,21 @@ class _Parser:
                 f"mask {mask} does not fit the {len(pairs)} numbers of anchors",
                 "give a width and a height for every anchor that mask names",
             )
+        if not all(math.isfinite(side) and side > 0 for side in pairs):
+            raise section.error(
+                f"an anchor has a side of {min(pairs):g} px",
+                "give a width and a height over 0 for every anchor",
+            )
+        count = section.integer("num", len(anchors))
+        if count != len(anchors) or not mask or len(set(mask)) != len(mask) or classes < 1:
+            raise section.error(
+                f"num={count}, {len(anchors)} anchors, mask {mask} and {classes} classes do not "
+                "fit each other",
+                "set num to the number of anchors and name each anchor once in mask",
+            )
+        scale_x_y = section.number("scale_x_y", 1.0)
+        if not scale_x_y > 0:
+            raise section.error(f"scale_x_y={scale_x_y:g} is not over 0", EDIT)
         expected = len(mask) * (5 + classes)
         if shape[0] != expected:
             feeding = self.layers[-1].section.where if self.layers else "the input"
@@ -451,7 +374,7 @@ class _Parser:
             shape=shape,
             anchors=tuple(anchors[m] for m in mask),
             classes=classes,
-            scale_x_y=section.number("scale_x_y", 1.0),
+            scale_x_y=scale_x_y,
             new_coords=bool(section.integer("new_coords", 0)),
         )
 

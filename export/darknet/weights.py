@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from export.graph import Array
 
 BN_EPSILON = 1e-6
-"""Added to the variance inside the root, as OpenCV does; forks use 1e-5."""
+"""Added to the variance inside the root, as OpenCV does; Darknet's forks add 1e-5."""
+_EPSILONS = (1e-6, 1e-5)
+_EPSILON_MATTERS = 0.02
+"""A channel is scaled differently by this share, or more, under the two epsilons."""
 
 _SHORT_HEADER = 16
 _LONG_HEADER = 20
@@ -61,7 +64,9 @@ def read_weights(network: Network, data: bytes) -> DarknetWeights:
     """
     if len(data) < _LONG_HEADER:
         raise WeightsError(
-            f"{len(data)} bytes are no Darknet weights", where="header", mend="copy the file again"
+            f"{len(data)} bytes are too few for Darknet weights",
+            where="header",
+            mend="compare its size and SHA-256 with the original",
         )
     major, minor, _ = struct.unpack_from("<3i", data)
     stated = _LONG_HEADER if major * 10 + minor >= 2 else _SHORT_HEADER
@@ -142,6 +147,31 @@ def check_arrays(network: Network, arrays: Mapping[str, Array]) -> None:
                     mend="copy the file again and compare its SHA-256; .cfg and .weights must be "
                     "of one training",
                 )
+
+
+def epsilon_notes(
+    network: Network, arrays: Mapping[str, Array], bn_epsilon: float
+) -> tuple[str, ...]:
+    """One line for each section with channels whose scale depends on the epsilon.
+
+    Darknet, its forks and OpenCV do not agree on the epsilon of batch normalisation; where a
+    variance is near 0 their results differ.
+    """
+    low, high = min(*_EPSILONS, bn_epsilon), max(*_EPSILONS, bn_epsilon)
+    notes = []
+    for layer in network.convolutions:
+        variance = arrays.get(f"conv{layer.ordinal}.bn.var")
+        if variance is None:
+            continue
+        wide = variance.astype(np.float64)
+        count = int((1 - np.sqrt((wide + low) / (wide + high)) > _EPSILON_MATTERS).sum())
+        if count:
+            notes.append(
+                f"{layer.section.where}: {count} of {len(variance)} channels have a variance down "
+                f"to {float(variance.min()):.2g}, where bn_epsilon matters (here {bn_epsilon:g}; "
+                "Darknet's forks use 1e-05): compare with a reference, or set bn_epsilon"
+            )
+    return tuple(notes)
 
 
 def _order(layer: Convolution) -> tuple[tuple[str, tuple[int, ...]], ...]:

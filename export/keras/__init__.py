@@ -3,7 +3,7 @@
 Room: export.
 """
 
-from export.keras.graph import add_keras_model, keras_to_onnx
+from export.keras.graph import add_keras_model, keras_to_onnx, output_names
 from export.keras.weights import SavedModel, read_keras
 
-__all__ = ["SavedModel", "add_keras_model", "keras_to_onnx", "read_keras"]
+__all__ = ["SavedModel", "add_keras_model", "keras_to_onnx", "output_names", "read_keras"]

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from export.errors import ContractError, LayerError
+from export.errors import ContractError, LayerError, WeightsError
 from export.fold import fold_batch_norms
 from export.graph import GraphBuilder
-from export.keras.layers import LAYERS, Call, Tensor
+from export.keras.arrange import AUGMENTING
+from export.keras.call import Call, Tensor
+from export.keras.layers import LAYERS, MERGING
+from export.keras.operators import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import onnx
 
-    from export.keras.model import KerasLayer, KerasModel, Key
+    from export.graph import Array
+    from export.keras.model import KerasCall, KerasLayer, KerasModel, Key
     from export.keras.weights import SavedModel
 
 
@@ -60,9 +64,9 @@ def add_keras_model(
     image = Tensor(
         graph.input("image", (batch, channels, height, width)), (channels, height, width)
     )
-    results = dict(
-        zip([key[0] for key in model.outputs], _Walk(graph, saved).run(model, [image]), strict=True)
-    )
+    walk = _Walk(graph, saved)
+    results = dict(zip(output_names(model), walk.run(model, [image]), strict=True))
+    _refuse_unread(saved, walk.called)
     for name, layer in (outputs or {name: name for name in results}).items():
         if layer not in results:
             raise ContractError(
@@ -71,6 +75,28 @@ def add_keras_model(
                 mend="correct outputs in the recipe",
             )
         graph.output(results[layer].name, name, (batch, *results[layer].shape))
+
+
+def output_names(model: KerasModel) -> tuple[str, ...]:
+    """Name of every output: its layer; ``layer:0``, ``layer:1`` where a layer gives several."""
+    layers = [key[0] for key in model.outputs]
+    return tuple(
+        name if layers.count(name) == 1 else f"{name}:{layers[:number].count(name)}"
+        for number, name in enumerate(layers)
+    )
+
+
+def _refuse_unread(saved: SavedModel, called: list[tuple[KerasLayer, ...]]) -> None:
+    """Raise `WeightsError` where a called layer holds arrays that it has not read."""
+    left = saved.store.unread(called, saved.model)
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        raise WeightsError(
+            f"the file holds arrays that the layers do not read: {', '.join(left[:3])}{more}",
+            where=f"model {saved.model.name}",
+            mend="merge LoRA weights and save without quantisation, or convert the model to .onnx "
+            "elsewhere",
+        )
 
 
 def _input_shape(model: KerasModel, size: tuple[int, int] | None) -> tuple[int, int, int]:
@@ -105,6 +131,8 @@ class _Walk:
     def __init__(self, graph: GraphBuilder, saved: SavedModel) -> None:
         self._graph = graph
         self._saved = saved
+        self.called: list[tuple[KerasLayer, ...]] = []
+        self._keras_major = int(saved.keras_version.split(".")[0])
 
     def run(
         self, model: KerasModel, given: list[Tensor], path: tuple[KerasLayer, ...] = ()
@@ -125,7 +153,8 @@ class _Walk:
                     where=_where((*path, layer)),
                     mend="save the whole model again",
                 )
-            needed = [k for k in layer.calls[number] if k not in tensors]
+            call = layer.calls[number]
+            needed = [k for k in call.keys if k not in tensors]
             if needed:
                 if len(waiting) > sum(len(item.calls) for item in model.layers) * len(model.layers):
                     raise LayerError(
@@ -135,8 +164,8 @@ class _Walk:
                     )
                 waiting.extend(needed)
                 continue
-            inputs = [tensors[k] for k in layer.calls[number]]
-            for index, result in enumerate(self._apply(layer, inputs, path)):
+            arguments = [tensors[k] if isinstance(k, tuple) else k for k in call.arguments]
+            for index, result in enumerate(self._apply(layer, call, arguments, path)):
                 tensors[(key[0], key[1], index)] = result
             if key not in tensors:
                 raise LayerError(
@@ -147,41 +176,110 @@ class _Walk:
         return [tensors[key] for key in model.outputs]
 
     def _apply(
-        self, layer: KerasLayer, inputs: list[Tensor], path: tuple[KerasLayer, ...]
+        self,
+        layer: KerasLayer,
+        given: KerasCall,
+        arguments: list[Tensor | Array],
+        path: tuple[KerasLayer, ...],
     ) -> list[Tensor]:
         here = (*path, layer)
+        where = _where(here)
+        self.called.append(here)
+        handler = _handler(layer, where) if layer.model is None else None
+        _check_call(layer, given, where, self._keras_major)
         if layer.model is not None:
+            inputs = [item for item in arguments if isinstance(item, Tensor)]
+            if len(inputs) != len(layer.model.inputs):
+                raise LayerError(
+                    f"it is given {len(inputs)} tensors and has {len(layer.model.inputs)} inputs",
+                    where=where,
+                    mend="save the whole model again",
+                )
             return self.run(layer.model, inputs, here)
-        if layer.kind not in LAYERS:
-            raise LayerError(
-                f"the layer kind {layer.kind} is not known",
-                where=_where(here),
-                mend="convert the model to .onnx elsewhere, or replace the layer; code stored in "
-                "a model (Lambda) is never run",
-            )
         call = Call(
             graph=self._graph,
             name="/".join(("layer", *(item.name for item in here))),
-            where=_where(here),
+            where=where,
             config=layer.config,
-            inputs=tuple(inputs),
+            arguments=tuple(arguments),
             array=lambda variable: self._saved.store.array(here, self._saved.model, variable),
-            keras_major=int(self._saved.keras_version.split(".")[0]),
+            keras_major=self._keras_major,
         )
         try:
-            return [LAYERS[layer.kind](call)]
+            return [handler(call)] if handler else []
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise LayerError(
                 f"its settings are not understood: {error!r}",
-                where=_where(here),
+                where=where,
                 mend="save the whole model again",
             ) from error
+
+
+def _handler(layer: KerasLayer, where: str) -> Callable[[Call], Tensor]:
+    if not layer.is_operator and layer.kind in LAYERS:
+        return LAYERS[layer.kind]
+    if layer.is_operator and layer.kind in OPERATORS:
+        handler, settings = OPERATORS[layer.kind]
+        unknown = sorted(set(layer.config) - settings - {"name"})
+        if unknown:
+            raise LayerError(
+                f"the operator {layer.kind} with {unknown[0]} is not known",
+                where=where,
+                mend="convert the model to .onnx elsewhere",
+            )
+        return handler
+    raise LayerError(
+        f"the {'operator' if layer.is_operator else 'layer kind'} {layer.kind} is not known",
+        where=where,
+        mend="convert the model to .onnx elsewhere, or replace the layer; code stored in a model "
+        "(Lambda) is never run",
+    )
+
+
+def _check_call(layer: KerasLayer, call: KerasCall, where: str, keras_major: int) -> None:
+    """Raise `LayerError` for whatever a call holds that would otherwise be ignored."""
+    for key, value in call.settings.items():
+        # Keras 3 stores training=True with each augmentation and overrides it when it predicts.
+        augments = layer.kind in AUGMENTING and keras_major >= 3
+        if key != "training" or (value and not augments):
+            raise LayerError(
+                f"it is called with {key}={value!r}, which is not known",
+                where=where,
+                mend="call the layer with tensors alone, or convert the model to .onnx elsewhere",
+            )
+    tensors = len(call.keys)
+    if not layer.is_operator and len(call.arguments) != tensors:
+        raise LayerError(
+            "it is called with a constant; only operators are known with one",
+            where=where,
+            mend="convert the model to .onnx elsewhere",
+        )
+    if not layer.is_operator and layer.model is None and tensors != 1 and layer.kind not in MERGING:
+        raise LayerError(
+            f"it is called with {tensors} tensors, one is known",
+            where=where,
+            mend="convert the model to .onnx elsewhere",
+        )
+    policy = layer.config.get("dtype")
+    altered = isinstance(policy, dict) and policy.get("class_name") not in (None, "DTypePolicy")
+    if altered or layer.config.get("quantization_config"):
+        raise LayerError(
+            "it is quantised",
+            where=where,
+            mend="save the model as it was before quantize(), in float32",
+        )
+    if layer.config.get("lora_rank"):
+        raise LayerError(
+            "it has LoRA weights that are not merged",
+            where=where,
+            mend="set the layer's kernel to its merged kernel, disable LoRA, and save again",
+        )
 
 
 def _call_offsets(model: KerasModel) -> dict[str, int]:
     # Keras 2 counts the making of a nested model as its call 0, and does not store that call.
     highest: dict[str, int] = {}
-    keys = [key for layer in model.layers for call in layer.calls for key in call]
+    keys = [key for layer in model.layers for call in layer.calls for key in call.keys]
     for name, number, _ in [*keys, *model.outputs]:
         highest[name] = max(highest.get(name, 0), number)
     return {

@@ -1,125 +1,22 @@
 """Each Keras layer as ONNX nodes.
 
-Room: export. Pure functions over a `Call`. `LAYERS` is the one table of what is known.
+Room: export. Pure functions over a `Call`. `LAYERS` is the one table of the layers that are known.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.errors import LayerError, WeightsError
-from export.graph import implausible
+from export.errors import WeightsError
+from export.keras.arrange import ARRANGING, IDENTITY, same
+from export.keras.call import Call, Tensor, activation, clipped_relu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from export.graph import Array, GraphBuilder
-
-Sides = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the graph: name and shape without the batch, images as (C, H, W)."""
-
-    name: str
-    shape: Sides
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of one layer: what it is given and where its arrays are."""
-
-    graph: GraphBuilder
-    name: str
-    where: str
-    config: Mapping[str, Any]
-    inputs: tuple[Tensor, ...]
-    array: Callable[[str], Array]
-    keras_major: int
-
-    @property
-    def x(self) -> Tensor:
-        """The first input."""
-        return self.inputs[0]
-
-    def image(self) -> tuple[int, int, int]:
-        """(C, H, W) of the first input. Raises `LayerError` where it is no image."""
-        if len(self.x.shape) != 3:
-            raise self.error(f"it is given shape {self.x.shape}, not an image")
-        return self.x.shape[0], self.x.shape[1], self.x.shape[2]
-
-    def pair(self, key: str, default: int) -> tuple[int, int]:
-        """A setting of one or two whole numbers: height, width."""
-        value = self.config.get(key)
-        value = default if value is None else value
-        return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-    def channels_last(self) -> None:
-        """Raise `LayerError` for a layer laid out channels first."""
-        if self.config.get("data_format") not in (None, "channels_last"):
-            raise self.error("data_format=channels_first is not known", "use channels_last")
-
-    def weights(self, variable: str, shape: Sides) -> Array:
-        """Return an array of the layer. Raises `WeightsError` for another shape or NaN."""
-        array = self.array(variable)
-        damaged = bool(implausible(array).any())
-        if array.shape != shape or damaged:
-            raise WeightsError(
-                f"{variable} has shape {array.shape} and "
-                f"{'values that are not finite, or too large,' if damaged else 'finite values'}; "
-                f"the layers ask for {shape}",
-                where=self.where,
-                mend="save the whole model again",
-            )
-        return array
-
-    def bias(self, count: int) -> Array:
-        """Return the bias, zeros where there is none."""
-        if not self.config.get("use_bias", True):
-            return np.zeros(count, np.float32)
-        return self.weights("bias", (count,))
-
-    def error(self, message: str, mend: str = "convert the model to .onnx elsewhere") -> LayerError:
-        """Return an error that names the layer."""
-        return LayerError(message, where=self.where, mend=mend)
-
-    def done(self, name: str, shape: Sides) -> Tensor:
-        """Return the result after the layer's own activation."""
-        kind = self.config.get("activation") or "linear"
-        return Tensor(activation(self, name, kind), shape)
-
-
-def activation(call: Call, x: str, kind: object) -> str:
-    """Append an activation by its Keras name. Raises `LayerError` for one that is not known."""
-    graph, name = call.graph, call.name
-    plain = {
-        "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus": "Softplus",
-        "softsign": "Softsign", "selu": "Selu", "elu": "Elu", "exponential": "Exp",
-    }  # fmt: skip
-    if kind == "linear":
-        return x
-    if isinstance(kind, str) and kind in plain:
-        return graph.node(plain[kind], (x,), f"{name}.{kind}")
-    if kind == "relu6":
-        return _clipped_relu(graph, x, name, 6)
-    if kind == "leaky_relu":
-        return graph.node("LeakyRelu", (x,), f"{name}.leaky", alpha=0.2)
-    if kind == "hard_sigmoid":
-        # Keras 2 has a slope of 1 / 5, Keras 3 of 1 / 6.
-        alpha = 0.2 if call.keras_major < 3 else 1 / 6
-        return graph.node("HardSigmoid", (x,), f"{name}.hard", alpha=alpha, beta=0.5)
-    if kind in ("swish", "silu"):
-        return graph.node("Mul", (x, graph.node("Sigmoid", (x,), f"{name}.gate")), f"{name}.swish")
-    if kind == "mish":
-        soft = graph.node("Softplus", (x,), f"{name}.softplus")
-        return graph.node("Mul", (x, graph.node("Tanh", (soft,), f"{name}.gate")), f"{name}.mish")
-    if kind == "softmax":
-        return graph.node("Softmax", (x,), f"{name}.softmax", axis=1)
-    raise call.error(f"the activation {kind} is not known")
+    from export.graph import Array
 
 
 def _conv2d(call: Call) -> Tensor:
@@ -253,7 +150,7 @@ def _batch_norm(call: Call) -> Tensor:
     axis = call.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) else axis
     rank = len(call.x.shape)
-    if axis not in (-1, rank):
+    if axis not in (-1, rank) or rank == 2:
         raise call.error(f"axis={axis} is not the last one", "normalise over the channels")
     count = call.x.shape[0]
     ones, zeros = np.ones(count, np.float32), np.zeros(count, np.float32)
@@ -330,11 +227,12 @@ def _upsampling(call: Call) -> Tensor:
     return Tensor(name, (depth, height * factor[0], width * factor[1]))
 
 
-def _concatenate(call: Call) -> Tensor:
+def concatenate(call: Call) -> Tensor:
+    """Join tensors over the axis of the settings, counted in Keras's order."""
     rank = len(call.x.shape)
     axis = int(call.config.get("axis", -1))
     axis = axis if axis >= 0 else rank + 1 + axis
-    order = {1: 1} if rank == 1 else {1: 2, 2: 3, 3: 1}
+    order = {1: 2, 2: 3, 3: 1} if rank == 3 else {1: 1, 2: 2} if rank == 2 else {1: 1}
     if axis not in order or any(len(item.shape) != rank for item in call.inputs):
         raise call.error(f"axis={axis} of {[item.shape for item in call.inputs]} cannot be joined")
     place = order[axis]
@@ -372,52 +270,6 @@ def _average(call: Call) -> Tensor:
     return Tensor(call.graph.node("Mul", (total.name, share), call.name), total.shape)
 
 
-def _flatten(call: Call) -> Tensor:
-    call.channels_last()
-    x, shape = call.x.name, call.x.shape
-    if len(shape) == 3 and shape[1:] != (1, 1):
-        # Keras flattens height, width, channel.
-        x = call.graph.node("Transpose", (x,), f"{call.name}.last", perm=[0, 2, 3, 1])
-    count = int(np.prod(shape))
-    return Tensor(call.graph.node("Flatten", (x,), call.name, axis=1), (count,))
-
-
-def _padding(call: Call) -> Tensor:
-    call.channels_last()
-    depth, height, width = call.image()
-    (top, bottom), (left, right) = _margins(call, "padding", 1)
-    pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    name = call.graph.node(
-        "Pad", (call.x.name, call.graph.constant(f"{call.name}.pads", pads)), call.name
-    )
-    return Tensor(name, (depth, height + top + bottom, width + left + right))
-
-
-def _cropping(call: Call) -> Tensor:
-    call.channels_last()
-    depth, height, width = call.image()
-    (top, bottom), (left, right) = _margins(call, "cropping", 0)
-    if top + bottom >= height or left + right >= width:
-        raise call.error(f"nothing is left of {width} x {height} px", "use a larger input")
-    cuts = {"start": (top, left), "stop": (height - bottom, width - right), "axes": (2, 3)}
-    bounds = [
-        call.graph.constant(f"{call.name}.{key}", np.array(values, np.int64))
-        for key, values in cuts.items()
-    ]
-    name = call.graph.node("Slice", (call.x.name, *bounds), call.name)
-    return Tensor(name, (depth, height - top - bottom, width - left - right))
-
-
-def _margins(call: Call, key: str, default: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    value = call.config.get(key, default)
-    if isinstance(value, int):
-        return (value, value), (value, value)
-    sides = [
-        (side, side) if isinstance(side, int) else (int(side[0]), int(side[1])) for side in value
-    ]
-    return sides[0], sides[1]
-
-
 def _relu(call: Call) -> Tensor:
     config = call.config
     slope = float(config.get("negative_slope", config.get("alpha", 0)) or 0)
@@ -429,7 +281,7 @@ def _relu(call: Call) -> Tensor:
     if slope:
         name = call.graph.node("LeakyRelu", (call.x.name,), call.name, alpha=slope)
     elif limit is not None:
-        name = _clipped_relu(call.graph, call.x.name, call.name, float(limit))
+        name = clipped_relu(call.graph, call.x.name, call.name, float(limit))
     else:
         name = call.graph.node("Relu", (call.x.name,), call.name)
     return Tensor(name, call.x.shape)
@@ -456,57 +308,33 @@ def _softmax(call: Call) -> Tensor:
     return Tensor(activation(call, call.x.name, "softmax"), call.x.shape)
 
 
-def _rescaling(call: Call) -> Tensor:
-    scale, offset = call.config["scale"], call.config.get("offset", 0.0)
-    x = call.x.name
-    for op, value in (("Mul", scale), ("Add", offset)):
-        array = np.array(value, np.float32)
-        if array.ndim:
-            array = array.reshape(-1, *([1] * (len(call.x.shape) - 1)))
-        x = call.graph.node(op, (x, call.graph.constant(f"{call.name}.{op}", array)), call.name)
-    return Tensor(x, call.x.shape)
-
-
-def _nothing(call: Call) -> Tensor:
-    return call.x
-
-
-def _clipped_relu(graph: GraphBuilder, x: str, name: str, limit: float) -> str:
-    low = graph.constant(f"{name}.low", np.array(0, np.float32))
-    high = graph.constant(f"{name}.high", np.array(limit, np.float32))
-    return graph.node("Clip", (x, low, high), name)
-
-
 LAYERS: dict[str, Callable[[Call], Tensor]] = {
     "Activation": _activation_layer,
     "Add": _elementwise("Add"),
-    "AlphaDropout": _nothing,
     "Average": _average,
     "AveragePooling2D": _pool("AveragePool"),
     "BatchNormalization": _batch_norm,
-    "Concatenate": _concatenate,
+    "Concatenate": concatenate,
     "Conv2D": _conv2d,
     "Conv2DTranspose": _transposed,
-    "Cropping2D": _cropping,
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
-    "Dropout": _nothing,
     "ELU": _elu,
-    "Flatten": _flatten,
-    "GaussianDropout": _nothing,
-    "GaussianNoise": _nothing,
     "GlobalAveragePooling2D": _global_pool("GlobalAveragePool"),
     "GlobalMaxPooling2D": _global_pool("GlobalMaxPool"),
     "LeakyReLU": _leaky,
     "MaxPooling2D": _pool("MaxPool"),
     "Maximum": _elementwise("Max"),
+    "Minimum": _elementwise("Min"),
     "Multiply": _elementwise("Mul"),
     "ReLU": _relu,
-    "Rescaling": _rescaling,
     "SeparableConv2D": _separable,
     "Softmax": _softmax,
-    "SpatialDropout2D": _nothing,
     "Subtract": _elementwise("Sub"),
     "UpSampling2D": _upsampling,
-    "ZeroPadding2D": _padding,
+    **ARRANGING,
+    **dict.fromkeys(IDENTITY, same),
 }
+
+MERGING = frozenset({"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"})
+"""Layers that take several tensors; every other takes one."""

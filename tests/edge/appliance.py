@@ -157,6 +157,7 @@ class Appliance:
         text = (
             f'[site]\nname = "clinic"\nroom = "xr1"\ndevice = "box1"\n'
             f'[folders]\nwatch = "{self.drop}"\nstate = "{self.state}"\nrescan_s = 2\n'
+            "incomplete_s = 1\n"
             f"[broker]\nport = {port}\n"
         )
         if "[delivery]" not in extra:
@@ -175,11 +176,11 @@ class Appliance:
             own = re.sub(rf"^{line.split(' = ')[0]} = .*\n?", "", own, flags=re.MULTILINE)
         self.config.write_text(head + text + own + bracket + others)
 
-    def start(self, *, ready=True, environment=None):
+    def start(self, *, ready=True, environment=None, wrapper=()):
         before = len(self.log())
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "dev", "-c", _MAIN, self.config],
+                [*wrapper, sys.executable, "-X", "dev", "-c", _MAIN, self.config],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from dataclasses import dataclass, field
 
@@ -65,8 +66,10 @@ class StandIn:
         for stage in ("find", "mask", "detect", "score"):
             tell(stage)
         time.sleep(float(words.get("slow", 0)))
+        if "crash" in words:
+            os.kill(os.getpid(), signal.SIGSEGV)
         if "kill" in words:
-            os.kill(os.getpid(), 9)
+            os.kill(os.getpid(), signal.SIGKILL)
         if "eat" in words:
             bytearray(int(words["eat"]) << 20)
         if "hang" in words:
@@ -91,16 +94,20 @@ class StandIn:
             )
             for name in limb.joints
         )  # fmt: skip
+        ungraded = "ungraded" in words
+        if ungraded:
+            joints = tuple(JointScore(name=j.name, erosion_reason="doubtful") for j in joints)
         result = LimbResult(
             file=file_name,
             limb_index=0,
-            status=Status.SCORED,
+            status=Status.NOT_GRADED if ungraded else Status.SCORED,
+            reason="doubtful" if ungraded else None,
             limb=limb,
             laterality=side,
             laterality_source=source,
             joints=joints,
-            subtotals=limb_subtotals(limb, joints),
-            n_scored=len(joints),
+            subtotals=None if ungraded else limb_subtotals(limb, joints),
+            n_scored=0 if ungraded else len(joints),
             n_expected=len(joints),
             versions=VERSIONS,
         )

@@ -74,6 +74,21 @@ def test_a_bad_file_is_quarantined_with_its_reason_and_the_next_one_flows(
     assert sorted(it.states().values())[-3:] == ["quarantined"] * 3
 
 
+def test_a_limb_without_any_grade_is_a_result_and_waits_for_nobody(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    it.put("A-LH.jpg", film_bytes("ungraded=1 study=s patient=p limb=LH"))
+    (result,) = subscriber.wait("result", 1)
+    assert (result.status, result.reason) == ("not_graded", "doubtful")
+    assert result.subtotals is None
+    study = subscriber.wait("study", 1)[-1]
+    assert "LH" not in study.missing
+    assert study.hands.erosion.score is None
+    until(lambda: set(it.states().values()) == {"acked"})
+    assert not subscriber.of("reject")
+
+
 def test_the_same_bytes_again_give_no_second_result(broker, subscriber, make_appliance):
     it = make_appliance(broker.port).start()
     it.put("a.jpg", film_bytes("limb=LH"))
@@ -203,7 +218,7 @@ def test_a_drop_folder_among_our_own_is_refused(broker, make_appliance):
     it = make_appliance(broker.port)
     it.extend(f'[folders]\nwatch = "{it.state / "quarantine"}"\n')
     it.start(ready=False)
-    assert it.process.wait(20) == 1
+    assert it.process.wait(20) == 2
     assert "folders.watch" in it.log()
 
 
@@ -227,7 +242,7 @@ def test_engines_that_are_removed_while_it_runs_stop_no_delivery(
     it.put("a.jpg", film_bytes("n=1"))
     subscriber.wait("result", 1)
     (it.state / "engines-are-gone").touch()
-    it.put("kill.jpg", film_bytes("kill=1"))
+    it.put("kill.jpg", film_bytes("crash=1"))
     until(lambda: "engines" in {a.code for a in subscriber.of("state")[-1].alerts})
     assert "sharpedge export" in subscriber.of("state")[-1].alerts[-1].detail
     time.sleep(1)
@@ -289,7 +304,7 @@ def test_a_film_that_kills_or_hangs_the_worker_twice_is_given_up_and_the_next_fl
     broker, subscriber, make_appliance
 ):
     it = make_appliance(broker.port, extra="[limits]\nstage_s = 1\n").start()
-    it.put("kill.jpg", film_bytes("kill=1"))
+    it.put("kill.jpg", film_bytes("crash=1"))
     it.put("hang.jpg", film_bytes("hang=1"))
     it.put("raise.jpg", film_bytes("raise=oops"))
     rejects = subscriber.wait("reject", 3, 30)
@@ -317,11 +332,11 @@ def test_a_film_that_killed_the_worker_twice_is_not_tried_again_under_another_na
     broker, subscriber, make_appliance
 ):
     it = make_appliance(broker.port).start()
-    it.put("kill.jpg", film_bytes("kill=1"))
+    it.put("kill.jpg", film_bytes("crash=1"))
     subscriber.wait("reject", 1, 30)
     it.kill()
     it.start()
-    it.put("again.jpg", film_bytes("kill=1"))
+    it.put("again.jpg", film_bytes("crash=1"))
     until(lambda: it.states() == {1: "quarantined", 2: "quarantined"})
     assert it.log().count("worker ended") == 2
 
@@ -422,7 +437,7 @@ def test_no_patient_name_leaves_the_folder(broker, subscriber, make_appliance):
     it.put("MUSTERMANN-LH.jpg", film_bytes("study=MUSTERMANN1 patient=MUSTERMANN2"))
     it.put("MUSTERMANN.jpg", b"no film")
     (it.drop / "MUSTERMANN.png").symlink_to("/dev/zero")
-    it.put("MUSTERMANN-kill.jpg", film_bytes("kill=1"))
+    it.put("MUSTERMANN-kill.jpg", film_bytes("crash=1"))
     subscriber.wait("result", 1)
     subscriber.wait("reject", 3, 30)
     assert it.terminate() == 0
@@ -451,7 +466,7 @@ def test_sigkill_of_the_daemon_takes_its_worker_along(broker, make_appliance):
 def test_the_state_folder_serves_one_appliance_only(broker, make_appliance):
     it = make_appliance(broker.port).start()
     other = make_appliance(broker.port).start(ready=False)
-    assert other.process.wait(20) == 1
+    assert other.process.wait(20) == 2
     assert "in use by another" in it.log()
     it.process.send_signal(signal.SIGINT)
     assert it.process.wait(20) == 0

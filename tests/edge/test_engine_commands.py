@@ -7,12 +7,16 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.cli import app
+from edge.engine import loader
 from edge.engine.installed import ACTIVE_NAME, read_active
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines
-from edge.engine.passport import Acceptance, Precision, read_passport
+from edge.engine.onnxruntime import OnnxRuntimeEngine
+from edge.engine.passport import Acceptance, Backend, Precision, read_passport
 from edge.errors import EngineError
 from edge.paths import built_engines
+from export import commands
+from export.errors import BuildError
 from export.exporter import write_passport
 
 
@@ -76,17 +80,69 @@ def test_activate_and_rollback_change_what_serves(folder):
     assert read_active(folder).now.engines == {}
 
 
-def test_agree_compares_two_back_ends_over_a_folder(folder, tmp_path):
-    films = tmp_path / "films"
-    made = run("phantom", "--patients", 1, "--out", films)
+@pytest.fixture
+def films(tmp_path):
+    """One left hand that is scored."""
+    place = tmp_path / "films"
+    made = run("phantom", "--patients", 1, "--out", place)
     assert made.exit_code == 0, made.output
-    for path in films.glob("*-RF.jpg"):
-        path.unlink()
-    shown = run("agree", "onnxruntime", "onnxruntime", films, "--engines", folder)
+    for path in place.glob("*"):
+        if not path.name.endswith("-LH.jpg"):
+            path.unlink()
+    return place
+
+
+@pytest.fixture
+def second_back_end(folder, monkeypatch):
+    """Every graph under a second back end, which ONNX Runtime stands in for."""
+    for path in folder.glob("*.json"):
+        if "." in path.stem:
+            path.unlink()
+            continue
+        passport = read_passport(path)
+        other = passport.model_copy(
+            update={
+                "backend": Backend.OPENVINO,
+                "graph_sha256": passport.engine.sha256,
+                "acceptance": Acceptance(accepted=True, reason="agrees", films=3, scores=9),
+            }
+        )
+        write_passport(folder / f"{path.stem}.openvino-1.json", other, device_key())
+    monkeypatch.setattr(loader, "open_backend", OnnxRuntimeEngine)
+    return folder
+
+
+def test_agree_compares_two_back_ends_over_a_folder(second_back_end, films):
+    shown = run("agree", "openvino", "onnxruntime", films, "--engines", second_back_end)
     assert shown.exit_code == 0, shown.output
-    assert "films 3" in shown.output
+    assert "films 1" in shown.output
     assert "weighted kappa 1.0000" in shown.output
+    assert "hand-score on openvino fp32" in shown.output
     assert "hand-score on onnxruntime fp32" in shown.output
+
+
+def test_agree_without_a_grade_to_compare_fails(second_back_end, films):
+    for path in films.iterdir():
+        path.write_bytes(path.read_bytes()[:200])
+    shown = run("agree", "openvino", "onnxruntime", films, "--engines", second_back_end)
+    assert shown.exit_code == 1, shown.output
+    assert "no grade was compared" in shown.output
+    assert "1.0000" not in shown.output
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (Backend.OPENVINO, Backend.ONNXRUNTIME, "for the back end openvino"),
+        (Backend.ONNXRUNTIME, Backend.TENSORRT, "for the back end tensorrt"),
+        (Backend.TENSORRT_RTX, Backend.OPENVINO, "for the back end tensorrt-rtx"),
+        (Backend.ONNXRUNTIME, Backend.ONNXRUNTIME, "agrees with itself"),
+        (Backend.OPENVINO, Backend.OPENVINO, "agrees with itself"),
+    ],
+)
+def test_agree_needs_engines_of_two_back_ends(folder, tmp_path, first, second, words):
+    with pytest.raises((EngineError, BuildError), match=words):
+        commands.agree(folder, first, second, tmp_path)
 
 
 def test_the_archive_is_scored_with_other_engines_and_nothing_is_sent(folder, tmp_path):

@@ -1,11 +1,16 @@
 """Files are found in a clone, in an installation and under the user's own settings."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge import paths
 from edge.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_clone_has_its_own_recipes():
@@ -52,3 +57,38 @@ def test_built_engines_stay_in_the_clone_unless_a_home_is_set(monkeypatch, tmp_p
     assert paths.built_engines() == paths.engines_home() / "built"
     monkeypatch.setenv("SHARPEDGE_HOME", str(tmp_path))
     assert paths.built_engines() == tmp_path / "engines" / "built"
+
+
+def test_a_user_without_a_home_gets_one_line_that_says_what_to_set(monkeypatch):
+    for variable in ("HOME", "SHARPEDGE_HOME", "STATE_DIRECTORY", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(paths.os, "getuid", lambda: 12345)
+    monkeypatch.setattr("pwd.getpwuid", lambda _number: (_ for _ in ()).throw(KeyError("no such")))
+    with pytest.raises(ConfigError, match="set SHARPEDGE_HOME"):
+        paths.data_root()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["engines", "list"], ["score", "pyproject.toml"], ["export"], ["audit"], ["run"], ["drift"]],
+)
+def test_no_command_ends_in_a_traceback_for_a_user_without_home_and_entry(tmp_path, command):
+    # As for a container's user that no table knows; child processes too.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pwd\n"
+        "def unknown(number): raise KeyError(f'getpwuid(): uid not found: {number}')\n"
+        "pwd.getpwuid = unknown\n"
+    )
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{tmp_path}:{ROOT}",
+        "LANG": "C",
+        "SHARPEDGE_FOLDERS_WATCH": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", *command],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {0, 1, 2}
+    assert "SHARPEDGE_HOME" in done.stderr or done.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -16,7 +17,9 @@ from edge.engine.loader import load_engines
 from edge.errors import EngineError
 from edge.paths import built_engines
 from edge.recheck import Rechecker
-from edge.worker import Limits, Outcome, Ready, Task, Worker, film_scorer
+from edge.worker import film_scorer
+from edge.worker_handle import Worker
+from edge.worker_messages import Limits, Outcome, Ready, SecondOpinion, Task
 
 FILM = film_bytes("limb=LH")
 
@@ -62,8 +65,34 @@ def test_second_engines_that_fail_are_given_up():
     bad = film_bytes("limb=LH broken=1")
     rechecker.offer(bad, "a.jpg", None, scored())
     assert rechecker.look() is None
+    assert rechecker.fault == (
+        "no film is scored a second time any more: device lost (mend: restart)"
+    )
     offer(rechecker)
     assert not rechecker.waits
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["first", "second", "both"])
+def test_a_value_that_is_not_a_number_is_a_difference(value, where):
+    def with_expected(value):
+        results = scored()
+        first, *rest = results[0].joints
+        joint = first.model_copy(update={"erosion_expected": value})
+        return [results[0].model_copy(update={"joints": (joint, *rest)})]
+
+    one = with_expected(1.0 if where == "second" else value)
+    other = with_expected(1.0 if where == "first" else value)
+    found = Agreement()
+    found.add("a", one, other)
+    counted = found.as_recheck()
+    assert counted.grades_differ == 1
+    assert math.isfinite(counted.largest_expected)
+    assert len(found.differences) == 1
+
+
+def test_nothing_compared_has_no_kappa():
+    assert "kappa not defined" in "\n".join(Agreement().lines())
 
 
 def test_a_limb_of_another_fate_counts_as_one():
@@ -98,8 +127,11 @@ def worker(tmp_path):
 def test_a_worker_looks_again_when_idle_and_stays_free_for_films(worker):
     hear(worker, Ready)
     worker.score(FILM, Task(name="a.jpg"))
-    hear(worker, Outcome)
-    assert hear(worker, Recheck) == Recheck(films=1, grades=19, grades_differ=10)
+    assert hear(worker, Outcome).second_waits
+    worker.score_second()
+    opinion = hear(worker, SecondOpinion)
+    assert opinion.figures == Recheck(films=1, grades=19, grades_differ=10)
+    assert not opinion.fault
     assert not worker.busy
     worker.score(FILM, Task(name="b.jpg"))
     assert hear(worker, Outcome).limbs[0].file == "b.jpg"

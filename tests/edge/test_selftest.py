@@ -13,7 +13,7 @@ from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Role, VerifiedEngine, open_engine
-from edge.errors import EngineError
+from edge.errors import EngineError, OutputError
 from edge.model import Limb
 from edge.paths import built_engines
 from edge.pipeline.scorer import FilmScorer
@@ -74,7 +74,8 @@ def test_a_damaged_scorer_does_not_pass(folder, engines):
 
 def test_a_scorer_that_gives_no_numbers_does_not_pass(folder, engines):
     broken = damaged(engines, "trunk.conv5.weight", np.nan)
-    assert self_test(folder, FilmScorer(broken, PipelineSettings()), broken)
+    with pytest.raises(OutputError, match="not finite"):
+        self_test(folder, FilmScorer(broken, PipelineSettings()), broken)
 
 
 def test_a_changed_record_does_not_pass_and_a_missing_one_says_nothing(folder, scorer, engines):

@@ -144,7 +144,7 @@ def test_what_the_builder_refuses_is_told_in_its_words(small):
 @needs_rtx
 def test_a_builder_that_dies_ends_only_its_own_process(small, monkeypatch):
     monkeypatch.setattr(export.build.sys, "executable", shutil.which("false"))
-    with pytest.raises(BuildError, match="ended with status 1: it said nothing"):
+    with pytest.raises(BuildError, match="ended with status 1: without a message"):
         build_candidate("hand-mask", small, RTX)
 
 

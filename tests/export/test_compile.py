@@ -4,14 +4,19 @@ Such a TensorRT cannot be installed where tests run: its objects are stood in fo
 with strong types is built for real in ``test_build.py``.
 """
 
+import io
 import json
 from types import SimpleNamespace
 
 import pytest
 
+import export.build
 import export.compile
-from edge.engine.passport import Backend
-from export.compile import CompileError, Order, compile_plan
+from edge.engine.passport import Backend, Precision
+from edge.errors import EngineError
+from export.build import BuilderOptions
+from export.compile import CompileError, Order, Said, compile_plan
+from export.errors import BuildError
 
 LAYERS = {"conv": "float32", "head": "float32", "shape": "int64"}
 
@@ -32,6 +37,10 @@ class Layer:
 class Config:
     def __init__(self):
         self.flags, self.cleared, self.profiles, self.cache = [], [], [], None
+        self.limits, self.builder_optimization_level, self.refused_caches = {}, None, ()
+
+    def set_memory_pool_limit(self, pool, size):
+        self.limits[pool] = size
 
     def set_flag(self, flag):
         self.flags.append(flag)
@@ -47,7 +56,10 @@ class Config:
 
     def set_timing_cache(self, cache, ignore_mismatch):
         assert not ignore_mismatch
+        if cache.data in self.refused_caches:
+            return False
         self.cache = cache
+        return True
 
     def get_timing_cache(self):
         return self.cache
@@ -115,9 +127,11 @@ def old(monkeypatch):
         BuilderFlag=SimpleNamespace(FP16="FP16", TF32="TF32", OBEY_PRECISION_CONSTRAINTS="OBEY"),
         ProfilingVerbosity=SimpleNamespace(DETAILED="detailed"),
         LayerInformationFormat=SimpleNamespace(JSON="json"),
+        MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
         float32="float32",
         float16="float16",
     )
+    seen.bindings = bindings
     monkeypatch.setattr(export.compile, "load_bindings", lambda _backend: bindings)
     return seen
 
@@ -168,3 +182,107 @@ def test_a_plan_that_came_out_in_fp32_is_an_error(old, order):
     with pytest.raises(CompileError, match="no FP16 tensor"):
         compile_plan(order, silent)
     assert not order.plan.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "mib", "level"),
+    [({}, 1024, None), ({"workspace_mib": 64}, 64, None), ({"level": 5}, 1024, 5)],
+)
+def test_the_builder_works_within_its_limits(old, order, changes, mib, level):
+    compile_plan(order.model_copy(update=changes), silent)
+    assert old.config.limits == {"workspace": mib * 2**20}
+    assert old.config.builder_optimization_level == level
+
+
+def test_bindings_without_limits_build_all_the_same(old, order):
+    del old.bindings.MemoryPoolType
+    del old.config.builder_optimization_level
+    compile_plan(order.model_copy(update={"level": 3}), silent)
+    assert old.config.limits == {}
+    assert not hasattr(old.config, "builder_optimization_level")
+
+
+def test_timings_that_the_builder_refuses_are_replaced(old, order):
+    old.config.refused_caches = (b"earlier",)
+    compile_plan(order, silent)
+    assert old.config.cache.data == b""
+    assert order.timing_cache.read_bytes() == b"learnt"
+
+
+@pytest.mark.usefixtures("old")
+def test_timings_are_replaced_whole_or_not_at_all(order, monkeypatch):
+    def fail(*_file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export.compile, "replace_file", fail)
+    with pytest.raises(OSError, match="No space"):
+        compile_plan(order, silent)
+    assert order.timing_cache.read_bytes() == b"earlier"
+
+
+MEMORY = "--workspace-mib"
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "mend"),
+    [
+        (TypeError("set_shape(): incompatible arguments\n  1. (self)"), "TypeError: set_shape",
+         "report this message"),
+        (AttributeError("no attribute 'OnnxParser'"), "AttributeError", "report this message"),
+        (CompileError("net.onnx was not understood: no importer"), "no importer", "--target"),
+        (CompileError("Cuda Runtime (out of memory)"), "out of memory", MEMORY),
+        (MemoryError(), "not enough memory", MEMORY),
+        (OSError(28, "No space left on device"), "No space left", "may be written"),
+        (EngineError("tensorrt is not installed", engine="x", mend="pip install it"),
+         "not installed", "pip install it"),
+    ],
+)  # fmt: skip
+def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, error, words, mend):
+    def fail(_order, _tell):
+        raise error
+
+    monkeypatch.setattr(export.compile, "compile_plan", fail)
+    stdin = SimpleNamespace(buffer=io.BytesIO(order.model_dump_json().encode()))
+    monkeypatch.setattr(export.compile.sys, "stdin", stdin)
+    assert export.compile.main() == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    said = Said.model_validate_json(line)
+    assert words in said.error
+    assert "\n" not in said.error
+    assert mend in said.mend
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "mend"),
+    [
+        ("kill -9 $$", "was killed (SIGKILL)", MEMORY),
+        ("kill -11 $$", "was killed (SIGSEGV)", "report"),
+        ("echo ImportError: no libnvinfer >&2; exit 3", "status 3: ImportError", "report"),
+        (
+            """echo '{"error": "TypeError: x", "mend": "report this message"}'; exit 1""",
+            "TypeError: x",
+            "report this message",
+        ),
+    ],
+)
+def test_the_end_of_the_child_is_told_as_it_was(order, monkeypatch, tmp_path, script, words, mend):
+    shell = tmp_path / "builder"
+    shell.write_text(f"#!/bin/sh\ncat >/dev/null\n{script}\n")
+    shell.chmod(0o755)
+    monkeypatch.setattr(export.build.sys, "executable", str(shell))
+    with pytest.raises(BuildError) as caught:
+        export.build._in_child(order, "hand-mask", silent)
+    assert words in caught.value.message
+    assert mend in caught.value.mend
+
+
+def test_other_options_of_the_builder_make_another_plan(monkeypatch):
+    passport = SimpleNamespace(engine=SimpleNamespace(sha256="a"), half=None)
+    monkeypatch.setattr(export.build, "_version", lambda _backend: "10.3")
+
+    def key(options, backend=Backend.TENSORRT):
+        return export.build._build_key(passport, backend, Precision.FP16, options)
+
+    plain = key(BuilderOptions())
+    assert len({plain, key(BuilderOptions(64)), key(BuilderOptions(level=5))}) == 3
+    assert key(BuilderOptions(64), Backend.OPENVINO) == key(BuilderOptions(), Backend.OPENVINO)

@@ -123,7 +123,8 @@ def test_a_golden_set_that_gives_nothing_accepts_nothing():
 
 def masked(wanted, given):
     engine = Stand("mask", {"mask": given.astype(np.float32)[None, None]})
-    return judge(tally(engine, [call(mask=wanted)]), Precision.FP16, Role.MASK)
+    facts = {"mask": wanted, "probability": wanted.astype(np.float16)}
+    return judge(tally(engine, [call(**facts)]), Precision.FP16, Role.MASK)
 
 
 def test_masks_are_judged_by_dice():
@@ -133,6 +134,24 @@ def test_masks_are_judged_by_dice():
     shifted = np.roll(wanted, 1, axis=0)
     assert not masked(wanted, shifted).accepted
     assert masked(wanted, shifted).figures["least_dice"] == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_mask_with_values_that_are_not_numbers_is_refused(value, empty):
+    wanted = np.zeros((8, 8), bool)
+    wanted[2:6, 2:6] = not empty
+    given = wanted.astype(np.float32)
+    given[0, 0] = value
+    assert not masked(wanted, given).accepted
+
+
+def test_a_mask_that_keeps_its_outline_and_loses_its_certainty_is_refused():
+    wanted = np.zeros((40, 40), bool)
+    wanted[10:30, 10:30] = True
+    verdict = masked(wanted, np.where(wanted, 0.9, 0.0))
+    assert verdict.figures["least_dice"] == 1
+    assert "probability differs by 0.1" in verdict.reason
 
 
 ROWS = np.array(
@@ -150,6 +169,12 @@ def detected(given, precision=Precision.FP16):
     engine = Stand("detect", {"boxes": given[None]})
     facts = {"rows": ROWS, "index": np.arange(len(ROWS))}
     return judge(tally(engine, [call(**facts)]), precision, Role.DETECT)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+@pytest.mark.parametrize("column", range(7))
+def test_a_row_that_cannot_be_compared_is_refused(column, value):
+    assert not detected(changed(0, column, value)).accepted
 
 
 def changed(row, column, value):
@@ -210,7 +235,8 @@ def candidate(folder, name, damage=None):
     if damage is not None:
         tensor, factor = damage
         item = next(item for item in model.graph.initializer if item.name == tensor)
-        scaled = numpy_helper.to_array(item) * np.float32(factor)
+        weight = numpy_helper.to_array(item)
+        scaled = weight * np.float32(factor if np.ndim(factor) == 0 else factor[: len(weight)])
         item.CopyFrom(numpy_helper.from_array(scaled, tensor))
     data = model.SerializeToString()
     return OnnxRuntimeEngine(VerifiedEngine(verified.passport, data, verified.path), threads=1)
@@ -235,6 +261,26 @@ def test_one_scaled_weight_tensor_is_caught_and_the_whole_engine_is_not(
     verdict = judge(tally(damaged, small_run), Precision.FP16, role)
     assert not verdict.accepted
     assert verdict.figures != whole.figures
+
+
+CHANNELS = [
+    ("hand-mask", "enc1.conv13.weight", 0),
+    ("hand-mask", "dec1.conv57.weight", 0),
+    ("hand-mask", "dec0.conv13.weight", 11),
+    ("foot-mask", "mid.conv57.weight", 0),
+    ("foot-mask", "dec1.conv57.weight", 12),
+    ("foot-mask", "dec1.conv13.weight", 12),
+]
+
+
+@pytest.mark.parametrize(("name", "tensor", "channel"), CHANNELS)
+def test_one_channel_set_to_zero_is_caught(shipped, small_run, name, tensor, channel):
+    factor = np.ones((64, 1, 1, 1), np.float32)
+    factor[channel] = 0
+    verdict = judge(
+        tally(candidate(shipped, name, (tensor, factor)), small_run), Precision.FP16, Role.MASK
+    )
+    assert not verdict.accepted, verdict
 
 
 def test_runs_of_engines_long_gone_are_forgotten(shipped, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from edge.model import Limb
 from export.darknet import import_darknet, parse_cfg, write_darknet_weights
-from export.darknet.cfg import read_sections
+from export.darknet.sections import read_sections
 from export.unet import unet_to_onnx
 from export.vgg import vgg_to_onnx
 

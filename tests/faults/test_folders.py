@@ -316,7 +316,7 @@ def test_no_patient_is_named_while_everything_fails(broker, make_appliance, figu
         time.sleep(0.7)
     (it.drop.parent / "errno").unlink()
     it.put(f"{marks[1]}.jpg", film_bytes(f"raise={marks[2]}"))
-    it.put(f"{marks[3]}.jpg", film_bytes(f"kill=1 patient={marks[4]}"))
+    it.put(f"{marks[3]}.jpg", film_bytes(f"crash=1 patient={marks[4]}"))
     it.put(f"{marks[5]}.jpg", film_bytes(f"n=1 study={marks[6]} patient={marks[6]}"))
     (it.drop / marks[7]).mkdir()
     (it.drop / marks[7] / "x.jpg").mkdir()

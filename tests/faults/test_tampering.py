@@ -282,7 +282,7 @@ def test_few_descriptors(broker, subscriber, make_appliance, figures):
     used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
-    it.put("1.jpg", film_bytes("n=1 kill=1"))
+    it.put("1.jpg", film_bytes("n=1 crash=1"))
     it.put("2.jpg", film_bytes("n=2"))
     broker.kill()
     time.sleep(5)

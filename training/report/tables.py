@@ -178,7 +178,9 @@ def _film_row(patient: int, one: Measured, joints: list[JointRow]) -> FilmRow:
     same = result is not None
     if truth.laterality is not None:
         same = same and final.laterality is truth.laterality
-    fate = final.status is truth.status and final.reason == truth.reason
+    # Grades are judged joint by joint: a limb that was found is one that was not held.
+    found = final.status is Status.NOT_GRADED and truth.status is Status.SCORED
+    fate = found or (final.status is truth.status and final.reason == truth.reason)
     return FilmRow(
         patient=patient,
         limb=limb,

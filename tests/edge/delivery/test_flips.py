@@ -11,7 +11,7 @@ from edge.audit import Limits, audit
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.inspection import Inspection
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, StudyChange
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, StudyChange
 from edge.delivery.mend import open_sound
 from edge.delivery.outbox import Outbox
 from edge.delivery.store import JournalError, Store
@@ -66,7 +66,7 @@ def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(
         store, _ = open_sound(folder / "journal.sqlite", KEY, expected=True)
         journal, outbox = Journal(store), Outbox(store, DeliveryMode.RECEIPT, (), 1.0)
         journal.start_session()
-        journal.known()
+        Recall(journal.store._path)(b"/films/1.jpg")
         journal.unfinished()
         journal.counts()
         journal.next_order()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge.delivery.identity import DeviceName, ResultKey
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, move
+from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, move
 from edge.delivery.mend import mend
 from edge.delivery.orders import (
     dismiss,
@@ -98,7 +98,7 @@ def test_a_dismissed_film_has_reached_its_end(store, journal):
 def test_the_folder_does_not_take_a_film_that_an_order_works_on(store, journal):
     job, _ = film(journal)
     release(store, job, LEFT)
-    assert b"/drop/a.jpg" in journal.known()
+    assert Recall(journal.store._path)(b"/drop/a.jpg") is not None
     claim = journal.claim(b"/drop/a.jpg", "a" * 64, Signature(1, 77, 10, 99))
     assert claim.job is None
     other = journal.claim(b"/drop/a.jpg", "b" * 64, Signature(1, 77, 10, 100))
@@ -121,9 +121,10 @@ def test_a_retry_forgives_deaths_and_new_copies_do_not(store, journal):
 
 def test_a_film_that_was_never_read_is_looked_at_again(store, journal):
     job, _ = film(journal, state=State.QUARANTINED, reason="too_large")
-    before = journal.known()[b"/drop/a.jpg"]
+    recall = Recall(journal.store._path)
+    before = recall(b"/drop/a.jpg")
     assert retry(store, job).new_job is None
-    assert journal.known()[b"/drop/a.jpg"] != before
+    assert recall(b"/drop/a.jpg") != before
 
 
 def test_a_replay_opens_the_row_again_and_forgets_its_receipts(store, journal):

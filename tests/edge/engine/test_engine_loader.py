@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from edge.engine.base import LoadedEngine
 from edge.engine.installed import activate, read_active, rollback, scan
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines
@@ -136,6 +137,57 @@ def test_a_back_end_can_be_asked_for(tmp_path, make_engine, sign_again):
     engine, engines = serving(tmp_path, backend=Backend.ONNXRUNTIME)
     assert engine.passport["backend"] == "onnxruntime"
     assert not engines.degraded
+
+
+class Stand(LoadedEngine):
+    """Stands for a back end whose library is not installed here."""
+
+
+@pytest.mark.parametrize("backend", [None, *Backend])
+@pytest.mark.parametrize("fallback", [True, False])
+@pytest.mark.parametrize(
+    "state", ["absent", "present", "not accepted", "of another graph", "damaged"]
+)
+def test_the_back_end_that_was_asked_for_serves_or_its_lack_is_told(
+    tmp_path, make_engine, sign_again, monkeypatch, backend, fallback, state
+):
+    make_engine(tmp_path)
+    engine = "openvino"
+    if state != "absent":
+        acceptance = REFUSED if state == "not accepted" else ACCEPTED
+        path = add(tmp_path, make_engine, sign_again, f"hand-score.{engine}-1", backend=engine,
+                   acceptance=acceptance)  # fmt: skip
+        if state == "of another graph":
+            sign_again(path, graph_sha256="0" * 64)
+        if state == "damaged":
+            path.write_text("{")
+    monkeypatch.setattr("edge.engine.loader.open_backend", lambda verified, **_: Stand(verified))
+    reachable = backend in (None, Backend.ONNXRUNTIME)
+    named = backend is Backend.OPENVINO and state == "present"
+    if not fallback and not reachable and not named:
+        with pytest.raises(EngineError, match="hand-score") as caught:
+            serving(tmp_path, backend=backend, fallback=fallback)
+        assert caught.value.mend == f"sharpedge build hand-score --backend {backend}" or (
+            state == "damaged"
+        )
+        return
+    found, engines = serving(tmp_path, backend=backend, fallback=fallback)
+    if named:
+        assert found.passport["backend"] == "openvino"
+    if backend is not None and not named:
+        assert found.passport["backend"] != backend or reachable
+        assert engines.degraded == (not reachable)
+    if not reachable and not named:
+        assert engines.refusals[0].why
+
+
+def test_a_strict_back_end_must_serve_every_recipe(tmp_path, make_engine, sign_again, monkeypatch):
+    make_engine(tmp_path)
+    make_engine(tmp_path, name="hand-mask", role="mask")
+    add(tmp_path, make_engine, sign_again, "hand-score.openvino-1", backend="openvino")
+    monkeypatch.setattr("edge.engine.loader.open_backend", lambda verified, **_: Stand(verified))
+    with pytest.raises(EngineError, match="no engine of hand-mask for the back end openvino"):
+        load_engines(tmp_path, backend=Backend.OPENVINO, fallback=False)
 
 
 def test_a_choice_is_taken_back_step_by_step(tmp_path, make_engine, sign_again):

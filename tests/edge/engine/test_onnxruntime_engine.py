@@ -73,3 +73,26 @@ def test_a_wrong_input_is_named(verified, inputs):
     engine = OnnxRuntimeEngine(verified)
     with pytest.raises(EngineError, match=r"input (image|picture)"):
         engine.run(inputs)
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("std::bad_alloc", "free memory"),
+        ("Failed to allocate memory for requested buffer of size 9", "free memory"),
+        ("Non-zero status code returned while running Conv node", "sharpedge export"),
+    ],
+)
+def test_the_remedy_for_want_of_memory_is_memory_and_not_another_engine(
+    verified, monkeypatch, text, mend
+):
+    engine = OnnxRuntimeEngine(verified)
+
+    class Failing:
+        def run(self, *_arguments):
+            raise RuntimeError(text)
+
+    monkeypatch.setattr(engine, "_session", Failing())
+    with pytest.raises(EngineError) as caught:
+        engine.run({"image": np.zeros((1, 1, 2, 2), np.float32)})
+    assert caught.value.mend.startswith(mend)

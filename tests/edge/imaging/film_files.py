@@ -90,12 +90,17 @@ def png16(image, extra=b""):
     return png(image.astype(">u2").view(np.uint8).reshape(len(image), -1), 0, 16, extra)
 
 
-def tiff(image, *, order="<", tags=None, tile=None, deflate=False, pages=1, bits=None, big=False):
-    """TIFF of one strip or of tiles; ``tags`` adds or replaces {number: value or values}."""
+def tiff(
+    image, *, order="<", tags=None, tile=None, rows=None, deflate=False, pages=1, bits=None,
+    big=False, apart=False,
+):  # fmt: skip
+    """TIFF of strips of ``rows`` (one of all) or of tiles; ``apart`` keeps colour planes apart.
+
+    ``tags`` adds or replaces {number: value or values}.
+    """
     height, width = image.shape[:2]
     samples = image.shape[2] if image.ndim == 3 else 1
     raw = image.astype(image.dtype.newbyteorder(order)) if image.dtype.itemsize > 1 else image
-    blocks = [raw.tobytes()]
     entries = {
         256: width,
         257: height,
@@ -104,25 +109,36 @@ def tiff(image, *, order="<", tags=None, tile=None, deflate=False, pages=1, bits
         262: 2 if samples == 3 else 1,
         277: samples,
     }
+    planes = [raw[:, :, i] for i in range(samples)] if apart else [raw]
+    if apart:
+        entries |= {284: 2}
     if tile:
         down, across = -(-height // tile), -(-width // tile)
-        padded = np.zeros((down * tile, across * tile), raw.dtype)
-        padded[:height, :width] = raw
+        padded = np.zeros(
+            (len(planes), down * tile, across * tile, *planes[0].shape[2:]), raw.dtype
+        )
+        padded[:, :height, :width] = planes
         blocks = [
-            padded[y * tile : (y + 1) * tile, x * tile : (x + 1) * tile].tobytes()
+            plane[y * tile : (y + 1) * tile, x * tile : (x + 1) * tile].tobytes()
+            for plane in padded
             for y in range(down)
             for x in range(across)
         ]
         entries |= {322: tile, 323: tile}
     else:
-        entries[278] = height
+        entries[278] = rows or height
+        blocks = [
+            plane[y : y + entries[278]].tobytes()
+            for plane in planes
+            for y in range(0, height, entries[278])
+        ]
     if deflate:
         blocks = [zlib.compress(b) for b in blocks]
     entries |= tags or {}
     at = 16 if big else 8
     starts = [at + sum(len(b) for b in blocks[:i]) for i in range(len(blocks))]
     entries |= {324: tuple(starts), 325: tuple(map(len, blocks))} if tile else {
-        273: starts[0], 279: len(blocks[0])
+        273: tuple(starts), 279: tuple(map(len, blocks))
     }  # fmt: skip
     word = "Q" if big else "I"
     body = b"".join(blocks)

@@ -65,6 +65,8 @@ def _seeds():
         dicom(dataset(smooth(64, 64)), [stream.tobytes()], "1.2.840.10008.1.2.4.50"),
         dicom(dataset(sixteen, bits=12), sixteen.tobytes(), meta=False),
         *(path.read_bytes() for path in sorted(STREAMS.glob("*_s12.dcm"))),
+        (STREAMS / "jpeg_u12.dcm").read_bytes(),
+        (STREAMS / "jls_u7.dcm").read_bytes(),
     )
 
 

@@ -87,7 +87,7 @@ def test_sixteen_bit_files_that_hold_fewer_bits_are_not_black(bits):
 
 
 def test_the_stated_range_wins_over_the_range_found():
-    image = ramp().astype(np.uint16)
+    image = ramp().astype(np.uint16) * 6
     want = scaled(image, 4095)
     assert np.abs(decode(png16(image, chunk(b"sBIT", b"\x0c"))).pixels - want).max() <= 1
     assert np.abs(decode(tiff(image, tags={281: 4095})).pixels - want).max() <= 1
@@ -127,9 +127,11 @@ def test_one_bit_films_are_black_and_white():
 def test_tiff_samples_packed_without_gaps_decode(bits):
     image = ramp().astype(np.uint16)
     places = np.arange(bits - 1, -1, -1)
-    packed = np.packbits((image[:, :, None] >> places & 1).reshape(70, -1).astype(np.uint8), axis=1)
-    film = decode(tiff(packed, tags={256: 90}, bits=bits))
-    assert np.abs(film.pixels - scaled(image, (1 << bits) - 1)).max() <= 1
+    for used in range(8, bits + 1, 2):
+        samples = (image << (used - 8))[:, :, None] >> places & 1
+        packed = np.packbits(samples.reshape(70, -1).astype(np.uint8), axis=1)
+        film = decode(tiff(packed, tags={256: 90}, bits=bits))
+        assert np.abs(film.pixels - scaled(image << (used - 8), (1 << used) - 1)).max() <= 1
 
 
 def test_four_bit_grey_tiff_is_refused_by_its_bits():

@@ -15,6 +15,7 @@ from edge.errors import Reason
 from edge.intake.intake import Intake
 from edge.intake.settings import IGNORED
 from edge.intake.settle import Patience
+from edge.intake.take import look_at, signature_of
 from edge.intake.watch import Folder, Inbox, Watch, WatchMode, mount_type
 
 WHOLE = film_bytes("x")
@@ -25,7 +26,17 @@ def follow(tmp_path):
     """Start an intake over ``tmp_path/drop``; films are gathered in a list."""
     started = []
 
-    def start(mode=WatchMode.AUTO, *, rescan_s=30.0, known=None, limit_bytes=1 << 20, make=True):
+    def start(
+        mode=WatchMode.AUTO,
+        *,
+        rescan_s=30.0,
+        known=None,
+        limit_bytes=1 << 20,
+        make=True,
+        incomplete_s=0.5,
+        gathering=True,
+        pass_over=False,
+    ):
         drop = tmp_path / "drop"
         if make:
             drop.mkdir(exist_ok=True)
@@ -33,12 +44,15 @@ def follow(tmp_path):
         it = Intake(
             Folder(drop, IGNORED, (drop / "own",)),
             mode,
-            patience=Patience(closed_s=0.3, unwatched_s=0.6, abandoned_s=2.0),
+            patience=Patience(
+                closed_s=0.3, incomplete_s=incomplete_s, unwatched_s=0.6, abandoned_s=2.0
+            ),
             rescan_s=rescan_s,
             limit_bytes=limit_bytes,
-            known=known or {},
+            recall=(known or {}).get,
             last=(),
             wake=lambda: None,
+            pass_over=pass_over,
         )
         it.start()
         until(lambda: it.following)
@@ -52,7 +66,8 @@ def follow(tmp_path):
                 else:
                     films.append(film)
 
-        threading.Thread(target=gather, daemon=True).start()
+        if gathering:
+            threading.Thread(target=gather, daemon=True).start()
         started.append((it, done))
         return drop, films, it
 
@@ -123,13 +138,13 @@ def test_what_lay_there_at_the_start_is_taken_and_what_is_known_is_not(follow, t
     (drop / "own").mkdir()
     (drop / "own" / "copy.jpg").write_bytes(WHOLE)
     found = (drop / "old.jpg").stat()
-    known = {os.fsencode(drop / "old.jpg"): (found.st_dev, found.st_ino, found.st_size,
-                                             found.st_mtime_ns)}  # fmt: skip
+    known = {os.fsencode(drop / "old.jpg"): signature_of(found)}
     _, films, _ = follow(known=known, rescan_s=0.2)
     until(lambda: films, 5)
     time.sleep(1)
     assert names(films) == ["new.jpg"]
-    assert films[0].closed_source == "mtime"
+    assert films[0].closed_source == "at_start"
+    assert films[0].picked_up_s - films[0].closed_s < 5
 
 
 def test_polling_takes_films_and_waits_for_one_that_grows(follow):
@@ -198,7 +213,6 @@ def test_a_rewritten_film_is_taken_again_and_a_mere_look_at_it_is_not(follow):
     (drop / "a.jpg").write_bytes(WHOLE)
     until(lambda: len(films) == 1, 5)
     (drop / "a.jpg").read_bytes()
-    (drop / "a.jpg").chmod(0o600)
     time.sleep(0.7)
     assert len(films) == 1
     (drop / "a.jpg").write_bytes(film_bytes("other"))
@@ -280,3 +294,145 @@ def test_an_empty_mount_point_is_a_fault_and_the_share_coming_back_is_no_news(fo
         it.stop()
         for folder in (share, server):
             subprocess.run(["umount", "-l", folder], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("mode", [WatchMode.AUTO, WatchMode.POLL])
+def test_another_film_of_equal_size_and_time_under_the_same_name_is_read(follow, mode):
+    drop, films, _ = follow(mode, rescan_s=0.2)
+    for number, word in enumerate(("one", "two"), 1):
+        with (drop / "a.jpg").open("r+b" if number > 1 else "wb") as file:
+            file.write(film_bytes(word))
+            file.flush()
+            os.utime(file.fileno(), (3e8, 3e8))
+        until(lambda number=number: len(films) == number, 5)
+    assert [film.data for film in films] == [film_bytes("one"), film_bytes("two")]
+
+
+@pytest.mark.parametrize("mtime_s", [-2_000_000, 0, 86_400, 2_082_844_800, "ahead"])
+@pytest.mark.parametrize("before_start", [True, False])
+def test_the_times_of_a_film_are_the_machines_whatever_the_file_says(
+    follow, tmp_path, mtime_s, before_start
+):
+    mtime_s = time.time() + 3600 if mtime_s == "ahead" else mtime_s
+    other = tmp_path / "other.jpg"
+    other.write_bytes(WHOLE)
+    os.utime(other, (mtime_s, mtime_s))
+    begun_s = time.time()
+    if before_start:
+        (tmp_path / "drop").mkdir()
+        shutil.copy2(other, tmp_path / "drop" / "a.jpg")
+    drop, films, _ = follow()
+    if not before_start:
+        shutil.copy2(other, drop / "a.jpg")
+    until(lambda: films, 5)
+    film = films[0]
+    assert begun_s <= film.closed_unix_s <= time.time()
+    assert 0 <= film.picked_up_s - film.closed_s < 5
+    assert film.closed_source == ("at_start" if before_start else "close_event")
+
+
+def test_a_new_film_waits_for_two_of_the_backlog_at_most(follow, tmp_path):
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    for number in range(60):
+        (drop / f"old{number:02}.jpg").write_bytes(film_bytes(f"n={number}"))
+        os.utime(drop / f"old{number:02}.jpg", (2e9 - number, 2e9 - number))
+    _, _, it = follow(gathering=False)
+    taken = []
+
+    def take_one():
+        taken.append(until(it.fetch, 10))
+        return os.fsdecode(taken[-1].path).rpartition("/")[2]
+
+    # Oldest first, by the files' own times.
+    assert [take_one() for _ in range(3)] == ["old59.jpg", "old58.jpg", "old57.jpg"]
+    for number in range(4):
+        (drop / f"new{number}.jpg").write_bytes(film_bytes(f"new={number}"))
+    time.sleep(1.0)
+    order = [take_one() for _ in range(9)]
+    assert order.index("new0.jpg") <= 2
+    assert [name for name in order if name.startswith("new")] == [f"new{n}.jpg" for n in range(4)]
+    assert sum(name.startswith("old") for name in order) >= 4
+
+
+def test_nothing_waits_for_the_worker_while_films_wait(follow, tmp_path):
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    for number in range(20):
+        (drop / f"{number}.jpg").write_bytes(film_bytes(f"n={number}"))
+    _, _, it = follow(gathering=False, rescan_s=0.2)
+    until(lambda: it.condition().waiting >= 20, 5)
+    time.sleep(0.5)
+    done = threading.Event()
+    it.do(done.set)
+    assert done.wait(2)
+    drop.rename(tmp_path / "away")
+    until(lambda: it.condition().fault, 5)
+
+
+def test_what_lay_there_at_the_first_start_can_be_left_alone(follow, tmp_path):
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    (drop / "old.jpg").write_bytes(WHOLE)
+    _, films, it = follow(pass_over=True, rescan_s=0.2)
+    (drop / "new.jpg").write_bytes(film_bytes("new"))
+    until(lambda: films, 5)
+    time.sleep(0.5)
+    assert names(films) == ["new.jpg"]
+    [(path, signature)] = it.passed_over()
+    assert path == os.fsencode(drop / "old.jpg")
+    assert signature == signature_of((drop / "old.jpg").stat())
+
+
+def test_a_folder_that_becomes_a_link_leads_nowhere(follow, tmp_path):
+    drop, films, _ = follow(rescan_s=0.2)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.jpg").write_bytes(film_bytes("secret"))
+    (drop / "study").mkdir()
+    with (drop / "study" / "a.jpg").open("wb") as file:
+        file.write(WHOLE[:100])
+        file.flush()
+        (drop / "study").rename(tmp_path / "moved")
+        (drop / "study").symlink_to(outside, target_is_directory=True)
+        file.write(WHOLE[100:])
+    time.sleep(1.5)
+    assert all(film.data != film_bytes("secret") for film in films)
+    assert {film.refusal for film in films} <= {Reason.NOT_A_REGULAR_FILE}
+
+
+def test_a_film_that_may_not_be_read_is_told_with_owner_and_mode(follow, monkeypatch):
+    denied = {b"a.jpg"}
+
+    def refuse(root, path):
+        if path.rpartition(b"/")[2] in denied:
+            raise PermissionError(13, "Permission denied")
+        return look_at(root, path)
+
+    monkeypatch.setattr("edge.intake.intake.look_at", refuse)
+    drop, films, it = follow(rescan_s=0.2)
+    (drop / "a.jpg").write_bytes(WHOLE)
+    (drop / "a.jpg").chmod(0o600)
+    until(lambda: it.condition().unreadable, 5)
+    text = it.condition().unreadable
+    inode = (drop / "a.jpg").stat().st_ino
+    assert text.startswith("1 file in the drop folder cannot be read by")
+    assert "mode 0600" in text
+    assert f"-inum {inode}" in text
+    # A file's name may be a patient's.
+    assert "a.jpg" not in text
+    denied.clear()
+    until(lambda: films, 10)
+    until(lambda: it.condition().unreadable is None, 5)
+
+
+def test_a_writer_that_closes_between_its_chunks_is_waited_for(follow):
+    drop, films, _ = follow(incomplete_s=2.0)
+    (drop / "a.jpg").write_bytes(b"")
+    for start in range(0, len(WHOLE), 600):
+        time.sleep(0.6)
+        with (drop / "a.jpg").open("ab") as file:
+            file.write(WHOLE[start : start + 600])
+    until(lambda: films, 5)
+    # A late event of the last chunk may lead to one more read of the same bytes.
+    assert {film.data for film in films} == {WHOLE}

@@ -8,6 +8,7 @@ from edge.intake.settle import Change, Closing, Look, Patience, Settling, Signat
 
 PATH = b"/drop/a.jpg"
 WHOLE, CUT = Structure.COMPLETE, Structure.INCOMPLETE
+NO_TRAILER = Structure.NO_TRAILER
 
 
 def look(structure, size=10, tail=b"t"):
@@ -41,7 +42,17 @@ def test_closed_and_whole_is_taken_at_once_with_the_time_of_the_close():
 def test_closed_without_an_end_waits_a_second():
     settling = Settling(watched=True)
     settling.note(PATH, Change.CLOSED, at(0))
-    assert 1.0 <= first_ready(settling, look(CUT)) <= 1.5
+    assert 1.0 <= first_ready(settling, look(NO_TRAILER)) <= 1.5
+
+
+def test_closed_with_bytes_missing_waits_a_minute_and_each_change_begins_it_again():
+    settling = Settling(watched=True)
+    settling.note(PATH, Change.CLOSED, at(0))
+    assert 60 <= first_ready(settling, look(CUT)) <= 66
+    settling.note(PATH, Change.CLOSED, at(100))
+    assert first_ready(settling, look(CUT), until_s=150, start_s=100) is None
+    settling.note(PATH, Change.CLOSED, at(150))
+    assert 210 <= first_ready(settling, look(CUT), start_s=150) <= 216
 
 
 def test_a_writer_that_was_seen_is_waited_for_even_when_the_film_looks_whole():
@@ -80,7 +91,7 @@ def test_without_an_event_and_without_an_end_a_share_waits_less_than_a_disk():
     share, disk = Settling(watched=False), Settling(watched=True)
     for settling in (share, disk):
         settling.note(PATH, Change.SEEN, at(0))
-    assert 30 <= first_ready(share, look(CUT)) <= 36
+    assert 30 <= first_ready(share, look(NO_TRAILER)) <= 36
     assert 600 <= first_ready(disk, look(CUT)) <= 606
 
 

@@ -1,0 +1,26 @@
+"""Delivery: gives paho a pair of local sockets for waking its thread.
+
+paho 2 makes that pair from two TCP sockets of the loopback, one of which listens for a moment. The
+appliance opens no port and connects to nobody but the broker.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from paho.mqtt import client as paho
+
+_NAME = "_socketpair_compat"
+
+
+def use_local_pairs() -> None:
+    """Replace paho's pair in this process; nothing where paho has another way."""
+    if hasattr(paho, _NAME):
+        setattr(paho, _NAME, _pair)
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    return ours, theirs

@@ -1,0 +1,127 @@
+"""Factories of workers that break the rules of their socket; the film's bytes say how."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import sys
+import time
+
+from stand_in import StandIn
+
+from edge.errors import OutputError
+from edge.recheck import Rechecker
+from edge.worker import Made
+
+SHA256 = "c" * 64
+
+
+def _write(data):
+    os.write(int(sys.argv[1]), data)
+
+
+class Misbehaving(StandIn):
+    """Writes raw bytes to the daemon in the middle of a film."""
+
+    def score(self, data, file_name, operator=None, on_stage=None):
+        if b"half-length" in data:
+            _write(b"\0\0")
+            time.sleep(3600)
+        if b"half-frame" in data:
+            _write(struct.pack(">I", 5000) + b"outcome\n{")
+            time.sleep(3600)
+        if b"missing-picture" in data:
+            film = StandIn().score(data, file_name)
+            body = (
+                b'outcome\n{"limbs": ['
+                + film.limbs[0].result.model_dump_json().encode()
+                + b'], "stage_ms": {}, "study_key": null, "patient_key": null,'
+                b' "burned_in_annotation": false, "at_s": 1}'
+            )
+            _write(struct.pack(">I", len(body)) + body)
+            time.sleep(3600)
+        if b"huge-frame" in data:
+            _write(struct.pack(">I", 0xFFFFFFFF))
+            time.sleep(3600)
+        if b"nonsense" in data:
+            _write(struct.pack(">I", 8) + b"nonsense")
+            time.sleep(3600)
+        if b"wrong-field" in data:
+            body = b'outcome\n{"limbs": "MUSTERMANN"}'
+            _write(struct.pack(">I", len(body)) + body)
+            time.sleep(3600)
+        return super().score(data, file_name, operator, on_stage)
+
+
+def build(_config):
+    return Made(Misbehaving(), "e" * 64)
+
+
+class Slow(StandIn):
+    """A second scorer that never ends."""
+
+    def score(self, *_film):
+        time.sleep(3600)
+
+
+def build_slow_second(config):
+    wanted = config.worker.recheck_every or config.worker.shadow
+    return Made(StandIn(), "e" * 64, rechecker=Rechecker(Slow(), 1) if wanted else None)
+
+
+class Killed(StandIn):
+    """Is ended from outside on its first tries; a file counts them."""
+
+    def __init__(self, counter, times):
+        self._counter, self._times = counter, times
+
+    def score(self, data, file_name, operator=None, on_stage=None):
+        if b"victim" in data:
+            tries = int(self._counter.read_text()) if self._counter.exists() else 0
+            self._counter.write_text(str(tries + 1))
+            if tries < self._times:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().score(data, file_name, operator, on_stage)
+
+
+def build_killed_three_times(config):
+    return Made(Killed(config.folders.state / "tries", 3), "e" * 64)
+
+
+def build_always_killed(config):
+    return Made(Killed(config.folders.state / "tries", 99), "e" * 64)
+
+
+class Unusable(StandIn):
+    """An engine whose outputs cannot be used, for films that say so."""
+
+    def score(self, data, file_name, operator=None, on_stage=None):
+        if b"unusable" in data:
+            raise OutputError(
+                "hand-score: output erosion is not finite in 60 of 60 numbers",
+                engine="hand-score", mend="sharpedge export", sha256=SHA256,
+            )  # fmt: skip
+        return super().score(data, file_name, operator, on_stage)
+
+
+def build_with_another_engine(config):
+    """Serve from the next back end where the first is refused."""
+    if SHA256 in config.worker.refuse:
+        return Made(StandIn(), "f" * 64, degraded=("hand-score: its outputs could not be used",))
+    return Made(Unusable(), "e" * 64)
+
+
+def build_without_another_engine(config):
+    """Have nothing else, and say so."""
+    unfit = "hand-score: no other engine" if SHA256 in config.worker.refuse else ""
+    return Made(Unusable(), "e" * 64, unfit=unfit)
+
+
+def build_deaf(_config):
+    """Not know what it is asked to leave out."""
+    return Made(Unusable(), "e" * 64)
+
+
+def build_unusable_second(_config):
+    return Made(StandIn(), "e" * 64, rechecker=Rechecker(Unusable(), 1))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from edge.intake.watch import Folder
 
 _SPAN = 200
+_UNREADABLE = (TypeError, ValueError, AttributeError)
+"""What values that a fault has changed beyond recognition raise."""
 
 
 class Fault(StrEnum):
@@ -156,6 +158,9 @@ class Checks:
         try:
             span = read(self._store, first, last)
             found = [*_tables(self._store, span), *self._outbox(span), *self._receipts(span)]
+        except _UNREADABLE:
+            yield Finding(Fault.CHANGED, f"jobs {first} to {last}", "their rows cannot be read")
+            return
         finally:
             self._store.db.execute("ROLLBACK")
         yield from found
@@ -165,7 +170,7 @@ class Checks:
             self._counts[str(job["state"])] += 1
             told = span.told.get(number, Told())
             yield from _copies(job, told, quarantine.get(number), archive.get(number))
-            waited_s = now - job["since"]
+            waited_s = _since(now, job["since"])
             if job["state"] == State.HELD and waited_s > self._limits.held_s:
                 detail = f"held for {waited_s / 3600:.0f} h; fix: sharpedge release or dismiss"
                 yield Finding(Fault.OVERDUE, f"job {number}", detail)
@@ -194,7 +199,8 @@ class Checks:
     def _message(self, row: sqlite3.Row, told: Told, now: float) -> Iterator[Finding]:
         subject = f"job {row['job']}, {row['kind']} {row['id']}"
         picture = row["kind"] == Kind.IMAGE
-        if self._store.seal(row["id"], row["kind"], row["payload"]) != row["seal"]:
+        payload = row["payload"] if isinstance(row["payload"], bytes) else b""
+        if self._store.seal(row["id"], row["kind"], payload) != row["seal"]:
             yield Finding(Fault.CHANGED, subject, "is not what was written")
         if row["state"] == "set_aside":
             detail = f"was given up ({row['why']}); fix: sharpedge retry, or dismiss {row['job']}"
@@ -205,12 +211,13 @@ class Checks:
             yield Finding(Fault.CHANGED, subject, "is closed, and the chain does not tell of it")
         if not _waits(row):
             return
-        if now - row["created"] > self._limits.outbox_s:
-            detail = f"undelivered for {now - row['created']:.0f} s"
+        waited_s = _since(now, row["created"])
+        if waited_s > self._limits.outbox_s:
+            detail = f"undelivered for {waited_s:.0f} s"
             yield Finding(Fault.OVERDUE, subject, detail)
         if picture:
             # One that is sent again may have been removed with age meanwhile.
-            kept = (self._places.pictures / os.fsdecode(row["payload"])).is_file()
+            kept = (self._places.pictures / os.fsdecode(payload)).is_file()
             if not kept and not row["sendings"]:
                 yield Finding(Fault.MISSING, subject, "its picture is gone")
         elif row["id"] in told.closed and row["id"] not in told.replayed:
@@ -243,7 +250,7 @@ class Checks:
     def _refusals(self) -> Iterator[Finding]:
         for row in self._store.db.execute("SELECT kind, why, since FROM refusal ORDER BY kind"):
             detail = (
-                f"the broker has refused them for {max(0.0, time.time() - row['since']):.0f} s "
+                f"the broker has refused them for {_since(time.time(), row['since']):.0f} s "
                 f"({row['why']}): they wait; fix: let the appliance publish them"
             )
             yield Finding(Fault.REFUSED, f"{row['kind']} messages", detail)
@@ -254,7 +261,7 @@ class Checks:
             "SELECT number, since FROM job WHERE state = ? ORDER BY number LIMIT 1",
             (State.CLAIMED,),
         ).fetchone()
-        waited_s = 0.0 if job is None else time.time() - job["since"]
+        waited_s = 0.0 if job is None else _since(time.time(), job["since"])
         if waited_s > self._limits.hand_s:
             yield Finding(Fault.OVERDUE, f"job {job['number']}", f"claimed for {waited_s:.0f} s")
 
@@ -297,6 +304,11 @@ def _own_files(folder: Path) -> dict[int, Path]:
     except OSError:
         return {}
     return found
+
+
+def _since(now: float, then: object) -> float:
+    """Seconds since a moment; 0 where a fault has changed it, or the clock was set back."""
+    return max(0.0, now - then) if isinstance(then, int | float) else 0.0
 
 
 def _waits(row: sqlite3.Row) -> bool:

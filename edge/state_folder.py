@@ -59,7 +59,7 @@ def drop_folder(config: Config, root: Path) -> Folder:
 def appliance_runs(state_folder: Path) -> bool:
     """Whether an appliance holds its state folder's lock."""
     try:
-        lock = os.open(state_folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(state_folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:

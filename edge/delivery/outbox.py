@@ -16,7 +16,7 @@ from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.journal import Kind, State, move
 from edge.delivery.orders import work_again
-from edge.delivery.rows import Depth, Row, row_of
+from edge.delivery.rows import Depth, Row, number_of, row_of
 from edge.delivery.schema import OPEN
 from edge.delivery.studies import Studies, StudyRow
 from edge.delivery.unanswered import REPEATS_A_PASS, Unanswered
@@ -169,7 +169,7 @@ class Outbox:
                 if of["state"] == "queued":
                     self._db.execute("UPDATE outbox SET state = 'waiting' WHERE row = ?", (number,))
                 if of["state"] in {"queued", "waiting"}:
-                    self._wait_for_answer(number, of["id"], of["sendings"])
+                    self._wait_for_answer(number, of["id"], number_of(of["sendings"]))
 
     def _wait_for_answer(self, number: int, result_id: str, sendings: int) -> None:
         answered = self._receivers_of(result_id) if self._receivers else ()
@@ -320,7 +320,7 @@ class Outbox:
         """For how long the oldest message has waited; 0 where none waits."""
         query = f"SELECT MIN(created) AS oldest FROM outbox WHERE {OPEN}"  # noqa: S608
         oldest = self._db.execute(query).fetchone()["oldest"]
-        return 0.0 if oldest is None else max(0.0, steady_unix_s() - float(oldest))
+        return max(0.0, steady_unix_s() - oldest) if isinstance(oldest, int | float) else 0.0
 
     def republish_studies(self) -> None:
         """Every study's topic is to be written again, the latest first."""

@@ -39,16 +39,22 @@ class Depth:
     set_aside: int
 
 
+def number_of(value: object) -> int:
+    """Read a column that counts; 0 where a fault has changed it into something else."""
+    return value if isinstance(value, int) else 0
+
+
 def row_of(store: Store, found: sqlite3.Row) -> Row:
-    """Read a row of the table."""
+    """Read a row of the table; what a fault has changed in it must show, and end nothing."""
+    payload = found["payload"] if isinstance(found["payload"], bytes) else b""
     return Row(
         row=found["row"],
         kind=Kind(found["kind"]),
         result_id=found["id"],
         job=found["job"],
         sequence=found["sequence"],
-        payload=found["payload"],
-        sendings=found["sendings"],
-        sound=store.seal(found["id"], found["kind"], found["payload"]) == found["seal"],
+        payload=payload,
+        sendings=number_of(found["sendings"]),
+        sound=store.seal(found["id"], found["kind"], payload) == found["seal"],
         name=str(found["name"]),
     )

@@ -80,6 +80,18 @@ class Studies:
         )
         if found is None:
             return None
+        try:
+            return self._read(found)
+        except ValueError:
+            # A fault has changed it: the inspection puts it right, and it is published then.
+            with self._store.transaction():
+                self._db.execute(
+                    "UPDATE study SET published = version WHERE study = ?", (found["study"],)
+                )
+            return None
+
+    def _read(self, found: sqlite3.Row) -> StudyRow:
+        """Read a study. Raises `ValueError` where a fault has changed it."""
         body = StudyBody.model_validate_json(found["body"])
         status = StudyStatus(found["status"])
         message = message_of(found["study"], body, status, found["changed"])

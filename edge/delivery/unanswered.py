@@ -207,5 +207,5 @@ class Unanswered:
         silent_s = now_s - self._silent_since_s
         if silent_s > self._resend_s and now_s - oldest.at_s > _ASK_S:
             return True
-        passed_over = oldest.at_s < self._silent_since_s - _QUIET_S
+        passed_over = oldest.at_s < self._silent_since_s
         return bool(self._heard) and passed_over and silent_s > _QUIET_S

@@ -172,3 +172,51 @@ def test_a_broken_chain_is_not_cut(box):
     box.store.db.execute("UPDATE event SET detail = '{}' WHERE row = 2")
     with pytest.raises(JournalError, match="audit"):
         box.tidy()
+
+
+def test_files_that_come_and_go_while_it_lists_stop_nothing(box, monkeypatch):
+    _, picture = box.film("a.jpg")
+    gone = box.places.archive / "00000001.jpg"
+    real = os.scandir
+
+    def scandir(folder):
+        if folder == box.places.archive:
+            gone.write_bytes(b"x")
+            found = list(real(folder))
+            gone.unlink()
+            return found
+        return real(folder)
+
+    monkeypatch.setattr("edge.retention.os.scandir", scandir)
+    box.places.quarantine.rmdir()
+    assert box.tidy(pictures_days=1.0).pictures == 1
+    assert not picture.exists()
+
+
+def test_a_file_that_is_being_written_is_left_alone(box):
+    writing, left_over = box.places.archive / ".1.jpg.part", box.places.archive / ".2.jpg.part"
+    for path in (writing, left_over):
+        path.write_bytes(b"x" * (2 << 20))
+    os.utime(left_over, (1.0, 1.0))
+    box.tidy(archive_mib=1)
+    assert writing.exists()
+    assert not left_over.exists()
+
+
+def test_films_that_lie_on_in_the_folder_cost_a_pass_no_more_than_others(box, monkeypatch):
+    monkeypatch.setattr("edge.retention._CARRIED_A_PASS", 2)
+    for number in range(7):
+        box.film(f"{number}.jpg")
+    listed = {os.fsencode(p) for p in box.drop.iterdir()}
+    box.at(0)
+    for number in range(7, 9):
+        box.film(f"{number}.jpg")
+    box.tidy(in_folder=listed)
+    assert len(box.jobs()) == 9
+    assert box.audit() == ()
+    # The files are gone: a few of their rows go with each pass that cuts.
+    for passes in range(6):
+        box.film(f"more{passes}.jpg")
+        box.tidy(in_folder=set(), now=NOW + 400 * DAY)
+    assert box.jobs().keys() == {15}
+    assert box.store.verify() is None

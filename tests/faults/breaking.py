@@ -2,8 +2,9 @@
 
 ``BREAK`` is ``<step>:<n>`` (killed at the n-th time), ``term-<step>:<n>`` (told to stop there),
 ``clock:<file>`` (the wall clock goes by the seconds that the file holds), ``errors:<file>`` (the
-watched folder's files fail with the error that the file names) or ``tidy:<seconds>`` (retention at
-that pace). The product knows nothing of this.
+watched folder's files fail with the error that the file names), ``tidy:<seconds>`` (retention at
+that pace) or ``acknowledged:<seconds>`` (the deadline of an acknowledgement). The product knows
+nothing of this.
 """
 
 from __future__ import annotations
@@ -115,6 +116,10 @@ if "BREAK" in os.environ:
         follow(value)
     elif kind == "errors":
         fail(value)
+    elif kind == "acknowledged":
+        from edge.delivery import flights
+
+        flights.ACKNOWLEDGED_S = float(value)
     elif kind == "tidy":
         tidy_often(float(value))
     else:

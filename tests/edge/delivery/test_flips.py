@@ -7,14 +7,18 @@ import sqlite3
 
 import pytest
 
+from edge.audit import Limits, audit
 from edge.delivery.contract import DeliveryMode
 from edge.delivery.identity import DeviceName, ResultKey
+from edge.delivery.inspection import Inspection
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, StudyChange
 from edge.delivery.mend import open_sound
 from edge.delivery.outbox import Outbox
 from edge.delivery.store import JournalError, Store
 from edge.delivery.study import StudyBody
+from edge.filing import Places
 from edge.intake.settle import Signature
+from edge.intake.watch import Folder
 
 KEY = b"k" * 32
 PAYLOAD = b'{"score": 1}'
@@ -39,8 +43,13 @@ def whole(tmp_path_factory):
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(tmp_path, whole, seed):
+@pytest.mark.parametrize(("seed", "large"), [(0, False), (1, False), (2, True), (3, True)])
+def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(
+    tmp_path, whole, monkeypatch, seed, large
+):
+    if large:
+        # What a start of a large journal leaves to the inspection must end nothing meanwhile.
+        monkeypatch.setattr("edge.delivery.mend._WHOLE_EVENTS", 5)
     dice = random.Random(seed)
     for number in range(60):
         folder = tmp_path / str(number)
@@ -70,9 +79,15 @@ def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(tmp_path, whole, s
         outbox.receipts([(row.result_id, "ward") for row in rows])
         outbox.depth()
         outbox.expire_studies(1.0)
-        outbox.next_study(1e12)
+        while (study := outbox.next_study(1e12)) is not None:
+            outbox.study_published(study)
         claim = journal.claim(b"/drop/new.jpg", "f" * 64, Signature(1, 99, 1, 1))
         assert claim.work
+        shortly = Limits(1e9, 1e9, 1e9, 1e9)
+        audit(store, Places.below(folder), Folder(folder / "drop", ()), shortly)
+        inspection = Inspection(store)
+        while not inspection.resting:
+            inspection.turn(1.0)
         store.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from contextlib import closing
@@ -10,7 +11,15 @@ import pytest
 from appliance import Subscriber, until
 from stand_in import film_bytes
 
-from edge.delivery.link import Failure, LinkError, open_link
+from edge.delivery.link import (
+    TOO_LARGE,
+    Answered,
+    Extras,
+    Failure,
+    Link,
+    LinkError,
+    open_link,
+)
 from edge.delivery.listen import Seen
 from edge.delivery.settings import BrokerSettings, Protocol
 
@@ -80,10 +89,6 @@ def test_an_old_broker_gets_3_1_1_and_state_says_so(broker, make_appliance, answ
 
 
 def make(settings):
-    import queue
-
-    from edge.delivery.link import Link
-
     def link(protocol):
         events = queue.SimpleQueue()
         return Link(settings, "c", protocol, will=None, subscriptions=(), events=events)
@@ -126,6 +131,90 @@ def test_a_message_above_the_brokers_limit_is_set_aside_and_the_next_flows(
     until(lambda: [a.code for a in subscriber.of("state")[-1].alerts] == ["message_set_aside"])
     subscriber.close()
     small.kill()
+
+
+class Changing:
+    """A port that answers each connection in another way, in turn."""
+
+    def __init__(self, *answers):
+        self.levels, self._answers = [], list(answers)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.settings = BrokerSettings(port=self._server.getsockname()[1], connect_s=0.3)
+        self._open = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        for answer in self._answers:
+            sock, _ = self._server.accept()
+            self._open.append(sock)
+            first = sock.recv(4096)
+            self.levels.append(first[first.index(b"MQTT") + 4])
+            if answer is None:
+                sock.close()
+            elif answer:
+                sock.sendall(answer)
+
+    def close(self):
+        self._server.close()
+        for sock in self._open:
+            sock.close()
+
+
+SILENCE, HANGS_UP = b"", None
+OLD_REFUSAL, NEW_REFUSAL = b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"
+BUSY = b"\x20\x03\x00\x89\x00"
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (SILENCE, Failure.SILENT),
+        (HANGS_UP, Failure.ENDED),
+        (BUSY, Failure.REFUSED),
+        (b"\x20\x03\x00\x87\x00", Failure.REFUSED),
+    ],
+)
+def test_only_a_broker_that_says_it_knows_no_5_gets_3_1_1(answer, failure):
+    it = Changing(answer)
+    with pytest.raises(LinkError) as caught:
+        open_link(make(it.settings), Protocol.AUTO)
+    assert caught.value.failure is failure
+    assert it.levels == [5]
+    it.close()
+
+
+@pytest.mark.parametrize("refusal", [OLD_REFUSAL, NEW_REFUSAL])
+def test_after_a_refusal_of_5_it_is_asked_for_again_at_each_connection(refusal):
+    accepted_3_1_1, accepted_5 = b"\x20\x02\x00\x00", b"\x20\x03\x00\x00\x00"
+    it = Changing(refusal, accepted_3_1_1, SILENCE, accepted_5)
+    link, _ = open_link(make(it.settings), Protocol.AUTO)
+    assert link.protocol == "3.1.1"
+    link.abandon()
+    with pytest.raises(LinkError):
+        open_link(make(it.settings), Protocol.AUTO)
+    link, _ = open_link(make(it.settings), Protocol.AUTO)
+    assert link.protocol == "5"
+    link.abandon()
+    assert it.levels == [5, 4, 5, 5]
+    it.close()
+
+
+@pytest.mark.parametrize("code", range(0x80, 0xA3))
+def test_any_answer_to_a_publish_is_read_and_ends_no_connection(code):
+    """Codes that MQTT 5 does not foresee for it come from brokers in use."""
+    it = Changing(b"\x20\x03\x00\x00\x00")
+    events = queue.SimpleQueue()
+    link = Link(it.settings, "c", Protocol.V5, will=None, subscriptions=(), events=events)
+    link.open()
+    number = link.publish("sharpedge/a/b/c/result", b"x", Extras(), qos=1, retain=False)
+    it._open[0].sendall(b"\x40\x04" + number.to_bytes(2, "big") + bytes([code, 0]))
+    answered = events.get(timeout=5)
+    assert isinstance(answered, Answered)
+    assert answered.mid == number
+    assert answered.refusal
+    assert (answered.refusal == TOO_LARGE) == (code == 0x95)
+    link.abandon()
+    it.close()
 
 
 def test_memory_of_ids_is_bounded_and_counts_repeats():

@@ -25,7 +25,7 @@ DOUBTS = frozenset({NullReason.UNFAMILIAR, NullReason.DOUBTFUL, NullReason.LOW_C
 
 LEAST_LIMB_LEVELS = 32
 """Fewer distinct grey levels among the joints, and the film was squeezed before it came here. Of 79
-limbs on real films the least have 42 and 46, on 27 to 42 rows of pixels; all others have over 60."""
+limbs on real films two have 42 and 46, on 27 to 42 rows of pixels; all others have over 60."""
 
 
 def few_grey_levels(film: GreyImage, sighting: Sighting) -> Reason | None:

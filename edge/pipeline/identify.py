@@ -9,7 +9,7 @@ assignment beats every different one by a margin and lies close enough to the te
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ TENSION_LIMIT = 2.5
 WHOLE_TENSION_LIMIT = 5.0
 """The same when every joint was found and nothing else: damage displaces joints, chance hardly
 ever fills a whole template."""
+SAME_PLACE = 1e-6
+"""Detections nearer than this share of the largest distance lie in one place."""
 STRANGERS = 2
 """More detections without a joint than this, and the naming is not certain."""
 
@@ -93,10 +95,12 @@ def _hypotheses(
 ) -> list[tuple[float, bool, np.ndarray]]:
     """Rough fits, best first: cost, mirrored, [n_detections, n_joints] squared distances."""
     shape = shape_template(limb)
-    n = len(points)
-    pairs = sorted(
-        combinations(range(n), 2), key=lambda ij: -float(np.hypot(*(points[ij[0]] - points[ij[1]])))
-    )[:12]
+    spans = {
+        (i, j): math.dist(points[i], points[j]) for i, j in combinations(range(len(points)), 2)
+    }
+    # Two detections of one place give no direction.
+    apart = [pair for pair, span in spans.items() if span > SAME_PLACE * max(spans.values())]
+    pairs = sorted(apart, key=lambda pair: -spans[pair])[:12]
     ordered = np.array(list(permutations(range(len(shape.joints)), 2)))
     found = []
     for mirrored in mirrors:
@@ -126,8 +130,11 @@ class _Seen:
 
 def _size_cost(limb: Limb, names: Sequence[str], sides: npt.NDArray[np.float64]) -> float:
     """How badly the boxes' sides, relative to one another, suit the names."""
-    expected = [joint_box_side_px(limb, name, 1.0) for name in names]
-    odd = np.log(sides / expected)
+    known = np.isfinite(sides) & (sides > 0)
+    if not known.any():
+        return 0.0
+    expected = np.array([joint_box_side_px(limb, name, 1.0) for name in names])
+    odd = np.log(sides[known] / expected[known])
     odd = (odd - np.median(odd)) / SIZE_SPREAD
     return 0.5 * float(np.minimum(odd**2, 9.0).sum())
 
@@ -135,11 +142,17 @@ def _size_cost(limb: Limb, names: Sequence[str], sides: npt.NDArray[np.float64])
 def _cost(
     limb: Limb, rows: tuple[int, ...], seen: _Seen, prior: Prior, *, mirrored: bool
 ) -> _Candidate | None:
-    """Full cost of one naming; ``None`` when too few detections are named."""
+    """Full cost of one naming; ``None`` when too few detections are named or nothing fits them."""
     used = [i for i, row in enumerate(rows) if row >= 0]
     if len(used) < 4:
         return None
-    shape = fit(limb, tuple(rows[i] for i in used), seen.points[used], mirrored=mirrored)
+    try:
+        shape = fit(limb, tuple(rows[i] for i in used), seen.points[used], mirrored=mirrored)
+    except np.linalg.LinAlgError:
+        # All in one place: no similarity leads there and back.
+        return None
+    if not (math.isfinite(shape.cost) and shape.scale > 0):
+        return None
     joints = shape_template(limb).joints
     wrong = sum(joint_class(joints[rows[i]]) is not seen.classes[i] for i in used)
     lost = len(rows) - len(used) + len(joints) - len(used)
@@ -226,14 +239,32 @@ def identify(
     Returns
     -------
     Identity or None
-        ``None`` with fewer than four detections, which no naming can fit.
+        ``None`` where no naming can fit: fewer than four detections with finite centres, or all
+        of them in one place. Detections without a finite centre get no joint.
     """
-    prior = prior or Prior()
-    if len(points) < 4:
+    finite = np.isfinite(points).all(axis=1)
+    used = np.flatnonzero(finite).tolist()
+    if len(used) < 4:
         return None
+    with np.errstate(all="ignore"):  # what overflows is not finite, and drops out by that
+        found = _identify(
+            limb,
+            _Seen(points[used], [classes[i] for i in used], None if sides is None else sides[used]),
+            prior or Prior(),
+        )
+    if found is None or finite.all():
+        return found
+    rows = [-1] * len(points)
+    for i, row in zip(used, found.rows, strict=True):
+        rows[i] = row
+    return replace(found, rows=tuple(rows), certain=False)
+
+
+def _identify(limb: Limb, seen: _Seen, prior: Prior) -> Identity | None:
+    """Name detections whose centres are finite, four at least."""
+    points, classes = seen.points, seen.classes
     n_joints = len(shape_template(limb).joints)
     mirrors = (False, True) if prior.mirrored is None else (prior.mirrored,)
-    seen = _Seen(points, classes, sides)
     found: dict[tuple[tuple[int, ...], bool], _Candidate] = {}
 
     def consider(rows: tuple[int, ...], mirrored: bool) -> _Candidate | None:

@@ -108,7 +108,7 @@ def name_detections(
         centres(detections),
         [d.joint_class for d in detections],
         prior,
-        np.array([math.sqrt(d.box[2] * d.box[3]) for d in detections]),
+        np.array([math.sqrt(max(d.box[2] * d.box[3], 0.0)) for d in detections]),
     )
     return None if identity is None else Sighting(limb, tuple(detections), identity)
 

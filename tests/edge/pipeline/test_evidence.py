@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +137,25 @@ def limb_of(scorer, patient, operator=None):
     done, data = cv2.imencode(".png", patient["LH"].film.pixels)
     assert done
     return scorer.score(data.tobytes(), "P1-LH.png", operator).limbs[0].result
+
+
+CHEST = Path(__file__).parents[4] / "shared" / "data" / "dicom" / "wg04" / "RG1_J2KI.dcm"
+
+
+@pytest.mark.skipif(not CHEST.exists(), reason=f"no {CHEST}")
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_real_chest_film_under_a_foots_name_is_held(scorer, tagged):
+    data = CHEST.read_bytes()
+    if not tagged:
+        tags = pydicom.dcmread(BytesIO(data))
+        del tags.BodyPartExamined, tags.StudyDescription
+        out = BytesIO()
+        tags.save_as(out)
+        data = out.getvalue()
+    result = scorer.score(data, "X-RF.dcm").limbs[0].result
+    reason = Reason.OTHER_BODY_PART if tagged else Reason.LIMB_DOUBTFUL
+    assert (result.status, result.reason) == (Status.HELD, reason)
+    assert ("BodyPartExamined CHEST" in result.flags) == tagged
 
 
 RELEASED = OperatorWord(Limb.HAND, Laterality.LEFT)

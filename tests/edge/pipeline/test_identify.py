@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from edge.model import JointClass, Limb, joint_class
 from edge.pipeline.identify import Prior, identify
@@ -101,3 +103,76 @@ def test_the_size_of_the_first_joint_tells_a_foot_from_its_mirror_image(mirrored
     assert seeing.margin > blind.margin + 2
     # Boxes that say the opposite must shake it: the names are not certain any more.
     assert not identify(Limb.FOOT, points, classes, sides=sides[::-1]).certain
+
+
+def checked(limb, points, classes, prior=None, sides=None):
+    """A naming of any detections holds what its description promises."""
+    identity = identify(limb, np.asarray(points, np.float64), classes, prior, sides)
+    if identity is None:
+        return None
+    rows = [row for row in identity.rows if row >= 0]
+    assert len(identity.rows) == len(points)
+    assert len(rows) == len(set(rows)) >= 4
+    assert max(rows) < len(limb.joints)
+    assert np.isfinite(identity.cost)
+    assert np.isfinite(identity.shape.to_image).all()
+    assert all(
+        row < 0 or np.isfinite(point).all()
+        for row, point in zip(identity.rows, points, strict=True)
+    )
+    return identity
+
+
+COORDINATES = st.one_of(
+    st.sampled_from([0.0, 1.0, 100.0, -1e-300, 1e300, np.nan, np.inf, -np.inf]),
+    st.floats(-2000, 2000),
+    st.integers(0, 4).map(float),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(list(Limb)),
+    st.lists(st.tuples(COORDINATES, COORDINATES), min_size=0, max_size=12),
+    st.data(),
+)
+@example(Limb.HAND, [(5.0, 5.0)] * 10, None)
+@example(Limb.FOOT, [(float(i), 2.0 * i) for i in range(6)], None)
+@example(Limb.HAND, [(0.0, 0.0), (0.0, 0.0), (1.0, 0.0), (1.0, 0.0), (0.0, 1.0)], None)
+def test_any_detections_are_named_or_not_and_never_raise(limb, points, data):
+    kinds = [JointClass.PIP, joint_class(limb.joints[-1])]
+    classes = [kinds[i % 2] for i in range(len(points))]
+    sides = None
+    if data is not None and data.draw(st.booleans()):
+        side = st.sampled_from([0.0, -1.0, 30.0, np.nan, np.inf])
+        sides = np.array(
+            data.draw(st.lists(side, min_size=len(points), max_size=len(points))), np.float64
+        )
+    prior = None if data is None or data.draw(st.booleans()) else Prior(0.0, mirrored=False)
+    checked(limb, np.array(points, np.float64).reshape(-1, 2), classes, prior, sides)
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_detections_in_one_place_have_no_name(limb):
+    classes = [joint_class(name) for name in limb.joints]
+    assert identify(limb, np.full((len(classes), 2), 300.0), classes) is None
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+@pytest.mark.parametrize("extra", [np.nan, np.inf])
+def test_a_detection_without_a_place_leaves_the_others_their_names(limb, extra):
+    points = np.vstack([shape_template(limb).mean * 100 + 500, [[extra, 4.0]]])
+    classes = [*(joint_class(name) for name in limb.joints), JointClass.PIP]
+    identity = checked(limb, points, classes)
+    assert identity.rows == (*range(len(limb.joints)), -1)
+    assert not identity.certain
+
+
+@pytest.mark.parametrize("limb", list(Limb))
+def test_a_joint_that_was_detected_twice_is_named_once(limb):
+    points = shape_template(limb).mean * 100 + 500
+    twice = np.vstack([points, points[2:3]])
+    classes = [joint_class(name) for name in [*limb.joints, limb.joints[2]]]
+    identity = checked(limb, twice, classes)
+    assert sorted(identity.rows) == [-1, *range(len(limb.joints))]
+    assert {identity.rows[2], identity.rows[-1]} == {-1, 2}

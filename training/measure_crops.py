@@ -12,6 +12,7 @@ import numpy as np
 
 from edge import __version__
 from edge.engine.inputs import input_size, to_inputs
+from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
 from edge.errors import NullReason
 from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing
@@ -42,7 +43,7 @@ def score_crops(
     engine = engines.require(Role.SCORE, limb)
     size = input_size(engine)[0]
     pictures = np.stack([square_crop(_read(path), size) for path in crops.values()])
-    outputs = engine.run(to_inputs(engine, pictures))
+    outputs = run_engine(engine, Role.SCORE, to_inputs(engine, pictures))
     joints = []
     probabilities: Probabilities = {}
     for i, name in enumerate(crops):

@@ -37,7 +37,7 @@ from edge.intake.quarantine import kept_film
 from edge.intake.settings import AtFirstStart
 from edge.intake.settle import Patience
 from edge.model import DISCLAIMER, OperatorWord, Versions
-from edge.resources import let_go_of_streams, make_room, temperature_c
+from edge.resources import let_go_of_streams, make_room, share_arenas, temperature_c
 from edge.revival import Revival
 from edge.sdnotify import Notifier
 from edge.state_folder import drop_folder, state_folder
@@ -99,6 +99,7 @@ def run(config: Config) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # A log that nobody takes any more is no reason to stop.
     logging.raiseExceptions = False
+    share_arenas()
     log.info("sharpedge starts: %s", DISCLAIMER)
     try:
         with state_folder(config) as root:

@@ -52,36 +52,65 @@ class Listing:
         return np.asarray(self._marks[at] == wanted)
 
 
+_RECENT = 4096
+"""Files that are kept apart until they are sorted in with the others."""
+
+
 class Seen:
-    """Signatures of files that were dealt with, by path."""
+    """Signatures of files that were dealt with, by path: 16 bytes a file."""
 
     def __init__(self) -> None:
-        self._files: dict[int, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._files)
+        self._paths: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
+        """Marks, ascending; one that is not in the table stands for no file."""
+        self._digests: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
+        self._recent: dict[int, int | None] = {}
+        """What came since the tables were sorted; None for a file that was forgotten."""
 
     def note(self, path: bytes, signature: Signature) -> None:
         """Remember a file as it was dealt with."""
-        self._files[mark_of(path)] = _digest(signature)
+        self._set(mark_of(path), _digest(signature))
 
     def forget(self, path: bytes) -> None:
         """Take a file for a new one."""
-        self._files.pop(mark_of(path), None)
+        self._set(mark_of(path), None)
 
     def keep_only(self, listing: Listing) -> None:
         """Forget every file that a listing did not meet."""
-        ours = np.fromiter(self._files, np.uint64, len(self._files))
-        for mark in ours[~listing.has_marks(ours)].tolist():
-            del self._files[mark]
+        self._sort_in()
+        kept = listing.has_marks(self._paths)
+        self._paths, self._digests = self._paths[kept], self._digests[kept]
 
     def holds(self, path: bytes) -> bool:
         """Whether a file of this path was dealt with."""
-        return mark_of(path) in self._files
+        return self._get(mark_of(path)) is not None
 
     def is_same(self, path: bytes, found: Signature) -> bool:
         """Whether the file of this path is still the one that was dealt with."""
-        return self._files.get(mark_of(path)) == _digest(found)
+        return self._get(mark_of(path)) == _digest(found)
+
+    def _get(self, mark: int) -> int | None:
+        if mark in self._recent:
+            return self._recent[mark]
+        at = int(np.searchsorted(self._paths, np.uint64(mark)))
+        if at < len(self._paths) and int(self._paths[at]) == mark:
+            return int(self._digests[at])
+        return None
+
+    def _set(self, mark: int, digest: int | None) -> None:
+        self._recent[mark] = digest
+        if len(self._recent) > _RECENT:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        changed = np.fromiter(self._recent, np.uint64, len(self._recent))
+        stays = ~np.isin(self._paths, changed)
+        added = {mark: digest for mark, digest in self._recent.items() if digest is not None}
+        paths = np.concatenate([self._paths[stays], np.fromiter(added, np.uint64, len(added))])
+        values = np.fromiter(added.values(), np.uint64, len(added))
+        digests = np.concatenate([self._digests[stays], values])
+        order = np.argsort(paths)
+        self._paths, self._digests = paths[order], digests[order]
+        self._recent = {}
 
 
 class Known:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -19,11 +20,10 @@ def systemd(tmp_path, monkeypatch):
 
         def received():
             found = []
-            while True:
-                try:
+            with contextlib.suppress(BlockingIOError):
+                while True:
                     found.append(sock.recv(4096).decode())
-                except BlockingIOError:
-                    return found
+            return found
 
         yield received
 

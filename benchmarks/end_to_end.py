@@ -18,7 +18,7 @@ from benchmarks.statistics import summary
 from edge.delivery.contract import ResultMessage
 from edge.demo import Subscriber, serves
 from edge.errors import EdgeError
-from edge.local_broker import local_broker
+from edge.local_broker import LocalBroker, local_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ FILM_S = 60.0
 
 
 @contextlib.contextmanager
-def appliance(folder: Path, port: int) -> Iterator[Path]:
+def appliance(folder: Path, broker: LocalBroker) -> Iterator[Path]:
     """A running daemon on an empty drop folder, which is given."""
     drop = folder / "drop"
     drop.mkdir()
@@ -39,7 +39,8 @@ def appliance(folder: Path, port: int) -> Iterator[Path]:
     config.write_text(
         "[site]\nname = 'bench'\n"
         f"[folders]\nwatch = '{drop}'\nstate = '{folder / 'state'}'\n"
-        f"[broker]\nport = {port}\n[delivery]\nmode = 'puback'\n",
+        f"[broker]\nport = {broker.port}\nprotocol = '{broker.protocol}'\n"
+        "[delivery]\nmode = 'puback'\n",
         "utf-8",
     )
     command = [sys.executable, "-m", "edge.cli", "run", "--config", str(config)]
@@ -71,8 +72,8 @@ def time_delivery(
     waits_ms: list[float] = []
     with (
         local_broker() as broker,
-        Subscriber(broker.port) as subscriber,
-        appliance(folder, broker.port) as drop,
+        Subscriber(broker.port, broker.protocol) as subscriber,
+        appliance(folder, broker) as drop,
     ):
         online = subscriber.wait_for(serves, START_S)
         if online is None:

@@ -24,7 +24,7 @@ from typing_extensions import Self
 
 from edge.delivery.contract import RejectMessage, ResultMessage, StateMessage, StudyMessage
 from edge.delivery.listen import Received, listen
-from edge.delivery.settings import BrokerSettings
+from edge.delivery.settings import BrokerSettings, Protocol
 from edge.errors import NullReason
 from edge.local_broker import BrokerChoice, LocalBroker, local_broker
 from edge.model import DISCLAIMER, PARTIAL_SVH_NAME, Status
@@ -45,12 +45,13 @@ BAD_NAME = "P0002-LH.jpg"
 class Subscriber:
     """What a clinic's dashboard would receive, in order of arrival."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, protocol: Protocol = Protocol.AUTO) -> None:
         self.messages: queue.Queue[Received] = queue.Queue()
         self.protocol = ""
         self._stop = threading.Event()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(port,), daemon=True)
+        settings = BrokerSettings(port=port, protocol=protocol)
+        self._thread = threading.Thread(target=self._run, args=(settings,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,9 +66,9 @@ class Subscriber:
         self.protocol = protocol
         self._ready.set()
 
-    def _run(self, port: int) -> None:
+    def _run(self, settings: BrokerSettings) -> None:
         for message in listen(
-            BrokerSettings(port=port),
+            settings,
             client_id="sharpedge-demo-dashboard",
             receiver="demo-dashboard",
             stopped=self._stop.is_set,
@@ -134,14 +135,15 @@ def _with_broker(
         f"[folders]\nwatch = '{drop.absolute()}'\nstate = '{(out_dir / 'state').absolute()}'\n"
         # Nobody wants to watch a demo wait for the rest of the film that is cut.
         "incomplete_s = 1\n"
-        f"[broker]\nport = {broker.port}\n[delivery]\nmode = 'receipt'\n",
+        f"[broker]\nport = {broker.port}\nprotocol = '{broker.protocol}'\n"
+        "[delivery]\nmode = 'receipt'\n",
         "utf-8",
     )
     log = out_dir / "daemon.log"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if not os.environ.get("HOME"):
         environment["HOME"] = str(home)
-    with Subscriber(broker.port) as subscriber, log.open("wb") as log_file:
+    with Subscriber(broker.port, broker.protocol) as subscriber, log.open("wb") as log_file:
         daemon = subprocess.Popen(
             [sys.executable, "-m", "edge.cli", "run", "--config", str(config)],
             stdin=subprocess.DEVNULL,

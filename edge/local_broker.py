@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edge.delivery.settings import Protocol
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class LocalBroker:
     name: str
     port: int
     speaks_mqtt5: bool
+
+    @property
+    def protocol(self) -> Protocol:
+        """What to set: amqtt gives MQTT 5 no answer, which says nothing of its version."""
+        return Protocol.AUTO if self.speaks_mqtt5 else Protocol.V311
 
 
 def _mosquitto() -> str | None:

@@ -38,8 +38,10 @@ _FIRST = (
 )""",
     "CREATE INDEX outbox_open ON outbox (row) WHERE state IN ('queued', 'waiting')",
     "CREATE INDEX outbox_job ON outbox (job)",
-    """CREATE TABLE receipt (
-    id TEXT, receiver TEXT, at REAL, PRIMARY KEY (id, receiver)) WITHOUT ROWID""",
+    (
+        "CREATE TABLE receipt (id TEXT, receiver TEXT, at REAL, PRIMARY KEY (id, receiver)) "
+        "WITHOUT ROWID"
+    ),
     """CREATE TABLE study (
     study TEXT PRIMARY KEY, body TEXT NOT NULL, status TEXT NOT NULL,
     opened REAL NOT NULL, changed REAL NOT NULL,

@@ -27,7 +27,8 @@ class BrokerSettings(BaseModel):
     host: str = Field(default="127.0.0.1", min_length=1, description="name or address")
     port: int = Field(default=1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS")
     protocol: Protocol = Field(
-        default=Protocol.AUTO, description="auto: MQTT 5, and 3.1.1 where the broker knows no 5"
+        default=Protocol.AUTO,
+        description="auto: MQTT 5, and 3.1.1 where the broker answers that it knows no 5",
     )
     client_id: str | None = Field(
         default=None,

@@ -152,7 +152,7 @@ def test_a_room_that_is_renamed_with_results_that_wait(
     it.terminate()
     it.config.write_text(it.config.read_text().replace("box1", "box2"))
     it.start(ready=False)
-    assert it.process.wait(20) == 1
+    assert it.process.wait(20) == 2
     assert 'set site.device to "box1"' in it.log().splitlines()[-1]
 
 

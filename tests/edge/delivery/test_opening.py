@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from pathlib import Path
 
 import pytest
 from box import KEY
 
-from edge.delivery import inspection, mend, schema
+from edge.delivery import inspection, mend
 from edge.delivery.inspection import Inspection
 from edge.delivery.mend import open_sound
 from edge.delivery.outbox import Outbox
@@ -31,9 +32,8 @@ OLD = {
 def of_first_release(path, target):
     """The same journal as release 0.1 would have written it."""
     with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as db:
-        for step in schema.UPGRADES[:2]:
-            for statement in step:
-                db.execute(statement)
+        # As that release wrote it, letter by letter: SQLite keeps the text of a table.
+        db.executescript((Path(__file__).parent / "schema_0_1.sql").read_text())
         db.execute("PRAGMA user_version = 2")
         db.execute("ATTACH ? AS new", (str(path),))
         for table, columns in OLD.items():

@@ -50,7 +50,7 @@ class Orientations:
             self._read_xmp(body)
 
     def read_png_text(self, kind: bytes, body: bytes) -> None:
-        """Read a text chunk (tEXt, zTXt, iTXt) of a PNG; text that cannot be read is passed over."""
+        """Read a text chunk (tEXt, zTXt, iTXt) of a PNG; unreadable text is passed over."""
         keyword, _, rest = body.partition(b"\0")
         if keyword != _XMP_KEYWORD and not keyword.startswith(_RAW_KEYWORD):
             return

@@ -33,7 +33,7 @@ _END_OF_LINE, _END_OF_PICTURE, _DELTA = 0, 1, 2
 
 @dataclass(frozen=True)
 class _Bmp:
-    """What a header says. ``height`` is positive; ``colours`` are those of the palette."""
+    """Fields of a header. ``height`` is positive; ``colours`` are those of the palette."""
 
     pixels_at: int
     head_bytes: int

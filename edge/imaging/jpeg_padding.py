@@ -101,7 +101,7 @@ def _code(table: bytes, symbol: int) -> str | None:
 
 
 def silent(data: bytes, found: Iterable[tuple[int, int]]) -> bool:
-    """Whether zeros are padding even though the decoder did not tell of them.
+    """Whether zeros are padding even though the decoder reported none.
 
     Where coded data are missing, the decoder reads the padding in their place.
     """

@@ -1,7 +1,7 @@
 """Orientation of JPEG and PNG films: one rule for all places that may hold it.
 
 Room: imaging; pure functions over bytes. Exif decides, then Exif that a converter put into a text
-of a PNG, then XMP; a place that says nothing sound is passed over. TIFF has a tag of its own.
+of a PNG, then XMP; a place without a valid value is passed over. TIFF has a tag of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RAW_KEYWORD = b"Raw profile type "
 
 @dataclass
 class Orientations:
-    """What each place of one file says; `decided` gives the strongest word."""
+    """Orientation found in each place of one file; `decided` is the one that counts."""
 
     exif: int | None = None
     raw_exif: int | None = None
@@ -34,7 +34,7 @@ class Orientations:
 
     @property
     def decided(self) -> int:
-        """Orientation, 1 to 8; 1 (upright) where nothing says any."""
+        """Orientation, 1 to 8; 1 (upright) where there is none."""
         return next((one for one in (self.exif, self.raw_exif, self.xmp) if one is not None), 1)
 
     def read_exif(self, block: bytes) -> None:
@@ -50,7 +50,7 @@ class Orientations:
             self._read_xmp(body)
 
     def read_png_text(self, kind: bytes, body: bytes) -> None:
-        """Read a text chunk (tEXt, zTXt, iTXt) of a PNG; text that cannot be read says nothing."""
+        """Read a text chunk (tEXt, zTXt, iTXt) of a PNG; unreadable text is passed over."""
         keyword, _, rest = body.partition(b"\0")
         if keyword != _XMP_KEYWORD and not keyword.startswith(_RAW_KEYWORD):
             return

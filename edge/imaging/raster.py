@@ -236,9 +236,9 @@ def _decoded(data: bytes) -> tuple[GreyImage, Messages]:
 
 
 def _only_extra_bytes(messages: Messages) -> bool:
-    """Whether the decoder told of bytes before markers other than restart markers, and no more."""
-    told = [line for line in messages.text.splitlines() if any(w in line for w in _JPEG_DAMAGE)]
-    return bool(told) and all(_EXTRA_BYTES.search(line) for line in told)
+    """Whether the only damage reported is bytes before markers that are no restart markers."""
+    reported = [line for line in messages.text.splitlines() if any(w in line for w in _JPEG_DAMAGE)]
+    return bool(reported) and all(_EXTRA_BYTES.search(line) for line in reported)
 
 
 def jpeg_damage(messages: Messages) -> None:
@@ -266,7 +266,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 @dataclass(frozen=True)
 class _Png:
-    """What the chunks say. ``colour_key`` is where the chunk of one transparent colour lies."""
+    """Contents of the chunks. ``colour_key`` is where the chunk of one transparent colour lies."""
 
     width: int
     height: int

@@ -33,7 +33,7 @@ _LONE_VALUE_GAP = 1.0
 class PresentValues:
     """Values of a film in ascending order [n], and the number of pixels of each [n].
 
-    ``clipped`` says that outliers were left out.
+    ``clipped`` is set where outliers were left out.
     """
 
     values: Values

@@ -1,7 +1,7 @@
 """What a DICOM film shows by its tags: whether it is a plain radiograph of a person's hand or foot.
 
 Room: imaging; pure functions over a data set. Coded tags are judged by table, text by whole words.
-What a tag holds is named by the table's word, because free text may hold patient data.
+Details name the tag and a word of the tables, because free text may hold patient data.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ _TOKEN = re.compile(r"[^\W\d_]+")
 
 
 def check_subject(data: Dataset) -> None:
-    """Refuse what the tags say is no plain radiograph, or none of a patient.
+    """Refuse what is no plain radiograph of a patient by its tags.
 
     Raises `FilmError` with ``other_modality`` or ``not_a_patient``; the detail names the tag.
     """
@@ -155,7 +155,7 @@ def check_subject(data: Dataset) -> None:
 
 
 def other_part(data: Dataset, limb: Limb | None) -> str | None:
-    """Name the tag that says another body part than hand or foot, with what it says.
+    """Name the tag that states another body part than hand or foot, and the part.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ def nothing_found(film: GreyImage) -> Reason:
 
 
 def is_released(stated: StatedIdentity) -> bool:
-    """Whether a person has looked at the film and said what it is."""
+    """Whether a person has released the film, with its limb or side."""
     return LateralitySource.OPERATOR in (stated.limb_source, stated.laterality_source)
 
 

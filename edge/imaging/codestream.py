@@ -119,7 +119,7 @@ def _pyjpegls(stream: bytes, size: FrameSize, head: JpegHead) -> npt.NDArray[np.
         import jpeg_ls  # noqa: PLC0415
     except ImportError as error:
         raise FilmError(
-            Reason.UNSUPPORTED_TRANSFER_SYNTAX, f"{name} needs: pip install 'sharpedge[jpegls]'"
+            Reason.UNSUPPORTED_TRANSFER_SYNTAX, f"{name} needs: pip install pyjpegls"
         ) from error
     try:
         decoded = np.asarray(jpeg_ls.decode(np.frombuffer(stream, np.uint8)))

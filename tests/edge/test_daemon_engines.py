@@ -90,16 +90,6 @@ def test_unusable_outputs_of_a_second_engine_change_no_result(broker, subscriber
     assert all(h.recheck is None or h.recheck.films == 0 for h in subscriber.of("health"))
 
 
-def test_a_worker_that_the_kernel_ended_three_times_costs_no_film(
-    broker, subscriber, make_appliance
-):
-    it = make_appliance(broker.port, factory="misbehaving:build_killed_three_times")
-    it.start()
-    it.put("a.jpg", film_bytes("victim=1"))
-    subscriber.wait("result", 1, 60)
-    assert not subscriber.of("reject")
-
-
 def test_the_fourth_kill_from_outside_ends_the_film_with_its_cause(
     broker, subscriber, make_appliance
 ):

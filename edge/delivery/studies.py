@@ -21,7 +21,8 @@ _LATEST = 1e18
 _AT_ONCE = 20
 _PACE_S = 0.5
 """Between repeats on a new connection, after the first few."""
-_EXPIRED_A_PASS = 100
+_EXPIRED_A_PASS = 10
+"""Of each second: many that expire at once, after a long stop, must not load the machine."""
 
 
 @dataclass(frozen=True)

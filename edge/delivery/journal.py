@@ -376,7 +376,8 @@ class Journal:
         """
         with self.store.transaction():
             self._db.execute(
-                "UPDATE job SET kills = kills + 1, tries = tries - 1 WHERE number = ?", (job,)
+                "UPDATE job SET kills = kills + 1, tries = MAX(tries - 1, 0) WHERE number = ?",
+                (job,),
             )
             kills = self._one("SELECT kills FROM job WHERE number = ?", job)
             self.store.log("kill", job, cause=cause, kills=kills)
@@ -385,7 +386,7 @@ class Journal:
     def give_back(self, job: int) -> None:
         """Leave a film in hand for the next start: its try does not count."""
         with self.store.transaction():
-            self._db.execute("UPDATE job SET tries = tries - 1 WHERE number = ?", (job,))
+            self._db.execute("UPDATE job SET tries = MAX(tries - 1, 0) WHERE number = ?", (job,))
             self.store.log("given_back", job)
 
     def set_aside_vanished(self, jobs: Mapping[bytes, int], present: Container[bytes]) -> None:

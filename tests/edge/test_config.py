@@ -113,3 +113,27 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "a.toml"
     path.write_bytes(b"\xef\xbb\xbf[folders]\nwatch = '/srv/drop'\n")
     assert load(path, {}).folders.watch == Path("/srv/drop")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("SITE_ROOM", "12", "12"),
+        ("SITE_ROOM", "007", "007"),
+        ("SITE_NAME", "true", "true"),
+        ("SITE_DEVICE", "1e5", "1e5"),
+        ("SITE_ROOM", "2024-01-01", "2024-01-01"),
+        ("SITE_ROOM", '"xr1"', "xr1"),
+        ("BROKER_PORT", "1884", 1884),
+        ("FOLDERS_RESCAN_S", "5", 5.0),
+        ("FOLDERS_MODE", "poll", "poll"),
+        ("FOLDERS_STATE", "12", Path("12")),
+        ("WORKER_FALLBACK", "false", False),
+        ("FOLDERS_IGNORE", '["*.x"]', ("*.x",)),
+    ],
+)
+def test_a_variable_is_read_as_its_key_wants(name, text, wanted):
+    environment = {"SHARPEDGE_FOLDERS_WATCH": "/films", f"SHARPEDGE_{name}": text}
+    config = load(None, environment)
+    section, key = name.lower().split("_", 1)
+    assert getattr(getattr(config, section), key) == wanted

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import time
 
 import pytest
 from second_opinion import Higher
 from stand_in import StandIn, film_bytes
+from worker_words import next_word
 
 from edge.agreement import Agreement, Recheck
 from edge.config import Config
@@ -103,16 +103,6 @@ def test_a_limb_of_another_fate_counts_as_one():
     assert "a: scored" in found.differences[0]
 
 
-def hear(worker, kind, seconds=30):
-    until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        word = worker.read()
-        if isinstance(word, kind):
-            return word
-        time.sleep(0.01)
-    raise AssertionError(f"no {kind.__name__} in {seconds} s")
-
-
 @pytest.fixture
 def worker(tmp_path):
     config = Config.model_validate(
@@ -125,16 +115,16 @@ def worker(tmp_path):
 
 
 def test_a_worker_looks_again_when_idle_and_stays_free_for_films(worker):
-    hear(worker, Ready)
+    next_word(worker, Ready)
     worker.score(FILM, Task(name="a.jpg"))
-    assert hear(worker, Outcome).second_waits
+    assert next_word(worker, Outcome).second_waits
     worker.score_second()
-    opinion = hear(worker, SecondOpinion)
+    opinion = next_word(worker, SecondOpinion)
     assert opinion.figures == Recheck(films=1, grades=19, grades_differ=10)
     assert not opinion.fault
     assert not worker.busy
     worker.score(FILM, Task(name="b.jpg"))
-    assert hear(worker, Outcome).limbs[0].file == "b.jpg"
+    assert next_word(worker, Outcome).limbs[0].file == "b.jpg"
 
 
 def test_the_configuration_chooses_the_second_engines(tmp_path):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from stand_in import film_bytes
+from worker_words import next_word
 
 from edge.config import Config
 from edge.worker_handle import Worker
@@ -22,17 +23,6 @@ def worker_of(folder, factory, limits=LIMITS, **settings):
     it = Worker(Config.model_validate(values), limits)
     it.start()
     return it
-
-
-def next_word(worker, *kinds, seconds=30):
-    """Next message of one of these kinds; each single `read` must return at once."""
-    until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        word = worker.read()
-        if isinstance(word, kinds):
-            return word
-        time.sleep(0.01)
-    raise AssertionError(f"nothing of {kinds} in {seconds} s")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from spoilt import set_all, set_one
 
 from edge.engine.outputs import check_suspect, run_engine, suspects
 from edge.engine.passport import Role
@@ -11,20 +12,6 @@ from edge.errors import OutputError
 from edge.pipeline.scorer import reference_film
 
 SHAPES = {Role.MASK: (1, 1, 8, 6), Role.DETECT: (1, 12, 7), Role.SCORE: (10, 6)}
-
-
-def set_all(value):
-    def change(values):
-        values[...] = value
-
-    return change
-
-
-def set_one(value):
-    def change(values):
-        values.reshape(-1)[-1] = value
-
-    return change
 
 
 UNUSABLE = {

@@ -436,3 +436,25 @@ def test_a_writer_that_closes_between_its_chunks_is_waited_for(follow):
     until(lambda: films, 5)
     # A late event of the last chunk may lead to one more read of the same bytes.
     assert {film.data for film in films} == {WHOLE}
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("X.TMP", False),
+        ("thumbs.db", False),
+        ("DESKTOP.INI", False),
+        ("a.Part", False),
+        (".sharpedge-claimed-00000001", False),
+        ("Scan.JPG", True),
+        ("tmp.jpg", True),
+    ],
+)
+def test_names_that_copying_programs_use_are_ignored_whatever_their_capitals(
+    tmp_path, name, counts
+):
+    (tmp_path / name).write_bytes(WHOLE)
+    folder = Folder(tmp_path, IGNORED)
+    path = os.fsencode(tmp_path / name)
+    assert folder.counts(path) is counts
+    assert [entry.path for entry in folder.entries()] == ([path] if counts else [])

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from spoilt import set_all, set_one
 
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role
@@ -18,21 +19,6 @@ from edge.pipeline.settings import PipelineSettings
 from edge.recheck import Rechecker
 from edge.score_files import as_json, score_files
 from edge.selftest import FILM_NAME, golden_film
-
-
-def set_all(value):
-    def change(values):
-        values[...] = value
-
-    return change
-
-
-def set_one(value):
-    def change(values):
-        values.reshape(-1)[-1] = value
-
-    return change
-
 
 EVERY = {
     "all NaN": set_all(np.nan),

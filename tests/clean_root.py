@@ -66,7 +66,7 @@ with socket.socket() as sock:
 
 
 class NoCleanRootError(Exception):
-    """This machine cannot have one; the text says why."""
+    """No clean root can be had on this machine; the text says why."""
 
 
 @dataclass(frozen=True)

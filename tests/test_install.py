@@ -219,8 +219,9 @@ def test_the_install_page_works_on_debian_with_everything_installed_for_real(deb
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     TABLE.write_text(
         "# The install page on a fresh Debian 12\n\n"
-        "Research use only, not a medical device. Written by `make test-install`: every command of\n"
-        "`systemd/README.md`, packages and wheels downloaded, `systemctl` and `editor` replaced.\n\n"
+        "Research use only, not a medical device. Written by `make test-install`: every command\n"
+        "of `systemd/README.md`, packages and wheels downloaded; `systemctl` and `editor` are\n"
+        "replaced.\n\n"
         f"{day}; {', '.join(filter(None, versions))}; two films scored and delivered.\n\n"
         "| step | took or takes |\n| --- | --- |\n" + "\n".join([*rows, *sizes]) + "\n"
     )

@@ -24,6 +24,8 @@ from edge.device_key import NAME
 from edge.paths import built_engines, data_root
 
 PAGE = ROOT / "systemd" / "README.md"
+README = ROOT / "README.md"
+FILMS = "/tmp/films"  # noqa: S108 - as the page has it
 TABLE = ROOT / "benchmarks" / "results" / "install.md"
 DEBIAN = "bookworm"
 # A careful administrator's: what the page installs must be readable by the service all the same.
@@ -153,6 +155,8 @@ def test_every_command_of_the_install_page_works_on_a_fresh_machine(clean_root, 
     clean_root.add_clone(leave_out=("tests/", "engines/foot", "engines/weights/foot"))
     clean_root.add_stubs("systemctl.py", "editor", "apt-get")
     clean_root.use_own_python()
+    # As below root's home: the service's user cannot enter the clone.
+    clean_root.outside(CLONE).chmod(0o700)
     if clean_root.run("dpkg-query -W mosquitto systemd").status:
         pytest.skip("the Debian packages mosquitto and systemd are not installed")
     seed = clean_root.outside("/run/seed")
@@ -167,7 +171,9 @@ def test_every_command_of_the_install_page_works_on_a_fresh_machine(clean_root, 
         "chown -R sharpedge: /var/lib/sharpedge\n"
     )
     follow_page(
-        Follower(clean_root, OFFLINE), tmp_path, export=lambda line: f"{hasten}{line} hand-mask"
+        Follower(clean_root, OFFLINE),
+        tmp_path,
+        export=lambda line: f"{hasten}(cd / && {line} hand-mask)",
     )
 
 
@@ -192,6 +198,8 @@ def debian(tmp_path_factory):
         pytest.skip(f"no clean root: {error}")
     root.remove_ours()
     root.add_clone()
+    # As below root's home: the service's user cannot enter the clone.
+    root.outside(CLONE).chmod(0o700)
     root.add_stubs("systemctl.py", "editor", "apt-get")
     # As in an image of a container: the packages' own starts of services are left to us.
     policy = root.outside("/usr/sbin/policy-rc.d")
@@ -206,11 +214,65 @@ def debian(tmp_path_factory):
     shutil.rmtree(folder / "lower", ignore_errors=True)
 
 
+# The first words of each line of the README's block "Use": what stands for its placeholders, and
+# the exit statuses that it promises. None: takes minutes, or never ends; it is parsed by another
+# test.
+USES = {
+    ". .venv/bin/activate": ({}, {0}),
+    "sharpedge export": ({}, {0}),
+    "sharpedge build": None,
+    "sharpedge engines": ({}, {0}),
+    "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
+    "sharpedge score --json": ({"DIR": FILMS}, {0}),
+    "sharpedge run": None,
+    "sharpedge listen": None,
+    "sharpedge phantom --patients": ({"DIR": "simulated"}, {0}),
+    "sharpedge phantom --check": None,
+    "sharpedge demo": None,
+    "sharpedge evaluate": ({"DIR": FILMS}, {0}),
+    "sharpedge bench": None,
+    "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
+    "sharpedge audit": ({}, {0, 3}),
+    "sharpedge drift": ({}, {0, 1}),
+    "sharpedge train": None,
+}
+
+
+def follow_readme(it):
+    """``make demo`` in the clone, then every line of the block "Use" that takes seconds."""
+    it.root.run("cp /tmp/films/P0001-LH.jpg /tmp/film.jpg; printf '\\0' >>/tmp/film.jpg")
+    it.root.run("cp /tmp/film.jpg /srv/sharpedge/drop/")
+    it.follow("make demo", "`make demo`")
+    (block,) = shell(README, "Use")
+    for line in block.splitlines():
+        command = line.split("#")[0].strip()
+        (use,) = [use for start, use in USES.items() if command.startswith(start)]
+        if use is None:
+            continue
+        places, statuses = use
+        for placeholder, value in places.items():
+            command = command.replace(placeholder, value)
+        done = it.root.run(
+            f". .venv/bin/activate\n{command}",
+            folder=CLONE,
+            environment={"SHARPEDGE_CONFIG": "/etc/sharpedge/sharpedge.toml"},
+        )
+        assert done.status in statuses, f"{command}:\n{done.output}"
+        assert "Traceback" not in done.output
+
+
+def test_every_line_of_the_readme_is_known_to_the_full_form():
+    (block,) = shell(README, "Use")
+    for line in block.splitlines():
+        assert sum(line.startswith(start) for start in USES) == 1, line
+
+
 @pytest.mark.install
 def test_the_install_page_works_on_debian_with_everything_installed_for_real(debian, tmp_path):
     own = {k: v for k, v in os.environ.items() if k in {"PIP_CERT", "PIP_INDEX_URL", "HTTPS_PROXY"}}
     it = Follower(debian, own)
     follow_page(it, tmp_path)
+    follow_readme(it)
     packages = "dpkg-query -W -f '${Package} ${Version}\\n' mosquitto systemd python3"
     versions = debian.run(packages).output.split("\n")
     size = debian.run("du -sm /opt/sharpedge /var/lib/sharpedge").output.split("\n")
@@ -223,5 +285,5 @@ def test_the_install_page_works_on_debian_with_everything_installed_for_real(deb
         "of `systemd/README.md`, packages and wheels downloaded; `systemctl` and `editor` are\n"
         "replaced.\n\n"
         f"{day}; {', '.join(filter(None, versions))}; two films scored and delivered.\n\n"
-        "| step | took or takes |\n| --- | --- |\n" + "\n".join([*rows, *sizes]) + "\n"
+        "| step, folder | time, size |\n| --- | --- |\n" + "\n".join([*rows, *sizes]) + "\n"
     )

@@ -7,7 +7,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-train lint docs clean
+.PHONY: demo test test-faults test-install test-train lint docs clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
 	.ci/venv $(VENV) demo
@@ -25,7 +25,7 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults'
+	$(BIN)/python -m pytest -m 'not training and not faults and not install'
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
 # A short form of it runs in `make test`. Needs Mosquitto; mounts small disks where it is root.
@@ -33,6 +33,12 @@ test: $(VENV)/.dev
 FAULTS ?=
 test-faults: $(VENV)/.dev
 	SHARPEDGE_FAULTS=full $(BIN)/python -m pytest tests/faults --timeout 7200 $(FAULTS)
+
+# Follows systemd/README.md on a fresh Debian 12 with packages, wheels and engines for real (about 5
+# minutes, 2 GiB of memory); keeps its table under benchmarks/results/. A short form runs in
+# `make test`. Needs root, debootstrap and a network; systemd itself is not at work.
+test-install: $(VENV)/.dev
+	SHARPEDGE_INSTALL=full $(BIN)/python -m pytest tests/test_install.py -m install --timeout 3600
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

@@ -20,29 +20,63 @@ from edge.delivery.settings import BrokerSettings
 SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
 
 
+MAIN = Path("/etc/mosquitto/mosquitto.conf")
+# The settings of Debian's main file, for machines that lack it.
+MAIN_OF_DEBIAN = """
+pid_file /run/mosquitto/mosquitto.pid
+persistence true
+persistence_location /var/lib/mosquitto/
+log_dest file /var/log/mosquitto/mosquitto.log
+include_dir /etc/mosquitto/conf.d
+"""
+
+
+def moved(text, places):
+    """A configuration with its places replaced; each must occur in it."""
+    for shipped, here in places.items():
+        assert shipped in text
+        text = text.replace(shipped, str(here))
+    return text
+
+
+def write_site(folder, broker, main):
+    """The shipped file in ``conf.d`` of a main file; all places lie in ``folder``."""
+    included = folder / "conf.d"
+    included.mkdir()
+    acl = folder / "acl"
+    acl.write_text((SYSTEMD / "mosquitto.acl").read_text())
+    shipped = moved(
+        (SYSTEMD / "mosquitto.conf").read_text(),
+        {
+            "/etc/mosquitto/certs": folder,
+            "/etc/mosquitto/sharpedge.acl": acl,
+            "listener 8883": f"listener {broker.port} 127.0.0.1",
+        },
+    )
+    (included / "sharpedge.conf").write_text(shipped)
+    text = moved(
+        main,
+        {
+            "/run/mosquitto/mosquitto.pid": folder / "mosquitto.pid",
+            "/var/lib/mosquitto/": f"{folder}/",
+            "/var/log/mosquitto/mosquitto.log": folder / "mosquitto.log",
+            "include_dir /etc/mosquitto/conf.d": f"include_dir {included}",
+        },
+    )
+    # Before include_dir: a main file's own settings precede the included ones.
+    broker.config.write_text(f"user {os.environ.get('USER', 'root')}\n{text}")
+
+
 @pytest.fixture
-def site(tmp_path):
-    """A broker as a site runs it; gives it and the settings of a named user."""
+def make_site(tmp_path):
+    """Brokers as a site runs them; gives the broker and the settings of a named user."""
     if MOSQUITTO is None or shutil.which("openssl") is None:
         pytest.skip("needs mosquitto and openssl (Debian packages of these names)")
     ca = certificate(tmp_path, "ca", days=2)
     certificate(tmp_path, "broker", days=2, ca=ca)
-    broker = Broker(tmp_path)
-    text = (SYSTEMD / "mosquitto.conf").read_text()
-    acl = tmp_path / "acl"
-    acl.write_text((SYSTEMD / "mosquitto.acl").read_text())
-    for shipped, here in {
-        "/var/lib/mosquitto/": f"{tmp_path}/",
-        "/etc/mosquitto/certs": str(tmp_path),
-        "/etc/mosquitto/sharpedge.acl": str(acl),
-        "listener 8883": f"listener {broker.port} 127.0.0.1",
-    }.items():
-        assert shipped in text
-        text = text.replace(shipped, here)
-    broker.config.write_text(text + f"user {os.environ.get('USER', 'root')}\n")
     for path in tmp_path.glob("*.key"):
         path.chmod(0o644)
-    broker.start()
+    broker = Broker(tmp_path)
 
     def settings(name):
         pem = certificate(tmp_path, name, days=2, ca=ca)
@@ -50,8 +84,18 @@ def site(tmp_path):
             port=broker.port, ca_file=ca, certificate_file=pem, key_file=pem.with_suffix(".key")
         )
 
-    yield broker, settings
+    def make(main):
+        write_site(tmp_path, broker, main)
+        broker.start()
+        return broker, settings
+
+    yield make
     broker.kill()
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site(MAIN.read_text() if MAIN.is_file() else MAIN_OF_DEBIAN)
 
 
 def appliance_at(folder, settings):
@@ -105,6 +149,37 @@ def test_a_device_cannot_speak_for_another_nor_read_its_results(site):
     assert codes[0] == "Not authorized"
     assert codes[1] != "Not authorized"
     assert heard == ["sharpedge/clinic/xr1/box2/state"]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "",
+        "per_listener_settings true",
+        "max_inflight_messages 20\nmax_queued_messages 1000\nmax_packet_size 65536",
+        "autosave_interval 1800\nautosave_on_changes false\npersistent_client_expiration 1d",
+        "log_dest syslog\nlog_type all",
+        "listener 0 @plain\nallow_anonymous true",
+    ],
+    ids=lambda own: own.replace("\n", ", ") or "as Debian has it",
+)
+def test_the_file_starts_beside_a_main_file_with_settings_of_its_own(tmp_path, make_site, own):
+    own = own.replace("0 @plain", f"0 {tmp_path}/plain")
+    _, settings = make_site(f"{own}\n{MAIN_OF_DEBIAN}")
+    dashboard = Subscriber(settings("dashboard-1"))
+    dashboard.close()
+    assert (tmp_path / "mosquitto.log").stat().st_size
+
+
+def test_no_single_setting_of_the_main_file_is_set_again():
+    """Mosquitto takes a repeated number or truth value, and refuses a repeated text."""
+    if not MAIN.is_file():
+        pytest.skip(f"no {MAIN} here (Debian package mosquitto)")
+    keys = lambda text: {  # noqa: E731
+        line.split()[0] for line in text.splitlines() if line and not line.startswith("#")
+    }
+    repeated = keys(MAIN.read_text()) & keys((SYSTEMD / "mosquitto.conf").read_text())
+    assert repeated <= {"persistence"}
 
 
 def test_nobody_comes_in_without_a_certificate(site):

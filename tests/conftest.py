@@ -1,0 +1,34 @@
+"""Fixtures that tests of several packages share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+sys.path[:0] = [str(TESTS), str(TESTS / "edge")]
+
+from clean_root import CleanRoot, NoCleanRootError  # noqa: E402
+from npm_tools import NoNpmToolsError, NpmTools  # noqa: E402
+
+
+@pytest.fixture
+def clean_root(tmp_path):
+    """A root file system over this machine's, without a network; skips where none is allowed."""
+    try:
+        it = CleanRoot(tmp_path)
+    except NoCleanRootError as error:
+        pytest.skip(f"no clean root: {error}")
+    yield it
+    it.close()
+
+
+@pytest.fixture(scope="session")
+def npm_tools():
+    """Programs from npm; skips where they cannot be had."""
+    try:
+        return NpmTools()
+    except NoNpmToolsError as error:
+        pytest.skip(str(error))

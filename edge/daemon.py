@@ -94,8 +94,10 @@ def run(config: Config) -> int:
         0 after a stop that was asked for, 1 when the appliance could not start or go on, 2 when
         its configuration cannot be used; the log says why.
     """
-    # A stop that is asked for before the loop runs is a stop, not a failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_STOPPED))
+    # A stop that is asked for before the loop runs is a stop, not a failure. No exception: SQLite
+    # calls back into Python while it checks the journal, and would report one as a fault of its own.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(EXIT_STOPPED))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # A log that nobody takes any more is no reason to stop.
     logging.raiseExceptions = False
@@ -160,7 +162,10 @@ class Appliance:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         left_over = self._journal.unfinished()
         skip = config.folders.at_first_start is AtFirstStart.SKIP
-        self._passes_over = skip and self._journal.is_empty()
+        # What waits in the folder when a journal was lost is no backlog from before the first start.
+        self._passes_over = skip and not mended and not self._journal.was_begun()
+        if not self._passes_over:
+            self._journal.begin()
         self._intake = Intake(
             folder,
             config.folders.mode,

@@ -13,7 +13,6 @@ import select
 import shutil
 import signal
 import sqlite3
-import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -94,8 +93,10 @@ def run(config: Config) -> int:
         0 after a stop that was asked for, 1 when the appliance could not start or go on, 2 when
         its configuration cannot be used; the log says why.
     """
-    # A stop that is asked for before the loop runs is a stop, not a failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_STOPPED))
+    # A stop that is asked for before the loop runs is a stop, not a failure. No exception: SQLite
+    # calls back into Python while it checks the journal, and would report one as its own fault.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(EXIT_STOPPED))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # A log that nobody takes any more is no reason to stop.
     logging.raiseExceptions = False
@@ -160,7 +161,10 @@ class Appliance:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         left_over = self._journal.unfinished()
         skip = config.folders.at_first_start is AtFirstStart.SKIP
-        self._passes_over = skip and self._journal.is_empty()
+        # After the loss of a journal, what waits in the folder is no backlog of a first start.
+        self._passes_over = skip and not mended and not self._journal.was_begun()
+        if not self._passes_over:
+            self._journal.begin()
         self._intake = Intake(
             folder,
             config.folders.mode,
@@ -279,9 +283,9 @@ class Appliance:
 
     def _patience_s(self) -> float:
         limits = [self._worker.deadline_s(), self._stop_by_s, self._revival.at_s]
-        if self._second_waits:
-            limits.append(self._idle_since_s + _IDLE_S)
         now_s = time.monotonic()
+        if self._second_waits and self._may_take(now_s) and self._hand is None:
+            limits.append(self._idle_since_s + _IDLE_S)
         return max(0.0, min([1.0, *(at_s - now_s for at_s in limits if at_s is not None)]))
 
     def _on_signal(self, _number: int, _frame: object) -> None:
@@ -321,7 +325,7 @@ class Appliance:
         now_s = time.monotonic()
         if self._revival.is_due(now_s):
             self._guarded(self._revival.start)
-        if not self._worker.ready or self._worker.busy or now_s < self._pause_until_s:
+        if not self._may_take(now_s):
             return
         if self._unfiled is not None:
             self._guarded(partial(self._file, self._unfiled))
@@ -340,6 +344,11 @@ class Appliance:
         elif self._second_waits and now_s >= self._idle_since_s + _IDLE_S:
             self._second_waits = False
             self._worker.score_second()
+
+    def _may_take(self, now_s: float) -> bool:
+        """Whether the worker is free and nothing has to be waited for."""
+        free = self._worker.ready and not self._worker.busy
+        return free and now_s >= self._pause_until_s
 
     def _pass_over(self) -> None:
         """Write down what lay in the folder at the first start, before any film is taken."""

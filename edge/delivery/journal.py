@@ -28,6 +28,8 @@ ORDERED = "order"
 """Origin of a job that a person ordered; all others come from the folder."""
 BEFORE_FIRST_START = "before_first_start"
 """Reason of a film that lay in the folder before the appliance was ever started there."""
+_BEGUN = "begun"
+"""Key of the note that the folder was looked at once."""
 _PROVISIONAL = frozenset({"truncated", "empty_file", "too_large", "not_a_regular_file"})
 """Reasons of a reject that a later film under the same name replaces."""
 _INTERRUPTIONS = 50
@@ -202,14 +204,23 @@ class Journal:
             self.store.log("session", session=session)
         return session
 
-    def is_empty(self) -> bool:
-        """Whether no film has ever been taken."""
-        return self._db.execute("SELECT 1 FROM job LIMIT 1").fetchone() is None
+    def was_begun(self) -> bool:
+        """Whether the folder was looked at in an earlier run, whatever lay in it."""
+        if self.store.note(_BEGUN) is not None:
+            return True
+        return self._db.execute("SELECT 1 FROM job LIMIT 1").fetchone() is not None
+
+    def begin(self) -> None:
+        """Note that the folder is looked at: no later start is the first one."""
+        if self.store.note(_BEGUN) is None:
+            with self.store.transaction():
+                self.store.set_note(_BEGUN, "1")
 
     def pass_over(self, files: Sequence[tuple[bytes, Signature]]) -> None:
         """Write down files that the site does not want to be scored, in one transaction."""
         now = steady_unix_s()
         with self.store.transaction():
+            self.store.set_note(_BEGUN, "1")
             for path, signature in files:
                 digest = unread_digest(path, signature.size)
                 number = self._insert(path, digest, signature, State.DISMISSED, now)

@@ -21,9 +21,10 @@ from edge.delivery.clock import steady_unix_s
 from edge.delivery.contract import StudyStatus
 from edge.delivery.journal import Kind, State, move
 from edge.delivery.message import StoredMessage
-from edge.delivery.opening import begin_anew, open_store
+from edge.delivery.opening import begin_anew, is_not_the_files, open_store
 from edge.delivery.orders import work_again
 from edge.delivery.spans import Span, Told, read, spans, strays
+from edge.delivery.store import JournalError
 from edge.delivery.study import StudyBody, place_of, with_limb
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ def open_sound(
         mended = mend(store) if is_moderate(store) else mend_end(store)
         if broken is None:
             store.mark_clean()
-    except (sqlite3.DatabaseError, TypeError, ValueError, AttributeError):
-        # Damage beyond single values; the file is kept beside the new one.
+    except (sqlite3.DatabaseError, TypeError, ValueError, AttributeError) as error:
         store.close()
+        if isinstance(error, sqlite3.DatabaseError) and is_not_the_files(error):
+            raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
+        # Damage beyond single values; the file is kept beside the new one.
         store, rebuilt = begin_anew(path, key), True
     store.at_rest()
     if rebuilt:

@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _QUICKLY_CHECKED_BYTES = 64 << 20
-_NOT_THE_FILES = ("locked", "busy", "full", "I/O", "unable to open", "readonly", "permission")
+_NOT_THE_FILES = (
+    "locked", "busy", "full", "I/O", "unable to open", "readonly", "permission", "interrupted",
+)  # fmt: skip
 """Words in SQLite's errors that tell of the machine, not of a damaged file."""
+
+
+def is_not_the_files(error: Exception) -> bool:
+    """Whether an error tells of the machine: the journal itself may be sound."""
+    return any(word in str(error) for word in _NOT_THE_FILES)
 
 
 def open_store(
@@ -47,7 +54,7 @@ def open_store(
             return store, False
         store.close()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        if any(word in str(error) for word in _NOT_THE_FILES):
+        if is_not_the_files(error):
             raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
     return begin_anew(path, key), True
 

@@ -8,10 +8,12 @@ and put back where it is another one.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
 import shutil
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.intake.beneath import place_beneath
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from edge.intake.settle import Signature
 
 _READ_BYTES = 1 << 20
+_RENAME_NOREPLACE = 1
 
 
 class ArchiveError(Exception):
@@ -93,7 +96,13 @@ def _part(place: Place, film: Scored, after: After, archive: Path, job: int) -> 
     ctime_ns = _claim(place, claimed)
     if ctime_ns is None:
         return "gone"
-    if not _is_the_film(place.folder, claimed, film, ctime_ns):
+    try:
+        is_the_film = _is_the_film(place.folder, claimed, film, ctime_ns)
+    except OSError:
+        # Under a name of ours nobody would find it.
+        _put_back(place, claimed, job)
+        raise
+    if not is_the_film:
         _put_back(place, claimed, job)
         return "changed"
     if after is After.DELETE:
@@ -128,16 +137,14 @@ def _claim(place: Place, claimed: bytes) -> int | None:
 
 def _is_the_film(folder: int, claimed: bytes, film: Scored, ctime_ns: int) -> bool:
     """Whether the claimed file is the one that was scored, and nobody writes to it."""
+    # Before it is opened: what is no film, or may not be read, is told apart like any other.
+    found = os.stat(claimed, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode) or signature_of(found)[1:4] != film.signature[1:4]:
+        return False
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(claimed, flags, dir_fd=folder)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return False
-        raise
+    descriptor = os.open(claimed, flags, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
-        found = signature_of(os.fstat(descriptor))
-        if found[1:4] != film.signature[1:4] or has_writer(file):
+        if has_writer(file):
             return False
         if ctime_ns and ctime_ns == film.signature.ctime_ns:
             # Renaming changes the ctime; before it, nothing had.
@@ -155,16 +162,33 @@ def _put_back(place: Place, claimed: bytes, job: int) -> None:
     """
     folder = place.folder
     try:
-        os.link(claimed, place.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-        os.unlink(claimed, dir_fd=folder)
+        _rename_to_free(folder, claimed, place.name)
     except FileExistsError:
         beside = b"put-back-%08d" % job
         with contextlib.suppress(FileExistsError):
             os.mkdir(beside, dir_fd=folder)
         os.rename(claimed, beside + b"/" + place.name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
-        # A file system without hard links.
-        os.rename(claimed, place.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _rename_to_free(folder: int, old: bytes, new: bytes) -> None:
+    """Rename within a folder, never onto another name. Raises `FileExistsError`, `OSError`."""
+    number = _rename_exclusively(folder, old, new)
+    if number in {errno.EINVAL, errno.ENOSYS}:
+        # A file system that does not know this kind of renaming.
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(new, dir_fd=folder, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+    elif number:
+        raise OSError(number, os.strerror(number))
+
+
+def _rename_exclusively(folder: int, old: bytes, new: bytes) -> int:
+    """Rename where the new name is free; returns the number of the error, 0 for none."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.renameat2(folder, old, folder, new, _RENAME_NOREPLACE) == 0:
+        return 0
+    return ctypes.get_errno()
 
 
 def _move(folder: int, name: bytes, target: Path) -> None:

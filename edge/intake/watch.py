@@ -136,7 +136,9 @@ class _Handler(FileSystemEventHandler):
         elif event.event_type == "closed":
             self._inbox.put(os.fsencode(event.src_path), Change.CLOSED)
         elif event.event_type == "moved" and event.dest_path:
-            self._inbox.put(os.fsencode(event.dest_path), Change.CLOSED)
+            # A file that we give its name back may have a writer: that says nothing of a close.
+            ours = os.path.basename(os.fsencode(event.src_path)).startswith(CLAIMED)  # noqa: PTH119
+            self._inbox.put(os.fsencode(event.dest_path), Change.SEEN if ours else Change.CLOSED)
 
 
 class Entry(NamedTuple):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
-from appliance import until
+from appliance import ROOT, until
 from stand_in import film_bytes
 
 from edge.delivery.contract import Alert, Presence
@@ -81,3 +86,55 @@ def test_films_that_lie_there_at_the_first_start_are_left_alone_where_the_site_w
     # A person may still have it scored.
     assert it.order("retry", "1").returncode == 0
     subscriber.wait("result", 3)
+
+
+def test_a_film_that_comes_while_it_is_stopped_is_scored_after_a_first_start_with_no_film(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port)
+    it.extend('[folders]\nat_first_start = "skip"\n')
+    it.start()
+    assert it.terminate() == 0
+    it.put("new.jpg", film_bytes("n=new"))
+    it.start()
+    subscriber.wait("result", 1)
+    assert it.terminate() == 0
+    # A journal that was lost makes no first start either.
+    it.put("later.jpg", film_bytes("n=later"))
+    for part in it.state.glob("journal.sqlite*"):
+        part.unlink()
+    it.start()
+    until(lambda: len(subscriber.of("result")) >= 2 and set(it.states().values()) == {"acked"})
+
+
+_STOPPED_WHILE_IT_OPENS = """
+import os, signal, sys
+from pathlib import Path
+from edge.config import load
+from edge.delivery import store
+from edge.sdnotify import Notifier
+store._BUSY_STEPS = 1
+Notifier.busy = lambda _self: os.kill(os.getpid(), int(sys.argv[2]))
+from edge.daemon import run
+sys.exit(run(load(Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_the_journal_is_checked_leaves_the_journal_alone(
+    broker, make_appliance, number
+):
+    it = make_appliance(broker.port)
+    it.start()
+    it.put("film.jpg", film_bytes("n=1"))
+    until(lambda: it.states() == {1: "acked"})
+    assert it.terminate() == 0
+    done = subprocess.run(
+        [sys.executable, "-c", _STOPPED_WHILE_IT_OPENS, it.config, str(int(number))],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/edge'}"},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(it.state.glob("*.damaged-*"))
+    assert it.states() == {1: "acked"}

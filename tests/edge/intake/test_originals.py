@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +177,60 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(drop, after):
     (drop / "study").symlink_to(drop.parent / "outside", target_is_directory=True)
     assert part(drop, film, after) == "gone"
     assert (drop.parent / "outside" / "a.jpg").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("after", [After.MOVE, After.DELETE])
+@pytest.mark.parametrize("what", ["folder", "pipe", "link"])
+def test_what_is_no_file_under_the_name_of_a_film_keeps_its_name(drop, after, what):
+    film = scored(drop / "a.jpg")
+    (drop / "a.jpg").unlink()
+    if what == "folder":
+        (drop / "a.jpg").mkdir()
+        (drop / "a.jpg" / "b.jpg").write_bytes(NEW)
+    elif what == "pipe":
+        os.mkfifo(drop / "a.jpg")
+    else:
+        (drop / "a.jpg").symlink_to(drop.parent)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert part(drop, film, after) == "changed"
+    assert [path.name for path in drop.iterdir()] == ["a.jpg"]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("after", [After.MOVE, After.DELETE])
+@pytest.mark.parametrize("another", [True, False])
+def test_a_file_that_may_not_be_opened_keeps_its_name(drop, after, another, monkeypatch):
+    film = scored(drop / "a.jpg")
+    (drop / "a.jpg").chmod(0)
+    if another:
+        (drop / "a.jpg").write_bytes(NEW + NEW)
+    real = os.open
+
+    def denied(path, flags, *rest, **folders):
+        if b"claimed" in os.fsencode(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags, *rest, **folders)
+
+    monkeypatch.setattr(originals.os, "open", denied)
+    assert part(drop, film, after) == ("changed" if another else "read_only")
+    assert list(everything(drop)) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS])
+def test_a_name_that_is_taken_is_never_overwritten_without_the_kernels_help(
+    drop, monkeypatch, number
+):
+    film = scored(drop / "a-LH.jpg")
+    (drop / "a-LH.jpg").write_bytes(NEW)
+    real = os.rename
+
+    def arrive(source, target, **folders):
+        real(source, target, **folders)
+        if source == b"a-LH.jpg":
+            (drop / "a-LH.jpg").write_bytes(b"third")
+
+    monkeypatch.setattr(originals.os, "rename", arrive)
+    monkeypatch.setattr(originals, "_rename_exclusively", lambda *_: number)
+    assert part(drop, film, After.DELETE) == "changed"
+    assert (drop / "a-LH.jpg").read_bytes() == b"third"
+    assert (drop / "put-back-00000007" / "a-LH.jpg").read_bytes() == NEW

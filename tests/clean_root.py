@@ -111,8 +111,8 @@ class CleanRoot:
         )  # fmt: skip
         first = self._holder.stdout.readline().strip()
         if self._holder.stdout.readline().strip() != "within":
-            _, said = self._holder.communicate()
-            lines = said.strip().splitlines() or ["no reason given"]
+            _, reason = self._holder.communicate()
+            lines = reason.strip().splitlines() or ["no reason given"]
             raise NoCleanRootError(f"not allowed here: {lines[-1]}")
         self._pid = int(first)
         self.path = Path(f"/proc/{first}/root")
@@ -143,10 +143,7 @@ class CleanRoot:
 
     def close(self):
         """End everything that runs in it; its mounts end with it."""
-        self._holder.stdin.close()
-        self._holder.wait(20)
-        self._holder.stdout.close()
-        self._holder.stderr.close()
+        self._holder.communicate()
 
     def remove_ours(self):
         """Take away what an installation of ours on the system below shows."""

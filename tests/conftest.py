@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-sys.path[:0] = [str(TESTS), str(TESTS / "edge")]
+# The root first: tests/edge would else be taken for the package edge.
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "edge")]
 
 from clean_root import CleanRoot, NoCleanRootError  # noqa: E402
 from npm_tools import NoNpmToolsError, NpmTools  # noqa: E402

@@ -121,6 +121,9 @@ def follow_page(it, folder, *, export=lambda line: line):
     line = next(line for line in install.splitlines() if line.endswith("sharpedge export"))
     done = it.follow(install.replace(line, export(line)), "install")
     assert 'waiting for films"' in done.output
+    unit = (ROOT / "systemd" / "sharpedge.service").read_text()
+    for page in re.findall(r"^Documentation=file:(.*)", unit, re.MULTILINE):
+        assert it.root.outside(page).is_file()
 
     listening = it.follow(attempt, "a film, without certificates")
     (result,) = wait_for(lambda: received(listening, "result"), lambda: listening.output)

@@ -551,7 +551,9 @@ class Appliance:
                 "engine_failed", "the device failed twice: onnxruntime serves until a restart"
             )
         hand = self._hand
-        if hand is not None and self._stop_by_s is None:
+        # One that only loaded engines, or had given its outcome, says nothing of the film.
+        scored = word.ready and self._unfiled is None
+        if hand is not None and scored and self._stop_by_s is None:
             self._guarded(lambda: self._after_death(hand, word, forgiven=forgiven))
         return True
 

@@ -187,6 +187,10 @@ def serve(descriptor: int) -> None:
                 _score(made, receive_frame(pipe), task, pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+    except MemoryError as error:
+        # Outside of scoring: while a film was received, or its result sent.
+        log.error("out of memory: %s", place_of(error))  # noqa: TRY400 - one line an event
+        raise SystemExit(_LOST) from None
 
 
 def _make(config: Config, pipe: socket.socket) -> Made | None:

@@ -197,6 +197,7 @@ class Appliance:
         self._signals = 0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
+        self._unwritten: dict[str, str] = {}
         self._revival = Revival(self._worker, config)
         self._alerts = Alerts(self._announce)
         self._chores = Chores(
@@ -261,7 +262,7 @@ class Appliance:
             if now_s >= chores_at_s:
                 chores_at_s = now_s + 1.0
                 self._obey()
-                self._guarded(self._chores.turn)
+                self._guarded(self._chores.turn, "chores")
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
             if now_s >= ping_at_s and self._vouch(now_s):
@@ -324,7 +325,7 @@ class Appliance:
         """Take the next film when the worker is free."""
         now_s = time.monotonic()
         if self._revival.is_due(now_s):
-            self._guarded(self._revival.start)
+            self._guarded(self._revival.start, "worker")
         if not self._may_take(now_s):
             return
         if self._unfiled is not None:
@@ -511,6 +512,8 @@ class Appliance:
         alerts = {
             "engines": "", "self_test": word.unfit, "engine_refused": "; ".join(word.degraded)
         }  # fmt: skip
+        if word.second_fault:
+            alerts["second_scoring"] = word.second_fault
         for code, detail in alerts.items():
             if detail:
                 log.error("%s: %s", code, detail)
@@ -576,18 +579,23 @@ class Appliance:
 
     # -- watching over everything -----------------------------------------------------------
 
-    def _guarded(self, step: Callable[[], None]) -> bool:
-        """Do a step that writes; a full disk or a locked journal pauses the intake, no more."""
+    def _guarded(self, step: Callable[[], None], part: str = "films") -> bool:
+        """Do a step that writes; a full disk or a locked journal pauses the intake, no more.
+
+        ``part`` is what it belongs to: that another part can write ends no alert of this one's.
+        """
         try:
             step()
         except (sqlite3.OperationalError, OSError) as error:
             # An OSError's own text holds the file's name, which may name a patient.
             detail = (error.strerror if isinstance(error, OSError) else str(error)) or "failed"
-            if self._alerts.say("storage", detail):
+            self._unwritten[part] = detail
+            if self._alerts.say("storage", "; ".join(self._unwritten.values())):
                 log.error("cannot write: %s: tried again", detail)  # noqa: TRY400 - one line
             self._pause_until_s = time.monotonic() + 2.0
             return False
-        if self._alerts.say("storage", None):
+        self._unwritten.pop(part, None)
+        if self._alerts.say("storage", "; ".join(self._unwritten.values())):
             log.info("writing works again")
         return True
 
@@ -596,7 +604,7 @@ class Appliance:
         store = self._journal.store
         if store.is_in_place():
             return True
-        if self._guarded(store.put_back):
+        if self._guarded(store.put_back, "journal"):
             log.error("the journal was moved, deleted or replaced while it was in use: put back")
             return False
         return True

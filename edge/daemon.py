@@ -70,6 +70,7 @@ _DEATHS = 2
 """Workers that a film may end before it is rejected."""
 _KILLS = 4
 """Workers that may be ended from outside while they score a film before it is rejected."""
+_ORT_SERVES = "the device failed twice: onnxruntime serves until a restart"
 _WORDS_A_TURN = 1000
 _IDLE_S = 0.5
 """So long without a film, and one is scored a second time."""
@@ -528,6 +529,8 @@ class Appliance:
             self._hand = replace(hand, decoded_s=word.at_s)
 
     def _on_outcome(self, word: Outcome) -> None:
+        if self._revival.device_is_down:
+            self._alerts.say("engine_failed", _ORT_SERVES if self._revival.backend else None)
         self._revival.served()
         self._second_waits, self._idle_since_s = word.second_waits, time.monotonic()
         if not self._guarded(lambda: self._file(word)):
@@ -550,9 +553,7 @@ class Appliance:
             self._alerts.note("engine_output", word.detail)
             self._announce()
         elif forgiven:
-            self._alerts.say(
-                "engine_failed", "the device failed twice: onnxruntime serves until a restart"
-            )
+            self._alerts.say("engine_failed", _ORT_SERVES)
         hand = self._hand
         # One that only loaded engines, or had given its outcome, says nothing of the film.
         scored = word.ready and self._unfiled is None
@@ -565,6 +566,13 @@ class Appliance:
         if word.bad_engine:
             # Not the film's fault: it waits for another engine.
             self._journal.give_back(hand.job)
+        elif word.device_lost and self._revival.device_is_down:
+            # The film before this one ended in the same way: this one waits for the engines.
+            self._journal.give_back(hand.job)
+            self._revival.without_engines()
+            self._unfit = word.detail
+            self._alerts.note("engines", word.detail)
+            self._announce()
         elif word.outside:
             if self._journal.note_kill(hand.job, word.detail) >= _KILLS:
                 self._refuse(Reason.WORKER_DIED, word.detail)
@@ -573,6 +581,10 @@ class Appliance:
             # Another back end is no second try of the same film on the same engines.
             reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED
             if self._journal.note_death(hand.job, reason) >= _DEATHS:
+                if word.device_lost:
+                    self._revival.device_is_down = True
+                    failed = f"a film was ended because the engines failed: {word.detail}"
+                    self._alerts.say("engine_failed", failed)
                 self._refuse(reason)
                 return
         self._hand = replace(hand, decoded_s=None)

@@ -164,3 +164,30 @@ def test_workers_that_end_while_they_load_engines_are_not_the_films_fault(
     os.kill(int(children[0]), signal.SIGKILL)
     subscriber.wait("result", 1, 40)
     assert not subscriber.of("reject")
+
+
+@pytest.mark.parametrize("fallback", ["true", "false"])
+def test_engines_that_fail_on_every_film_end_one_film_and_the_others_wait(
+    broker, subscriber, make_appliance, fallback
+):
+    it = make_appliance(broker.port, extra=f"fallback = {fallback}\n")
+    for n in range(3):
+        it.put(f"{n}.jpg", film_bytes(f"lost=1 n={n}"))
+    it.start()
+    subscriber.wait("reject", 1, 40)
+    until(lambda: subscriber.of("state")[-1].state is Presence.UNFIT, 40)
+    time.sleep(3)
+    assert it.states() == {1: "quarantined", 2: "claimed"}
+    assert len(subscriber.of("reject")) == 1
+    assert {"engine_failed", "engines"} <= codes(subscriber)
+
+
+def test_a_film_on_which_the_engines_fail_alone_stops_no_other(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port, extra="fallback = false\n")
+    it.put("0.jpg", film_bytes("lost=1"))
+    it.put("1.jpg", film_bytes("n=1"))
+    it.start()
+    subscriber.wait("result", 1, 40)
+    subscriber.wait("reject", 1)
+    until(lambda: codes(subscriber) == set())
+    assert subscriber.of("state")[-1].state is Presence.ONLINE

@@ -55,6 +55,7 @@ class Chores:
         self._intake = intake
         self._alerts = alerts
         self._left_over = left_over
+        self._looked_again: set[bytes] = set()
         self._parting = Parting(
             journal,
             intake,
@@ -84,9 +85,11 @@ class Chores:
         for fault in self._inspection.turn(_INSPECT_S):
             log.error("journal: %s", fault.detail)
             self._alerts.say(*fault)
-        again = self._journal.look_again()
-        if again:
-            self._intake.forget(again)
+        # Each once: a file that is gone must not have the folder listed for ever.
+        again = set(self._journal.look_again())
+        if again - self._looked_again:
+            self._intake.forget(again - self._looked_again)
+        self._looked_again = again
         condition = self._intake.condition()
         self._alerts.say("folder", condition.fault)
         self._alerts.say("unreadable", condition.unreadable)

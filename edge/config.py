@@ -213,7 +213,7 @@ def _as_field_wants(section: str, key: str, text: str) -> Any:
     """
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     model = Config.model_fields[section].annotation
     field = getattr(model, "model_fields", {}).get(key)

@@ -70,6 +70,7 @@ _DEATHS = 2
 """Workers that a film may end before it is rejected."""
 _KILLS = 4
 """Workers that may be ended from outside while they score a film before it is rejected."""
+_ORT_SERVES = "the device failed twice: onnxruntime serves until a restart"
 _WORDS_A_TURN = 1000
 _IDLE_S = 0.5
 """So long without a film, and one is scored a second time."""
@@ -197,6 +198,7 @@ class Appliance:
         self._signals = 0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
+        self._unwritten: dict[str, str] = {}
         self._revival = Revival(self._worker, config)
         self._alerts = Alerts(self._announce)
         self._chores = Chores(
@@ -261,7 +263,7 @@ class Appliance:
             if now_s >= chores_at_s:
                 chores_at_s = now_s + 1.0
                 self._obey()
-                self._guarded(self._chores.turn)
+                self._guarded(self._chores.turn, "chores")
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
             if now_s >= ping_at_s and self._vouch(now_s):
@@ -324,7 +326,7 @@ class Appliance:
         """Take the next film when the worker is free."""
         now_s = time.monotonic()
         if self._revival.is_due(now_s):
-            self._guarded(self._revival.start)
+            self._guarded(self._revival.start, "worker")
         if not self._may_take(now_s):
             return
         if self._unfiled is not None:
@@ -511,6 +513,8 @@ class Appliance:
         alerts = {
             "engines": "", "self_test": word.unfit, "engine_refused": "; ".join(word.degraded)
         }  # fmt: skip
+        if word.second_fault:
+            alerts["second_scoring"] = word.second_fault
         for code, detail in alerts.items():
             if detail:
                 log.error("%s: %s", code, detail)
@@ -525,6 +529,8 @@ class Appliance:
             self._hand = replace(hand, decoded_s=word.at_s)
 
     def _on_outcome(self, word: Outcome) -> None:
+        if self._revival.device_is_down:
+            self._alerts.say("engine_failed", _ORT_SERVES if self._revival.backend else None)
         self._revival.served()
         self._second_waits, self._idle_since_s = word.second_waits, time.monotonic()
         if not self._guarded(lambda: self._file(word)):
@@ -547,11 +553,11 @@ class Appliance:
             self._alerts.note("engine_output", word.detail)
             self._announce()
         elif forgiven:
-            self._alerts.say(
-                "engine_failed", "the device failed twice: onnxruntime serves until a restart"
-            )
+            self._alerts.say("engine_failed", _ORT_SERVES)
         hand = self._hand
-        if hand is not None and self._stop_by_s is None:
+        # One that only loaded engines, or had given its outcome, says nothing of the film.
+        scored = word.ready and self._unfiled is None
+        if hand is not None and scored and self._stop_by_s is None:
             self._guarded(lambda: self._after_death(hand, word, forgiven=forgiven))
         return True
 
@@ -560,6 +566,13 @@ class Appliance:
         if word.bad_engine:
             # Not the film's fault: it waits for another engine.
             self._journal.give_back(hand.job)
+        elif word.device_lost and self._revival.device_is_down:
+            # The film before this one ended in the same way: this one waits for the engines.
+            self._journal.give_back(hand.job)
+            self._revival.without_engines()
+            self._unfit = word.detail
+            self._alerts.note("engines", word.detail)
+            self._announce()
         elif word.outside:
             if self._journal.note_kill(hand.job, word.detail) >= _KILLS:
                 self._refuse(Reason.WORKER_DIED, word.detail)
@@ -568,24 +581,33 @@ class Appliance:
             # Another back end is no second try of the same film on the same engines.
             reason = Reason.WORKER_TIMEOUT if word.timeout else Reason.WORKER_DIED
             if self._journal.note_death(hand.job, reason) >= _DEATHS:
+                if word.device_lost:
+                    self._revival.device_is_down = True
+                    failed = f"a film was ended because the engines failed: {word.detail}"
+                    self._alerts.say("engine_failed", failed)
                 self._refuse(reason)
                 return
         self._hand = replace(hand, decoded_s=None)
 
     # -- watching over everything -----------------------------------------------------------
 
-    def _guarded(self, step: Callable[[], None]) -> bool:
-        """Do a step that writes; a full disk or a locked journal pauses the intake, no more."""
+    def _guarded(self, step: Callable[[], None], part: str = "films") -> bool:
+        """Do a step that writes; a full disk or a locked journal pauses the intake, no more.
+
+        ``part`` is what it belongs to: that another part can write ends no alert of this one's.
+        """
         try:
             step()
         except (sqlite3.OperationalError, OSError) as error:
             # An OSError's own text holds the file's name, which may name a patient.
             detail = (error.strerror if isinstance(error, OSError) else str(error)) or "failed"
-            if self._alerts.say("storage", detail):
+            self._unwritten[part] = detail
+            if self._alerts.say("storage", "; ".join(self._unwritten.values())):
                 log.error("cannot write: %s: tried again", detail)  # noqa: TRY400 - one line
             self._pause_until_s = time.monotonic() + 2.0
             return False
-        if self._alerts.say("storage", None):
+        self._unwritten.pop(part, None)
+        if self._alerts.say("storage", "; ".join(self._unwritten.values())):
             log.info("writing works again")
         return True
 
@@ -594,7 +616,7 @@ class Appliance:
         store = self._journal.store
         if store.is_in_place():
             return True
-        if self._guarded(store.put_back):
+        if self._guarded(store.put_back, "journal"):
             log.error("the journal was moved, deleted or replaced while it was in use: put back")
             return False
         return True

@@ -44,6 +44,8 @@ class Revival:
         self.backend: Backend | None = None
         self.refused: tuple[str, ...] = ()
         self.unfit = ""
+        self.device_is_down = False
+        """Whether a film was ended because its engines failed, and none was scored since."""
 
     def is_due(self, now_s: float) -> bool:
         """Whether a start is to be tried; where no process can be made, it is due again later."""
@@ -95,6 +97,7 @@ class Revival:
     def served(self) -> None:
         """Take note of an outcome: the device works."""
         self._device_failures = self._from_outside = 0
+        self.device_is_down = False
 
     def _leave_engine(self, word: Died) -> bool:
         """Whether the worker may find another engine instead of one whose outputs are unusable."""

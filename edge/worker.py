@@ -80,7 +80,8 @@ class Made(NamedTuple):
     """What a factory gives: a scorer and the hash of its set of engines.
 
     ``degraded`` are reasons why a lesser engine serves; ``unfit`` says why no score may be
-    published, empty where the self-test passed; ``rechecker`` looks at films again when idle.
+    published, empty where the self-test passed; ``rechecker`` looks at films again when idle, and
+    ``second_fault`` says why there is none although the site wants one.
     """
 
     scorer: Scorer
@@ -88,6 +89,7 @@ class Made(NamedTuple):
     degraded: tuple[str, ...] = ()
     unfit: str = ""
     rechecker: Rechecker | None = None
+    second_fault: str = ""
 
 
 def film_scorer(config: Config) -> Made:
@@ -138,12 +140,19 @@ def film_scorer(config: Config) -> Made:
             if error.sha256 in refused:
                 break
             refused.add(error.sha256)
+    rechecker, second_fault = None, ""
+    try:
+        rechecker = _rechecker(config, folder, engines)
+    except EngineError as error:
+        # A candidate's engines must not cost the work of those that serve.
+        second_fault = f"no film is scored a second time: {error}"
     return Made(
         FilmScorer(engines, config.pipeline),
         engines.engine_set_hash,
         degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
         unfit=unfit,
-        rechecker=_rechecker(config, folder, engines),
+        rechecker=rechecker,
+        second_fault=second_fault,
     )
 
 
@@ -187,6 +196,10 @@ def serve(descriptor: int) -> None:
                 _score(made, receive_frame(pipe), task, pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+    except MemoryError as error:
+        # Outside of scoring: while a film was received, or its result sent.
+        log.error("out of memory: %s", place_of(error))  # noqa: TRY400 - one line an event
+        raise SystemExit(_LOST) from None
 
 
 def _make(config: Config, pipe: socket.socket) -> Made | None:
@@ -210,6 +223,7 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
         engine_set=made.engine_set,
         degraded=made.degraded,
         unfit=made.unfit,
+        second_fault=made.second_fault,
     )
     _say(pipe, Kind.READY, ready)
     return made

@@ -45,6 +45,13 @@ _GONE_S = 0.5
 """How long a child that closed its socket has to end before it is killed."""
 
 
+class _UnaskedError(ValueError):
+    """A message that does not belong to what the child was asked for."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(f"{kind} was not asked for")
+
+
 class Worker:
     """One worker process. Not thread-safe.
 
@@ -150,15 +157,20 @@ class Worker:
                 self._beat_s = time.monotonic()
                 word = self._read_frame(frame)
                 if word is not None:
-                    return word
+                    # One that never stops talking is late as well.
+                    late = self.busy and time.monotonic() > self._begun_s + self._limits.film_s
+                    return self._late() if late else word
         except (FrameError, ValueError) as error:
             return self._end(f"worker sent what is no message: {_cause(error)}")
         except (OSError, EOFError):
             return self._gone()
         deadline_s = self.deadline_s()
         if deadline_s is not None and time.monotonic() > deadline_s:
-            return self._end("worker exceeded its time limit", timeout=True)
+            return self._late()
         return None
+
+    def _late(self) -> Died:
+        return self._end("worker exceeded its time limit", timeout=True)
 
     def _read_frame(self, frame: bytes) -> Word | None:
         """Read one frame; None where more belong to the message. Raises `ValueError`."""
@@ -166,6 +178,8 @@ class Worker:
             return self._with_picture(frame)
         kind, _, body = frame.partition(b"\n")
         said = Kind(kind.decode("ascii", "replace"))
+        if said not in self._awaited():
+            raise _UnaskedError(said)
         if said is Kind.STAGE:
             return Stage.model_validate_json(body)
         if said is Kind.READY:
@@ -182,6 +196,15 @@ class Worker:
             return SecondOpinion.model_validate_json(body)
         self._partial = (Outcome.model_validate_json(body), [])
         return self._whole_outcome()
+
+    def _awaited(self) -> frozenset[Kind]:
+        """Kinds of message that the child may send now."""
+        if not self.ready:
+            return frozenset({Kind.READY, Kind.FAILED})
+        if not self.busy:
+            return frozenset()
+        answer = Kind.SECOND if self.second else Kind.OUTCOME
+        return frozenset({Kind.STAGE, Kind.LOST, answer})
 
     def _with_picture(self, frame: bytes) -> Outcome | None:
         assert self._partial is not None  # noqa: S101 - the caller looked
@@ -246,7 +269,7 @@ def _cause(error: Exception) -> str:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         return f"{error.title}: {place}: {first['msg']}"
-    if isinstance(error, FrameError):
+    if isinstance(error, (FrameError, _UnaskedError)):
         return str(error)
     return "unknown kind of message"
 

@@ -33,6 +33,7 @@ class Ready(Record):
     engine_set: str
     degraded: tuple[str, ...] = ()
     unfit: str = ""
+    second_fault: str = ""
 
 
 class Failed(Record):

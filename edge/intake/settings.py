@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edge.intake.quarantine import After
 from edge.intake.watch import WatchMode
@@ -61,3 +61,12 @@ class FolderSettings(BaseModel):
     )
     unwatched_s: float = Field(default=30.0, gt=0, description="the same without events")
     abandoned_s: float = Field(default=600.0, gt=0, description="the same, never seen closed")
+
+    @field_validator("watch", "state", mode="before")
+    @classmethod
+    def _stated(cls, value: object) -> object:
+        if value == "":
+            # As a path it would be the working folder of the service.
+            message = "must not be empty: name a folder"
+            raise ValueError(message)
+        return value

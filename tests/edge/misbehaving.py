@@ -8,11 +8,12 @@ import struct
 import sys
 import time
 
-from stand_in import StandIn
+from stand_in import StandIn, film_bytes
 
 from edge.errors import OutputError
 from edge.recheck import Rechecker
 from edge.worker import Made
+from edge.worker_messages import Outcome
 
 SHA256 = "c" * 64
 
@@ -51,11 +52,45 @@ class Misbehaving(StandIn):
             body = b'outcome\n{"limbs": "MUSTERMANN"}'
             _write(struct.pack(">I", len(body)) + body)
             time.sleep(3600)
+        if b"endless-stages" in data:
+            while True:
+                on_stage("decode")
+        if b"unasked" in data:
+            _answer(data, file_name)
+            time.sleep(3600)
         return super().score(data, file_name, operator, on_stage)
+
+
+def _answer(data, file_name):
+    """Send what answers another question than the one that was asked."""
+    limb = StandIn().score(film_bytes(""), file_name).limbs[0].result
+    outcome = Outcome(
+        limbs=(limb,), stage_ms={}, study_key=None, patient_key=None,
+        burned_in_annotation=False, at_s=1,
+    )  # fmt: skip
+    twice = [b"outcome\n" + outcome.model_dump_json().encode(), b""] * 2
+    messages = {
+        b"second-unasked": [b"second\n{}"],
+        b"ready-unasked": [b'ready\n{"versions": {"software": "x"}, "engine_set": "e"}'],
+        b"outcome-unasked": twice,
+    }
+    for word, frames in messages.items():
+        if word in data:
+            _write(b"".join(struct.pack(">I", len(frame)) + frame for frame in frames))
 
 
 def build(_config):
     return Made(Misbehaving(), "e" * 64)
+
+
+def build_that_fails_to_load(config):
+    """End by a fault of its own when it is made for the second and third time."""
+    counter = config.folders.state / "starts"
+    starts = int(counter.read_text()) + 1 if counter.exists() else 1
+    counter.write_text(str(starts))
+    if starts in {2, 3}:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return Made(StandIn(), "e" * 64)
 
 
 class Slow(StandIn):

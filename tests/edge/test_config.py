@@ -137,3 +137,10 @@ def test_a_variable_is_read_as_its_key_wants(name, text, wanted):
     config = load(None, environment)
     section, key = name.lower().split("_", 1)
     assert getattr(getattr(config, section), key) == wanted
+
+
+@pytest.mark.parametrize("key", ["WATCH", "STATE"])
+def test_an_empty_folder_is_refused_by_name(key):
+    variables = {"SHARPEDGE_FOLDERS_WATCH": "/drop", f"SHARPEDGE_FOLDERS_{key}": ""}
+    with pytest.raises(ConfigError, match=f"SHARPEDGE_FOLDERS_{key}: .*must not be empty"):
+        load(None, variables)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from appliance import until
@@ -129,3 +130,64 @@ def test_a_terminating_signal_while_it_starts_is_a_stop(make_appliance):
         time.sleep(0.05)
     os.kill(it.process.pid, signal.SIGTERM)
     assert it.process.wait(20) == 0
+
+
+def cpu_s(process):
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_daemon_sleeps_while_a_film_is_scored_and_another_waits_for_its_second_scoring(
+    broker, make_appliance
+):
+    it = make_appliance(
+        broker.port, factory="misbehaving:build_slow_second", extra="recheck_every = 1\n"
+    )
+    it.put("a.jpg", film_bytes("n=1"))
+    it.put("b.jpg", film_bytes("n=2 slow=4"))
+    it.start()
+    until(lambda: "job 2: claimed" in it.log())
+    time.sleep(0.7)
+    before_s = cpu_s(it.process)
+    time.sleep(1.5)
+    assert it.states()[2] == "claimed"
+    assert cpu_s(it.process) - before_s < 0.4
+
+
+def test_workers_that_end_while_they_load_engines_are_not_the_films_fault(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port, factory="misbehaving:build_that_fails_to_load").start()
+    it.put("a.jpg", film_bytes("n=1 slow=2"))
+    until(lambda: "job 1: claimed" in it.log())
+    children = Path(f"/proc/{it.process.pid}/task/{it.process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    subscriber.wait("result", 1, 40)
+    assert not subscriber.of("reject")
+
+
+@pytest.mark.parametrize("fallback", ["true", "false"])
+def test_engines_that_fail_on_every_film_end_one_film_and_the_others_wait(
+    broker, subscriber, make_appliance, fallback
+):
+    it = make_appliance(broker.port, extra=f"fallback = {fallback}\n")
+    for n in range(3):
+        it.put(f"{n}.jpg", film_bytes(f"lost=1 n={n}"))
+    it.start()
+    subscriber.wait("reject", 1, 40)
+    until(lambda: subscriber.of("state")[-1].state is Presence.UNFIT, 40)
+    time.sleep(3)
+    assert it.states() == {1: "quarantined", 2: "claimed"}
+    assert len(subscriber.of("reject")) == 1
+    assert {"engine_failed", "engines"} <= codes(subscriber)
+
+
+def test_a_film_on_which_the_engines_fail_alone_stops_no_other(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port, extra="fallback = false\n")
+    it.put("0.jpg", film_bytes("lost=1"))
+    it.put("1.jpg", film_bytes("n=1"))
+    it.start()
+    subscriber.wait("result", 1, 40)
+    subscriber.wait("reject", 1)
+    until(lambda: codes(subscriber) == set())
+    assert subscriber.of("state")[-1].state is Presence.ONLINE

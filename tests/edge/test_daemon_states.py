@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from appliance import ROOT, until
@@ -138,3 +139,35 @@ def test_a_stop_while_the_journal_is_checked_leaves_the_journal_alone(
     assert "Traceback" not in done.stderr
     assert not list(it.state.glob("*.damaged-*"))
     assert it.states() == {1: "acked"}
+
+
+def test_a_result_that_cannot_be_written_is_one_standing_alert(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    it.state.joinpath("quarantine").rmdir()
+    it.state.joinpath("quarantine").write_bytes(b"")
+    it.put("held.jpg", film_bytes("reason=side_not_known"))
+    until(lambda: "cannot write" in it.log())
+    # Other writing goes on and must not end the alert.
+    time.sleep(4)
+    assert it.log().count("cannot write") == 1
+    assert "writing works again" not in it.log()
+    it.state.joinpath("quarantine").unlink()
+    it.state.joinpath("quarantine").mkdir()
+    subscriber.wait("reject", 1)
+    until(lambda: "writing works again" in it.log())
+
+
+def test_a_file_that_was_gone_when_it_was_retried_is_taken_once_it_is_there(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port)
+    it.extend("[folders]\nrescan_s = 3600\n")
+    it.start()
+    pipe = it.drop / "pipe.jpg"
+    os.mkfifo(pipe)
+    subscriber.wait("reject", 1)
+    pipe.unlink()
+    assert it.order("retry", "1").returncode == 0
+    time.sleep(2)
+    pipe.write_bytes(film_bytes("n=1"))
+    subscriber.wait("result", 1)

@@ -140,8 +140,13 @@ def test_the_configuration_chooses_the_second_engines(tmp_path):
 
     def made(**worker):
         values = {"folders": {"watch": str(tmp_path)}, "worker": {"threads": 1, **worker}}
-        return film_scorer(Config.model_validate(values)).rechecker
+        return film_scorer(Config.model_validate(values))
 
-    assert made() is None
-    assert made(shadow=str(built_engines())) is None
-    assert made(shadow=str(candidate)) is not None
+    found = made(shadow=str(tmp_path / "missing"))
+    assert found.rechecker is None
+    assert found.second_fault.startswith("no film is scored a second time: ")
+    assert not found.unfit
+    assert made().rechecker is None
+    assert not made().second_fault
+    assert made(shadow=str(built_engines())).rechecker is None
+    assert made(shadow=str(candidate)).rechecker is not None

@@ -57,6 +57,24 @@ def test_what_is_no_message_ends_the_worker_and_the_log_names_the_cause(misbehav
     assert not died.outside
 
 
+@pytest.mark.parametrize("kind", ["second", "ready", "outcome"])
+def test_an_answer_to_what_was_not_asked_ends_the_worker(misbehaving, kind):
+    misbehaving.score(film_bytes(f"{kind}-unasked"), Task(name="a.jpg"))
+    if kind == "outcome":
+        # The first is what was asked for.
+        next_word(misbehaving, Outcome)
+    died = next_word(misbehaving, Died)
+    assert died.detail == f"worker sent what is no message: {kind} was not asked for"
+
+
+def test_a_worker_that_never_stops_telling_of_stages_is_ended_at_the_films_limit(tmp_path):
+    it = worker_of(tmp_path, "misbehaving:build", Limits(60, 60, 0.5))
+    next_word(it, Ready)
+    it.score(film_bytes("endless-stages"), Task(name="a.jpg"))
+    died = next_word(it, Died, Outcome)
+    assert died == Died(timeout=True, detail="worker exceeded its time limit", ready=True)
+
+
 def test_a_film_that_the_worker_does_not_read_blocks_nothing(tmp_path):
     it = worker_of(tmp_path, "stand_in:build", Limits(60, 2.0, 60))
     try:

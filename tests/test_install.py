@@ -285,8 +285,9 @@ def test_the_install_page_works_on_debian_with_everything_installed_for_real(deb
     TABLE.write_text(
         "# The install page on a fresh Debian 12\n\n"
         "Research use only, not a medical device. Written by `make test-install`: every command\n"
-        "of `systemd/README.md`, packages and wheels downloaded; `systemctl` and `editor` are\n"
-        "replaced.\n\n"
-        f"{day}; {', '.join(filter(None, versions))}; two films scored and delivered.\n\n"
+        "of `systemd/README.md`, then `make demo` and those of the README's that take seconds.\n"
+        "Packages and wheels are downloaded; `systemctl` and `editor` are replaced.\n\n"
+        f"{day}; {', '.join(filter(None, versions))}; two films scored and delivered;\n"
+        f"{os.cpu_count()} cores at a load average of {os.getloadavg()[1]:.0f}.\n\n"
         "| step, folder | time, size |\n| --- | --- |\n" + "\n".join([*rows, *sizes]) + "\n"
     )

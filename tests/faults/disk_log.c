@@ -125,6 +125,42 @@ int rename(const char *from, const char *to) { ON_NAME("rename", rename, from, t
 int link(const char *from, const char *to) { ON_NAME("link", link, from, to, from, to); }
 int unlink(const char *path) { ON_NAME("unlink", unlink, path, "", path); }
 
+/* Path of a name in a folder that is held open. */
+static void place(int dir, const char *name, char *path) {
+    char folder[4096];
+    path[0] = 0;
+    if (name[0] == '/' || dir == AT_FDCWD) {
+        snprintf(path, 4096, "%s", name);
+        return;
+    }
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+    ssize_t length = readlink(link, folder, sizeof folder - 1);
+    folder[length > 0 ? length : 0] = 0;
+    if (snprintf(path, 4096, "%s/%s", folder, name) >= 4096) abort();
+}
+
+#define AT_TWO(op, name, ...)                                                                      \
+    char first[4096], second[4096];                                                                \
+    place(from_dir, from, first);                                                                  \
+    place(to_dir, to, second);                                                                     \
+    ON_NAME(op, name, first, second, __VA_ARGS__)
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to) {
+    AT_TWO("rename", renameat, from_dir, from, to_dir, to);
+}
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
+    AT_TWO("rename", renameat2, from_dir, from, to_dir, to, flags);
+}
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags) {
+    AT_TWO("link", linkat, from_dir, from, to_dir, to, flags);
+}
+int unlinkat(int dir, const char *name, int flags) {
+    char path[4096];
+    place(dir, name, path);
+    ON_NAME("unlink", unlinkat, path, "", dir, name, flags);
+}
+
 ssize_t send(int fd, const void *data, size_t size, int flags) {
     REAL(send);
     pthread_mutex_lock(&turn);

@@ -63,6 +63,7 @@ class Parting:
         self._done: SimpleQueue[_Done] = SimpleQueue()
         self._pause_s = 0.0
         self._not_before_s = 0.0
+        self._read_only = 0
 
     def turn(self) -> None:
         """Write down what was done, and hand on what is to be done."""
@@ -84,7 +85,10 @@ class Parting:
             self._journal.note_original(done.job, done.became)
             self._pause_s = 0.0
             self._alerts.say("archive", None)
-            self._alerts.say("originals", None)
+            self._read_only += done.became == "read_only"
+            fault = self._in_words()
+            if self._alerts.say("originals", fault) and fault is not None:
+                log.warning("job %d: %s", done.job, fault)
             return
         self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         self._not_before_s = time.monotonic() + self._pause_s
@@ -99,6 +103,16 @@ class Parting:
             new = self._alerts.say("originals", fault)
         if new:
             log.warning("job %d: %s", done.job, fault)
+
+    def _in_words(self) -> str | None:
+        """What stays in the drop folder against the site's wish; None where nothing does."""
+        if not self._read_only:
+            return None
+        films = "1 film" if self._read_only == 1 else f"{self._read_only} films"
+        return (
+            f"{films} of this run stay in the drop folder: the service may not write there; "
+            'fix: let it write to that folder, or set folders.after = "leave"'
+        )
 
     def _part(self, original: Original) -> None:
         """Run on the intake's thread."""

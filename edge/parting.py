@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_READ_ONLY = (
+    "films that have ended stay in the drop folder: the service may not write there; "
+    'fix: let it write to that folder, or set folders.after = "leave"'
+)
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
@@ -63,7 +67,7 @@ class Parting:
         self._done: SimpleQueue[_Done] = SimpleQueue()
         self._pause_s = 0.0
         self._not_before_s = 0.0
-        self._read_only = 0
+        self._read_only = False
 
     def turn(self) -> None:
         """Write down what was done, and hand on what is to be done."""
@@ -85,8 +89,8 @@ class Parting:
             self._journal.note_original(done.job, done.became)
             self._pause_s = 0.0
             self._alerts.say("archive", None)
-            self._read_only += done.became == "read_only"
-            fault = self._in_words()
+            self._read_only |= done.became == "read_only"
+            fault = _READ_ONLY if self._read_only else None
             if self._alerts.say("originals", fault) and fault is not None:
                 log.warning("job %d: %s", done.job, fault)
             return
@@ -103,16 +107,6 @@ class Parting:
             new = self._alerts.say("originals", fault)
         if new:
             log.warning("job %d: %s", done.job, fault)
-
-    def _in_words(self) -> str | None:
-        """What stays in the drop folder against the site's wish; None where nothing does."""
-        if not self._read_only:
-            return None
-        films = "1 film" if self._read_only == 1 else f"{self._read_only} films"
-        return (
-            f"{films} of this run stay in the drop folder: the service may not write there; "
-            'fix: let it write to that folder, or set folders.after = "leave"'
-        )
 
     def _part(self, original: Original) -> None:
         """Run on the intake's thread."""

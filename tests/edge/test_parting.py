@@ -54,5 +54,5 @@ def test_a_folder_that_the_service_may_not_write_to_is_an_alert_until_the_restar
     assert journal.became == answers
     (alert,) = alerts.standing()
     assert alert.code == "originals"
-    assert alert.detail.startswith("2 films of this run stay in the drop folder")
+    assert alert.detail.startswith("films that have ended stay in the drop folder")
     assert os.fspath(tmp_path) not in alert.detail

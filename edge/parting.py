@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_READ_ONLY = (
+    "films that have ended stay in the drop folder: the service may not write there; "
+    'fix: let it write to that folder, or set folders.after = "leave"'
+)
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
@@ -63,6 +67,7 @@ class Parting:
         self._done: SimpleQueue[_Done] = SimpleQueue()
         self._pause_s = 0.0
         self._not_before_s = 0.0
+        self._read_only = False
 
     def turn(self) -> None:
         """Write down what was done, and hand on what is to be done."""
@@ -84,7 +89,10 @@ class Parting:
             self._journal.note_original(done.job, done.became)
             self._pause_s = 0.0
             self._alerts.say("archive", None)
-            self._alerts.say("originals", None)
+            self._read_only |= done.became == "read_only"
+            fault = _READ_ONLY if self._read_only else None
+            if self._alerts.say("originals", fault) and fault is not None:
+                log.warning("job %d: %s", done.job, fault)
             return
         self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         self._not_before_s = time.monotonic() + self._pause_s

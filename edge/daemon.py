@@ -196,6 +196,7 @@ class Appliance:
         self._pending: Film | None = None
         self._told_ready = False
         self._signals = 0
+        self._signalled_s = 0.0
         self._stop_by_s: float | None = None
         self._pause_until_s = 0.0
         self._unwritten: dict[str, str] = {}
@@ -291,6 +292,8 @@ class Appliance:
         return max(0.0, min([1.0, *(at_s - now_s for at_s in limits if at_s is not None)]))
 
     def _on_signal(self, _number: int, _frame: object) -> None:
+        if not self._signals:
+            self._signalled_s = time.monotonic()
         self._signals += 1
 
     def _wake(self) -> None:
@@ -305,7 +308,8 @@ class Appliance:
     def _begin_stop(self) -> None:
         log.info("stop asked for: %s", "the film in hand is finished" if self._hand else "idle")
         self._notifier.tell(STOPPING="1", STATUS="finishing the film in hand")
-        self._stop_by_s = time.monotonic() + self._config.limits.stop_s
+        # From the signal on: a statement that waited for a locked journal may have come between.
+        self._stop_by_s = self._signalled_s + self._config.limits.stop_s
         self._journal.store.db.execute(f"PRAGMA busy_timeout={_STOPPING_BUSY_MS}")
         self._intake.stop()
 

@@ -26,7 +26,7 @@ class JournalError(EdgeError):
 
 
 _LONG_LOG = 64 << 20
-_BUSY_S = 10
+_BUSY_S = 5
 _BUSY_STEPS = 1_000_000
 """Steps of SQLite's machine between two calls of ``busy``: a fraction of a second."""
 

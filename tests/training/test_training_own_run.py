@@ -67,12 +67,14 @@ def test_from_a_table_and_films_to_a_scored_film(sharpedge, tmp_path):
     assert "phantom figures" in said
     line = CliRunner().invoke(app, ["score", "cohort/P0001-LH.jpg", "--engines", "built", "--json"])
     result = json.loads(line.output.splitlines()[0])
-    assert (result["status"], result["limb"], result["laterality"]) == ("scored", "hand", "L")
+    assert (result["limb"], result["laterality"]) == ("hand", "L")
+    # A scorer of so short a training may doubt its grades: the limb is then held for that.
+    assert (result["status"], result["reason"]) in {("scored", None), ("held", "grades_doubtful")}
     assert [joint["name"] for joint in result["joints"]].count(None) == 0
     assert set(result["versions"]["engines"]) == {"hand-detect", "hand-mask", "hand-score"}
     grades = [joint["erosion"] for joint in result["joints"]]
     reasons = {joint["erosion_reason"] for joint in result["joints"]} - {None}
-    assert any(grade is not None for grade in grades) or reasons == {"doubtful"}
+    assert any(grade is not None for grade in grades) or reasons <= {"doubtful", "held"}
 
 
 def sharpedge_error(line):

@@ -49,7 +49,7 @@ OTHER_VARIABLES = frozenset({"SHARPEDGE_HOME", "SHARPEDGE_CONFIG"})
 class SiteSettings(BaseModel):
     """The section ``[site]``: words of every topic."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(default="site", description="first word of every topic; no patient data")
     room: str = Field(default="room", description="second word of every topic")
@@ -70,7 +70,7 @@ class SiteSettings(BaseModel):
 class LimitSettings(BaseModel):
     """The section ``[limits]``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     stage_s: float = Field(default=12.0, gt=0, description="one stage of one film, then a restart")
     film_s: float = Field(default=60.0, gt=0, description="one film, then a restart")
@@ -85,7 +85,7 @@ class LimitSettings(BaseModel):
 class WorkerSettings(BaseModel):
     """The section ``[worker]``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     factory: str = Field(
         default="edge.worker:film_scorer",
@@ -125,7 +125,7 @@ class WorkerSettings(BaseModel):
 class Config(BaseModel):
     """Everything that a site may set."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     site: SiteSettings = Field(default_factory=SiteSettings)
     folders: FolderSettings

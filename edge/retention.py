@@ -40,7 +40,7 @@ _CARRIED = "carried_looked_at"
 class RetentionSettings(BaseModel):
     """The section ``[retention]``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     pictures_days: float = Field(default=30.0, gt=0, description="life of labelled pictures")
     pictures_mib: int = Field(default=4096, ge=1, description="most that they take; oldest go")

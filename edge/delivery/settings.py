@@ -22,7 +22,7 @@ class Protocol(StrEnum):
 class BrokerSettings(BaseModel):
     """The section ``[broker]``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     host: str = Field(default="127.0.0.1", min_length=1, description="name or address")
     port: int = Field(default=1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS")
@@ -62,7 +62,7 @@ class BrokerSettings(BaseModel):
 class DeliverySettings(BaseModel):
     """The section ``[delivery]``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     mode: DeliveryMode = Field(
         default=DeliveryMode.RECEIPT,

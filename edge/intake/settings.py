@@ -27,7 +27,7 @@ IGNORED = (
 class FolderSettings(BaseModel):
     """The section ``[folders]``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     watch: Path = Field(description="the drop folder, with the folders inside it")
     state: Path | None = Field(

@@ -13,7 +13,7 @@ from edge.model import Limb
 class LimbSettings(BaseModel):
     """Numbers that differ between hands and feet; shares are of the film's width or height."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     joints_top: float = Field(description="where the uppermost joint lies in a framed film")
     joints_height: float = Field(description="height share that the joints span when framed")
@@ -54,7 +54,7 @@ def _foot() -> LimbSettings:
 class PipelineSettings(BaseModel):
     """The section ``[pipeline]`` of the configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     accept_side_from_geometry: bool = Field(
         default=False,

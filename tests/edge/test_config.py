@@ -144,3 +144,11 @@ def test_an_empty_folder_is_refused_by_name(key):
     variables = {"SHARPEDGE_FOLDERS_WATCH": "/drop", f"SHARPEDGE_FOLDERS_{key}": ""}
     with pytest.raises(ConfigError, match=f"SHARPEDGE_FOLDERS_{key}: .*must not be empty"):
         load(None, variables)
+
+
+@pytest.mark.parametrize("text", ["inf", "nan", "-inf", "1e999"])
+@pytest.mark.parametrize("key", ["LIMITS_STAGE_S", "FOLDERS_RESCAN_S", "DELIVERY_RESEND_S"])
+def test_a_duration_without_end_is_refused(key, text):
+    environment = {"SHARPEDGE_FOLDERS_WATCH": "/films", f"SHARPEDGE_{key}": text}
+    with pytest.raises(ConfigError, match=f"SHARPEDGE_{key}"):
+        load(None, environment)

@@ -23,8 +23,6 @@ REPEATS_A_PASS = 32
 _DOUBLINGS = 5
 _ASK_S = 5.0
 """Where no dashboard has answered for long, the oldest row asks so often whether one is back."""
-_OLDEST_ALONE_S = 180.0
-"""So long without any answer, only the oldest row is sent again."""
 _REORDER_S = 1.0
 _QUIET_S = 2.0
 _LISTENING_S = 30.0
@@ -187,23 +185,13 @@ class Unanswered:
             if sent is not None and sent.at_s == at_s:
                 if due_s >= now_s and self._resend_s > 0:
                     return None
-                listening = self.is_listening(sent.answered, now_s)
-                if not listening and not self._may_repeat_unasked(row, now_s):
+                if not self.is_listening(sent.answered, now_s) and not self.spend_token(now_s):
                     return None
                 heapq.heappop(self._timers)
                 del self._sent[row]
                 return row
             heapq.heappop(self._timers)
         return None
-
-    def _may_repeat_unasked(self, row: int, now_s: float) -> bool:
-        """Whether a row is repeated although no dashboard answers.
-
-        At first the oldest alone, so that what a broker dropped comes in order; after long the
-        others too, since a dashboard may be unable to answer just that one.
-        """
-        long_silent = now_s - self._silent_since_s > _OLDEST_ALONE_S
-        return (long_silent or row == self._first()) and self.spend_token(now_s)
 
     def _first(self) -> int | None:
         while self._oldest and self._oldest[0] not in self._sent:

@@ -157,6 +157,8 @@ def test_a_stop_is_short_in_every_state(broker, make_appliance, scale, figures, 
     it = make_appliance(broker.port, factory=factory, extra=extra)
     it.start(ready=state != "loading")
     it.put("a.jpg", film_bytes(film))
+    # Before its first line the interpreter itself is loaded, which no signal handler can help.
+    until(lambda: "sharpedge starts" in it.log(), 30)
     time.sleep(2.0 if state != "loading" else 0.5)
     if state == "broker silent":
         broker.pause()

@@ -68,7 +68,8 @@ def test_a_broker_that_refuses_and_then_takes_gets_everything(
         "lost": count - len({r.id for r in dashboard.of("result")}),
         "recovered in s": round(time.monotonic() - begun_s, 1),
     }
-    order = [r.sequence for r in dashboard.of("result")]
+    # MQTT 3.1.1 acknowledges what an ACL drops: there only repeats arrive, in any order.
+    order = [r.sequence for r in dashboard.of("result") if protocol == "5" or r.sending == 1]
     assert order == sorted(order)
     until(lambda: not dashboard.of("state")[-1].alerts)
     until(lambda: it.audit()["findings"] == [])

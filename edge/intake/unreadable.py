@@ -30,7 +30,7 @@ class Unreadable:
 
     def note(self, root: bytes, path: bytes) -> None:
         """Take in a file below ``root`` that could not be opened."""
-        if path not in self._files and len(self._files) < _MOST:
+        if path in self._files or len(self._files) < _MOST:
             self._files[path] = _describe(root, path)
 
     def forget(self, path: bytes) -> None:

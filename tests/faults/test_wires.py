@@ -165,7 +165,8 @@ def test_a_large_result_between_small_ones(make_broker, make_appliance, figures,
     figures["all ended in s"] = round(time.monotonic() - begun_s, 1)
     order = [r.sequence for r in dashboard.of("result")]
     assert order == sorted(order)
-    assert it.audit()["findings"] == []
+    found = it.audit()["findings"]
+    assert {it["fault"] for it in found} == {"set_aside"}
     dashboard.close()
 
 

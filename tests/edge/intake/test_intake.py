@@ -413,7 +413,7 @@ def test_a_film_that_may_not_be_read_is_told_with_owner_and_mode(follow, monkeyp
     drop, films, it = follow(rescan_s=0.2)
     (drop / "a.jpg").write_bytes(WHOLE)
     (drop / "a.jpg").chmod(0o600)
-    until(lambda: it.condition().unreadable, 5)
+    until(lambda: "mode 0600" in (it.condition().unreadable or ""), 5)
     text = it.condition().unreadable
     inode = (drop / "a.jpg").stat().st_ino
     assert text.startswith("1 file in the drop folder cannot be read by")

@@ -54,7 +54,7 @@ lint: $(VENV)/.dev
 
 # Writes docs/ anew from the code that it describes.
 docs: $(VENV)/.dev
-	$(BIN)/python -m edge.docs docs
+	$(BIN)/python -m sharpedge.docs docs
 	$(BIN)/python -m training.cards docs/models.md
 
 clean:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics import summary
 from edge.delivery.contract import ResultMessage
-from edge.demo import Subscriber, serves
 from edge.errors import EdgeError
 from edge.local_broker import LocalBroker, local_broker
+from sharpedge.demo import Subscriber, serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ def appliance(folder: Path, broker: LocalBroker) -> Iterator[Path]:
         "[delivery]\nmode = 'puback'\n",
         "utf-8",
     )
-    command = [sys.executable, "-m", "edge.cli", "run", "--config", str(config)]
+    command = [sys.executable, "-m", "sharpedge.cli", "run", "--config", str(config)]
     with (folder / "daemon.log").open("wb") as log:
         daemon = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT

@@ -17,7 +17,7 @@ import numpy as np
 from skimage.feature import hog
 
 from edge.model import DISCLAIMER, Limb
-from edge.phantom import render_crop
+from phantom import render_crop
 from training.films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
 from training.framed import film_crops
 from training.paint import sharp_films

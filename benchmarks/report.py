@@ -17,9 +17,9 @@ from benchmarks.statistics import machine
 from edge.engine.loader import load_engines
 from edge.model import DISCLAIMER
 from edge.paths import built_engines
-from edge.phantom.command import write_patients
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from phantom.command import write_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Export: trained weights (compact, Darknet, Keras, ONNX) to verified engines with passports.
 
 Room: export. May import `edge.model`, `edge.errors`, `edge.paths`, `edge.engine`, and to try
-engines `edge.phantom` and `edge.pipeline`; never the daemon, the intake or the delivery. `edge`
+engines `phantom` and `edge.pipeline`; never the daemon, the intake or the delivery. `edge`
 runs without this package.
 """
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edge.engine.inputs import scale_grey
 from edge.engine.passport import InputSpec, Role
 from edge.model import Laterality, Limb
-from edge.phantom import render_crop, render_film, sample_limb
+from phantom import render_crop, render_film, sample_limb
 
 if TYPE_CHECKING:
     from edge.engine.protocol import Tensor

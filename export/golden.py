@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edge
+import phantom
 from edge.engine.inputs import to_inputs
 from edge.engine.installed import replace_file
 from edge.engine.key import device_key
@@ -30,10 +31,10 @@ from edge.engine.loader import EngineSet, open_backend
 from edge.engine.passport import Role, open_engine
 from edge.errors import NullReason
 from edge.model import Limb
-from edge.phantom.command import LIMBS, patient_film, patient_grades
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.score_files import films_in, read_film
+from phantom.command import LIMBS, patient_film, patient_grades
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -87,7 +88,7 @@ def phantom_set(
     each is met as often.
     """
     wanted = [index for index, (limb, _) in enumerate(LIMBS) if limb in limbs]
-    looks = _hash_of(Path(edge.__file__).parent / "phantom")
+    looks = _hash_of(Path(phantom.__file__).parent)
     folder = cache / f"films-{seed}-{looks[:12]}"
 
     def films() -> Iterator[tuple[str, bytes]]:

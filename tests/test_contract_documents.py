@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.docs import example_result
+from sharpedge.docs import example_result
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACT = ROOT / "docs" / "contract"

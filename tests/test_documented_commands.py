@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from edge.cli import app
+from sharpedge.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [

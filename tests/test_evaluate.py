@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edge.cli import app
 from edge.engine.loader import load_engines
 from edge.model import LimbResult, Status, Versions
 from edge.paths import built_engines
-from edge.phantom.command import write_patients
 from edge.pipeline.scorer import FilmOutcome, LimbOutcome
 from edge.pipeline.settings import PipelineSettings
+from phantom.command import write_patients
+from sharpedge.cli import app
 from training.measure import NOT_SCORED, HeardScorer, measure_set
 from training.report.build import Rows, scorers
 from training.report.tables import tabulate

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 
 from edge.model import Limb
-from edge.phantom import render_crop
+from phantom import render_crop
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.phantom.style import StyleName
+    from phantom.style import StyleName
 
 UNKNOWN = -1
 """Grade of a joint that has none, or that nobody graded."""

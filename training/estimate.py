@@ -15,8 +15,8 @@ import torch
 
 from edge.model import Laterality, Limb
 from edge.paths import engines_home
-from edge.phantom import render_film, sample_limb
 from edge.shape import shape_template
+from phantom import render_film, sample_limb
 from training import detector, loop, scorer, unet
 from training.augment import detector_sample
 from training.crops import Crops, augment, draw_crops

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from edge.model import Laterality, Limb
-from edge.phantom import render_film, sample_limb
 from edge.pipeline.contrast import equalise
 from edge.pipeline.crop import crop_joint
 from edge.pipeline.frame import frame, warp
@@ -20,6 +19,7 @@ from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
 from edge.shape import joint_box_side_px
+from phantom import render_film, sample_limb
 from training.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.films import LabelledFilm
 from training.outlines import refined_outline
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import GreyImage, Points
-    from edge.phantom.style import StyleName
+    from phantom.style import StyleName
 
 MASKED_SHARE = 0.85
 """The pipeline leaves out a mask that cuts a joint."""

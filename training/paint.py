@@ -2,7 +2,7 @@
 
 Room: training. Pure functions over arrays and one random generator. A joint is laid upright in a
 patch, its bones are lifted off the soft tissue as two layers (proximal, distal), the layers are
-bitten and moved as `edge.phantom.damage` says, and the difference is laid back on the film, so that
+bitten and moved as `phantom.damage` says, and the difference is laid back on the film, so that
 every pixel that no damage touched keeps its own noise.
 """
 
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.model import NARROWING_MAXIMUM, Limb, has_narrowing
-from edge.phantom import anatomy, damage
-from edge.phantom.geometry import TAUS, JointGrade
-from edge.phantom.statistics import split_erosion
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.shape import joint_box_side_px
+from phantom import anatomy, damage
+from phantom.geometry import TAUS, JointGrade
+from phantom.statistics import split_erosion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

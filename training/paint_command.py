@@ -12,9 +12,9 @@ import numpy as np
 from edge import __version__
 from edge.errors import NullReason
 from edge.model import JointScore, Limb, LimbResult, Status, Versions, View, has_narrowing
-from edge.phantom.files import write_jpeg
 from edge.pipeline.totals import limb_subtotals
 from edge.shape import joint_box_side_px
+from phantom.files import write_jpeg
 from training.films import FULL_SIZE_PX, labelled_limbs, read_labelled
 from training.paint import draw_grades, paint_film, sharp_films
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge.phantom.geometry import JointGrade
+    from phantom.geometry import JointGrade
     from training.films import LabelledFilm
 
 JPEG_QUALITY = 95

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 from edge.model import Laterality, Limb
-from edge.phantom import render_film, sample_limb
 from edge.pipeline.shape import unit_px
+from phantom import render_film, sample_limb
 from training.films import LabelledFilm
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.phantom.statistics import GradeSetting
+    from phantom.statistics import GradeSetting
 
 
 class PhantomShelf:

@@ -84,7 +84,7 @@ def test_bench_times_stages_and_delivery_end_to_end(tmp_path):
         pytest.skip(str(error))
     if any(engines.get(Role.SCORE, limb) is None for limb in Limb):
         pytest.skip("the scorers are not built: sharpedge export")
-    command = [sys.executable, "-m", "edge.cli", "bench", "--rounds", "1", "--out", tmp_path]
+    command = [sys.executable, "-m", "sharpedge.cli", "bench", "--rounds", "1", "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads((tmp_path / "latency.json").read_text())

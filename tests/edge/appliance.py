@@ -221,7 +221,7 @@ class Appliance:
 
     def order(self, *words):
         """Run a command of the operator's on this appliance."""
-        command = [sys.executable, "-m", "edge.cli", *map(str, words), "--config", self.config]
+        command = [sys.executable, "-m", "sharpedge.cli", *map(str, words), "--config", self.config]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
     def audit(self, *, broker=False):

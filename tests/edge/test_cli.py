@@ -17,7 +17,7 @@ from edge.engine.passport import Role
 from edge.errors import EngineError
 from edge.model import Limb
 from edge.paths import built_engines
-from edge.phantom.command import write_patients
+from phantom.command import write_patients
 
 HEAVY = frozenset(
     ("cv2", "numpy", "onnxruntime", "paho", "pydantic", "pydicom", "torch", "scipy", "skimage")
@@ -25,7 +25,7 @@ HEAVY = frozenset(
 COMMANDS = ("run", "score", "export", "phantom", "demo", "bench", "listen", "train")
 _MODULES = """
 import sys
-from edge.cli import main
+from sharpedge.cli import main
 try:
     main()
 finally:
@@ -38,7 +38,7 @@ def sharpedge(*arguments, **options):
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
     return subprocess.run(
-        [sys.executable, "-m", "edge.cli", *map(str, arguments)],
+        [sys.executable, "-m", "sharpedge.cli", *map(str, arguments)],
         text=True, check=False, timeout=200, env={**kept, **options.pop("env", {})}, **options,
     )  # fmt: skip
 
@@ -261,8 +261,8 @@ def test_the_ceiling_table_ends_with_its_verdict():
 
 
 def test_a_table_with_a_figure_outside_ends_with_1(monkeypatch):
-    from edge.phantom import measure
-    from edge.phantom.verdict import check_table
+    from phantom import measure
+    from phantom.verdict import check_table
 
     monkeypatch.setitem(measure.RANGES, "MCP space, mm", (9.0, 10.0, "nobody's hand"))
     monkeypatch.setattr(measure, "LEAST_LIMBS", 1)

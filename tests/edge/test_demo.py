@@ -10,12 +10,12 @@ import sys
 import pytest
 
 from edge import local_broker
-from edge.demo import BAD_NAME
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EdgeError, EngineError
 from edge.model import Limb
 from edge.paths import built_engines
+from sharpedge.demo import BAD_NAME
 
 FILMS = ("P0001-LF", "P0001-LH", "P0001-RF", "P0001-RH")
 
@@ -23,7 +23,7 @@ FILMS = ("P0001-LF", "P0001-LH", "P0001-RF", "P0001-RH")
 def demo(out, *options, **environment):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SHARPEDGE_")}
     return subprocess.run(
-        [sys.executable, "-m", "edge.cli", "demo", "--out", out, *options],
+        [sys.executable, "-m", "sharpedge.cli", "demo", "--out", out, *options],
         capture_output=True, text=True, check=False, timeout=200, env={**kept, **environment},
     )  # fmt: skip
 

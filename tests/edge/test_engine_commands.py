@@ -6,7 +6,6 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from edge.cli import app
 from edge.engine import loader
 from edge.engine.installed import ACTIVE_NAME, read_active
 from edge.engine.key import device_key
@@ -18,6 +17,7 @@ from edge.paths import built_engines
 from export import commands
 from export.errors import BuildError
 from export.exporter import write_passport
+from sharpedge.cli import app
 
 
 def run(*words):

@@ -12,10 +12,10 @@ from appliance import ROOT, Appliance, until
 from stand_in import film_bytes
 from test_daemon import chain_holds
 
-from edge import cli
 from edge.delivery.store import Store
 from edge.device_key import derived_key, device_key
 from edge.model import LateralitySource
+from sharpedge import cli
 
 
 def test_a_held_film_is_released_while_the_daemon_runs(broker, subscriber, make_appliance):
@@ -83,7 +83,7 @@ def test_a_folder_without_an_appliance_and_no_configuration_are_told(make_applia
     assert done.returncode == 1
     assert "no appliance has run here" in done.stderr
     done = subprocess.run(
-        [sys.executable, "-m", "edge.cli", "retry", "1"],
+        [sys.executable, "-m", "sharpedge.cli", "retry", "1"],
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 2
@@ -207,7 +207,7 @@ def test_whatever_sqlite_says_is_one_line_with_a_fix(stopped, monkeypatch, capsy
     def refuse(*_args):
         raise sqlite3.OperationalError(why)
 
-    monkeypatch.setattr("edge.operate.orders.set_aside", refuse)
+    monkeypatch.setattr("sharpedge.commands.operator.orders.set_aside", refuse)
     monkeypatch.setattr(sys, "argv", ["sharpedge", "retry", "--config", str(stopped.config)])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -86,7 +86,7 @@ def test_no_command_ends_in_a_traceback_for_a_user_without_home_and_entry(tmp_pa
         "SHARPEDGE_FOLDERS_WATCH": str(tmp_path),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "edge.cli", *command],
+        [sys.executable, "-m", "sharpedge.cli", *command],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr

@@ -68,7 +68,7 @@ def test_scoring_films_speaks_to_nobody_and_leaves_nothing_in_the_home(tmp_path)
     home = tmp_path / "home"
     home.mkdir()
     log = tmp_path / "trace"
-    command = traced(log, sys.executable, "-m", "edge.cli", "score", "--json", str(film))
+    command = traced(log, sys.executable, "-m", "sharpedge.cli", "score", "--json", str(film))
     done = subprocess.run(
         command, env=clean_environment(home), capture_output=True, text=True, check=False, cwd=ROOT
     )

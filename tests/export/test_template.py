@@ -9,7 +9,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from edge.cli import app
 from edge.engine.passport import Role
 from edge.model import Limb
 from export.darknet import parse_cfg, write_darknet_weights
@@ -18,6 +17,7 @@ from export.errors import ExportError, RecipeError
 from export.exporter import export_engine
 from export.recipe import read_recipe
 from export.template import Facts, render, write_template
+from sharpedge.cli import app
 
 KERAS = Path(__file__).parent / "data" / "keras"
 CFG = (

@@ -331,7 +331,7 @@ def test_two_appliances_on_one_state_folder(broker, make_appliance):
     """A second appliance on the state folder is refused; the first serves on."""
     it = make_appliance(broker.port).start()
     done = subprocess.run(
-        [sys.executable, "-m", "edge.cli", "run", "--config", it.config],
+        [sys.executable, "-m", "sharpedge.cli", "run", "--config", it.config],
         capture_output=True, text=True, check=False, cwd=ROOT, timeout=30,
     )  # fmt: skip
     assert done.returncode == 2

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from edge.cli import app
 from edge.model import JointClass, Laterality, Limb
-from edge.phantom.command import write_patients
 from edge.ra2 import HEADER, SCORE_COLUMNS
+from phantom.command import write_patients
+from sharpedge.cli import app
 from training.datasets import Code, Layout, read_dataset
 from training.datasets.check import check_dataset
 from training.datasets.files import number, read_table

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from edge.cli import app
+from sharpedge.cli import app
 from training.datasets.options import Options
 from training.datasets.truth import WARNINGS, Code, Layout
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge.model import Laterality, Limb
-from edge.phantom import render_film, sample_limb
+from phantom import render_film, sample_limb
 from training.crops import UNKNOWN, read_crops
 from training.films import LabelledFilm
 from training.framed import film_crops, framed_crops, shelve_framed

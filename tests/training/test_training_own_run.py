@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 pytest.importorskip("torch")
 
-from edge.cli import app
 from edge.paths import engines_home
+from sharpedge.cli import app
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(1200)]
 

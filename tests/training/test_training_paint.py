@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch", reason="the training tests need torch: make test-train")
 
 from edge.model import Laterality, Limb, LimbResult
-from edge.phantom import JointGrade, render_film, sample_limb
 from edge.pipeline.settings import PipelineSettings
+from phantom import JointGrade, render_film, sample_limb
 from training.crops import UNKNOWN, read_crops
 from training.errors import TrainingError
 from training.films import LabelledFilm

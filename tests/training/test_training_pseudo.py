@@ -4,10 +4,10 @@ import pytest
 
 from edge.engine.loader import load_engines
 from edge.paths import built_engines, engines_home
-from edge.phantom.command import patient_film, patient_grades
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from export.exporter import export_all
+from phantom.command import patient_film, patient_grades
 from training.errors import TrainingError
 from training.films import LabelledFilm, labelled_films, read_labelled
 from training.pseudo import AGREE, Refusal, propose, propose_folder, write_labels

@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from edge.imaging.decode import decode_film
 from edge.imaging.words import limb_in, side_in, view_in
 from edge.model import Laterality, LateralitySource, Limb, StatedIdentity, View
-from edge.phantom.command import write_patients
+from phantom.command import write_patients
 
 L, R = Laterality.LEFT, Laterality.RIGHT
 HAND, FOOT = Limb.HAND, Limb.FOOT

@@ -10,12 +10,12 @@ import pydicom
 import pytest
 
 from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status, has_narrowing
-from edge.phantom import CROP_SHARE, render_affine, render_crop, render_film, sample_limb
-from edge.phantom.command import TRUTH_NAME, _mirrored_films, write_patients
-from edge.phantom.measure import RANGES, check
-from edge.phantom.observer import ceiling
-from edge.phantom.style import STYLES
-from edge.phantom.truth import film_truth
+from phantom import CROP_SHARE, render_affine, render_crop, render_film, sample_limb
+from phantom.command import TRUTH_NAME, _mirrored_films, write_patients
+from phantom.measure import RANGES, check
+from phantom.observer import ceiling
+from phantom.style import STYLES
+from phantom.truth import film_truth
 
 
 def film_of(limb, seed=1, side=Laterality.LEFT, long_side_px=900, **options):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from edge.model import FOOT_JOINTS, HAND_JOINTS, Laterality, Limb
-from edge.phantom import JointGrade, render_region, sample_limb
-from edge.phantom.attenuation import render_affine, window_affine
-from edge.phantom.damage import AREA_SHARES
-from edge.phantom.statistics import REAL_COUNTS, sample_grades, sample_patient
 from edge.shape import joint_box_side_px, shape_template
+from phantom import JointGrade, render_region, sample_limb
+from phantom.attenuation import render_affine, window_affine
+from phantom.damage import AREA_SHARES
+from phantom.statistics import REAL_COUNTS, sample_grades, sample_patient
 
 PX_MM = 0.3
 

@@ -5,10 +5,10 @@ import pytest
 
 from edge.errors import NullReason
 from edge.model import Laterality, Limb
-from edge.phantom import film as phantom_film
-from edge.phantom import render_film, sample_limb
-from edge.phantom.hidden import bar
 from edge.pipeline.hazard import find_hazards
+from phantom import film as phantom_film
+from phantom import render_film, sample_limb
+from phantom.hidden import bar
 
 REACH = {NullReason.OCCLUDED: (10.0, 2.8), NullReason.IMPLANT: (6.0, 5.0)}
 

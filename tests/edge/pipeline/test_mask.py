@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 
 from edge.model import Laterality, Limb
-from edge.phantom import render_film, sample_limb
 from edge.pipeline.mask import apply_mask, classical_mask, judge, without_holes
+from phantom import render_film, sample_limb
 
 AREA = (0.08, 0.75)
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from edge.model import NARROWING_MAXIMUM, Laterality, Limb, has_narrowing
-from edge.phantom.geometry import JointGrade
+from phantom.geometry import JointGrade
 
 GradeSetting = Literal["flat", "real"]
 Grades = Mapping[str, JointGrade]

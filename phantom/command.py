@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edge.model import DISCLAIMER, Laterality, LateralitySource, Limb, LimbResult, Status
-from edge.phantom.files import (
+from phantom.files import (
     SUFFIX,
     ImageFormat,
     draw_dicom_look,
@@ -21,8 +21,8 @@ from edge.phantom.files import (
     write_jpeg,
     write_png,
 )
-from edge.phantom.film import PhantomFilm, render_film
-from edge.phantom.ra2 import (
+from phantom.film import PhantomFilm, render_film
+from phantom.ra2 import (
     BOX_FOLDER,
     MASK_FOLDER,
     OPTIONS,
@@ -31,14 +31,14 @@ from edge.phantom.ra2 import (
     write_boxes,
     write_table,
 )
-from edge.phantom.skeleton import sample_limb
-from edge.phantom.statistics import GradeSetting, Patient, sample_patient
-from edge.phantom.truth import film_truth
+from phantom.skeleton import sample_limb
+from phantom.statistics import GradeSetting, Patient, sample_patient
+from phantom.truth import film_truth
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.phantom.style import StyleName
+    from phantom.style import StyleName
 
 Progress = Callable[[int, int], None]
 """Called with films done and films in all."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.model import Laterality
-from edge.phantom.geometry import (
+from phantom.geometry import (
     SHAFT_STEPS,
     TAU_MAX,
     TAU_STEPS,
@@ -26,7 +26,7 @@ from edge.phantom.geometry import (
     Vector,
     across_of,
 )
-from edge.phantom.texture import cloud, trabeculae
+from phantom.texture import cloud, trabeculae
 
 Affine = npt.NDArray[np.float64]
 """[2, 3] float64: pixel (x, y, 1) to limb millimetres of a left limb."""

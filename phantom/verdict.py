@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.phantom.measure import check
-from edge.phantom.observer import ceiling
+from phantom.measure import check
+from phantom.observer import ceiling
 
 if TYPE_CHECKING:
-    from edge.phantom.style import StyleName
+    from phantom.style import StyleName
 
 LEAST_EXACT = 0.95
 """Balanced share of grades that geometry must give away: less would cap every scorer's figure."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.model import NARROWING_MAXIMUM, Laterality, Limb, has_narrowing
-from edge.phantom.damage import AREA_SHARES
-from edge.phantom.skeleton import sample_limb
+from phantom.damage import AREA_SHARES
+from phantom.skeleton import sample_limb
 
 if TYPE_CHECKING:
-    from edge.phantom.geometry import JointModel
-    from edge.phantom.style import StyleName
+    from phantom.geometry import JointModel
+    from phantom.style import StyleName
 
 LEAST_LIMBS = 120
 LINE_NOISE_MM = 0.1

@@ -21,7 +21,7 @@ from edge.model import Limb
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.phantom.film import PhantomFilm
+    from phantom.film import PhantomFilm
 
 ImageFormat = Literal["jpeg", "png", "dicom"]
 SUFFIX: dict[ImageFormat, str] = {"jpeg": ".jpg", "png": ".png", "dicom": ".dcm"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.phantom.geometry import NO_BITES, TAU_MAX, TAU_STEPS, TAUS, Float
+from phantom.geometry import NO_BITES, TAU_MAX, TAU_STEPS, TAUS, Float
 
 AREA_SHARES: dict[int, tuple[float, float]] = {
     1: (0.020, 0.028),

@@ -15,11 +15,11 @@ import numpy as np
 
 from edge.errors import NullReason
 from edge.model import Limb
-from edge.phantom.geometry import across_of
+from phantom.geometry import across_of
 
 if TYPE_CHECKING:
-    from edge.phantom.geometry import Float, LimbModel, Vector
-    from edge.phantom.scene import Layout
+    from phantom.geometry import Float, LimbModel, Vector
+    from phantom.scene import Layout
 
 _RING_SHARE, _IMPLANT_SHARE = 0.010, 0.008
 _METAL = 3.0

@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from edge.errors import NullReason
 from edge.model import GreyImage, JointScore, Laterality, Limb, has_narrowing
-from edge.phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
-from edge.phantom.attenuation import Affine, render_affine
-from edge.phantom.hidden import add_dirt, draw_metal, metal_attenuation
-from edge.phantom.scene import (
+from edge.shape import joint_box_side_px, unit_joints
+from phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
+from phantom.attenuation import Affine, render_affine
+from phantom.hidden import add_dirt, draw_metal, metal_attenuation
+from phantom.scene import (
     Layout,
     add_borders,
     add_letters,
@@ -25,13 +26,12 @@ from edge.phantom.scene import (
     draw_rings,
     ring_attenuation,
 )
-from edge.phantom.style import STYLES, StyleName
-from edge.shape import joint_box_side_px, unit_joints
+from phantom.style import STYLES, StyleName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.phantom.geometry import Float, LimbModel
+    from phantom.geometry import Float, LimbModel
 
 _TISSUE_SEEN_MM = 1.5
 _LOW_RESOLUTION_PX = {Limb.HAND: 150.0, Limb.FOOT: 230.0}

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from edge.model import Laterality, Limb
-    from edge.phantom.style import Style
+    from phantom.style import Style
 
 Float = npt.NDArray[np.float32]
 Vector = tuple[float, float]

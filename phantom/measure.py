@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.model import Laterality, Limb
-from edge.phantom.attenuation import render_affine
-from edge.phantom.film import PhantomFilm, render_film
-from edge.phantom.geometry import Float, JointGrade, JointModel, LimbModel, across_of
-from edge.phantom.skeleton import sample_limb
+from phantom.attenuation import render_affine
+from phantom.film import PhantomFilm, render_film
+from phantom.geometry import Float, JointGrade, JointModel, LimbModel, across_of
+from phantom.skeleton import sample_limb
 
 if TYPE_CHECKING:
-    from edge.phantom.style import StyleName
+    from phantom.style import StyleName
 
 LEAST_LIMBS = 24
 HEAD_PX = 174.0

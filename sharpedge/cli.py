@@ -340,7 +340,7 @@ def phantom(
         raise typer.Exit(_phantom_tables(patients, seed, style, check=check, ceiling=ceiling))
     if out is None:
         _fail("name a folder with --out", 2)
-    from edge.phantom.command import write_patients
+    from phantom.command import write_patients
 
     summary = write_patients(
         out,
@@ -358,8 +358,8 @@ def phantom(
 
 
 def _phantom_tables(patients: int, seed: int, style: Looks, *, check: bool, ceiling: bool) -> int:
-    from edge.phantom.verdict import ceiling_table, check_table
     from edge.terminal import Progress, say
+    from phantom.verdict import ceiling_table, check_table
 
     wanted = [*((check_table,) if check else ()), *((ceiling_table,) if ceiling else ())]
     show = Progress("measuring")
@@ -384,8 +384,8 @@ def demo(
     ] = Broker.auto,
 ) -> None:
     """Show the main job end to end with simulated films and a broker on this machine."""
-    from edge.demo import run_demo
     from edge.terminal import say
+    from sharpedge.demo import run_demo
 
     raise typer.Exit(run_demo(out, say, broker.value))
 
@@ -430,13 +430,13 @@ def release(
     config: _Config = None,
 ) -> None:
     """Have held films scored with the limb and side that you state."""
-    from edge import operate
     from edge.model import Laterality, Limb, OperatorWord
+    from sharpedge.commands import operator
 
     word = OperatorWord(
         None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
     )
-    raise typer.Exit(operate.release(config, films, word))
+    raise typer.Exit(operator.release(config, films, word))
 
 
 @app.command()
@@ -451,23 +451,23 @@ def retry(
     config: _Config = None,
 ) -> None:
     """Have films worked on again; without one, list messages that are set aside."""
-    from edge import operate
+    from sharpedge.commands import operator
 
     if everything and films:
         _fail("give films, or --all", 2)
     if everything:
-        raise typer.Exit(operate.take_all_back(config))
+        raise typer.Exit(operator.take_all_back(config))
     if not films:
-        raise typer.Exit(operate.list_set_aside(config))
-    raise typer.Exit(operate.retry(config, films))
+        raise typer.Exit(operator.list_set_aside(config))
+    raise typer.Exit(operator.retry(config, films))
 
 
 @app.command()
 def dismiss(films: _Films, config: _Config = None) -> None:
     """End held films without a score, or give up messages that are set aside."""
-    from edge import operate
+    from sharpedge.commands import operator
 
-    raise typer.Exit(operate.dismiss(config, films))
+    raise typer.Exit(operator.dismiss(config, films))
 
 
 @app.command()
@@ -492,9 +492,9 @@ def replay(
         at = load(config)
         archive = at.state_folder / "archive"
         raise typer.Exit(commands.rescore(at.worker.engines, engines, archive))
-    from edge import operate
+    from sharpedge.commands import operator
 
-    raise typer.Exit(operate.replay(config, ids or []))
+    raise typer.Exit(operator.replay(config, ids or []))
 
 
 @app.command()
@@ -506,9 +506,9 @@ def audit(
     ] = True,
 ) -> None:
     """Prove that every film is in exactly one state; 1: missing, changed or given up, 3: waits."""
-    from edge import operate
+    from sharpedge.commands import operator
 
-    raise typer.Exit(operate.audit(config, machine=json_object, ask_broker=broker))
+    raise typer.Exit(operator.audit(config, machine=json_object, ask_broker=broker))
 
 
 @app.command()
@@ -520,9 +520,9 @@ def drift(
     ] = False,
 ) -> None:
     """Compare the last films' pictures and scores with a site's first ones; 1: they drifted."""
-    from edge import operate
+    from sharpedge.commands import operator
 
-    raise typer.Exit(operate.drift(config, machine=json_object, again=again))
+    raise typer.Exit(operator.drift(config, machine=json_object, again=again))
 
 
 @app.command(name="listen")

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.phantom.style import Style, draw
+from phantom.style import Style, draw
 
 if TYPE_CHECKING:
     from edge.model import GreyImage
-    from edge.phantom.geometry import Float
+    from phantom.geometry import Float
 
 _SCATTER_GRID_MM = 4.0
 

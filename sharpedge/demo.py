@@ -28,8 +28,8 @@ from edge.delivery.settings import BrokerSettings, Protocol
 from edge.errors import NullReason
 from edge.local_broker import BrokerChoice, LocalBroker, local_broker
 from edge.model import DISCLAIMER, PARTIAL_SVH_NAME, Status
-from edge.phantom.command import write_patients
 from edge.score_files import grade_word, limb_rows, limb_words, subtotal_words
+from phantom.command import write_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,7 @@ def _with_broker(
         environment["HOME"] = str(home)
     with Subscriber(broker.port, broker.protocol) as subscriber, log.open("wb") as log_file:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "edge.cli", "run", "--config", str(config)],
+            [sys.executable, "-m", "sharpedge.cli", "run", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=log_file,
             stderr=subprocess.STDOUT,

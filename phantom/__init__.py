@@ -14,13 +14,13 @@ Imports only `edge.model`, `edge.shape`, numpy and OpenCV. What training needs:
     Any window of a limb, before exposure.
 """
 
-from edge.phantom.attenuation import Attenuation, render_affine, render_region
-from edge.phantom.crop import CROP_SHARE, render_crop
-from edge.phantom.film import PhantomFilm, render_film
-from edge.phantom.geometry import JointGrade, JointModel, LimbModel
-from edge.phantom.skeleton import sample_limb
-from edge.phantom.statistics import sample_grades, sample_patient
 from edge.shape import joint_box_side_px
+from phantom.attenuation import Attenuation, render_affine, render_region
+from phantom.crop import CROP_SHARE, render_crop
+from phantom.film import PhantomFilm, render_film
+from phantom.geometry import JointGrade, JointModel, LimbModel
+from phantom.skeleton import sample_limb
+from phantom.statistics import sample_grades, sample_patient
 
 __all__ = [
     "CROP_SHARE",

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from edge.model import Laterality, Limb
 
 if TYPE_CHECKING:
-    from edge.phantom.attenuation import Affine
-    from edge.phantom.geometry import Float, LimbModel
-    from edge.phantom.style import Style
+    from phantom.attenuation import Affine
+    from phantom.geometry import Float, LimbModel
+    from phantom.style import Style
 
 _UNIT_PX: dict[Limb, tuple[float, float]] = {Limb.HAND: (250, 400), Limb.FOOT: (390, 620)}
 _SMALL_UNIT_PX: dict[Limb, tuple[float, float]] = {Limb.HAND: (110, 150), Limb.FOOT: (170, 230)}

@@ -25,7 +25,7 @@ from edge.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge.phantom.film import PhantomFilm
+    from phantom.film import PhantomFilm
 
 
 def film_truth(film: PhantomFilm, file: str, source: LateralitySource) -> LimbResult:

@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 
 from edge.model import NARROWING_MAXIMUM, GreyImage, Laterality, Limb, has_narrowing
-from edge.phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
-from edge.phantom.attenuation import render_affine, window_affine
-from edge.phantom.geometry import JointGrade
-from edge.phantom.skeleton import sample_limb
-from edge.phantom.statistics import sample_grades, split_erosion
 from edge.shape import joint_box_side_px
+from phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
+from phantom.attenuation import render_affine, window_affine
+from phantom.geometry import JointGrade
+from phantom.skeleton import sample_limb
+from phantom.statistics import sample_grades, split_erosion
 
 if TYPE_CHECKING:
-    from edge.phantom.style import StyleName
+    from phantom.style import StyleName
 
 CROP_SHARE = 1.3
 """Side of the scorer's crop over the side of the joint's box."""

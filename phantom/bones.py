@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.phantom import damage
-from edge.phantom.geometry import (
+from phantom import damage
+from phantom.geometry import (
     NO_BITES,
     SHAFT_STEPS,
     TAUS,
@@ -29,8 +29,8 @@ from edge.phantom.geometry import (
 )
 
 if TYPE_CHECKING:
-    from edge.phantom.anatomy import EndShape, Tube
-    from edge.phantom.style import Style
+    from phantom.anatomy import EndShape, Tube
+    from phantom.style import Style
 
 HEALTHY = JointGrade((0, 0), 0)
 _PROFILE_TAU = np.linspace(-0.5, 0.5, 13, dtype=np.float32)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.model import NARROWING_MAXIMUM, Laterality, Limb
-from edge.phantom import anatomy
-from edge.phantom.bones import HEALTHY, JointPlan, Look, build_block, build_joint, build_tube
-from edge.phantom.geometry import (
+from edge.shape import joint_box_side_px, shape_template, unit_joints
+from phantom import anatomy
+from phantom.bones import HEALTHY, JointPlan, Look, build_block, build_joint, build_tube
+from phantom.geometry import (
     Block,
     Bone,
     JointModel,
@@ -26,12 +27,11 @@ from edge.phantom.geometry import (
     to_limb,
     unit_vector,
 )
-from edge.phantom.statistics import Grades, GradeSetting, sample_grades
-from edge.phantom.style import STYLES, StyleName, draw
-from edge.shape import joint_box_side_px, shape_template, unit_joints
+from phantom.statistics import Grades, GradeSetting, sample_grades
+from phantom.style import STYLES, StyleName, draw
 
 if TYPE_CHECKING:
-    from edge.phantom.anatomy import EndShape, Ray
+    from phantom.anatomy import EndShape, Ray
 
 _NEAR_REACH = 1.6
 """Half diagonal of a crop with its context and jitter, over the side of the joint's box."""

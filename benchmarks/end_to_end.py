@@ -15,9 +15,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics import summary
-from edge.delivery.contract import ResultMessage
+from edge.contract.payloads import ResultMessage
 from edge.errors import EdgeError
-from edge.local_broker import LocalBroker, local_broker
+from edge.system.local_broker import LocalBroker, local_broker
 from sharpedge.demo import Subscriber, serves
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.model import Limb
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.darknet import darknet_to_onnx, parse_cfg
 from export.darknet.weights import array_shapes
 from export.unet import BLOCKS, unet_shapes, unet_to_onnx

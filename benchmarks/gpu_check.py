@@ -36,7 +36,7 @@ from edge.engine.loader import open_backend
 from edge.engine.passport import Backend, Precision, Role, VerifiedEngine, open_engine
 from edge.errors import EdgeError
 from edge.model import DISCLAIMER
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.build import build_candidate
 from export.errors import ExportError
 from export.exporter import export_engine

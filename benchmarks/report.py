@@ -16,9 +16,9 @@ from benchmarks.stages import time_stages
 from benchmarks.statistics import machine
 from edge.engine.loader import load_engines
 from edge.model import DISCLAIMER
-from edge.paths import built_engines
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from edge.system.paths import built_engines
 from phantom.command import write_patients
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.delivery.contract import Alert
+from edge.contract.payloads import Alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from edge.delivery.clock import wall_clock_is_set
 from edge.delivery.inspection import Inspection
 from edge.delivery.store import JournalError
 from edge.parting import Parting
-from edge.resources import DiskGuard
 from edge.retention import Removed, tidy
+from edge.system.clock import wall_clock_is_set
+from edge.system.disk import DiskGuard
 
 if TYPE_CHECKING:
     from pathlib import Path

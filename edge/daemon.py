@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING
 from edge import drift
 from edge.alerts import Alerts
 from edge.chores import Chores
-from edge.delivery.contract import ClosedSource, Command, HealthMessage, Presence
+from edge.contract.payloads import ClosedSource, Command, HealthMessage, Presence
 from edge.delivery.journal import Journal, Recall
 from edge.delivery.mend import open_sound
 from edge.delivery.names import Names
 from edge.delivery.sender import Sender
 from edge.delivery.standing import Announcement
 from edge.delivery.store import JournalError, suspect_mark
-from edge.device_key import derived_key, device_key
 from edge.errors import ConfigError, Reason, place_of, rejected
 from edge.filing import Filing, FilmInHand, Places
 from edge.intake.intake import Film, Intake
@@ -36,10 +35,11 @@ from edge.intake.quarantine import kept_film
 from edge.intake.settings import AtFirstStart
 from edge.intake.settle import Patience
 from edge.model import DISCLAIMER, OperatorWord, Versions
-from edge.resources import let_go_of_streams, make_room, share_arenas, temperature_c
 from edge.revival import Revival
-from edge.sdnotify import Notifier
 from edge.state_folder import drop_folder, state_folder
+from edge.system.device_key import derived_key, device_key
+from edge.system.disk import let_go_of_streams, make_room, share_arenas, temperature_c
+from edge.system.notify import Notifier
 from edge.worker_handle import Worker
 from edge.worker_messages import (
     Died,

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from edge.delivery.clock import Anchor, wall_clock_is_set
-from edge.delivery.contract import ClosedSource, Ledger
-from edge.delivery.identity import DeviceName, ResultKey, pseudonym
+from edge.contract.ids import DeviceName, ResultKey, pseudonym
+from edge.contract.payloads import ClosedSource, Ledger
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Resolved, State, StudyChange
 from edge.delivery.message import StoredMessage
 from edge.delivery.study import StudyBody, place_of, with_limb
 from edge.errors import REASONS, NullReason, Reason
 from edge.intake.quarantine import keep_copy, suffix_of, write_durably
 from edge.model import DISCLAIMER, JointScore, LimbResult, OperatorWord, Status
+from edge.system.clock import Anchor, wall_clock_is_set
 
 if TYPE_CHECKING:
     from pathlib import Path

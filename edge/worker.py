@@ -103,10 +103,10 @@ def film_scorer(config: Config) -> Made:
     """
     # Imported in the child only: the daemon stays free of the pipeline and its libraries.
     from edge.engine.loader import load_engines  # noqa: PLC0415
-    from edge.paths import built_engines  # noqa: PLC0415
     from edge.pipeline.scorer import FilmScorer  # noqa: PLC0415
     from edge.pipeline.settings import PipelineSettings  # noqa: PLC0415
     from edge.selftest import self_test  # noqa: PLC0415
+    from edge.system.paths import built_engines  # noqa: PLC0415
 
     folder = config.worker.engines or built_engines()
     chosen = config.worker

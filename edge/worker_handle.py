@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from edge.frames import Channel, FrameError
-from edge.resources import oom_kills
+from edge.system.disk import oom_kills
 from edge.worker_messages import (
     Died,
     Failed,

@@ -13,8 +13,8 @@ from edge.engine.loader import load_engines, open_backend
 from edge.engine.passport import open_engine
 from edge.errors import EngineError
 from edge.model import DISCLAIMER
-from edge.paths import built_engines, engines_home
-from edge.terminal import Progress, complain, say
+from edge.system.paths import built_engines, engines_home
+from edge.system.terminal import Progress, complain, say
 from export.agree import compare
 from export.build import DEFAULT_OPTIONS, BuilderOptions, installed_backends
 from export.errors import BuildError, ExportError, RecipeError

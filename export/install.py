@@ -29,10 +29,10 @@ from edge.engine.passport import (
     open_engine,
 )
 from edge.errors import EngineError
-from edge.paths import data_root, engines_home
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.selftest import write_record
+from edge.system.paths import data_root, engines_home
 from export.build import (
     DEFAULT_OPTIONS,
     BuilderOptions,

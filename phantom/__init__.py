@@ -1,7 +1,7 @@
 """The simulated scanner: radiographs of hands and feet with known truth.
 
 For commissioning, the demo, tests and training; research use only, not a medical device.
-Imports only `edge.model`, `edge.shape`, numpy and OpenCV. What training needs:
+Imports only `edge.model`, `edge.anatomy`, numpy and OpenCV. What training needs:
 
 ``sample_limb(rng, limb, laterality, grades="flat", style="train") -> LimbModel``
     One limb in millimetres. ``grades`` is "flat", "real" or a mapping joint -> `JointGrade`.
@@ -14,7 +14,7 @@ Imports only `edge.model`, `edge.shape`, numpy and OpenCV. What training needs:
     Any window of a limb, before exposure.
 """
 
-from edge.shape import joint_box_side_px
+from edge.anatomy import joint_box_side_px
 from phantom.attenuation import Attenuation, render_affine, render_region
 from phantom.crop import CROP_SHARE, render_crop
 from phantom.film import PhantomFilm, render_film

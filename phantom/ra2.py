@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 from edge.model import joint_class
-from edge.ra2 import HEADER, PATIENT_COLUMN, SCORE_COLUMNS, SUM_COLUMNS, TOTAL_COLUMN
+from phantom.ra2_columns import HEADER, PATIENT_COLUMN, SCORE_COLUMNS, SUM_COLUMNS, TOTAL_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

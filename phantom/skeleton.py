@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.anatomy import joint_box_side_px, shape_template, unit_joints
 from edge.model import NARROWING_MAXIMUM, Laterality, Limb
-from edge.shape import joint_box_side_px, shape_template, unit_joints
 from phantom import anatomy
 from phantom.bones import HEALTHY, JointPlan, Look, build_block, build_joint, build_tube
 from phantom.geometry import (

@@ -19,7 +19,7 @@ from training.evaluate_commands import evaluate
 
 if TYPE_CHECKING:
     from edge.model import LimbResult
-    from edge.terminal import Progress
+    from edge.system.terminal import Progress
 
 NOTICE = "Research use only, not a medical device."
 
@@ -134,7 +134,6 @@ def score(
     """Score files without a broker."""
     from edge.engine.loader import load_engines
     from edge.fallback import FallbackScorer
-    from edge.paths import built_engines
     from edge.pipeline.scorer import FilmScorer
     from edge.pipeline.settings import PipelineSettings
     from edge.score_files import (
@@ -145,7 +144,8 @@ def score(
         lacks_scorer,
         score_files,
     )
-    from edge.terminal import Progress, complain, say
+    from edge.system.paths import built_engines
+    from edge.system.terminal import Progress, complain, say
 
     missing = [path for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
@@ -334,7 +334,7 @@ def phantom(
     ] = False,
 ) -> None:
     """Simulate a scanner: films with known truth."""
-    from edge.terminal import Progress, say
+    from edge.system.terminal import Progress, say
 
     if check or ceiling:
         raise typer.Exit(_phantom_tables(patients, seed, style, check=check, ceiling=ceiling))
@@ -358,7 +358,7 @@ def phantom(
 
 
 def _phantom_tables(patients: int, seed: int, style: Looks, *, check: bool, ceiling: bool) -> int:
-    from edge.terminal import Progress, say
+    from edge.system.terminal import Progress, say
     from phantom.verdict import ceiling_table, check_table
 
     wanted = [*((check_table,) if check else ()), *((ceiling_table,) if ceiling else ())]
@@ -384,7 +384,7 @@ def demo(
     ] = Broker.auto,
 ) -> None:
     """Show the main job end to end with simulated films and a broker on this machine."""
-    from edge.terminal import say
+    from edge.system.terminal import say
     from sharpedge.demo import run_demo
 
     raise typer.Exit(run_demo(out, say, broker.value))
@@ -403,7 +403,7 @@ def bench(
 ) -> None:
     """Measure latency: each stage, and from file closed to message received."""
     from benchmarks.report import as_table, run_benchmarks, write_report
-    from edge.terminal import Progress, say
+    from edge.system.terminal import Progress, say
 
     shows: dict[str, Progress] = {}
 
@@ -543,7 +543,7 @@ def listen_command(
     from edge.config import load
     from edge.delivery.listen import listen
     from edge.delivery.settings import BrokerSettings
-    from edge.terminal import say
+    from edge.system.terminal import say
 
     broker = BrokerSettings(host=host, port=port) if config is None else load(config).broker
     for message in listen(broker, topic=topic, receiver=receipt):
@@ -561,7 +561,7 @@ def listen_command(
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    from edge.terminal import complain
+    from edge.system.terminal import complain
 
     complain(message)
     raise typer.Exit(status)
@@ -574,7 +574,7 @@ def _terminated(_number: int, _frame: object) -> NoReturn:
 
 def main() -> None:
     """Entry point: expected errors become one line and an exit status."""
-    from edge.terminal import complain, prepare_streams
+    from edge.system.terminal import complain, prepare_streams
 
     prepare_streams()
     signal.signal(signal.SIGTERM, _terminated)

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
-from edge.delivery.contract import RejectMessage, ResultMessage, StateMessage, StudyMessage
+from edge.contract.payloads import RejectMessage, ResultMessage, StateMessage, StudyMessage
 from edge.delivery.listen import Received, listen
 from edge.delivery.settings import BrokerSettings, Protocol
 from edge.errors import NullReason
-from edge.local_broker import BrokerChoice, LocalBroker, local_broker
 from edge.model import DISCLAIMER, PARTIAL_SVH_NAME, Status
 from edge.score_files import grade_word, limb_rows, limb_words, subtotal_words
+from edge.system.local_broker import BrokerChoice, LocalBroker, local_broker
 from phantom.command import write_patients
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from edge.config import PREFIX, Config
-from edge.delivery.contract import (
+from edge.contract.ids import RESULT_NAMESPACE, DeviceName, ResultKey
+from edge.contract.payloads import (
     CHANNELS,
     ClosedSource,
     DeliveryMode,
@@ -22,7 +23,6 @@ from edge.delivery.contract import (
     ResultMessage,
     write_contract,
 )
-from edge.delivery.identity import RESULT_NAMESPACE, DeviceName, ResultKey
 from edge.errors import NULL_REASONS, REASONS
 from edge.model import (
     DISCLAIMER,
@@ -34,12 +34,12 @@ from edge.model import (
     Versions,
     View,
 )
-from edge.pipeline.totals import limb_subtotals
+from edge.totals import limb_subtotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from edge.delivery.contract import Channel
+    from edge.contract.payloads import Channel
 
 _HEAD = f"""{DISCLAIMER.capitalize()}. Written by `make docs` from the code: do not edit."""
 

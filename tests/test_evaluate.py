@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from edge.engine.loader import load_engines
 from edge.model import LimbResult, Status, Versions
-from edge.paths import built_engines
 from edge.pipeline.scorer import FilmOutcome, LimbOutcome
 from edge.pipeline.settings import PipelineSettings
+from edge.system.paths import built_engines
 from phantom.command import write_patients
 from sharpedge.cli import app
 from training.measure import NOT_SCORED, HeardScorer, measure_set

@@ -20,8 +20,8 @@ import pytest
 from certificates import certificate
 from clean_root import CLONE, OFFLINE, ROOT, CleanRoot, Done, NoCleanRootError
 
-from edge.device_key import NAME
-from edge.paths import built_engines, data_root
+from edge.system.device_key import NAME
+from edge.system.paths import built_engines, data_root
 
 PAGE = ROOT / "systemd" / "README.md"
 README = ROOT / "README.md"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.model import DISCLAIMER
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.compact import load_compact
 
 if TYPE_CHECKING:

@@ -63,7 +63,7 @@ def train_demo_command(
         _fail("training needs torch: pip install 'sharpedge[train]'", 2)
     import json
 
-    from edge.terminal import say
+    from edge.system.terminal import say
     from training.films import SHIPPED_LABELS
 
     target = weights or runs / "weights"
@@ -114,7 +114,7 @@ def train_data_check(
     """Count what is there and name what is wrong; 1: a training would learn something wrong."""
     import json
 
-    from edge.terminal import Progress, say
+    from edge.system.terminal import Progress, say
     from training.datasets import Layout, read_dataset
     from training.datasets.check import check_dataset
     from training.datasets.report import as_object, as_text
@@ -143,7 +143,7 @@ def train_data_propose(
     engines: Annotated[Path | None, typer.Option(help="Folder of engines.")] = None,
 ) -> None:
     """Label films by the installed engines, where four looks at each agree."""
-    from edge.terminal import Progress, say
+    from edge.system.terminal import Progress, say
     from training.errors import TrainingError
     from training.films import SHIPPED_LABELS
     from training.pseudo import propose_folder
@@ -167,7 +167,7 @@ def train_data_paint(
     seed: Annotated[int, typer.Option(help="Same seed, same paintings.")] = 1,
 ) -> None:
     """Paint graded damage on the joints of sharp real films."""
-    from edge.terminal import say
+    from edge.system.terminal import say
     from training.errors import TrainingError
     from training.films import SHIPPED_LABELS
     from training.paint_command import paint_folder
@@ -337,8 +337,8 @@ def _begin(
     from dataclasses import replace
 
     from edge.model import Limb
-    from edge.paths import built_engines
-    from edge.terminal import Progress, say
+    from edge.system.paths import built_engines
+    from edge.system.terminal import Progress, say
     from training.datasets import Layout
     from training.errors import TrainingError
 
@@ -367,7 +367,7 @@ def _begin(
 def _end(job: Job, train_all: Callable[[], dict[str, Any]]) -> None:
     import json
 
-    from edge.terminal import say
+    from edge.system.terminal import say
     from training.errors import TrainingError
 
     try:
@@ -381,7 +381,7 @@ def _end(job: Job, train_all: Callable[[], dict[str, Any]]) -> None:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    from edge.terminal import complain
+    from edge.system.terminal import complain
 
     complain(message)
     raise typer.Exit(status)

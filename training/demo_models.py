@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge.model import Limb
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.compact import load_compact
 from training import detector, scorer, unet
 from training.crops import CropSet, join_crops, read_crops, shelve_crops

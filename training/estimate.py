@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from edge.anatomy import shape_template
 from edge.model import Laterality, Limb
-from edge.paths import engines_home
-from edge.shape import shape_template
+from edge.system.paths import engines_home
 from phantom import render_film, sample_limb
 from training import detector, loop, scorer, unet
 from training.augment import detector_sample

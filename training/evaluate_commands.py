@@ -142,7 +142,7 @@ def evaluate_identity(
 ) -> None:
     """Name joints from their places alone, some of them missing."""
     from edge import __version__
-    from edge.terminal import say
+    from edge.system.terminal import say
     from training.errors import TrainingError
     from training.measure_identity import Trial, name_all, read_landmarks, summed
 
@@ -168,9 +168,9 @@ def _evaluate(
     json_file: Path | None,
 ) -> None:
     from edge.engine.loader import load_engines
-    from edge.paths import built_engines
     from edge.pipeline.settings import PipelineSettings
-    from edge.terminal import Progress, say
+    from edge.system.paths import built_engines
+    from edge.system.terminal import Progress, say
     from training.errors import TrainingError
     from training.measure import HeardScorer, measure_set
     from training.report.build import paper_part
@@ -207,7 +207,7 @@ def _evaluate(
 
 
 def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
-    from edge.terminal import say
+    from edge.system.terminal import say
     from training.report.findings import as_json
     from training.report.page import as_html
 
@@ -219,7 +219,7 @@ def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    from edge.terminal import complain
+    from edge.system.terminal import complain
 
     complain(message)
     raise typer.Exit(2)

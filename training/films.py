@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.anatomy import joint_box_side_px
 from edge.model import GreyImage, JointClass, Limb, Points, joint_class
 from edge.pipeline.shape import unit_px
-from edge.shape import joint_box_side_px
 from training.errors import TrainingError
 
 SHIPPED_LABELS = Path(__file__).parent / "labels" / "joints.csv"

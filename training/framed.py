@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.anatomy import joint_box_side_px
 from edge.model import Laterality, Limb
 from edge.pipeline.contrast import equalise
 from edge.pipeline.crop import crop_joint
@@ -18,7 +19,6 @@ from edge.pipeline.frame import frame, warp
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
-from edge.shape import joint_box_side_px
 from phantom import render_film, sample_limb
 from training.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.films import LabelledFilm

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.anatomy import joint_box_side_px
 from edge.model import NARROWING_MAXIMUM, Limb, has_narrowing
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
-from edge.shape import joint_box_side_px
 from phantom import anatomy, damage
 from phantom.geometry import TAUS, JointGrade
 from phantom.statistics import split_erosion

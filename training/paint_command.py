@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge import __version__
+from edge.anatomy import joint_box_side_px
 from edge.errors import NullReason
 from edge.model import JointScore, Limb, LimbResult, Status, Versions, View, has_narrowing
-from edge.pipeline.totals import limb_subtotals
-from edge.shape import joint_box_side_px
+from edge.totals import limb_subtotals
 from phantom.files import write_jpeg
 from training.films import FULL_SIZE_PX, labelled_limbs, read_labelled
 from training.paint import draw_grades, paint_film, sharp_films

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from edge.anatomy import joint_box_side_px, unit_joints
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError
@@ -21,7 +22,6 @@ from edge.pipeline.identify import LEAST_JOINTS, Prior, identify
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
-from edge.shape import joint_box_side_px, unit_joints
 from training.datasets.files import decode
 from training.errors import TrainingError
 from training.films import FULL_SIZE_PX, WORKING_SIDE_PX, LabelledFilm, shrink

@@ -19,10 +19,10 @@ import numpy as np
 
 from edge.engine.loader import load_engines
 from edge.model import Limb
-from edge.paths import built_engines
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import unit_px
+from edge.system.paths import built_engines
 from training.errors import TrainingError
 from training.films import PROPOSED, LabelledFilm, labelled_films
 from training.measure import named

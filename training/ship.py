@@ -15,8 +15,8 @@ import torch
 
 from edge import __version__
 from edge.model import DISCLAIMER
-from edge.paths import engines_home
 from edge.pipeline.trust import PASSPORT_KEY
+from edge.system.paths import engines_home
 from export.compact import load_compact, save_compact
 from training import loop
 from training.cards import code_hash

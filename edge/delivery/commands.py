@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from edge.delivery.contract import AnswerMessage, Command, CommandMessage
+from edge.contract.payloads import AnswerMessage, Command, CommandMessage
 from edge.delivery.orders import picture, replay
 from edge.delivery.store import JournalError
 

@@ -14,7 +14,7 @@ from edge.delivery.journal import Kind
 from edge.delivery.rows import Row
 
 if TYPE_CHECKING:
-    from edge.delivery.identity import DeviceName
+    from edge.contract.ids import DeviceName
     from edge.delivery.studies import StudyRow
 
 ACKNOWLEDGED_S = 15.0

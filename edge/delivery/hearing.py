@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from edge.delivery.chain import Head
-from edge.delivery.commands import NotACommandError, carry_out, command_in
-from edge.delivery.contract import (
+from edge.contract.payloads import (
     CHANNELS,
     AnswerMessage,
     HealthMessage,
@@ -23,14 +21,16 @@ from edge.delivery.contract import (
     ReceiptMessage,
     StateMessage,
 )
+from edge.delivery.chain import Head
+from edge.delivery.commands import NotACommandError, carry_out, command_in
 from edge.delivery.link import Extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from edge.delivery.contract import Command
-    from edge.delivery.identity import DeviceName
+    from edge.contract.ids import DeviceName
+    from edge.contract.payloads import Command
     from edge.delivery.link import Arrived
     from edge.delivery.outbox import Outbox
     from edge.delivery.standing import Raised

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from edge.delivery.clock import steady_unix_s
-from edge.delivery.contract import StudyStatus
+from edge.contract.payloads import StudyStatus
 from edge.intake.settle import Signature, unread_digest
 from edge.model import Laterality, Limb, OperatorWord, StrEnum
+from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
     from pathlib import Path
 
-    from edge.delivery.identity import ResultKey
+    from edge.contract.ids import ResultKey
     from edge.delivery.store import Store
 
 ORDERED = "order"

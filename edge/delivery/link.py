@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge.delivery.contract import SCHEMA_VERSION
+from edge.contract.payloads import SCHEMA_VERSION
 from edge.delivery.local_pair import use_local_pairs
 from edge.delivery.paho_client import PACKET_TOO_LARGE, Client
 from edge.delivery.settings import BrokerSettings, Protocol

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from edge.delivery.contract import (
+from edge.contract.payloads import (
     AnswerMessage,
     HealthMessage,
     ReceiptMessage,

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from edge.contract.payloads import StudyStatus
 from edge.delivery.chain import COUNTERS, CUT_FOUND
-from edge.delivery.clock import steady_unix_s
-from edge.delivery.contract import StudyStatus
 from edge.delivery.journal import Kind, State, move
 from edge.delivery.message import StoredMessage
 from edge.delivery.opening import begin_anew, is_not_the_files, open_store
@@ -26,6 +25,7 @@ from edge.delivery.orders import work_again
 from edge.delivery.spans import Span, Told, read, spans, strays
 from edge.delivery.store import JournalError
 from edge.delivery.study import StudyBody, place_of, with_limb
+from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.delivery.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
-from edge.delivery.contract import ClosedSource, Envelope, Ledger, RejectMessage, ResultMessage
+from edge.contract.payloads import ClosedSource, Envelope, Ledger, RejectMessage, ResultMessage
 from edge.delivery.journal import Kind
 from edge.delivery.link import Extras
 from edge.model import LimbResult, Record
+from edge.system.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge.delivery.identity import DeviceName
+    from edge.contract.ids import DeviceName
     from edge.delivery.rows import Row
 
 

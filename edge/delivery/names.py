@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.delivery.identity import DeviceName
+from edge.contract.ids import DeviceName
 from edge.delivery.schema import OPEN
 from edge.errors import ConfigError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.delivery.identity import DeviceName
+    from edge.contract.ids import DeviceName
     from edge.delivery.names import Names
     from edge.delivery.outbox import Outbox
 

@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.delivery.clock import steady_unix_s
 from edge.delivery.journal import BEFORE_FIRST_START, ORDERED, Kind, State, move
 from edge.delivery.store import JournalError
 from edge.intake.quarantine import job_of
 from edge.model import OperatorWord
+from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     import sqlite3

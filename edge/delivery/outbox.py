@@ -11,15 +11,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from edge.contract.payloads import DeliveryMode
 from edge.delivery.chain import CUT_FOUND
-from edge.delivery.clock import steady_unix_s
-from edge.delivery.contract import DeliveryMode
 from edge.delivery.journal import Kind, State, move
 from edge.delivery.orders import work_again
 from edge.delivery.rows import Depth, Row, number_of, row_of
 from edge.delivery.schema import OPEN
 from edge.delivery.studies import Studies, StudyRow
 from edge.delivery.unanswered import REPEATS_A_PASS, Unanswered
+from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.delivery.clock import steady_unix_s
 from edge.delivery.refusals import Lane
+from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     from edge.delivery.standing import Raised

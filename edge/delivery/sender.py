@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from edge.delivery.contract import HealthMessage, Presence, StateMessage
+from edge.contract.payloads import HealthMessage, Presence, StateMessage
 from edge.delivery.hearing import Hearing
 from edge.delivery.link import (
     Answered,
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from edge.delivery.contract import Command
-    from edge.delivery.identity import DeviceName
+    from edge.contract.ids import DeviceName
+    from edge.contract.payloads import Command
     from edge.model import Record
 
 log = logging.getLogger(__name__)

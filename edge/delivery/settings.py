@@ -6,7 +6,7 @@ from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge.delivery.contract import DeliveryMode
+from edge.contract.payloads import DeliveryMode
 from edge.model import StrEnum
 
 

@@ -31,7 +31,7 @@ from edge.errors import place_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.delivery.identity import DeviceName
+    from edge.contract.ids import DeviceName
     from edge.delivery.link import Answered, Connected, Link
     from edge.delivery.names import Names
     from edge.delivery.outbox import Outbox

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.delivery.contract import Alert, Latency, Presence
+from edge.contract.payloads import Alert, Latency, Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

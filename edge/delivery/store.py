@@ -11,10 +11,10 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from edge.delivery.chain import COUNTERS, Chain, Entry, Head
-from edge.delivery.clock import steady_unix_s
 from edge.delivery.schema import SCHEMA, UPGRADES
 from edge.errors import EdgeError
 from edge.intake.quarantine import sync_folder
+from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

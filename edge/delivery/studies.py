@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.delivery.clock import steady_unix_s
-from edge.delivery.contract import StudyStatus
+from edge.contract.payloads import StudyStatus
 from edge.delivery.study import StudyBody, message_of
+from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from edge.delivery.contract import StudyMessage
+    from edge.contract.payloads import StudyMessage
     from edge.delivery.store import Store
 
 _LATEST = 1e18

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from edge.delivery.contract import Pseudonym, StudyLimb, StudyMessage, StudyStatus
+from edge.contract.payloads import Pseudonym, StudyLimb, StudyMessage, StudyStatus
 from edge.model import Limb, LimbResult, Record, Status, Subtotal, Subtotals
-from edge.pipeline.totals import add, limb_subtotals
+from edge.totals import add, limb_subtotals
 
 Place = Literal["LH", "RH", "LF", "RF"]
 PLACES: tuple[Place, ...] = ("LH", "RH", "LF", "RF")

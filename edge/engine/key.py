@@ -1,15 +1,15 @@
 """The device's key as engines use it: their passports are signed under it.
 
-Room: engine. The file is `edge.device_key`'s; here its faults become those of an engine.
+Room: engine. The file is `edge.system.device_key`'s; here its faults become those of an engine.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge import device_key as shared
 from edge.errors import ConfigError, EngineError
-from edge.paths import data_root
+from edge.system import device_key as shared
+from edge.system.paths import data_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def device_key(path: Path | None = None) -> bytes:
     """Return the 32 bytes of the key, made where there is none.
 
-    ``path`` is ``device.key`` in `edge.paths.data_root` unless stated. Raises `EngineError` where
+    ``path`` is ``device.key`` in `edge.system.paths.data_root` unless stated. Raises `EngineError` where
     it cannot be read or made, is damaged, or may be read by others.
     """
     folder = data_root() if path is None else path.parent

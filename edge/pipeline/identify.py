@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from edge.anatomy import joint_box_side_px, shape_template
 from edge.model import JointClass, Limb, Points, joint_class
 from edge.pipeline.shape import ShapeFit, apply, fit
-from edge.shape import joint_box_side_px, shape_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.anatomy import joint_box_side_px
 from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
 from edge.model import (
@@ -49,9 +50,8 @@ from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
 from edge.pipeline.look import Sighting, confirmed, mapped, second_look
 from edge.pipeline.score import JointGrades, score_joints
 from edge.pipeline.shape import apply, inverse, unit_px
-from edge.pipeline.totals import limb_subtotals
 from edge.pipeline.trust import doubt
-from edge.shape import joint_box_side_px
+from edge.totals import limb_subtotals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

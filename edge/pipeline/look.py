@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.anatomy import shape_template
 from edge.pipeline.contrast import equalise
 from edge.pipeline.detect import detect
 from edge.pipeline.identify import Identity, Prior, identify
 from edge.pipeline.shape import apply, expected_places, fit, unit_px
-from edge.shape import shape_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

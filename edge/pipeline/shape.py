@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edge.shape import shape_template, unit_joints
+from edge.anatomy import shape_template, unit_joints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

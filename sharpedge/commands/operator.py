@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 from edge import config
 from edge.audit import Limits, as_json, as_text
 from edge.audit import audit as take_stock
+from edge.contract.payloads import HealthMessage, StateMessage
 from edge.delivery import orders
 from edge.delivery.chain import Head
-from edge.delivery.contract import HealthMessage, StateMessage
 from edge.delivery.listen import listen
 from edge.delivery.store import JournalError, Store
-from edge.device_key import derived_key, device_key
 from edge.drift import COMMISSIONING, DriftWatch, as_table
 from edge.filing import Places
 from edge.model import DISCLAIMER
 from edge.state_folder import drop_folder
-from edge.terminal import complain, say
+from edge.system.device_key import derived_key, device_key
+from edge.system.terminal import complain, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,9 +17,9 @@ from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EdgeError, EngineError
 from edge.model import Limb
-from edge.paths import built_engines
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from edge.system.paths import built_engines
 
 FIGURES = {"p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 3.0}
 REPORT = {

@@ -18,7 +18,7 @@ from edge.engine.key import device_key
 from edge.engine.loader import open_backend
 from edge.engine.passport import VerifiedEngine, open_engine
 from edge.errors import EngineError
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.exporter import export_engine
 
 REPOSITORY = Path(gpu_check.__file__).resolve().parents[1]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import jsonschema
 
-from edge.delivery.contract import CHANNELS, schema_of
+from edge.contract.payloads import CHANNELS, schema_of
 from edge.delivery.listen import Seen, listen
 from edge.delivery.settings import BrokerSettings
 

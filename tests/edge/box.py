@@ -8,9 +8,8 @@ import time
 
 from stand_in import VERSIONS
 
-from edge.delivery.clock import Anchor
-from edge.delivery.contract import ClosedSource, DeliveryMode, Ledger
-from edge.delivery.identity import DeviceName, ResultKey
+from edge.contract.ids import DeviceName, ResultKey
+from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, StudyChange
 from edge.delivery.link import Answered, Connected, Extras, LinkError
 from edge.delivery.message import StoredMessage
@@ -23,6 +22,7 @@ from edge.delivery.store import Store
 from edge.delivery.study import StudyBody
 from edge.intake.settle import Signature
 from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
+from edge.system.clock import Anchor
 
 KEY = b"k" * 32
 DEVICE = DeviceName("clinic", "xr1", "box1")

@@ -22,7 +22,7 @@ from edge.model import (
     Versions,
     has_narrowing,
 )
-from edge.pipeline.totals import limb_subtotals
+from edge.totals import limb_subtotals
 from edge.worker import Made
 
 VERSIONS = Versions(software="stand-in", engines={"hand-detect": "0123456789abcdef"})

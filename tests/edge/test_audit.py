@@ -111,7 +111,7 @@ def test_an_older_journal_that_was_put_back_shows_against_the_published_head(cop
     # As somebody could who has the device key.
     from edge.delivery.chain import Head
     from edge.delivery.store import Store
-    from edge.device_key import derived_key, device_key
+    from edge.system.device_key import derived_key, device_key
 
     change(copy, "DELETE FROM event WHERE row = (SELECT MAX(row) FROM event)")
     store = Store(path, derived_key(device_key(copy.state), "journal"))

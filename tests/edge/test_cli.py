@@ -16,7 +16,7 @@ from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError
 from edge.model import Limb
-from edge.paths import built_engines
+from edge.system.paths import built_engines
 from phantom.command import write_patients
 
 HEAVY = frozenset(

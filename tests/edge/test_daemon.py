@@ -16,9 +16,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from stand_in import film_bytes
 
-from edge.delivery.contract import DeliveryMode, Presence, StudyStatus
+from edge.contract.payloads import DeliveryMode, Presence, StudyStatus
 from edge.delivery.store import Store
-from edge.device_key import derived_key
+from edge.system.device_key import derived_key
 
 
 def chain_holds(appliance):

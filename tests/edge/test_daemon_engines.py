@@ -11,7 +11,7 @@ import pytest
 from appliance import until
 from stand_in import film_bytes
 
-from edge.delivery.contract import Presence
+from edge.contract.payloads import Presence
 
 
 def codes(subscriber):

@@ -12,7 +12,7 @@ import pytest
 from appliance import ROOT, until
 from stand_in import film_bytes
 
-from edge.delivery.contract import Alert, Presence
+from edge.contract.payloads import Alert, Presence
 from edge.delivery.standing import presence_with
 
 
@@ -113,7 +113,7 @@ import os, signal, sys
 from pathlib import Path
 from edge.config import load
 from edge.delivery import store
-from edge.sdnotify import Notifier
+from edge.system.notify import Notifier
 store._BUSY_STEPS = 1
 Notifier.busy = lambda _self: os.kill(os.getpid(), int(sys.argv[2]))
 from edge.daemon import run

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from edge import local_broker
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EdgeError, EngineError
 from edge.model import Limb
-from edge.paths import built_engines
+from edge.system import local_broker
+from edge.system.paths import built_engines
 from sharpedge.demo import BAD_NAME
 
 FILMS = ("P0001-LF", "P0001-LH", "P0001-RF", "P0001-RH")

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from edge.device_key import NAME, derived_key, device_key
 from edge.errors import ConfigError
+from edge.system.device_key import NAME, derived_key, device_key
 
 
 def test_the_key_is_made_once_and_read_by_its_owner_only(tmp_path):
@@ -20,7 +20,7 @@ def test_the_key_is_made_once_and_read_by_its_owner_only(tmp_path):
 def test_processes_that_make_it_at_once_get_one_key(tmp_path):
     code = """if True:
         import sys, pathlib
-        from edge.device_key import device_key
+        from edge.system.device_key import device_key
         print(device_key(pathlib.Path(sys.argv[1])).hex())
     """
     made = [

@@ -13,7 +13,7 @@ from edge.engine.loader import load_engines
 from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Acceptance, Backend, Precision, read_passport
 from edge.errors import EngineError
-from edge.paths import built_engines
+from edge.system.paths import built_engines
 from export import commands
 from export.errors import BuildError
 from export.exporter import write_passport

@@ -13,8 +13,8 @@ from stand_in import film_bytes
 from test_daemon import chain_holds
 
 from edge.delivery.store import Store
-from edge.device_key import derived_key, device_key
 from edge.model import LateralitySource
+from edge.system.device_key import derived_key, device_key
 from sharpedge import cli
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import paths
 from edge.errors import ConfigError
+from edge.system import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,6 +17,7 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from edge.anatomy import shape_template
 from edge.engine.loader import EngineSet
 from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
@@ -24,7 +25,6 @@ from edge.model import Laterality, Limb, OperatorWord, Status, has_narrowing
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.trust import STATISTICS
-from edge.shape import shape_template
 
 ROOT = Path(__file__).resolve().parents[2]
 HAND = shape_template(Limb.HAND)

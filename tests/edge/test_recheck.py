@@ -15,8 +15,8 @@ from edge.config import Config
 from edge.engine.installed import ACTIVE_NAME
 from edge.engine.loader import load_engines
 from edge.errors import EngineError
-from edge.paths import built_engines
 from edge.recheck import Rechecker
+from edge.system.paths import built_engines
 from edge.worker import film_scorer
 from edge.worker_handle import Worker
 from edge.worker_messages import Limits, Outcome, Ready, SecondOpinion, Task

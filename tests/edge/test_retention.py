@@ -5,8 +5,8 @@ import os
 import pytest
 
 from edge.audit import Fault, Limits, audit
-from edge.delivery.contract import DeliveryMode
-from edge.delivery.identity import DeviceName, ResultKey
+from edge.contract.ids import DeviceName, ResultKey
+from edge.contract.payloads import DeliveryMode
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State
 from edge.delivery.outbox import Outbox
 from edge.delivery.store import JournalError, Store

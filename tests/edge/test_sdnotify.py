@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from edge.sdnotify import Notifier
+from edge.system.notify import Notifier
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Role, VerifiedEngine, open_engine
 from edge.errors import EngineError, OutputError
 from edge.model import Limb
-from edge.paths import built_engines
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.selftest import RECORD_NAME, self_test, write_record
+from edge.system.paths import built_engines
 from edge.worker import film_scorer
 
 

@@ -9,15 +9,15 @@ import time
 
 from stand_in import VERSIONS
 
-from edge.delivery.clock import Anchor
-from edge.delivery.contract import ClosedSource, Ledger
-from edge.delivery.identity import DeviceName, ResultKey
+from edge.contract.ids import DeviceName, ResultKey
+from edge.contract.payloads import ClosedSource, Ledger
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State
 from edge.delivery.message import StoredMessage
 from edge.delivery.store import Store
-from edge.device_key import derived_key, device_key
 from edge.intake.settle import Signature
 from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
+from edge.system.clock import Anchor
+from edge.system.device_key import derived_key, device_key
 
 DEVICE = DeviceName("clinic", "xr1", "box1")
 

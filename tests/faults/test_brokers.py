@@ -15,7 +15,7 @@ from filled import fill
 from paho.mqtt.enums import CallbackAPIVersion
 from stand_in import film_bytes
 
-from edge.delivery.contract import Presence
+from edge.contract.payloads import Presence
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 

@@ -24,7 +24,7 @@ from film_files import chunk, dataset, dicom, encoded, film, jpeg, png, png16, s
 from edge.errors import REASONS, Reason
 from edge.intake.settings import IGNORED
 from edge.intake.watch import Folder
-from edge.paths import built_engines
+from edge.system.paths import built_engines
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 REAL = "edge.worker:film_scorer"

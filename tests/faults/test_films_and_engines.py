@@ -11,7 +11,7 @@ import pytest
 from appliance import Subscriber, until
 from stand_in import film_bytes
 
-from edge.delivery.contract import Presence
+from edge.contract.payloads import Presence
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 LONGEST_STOP_S = 12.0

@@ -13,7 +13,7 @@ from breaking import STEPS
 from stand_in import film_bytes
 
 from edge.delivery.opening import open_store
-from edge.device_key import derived_key, device_key
+from edge.system.device_key import derived_key, device_key
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 ENDS = {"receipted", "quarantined", "held", "duplicate"}

@@ -20,7 +20,7 @@ from stand_in import film_bytes
 sys.path.append(str(Path(__file__).resolve().parents[1] / "edge" / "imaging"))
 from film_files import smooth
 
-from edge.paths import built_engines
+from edge.system.paths import built_engines
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 

@@ -14,8 +14,8 @@ from power import Disk, operations, preload, published
 from stand_in import film_bytes
 
 from edge.delivery.mend import open_sound
-from edge.device_key import derived_key, device_key
 from edge.intake.quarantine import job_of
+from edge.system.device_key import derived_key, device_key
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 FILMS = {f"{n}.jpg": film_bytes(f"n={n} limb=LH study=s{n}") for n in range(4)} | {

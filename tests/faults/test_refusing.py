@@ -16,10 +16,10 @@ from filled import fill
 from proxy import DOWN, PUBACK, Wire
 from stand_in import film_bytes
 
-from edge.delivery.contract import DeliveryMode
+from edge.contract.payloads import DeliveryMode
 from edge.delivery.outbox import Outbox
 from edge.delivery.store import Store
-from edge.device_key import derived_key, device_key
+from edge.system.device_key import derived_key, device_key
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\nalert_s = 5\n'
 TOPIC = "sharpedge/clinic/xr1/box1/"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from edge.anatomy import shape_template
 from edge.model import Limb
 from edge.pipeline.shape import apply
-from edge.shape import shape_template
 from training.augment import (
     detector_sample,
     random_background_loss,

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from edge.model import DISCLAIMER
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.compact import load_compact
 from training.cards import cards_page, code_hash
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from edge.model import JointClass, Laterality, Limb
-from edge.ra2 import HEADER, SCORE_COLUMNS
 from phantom.command import write_patients
+from phantom.ra2_columns import HEADER, SCORE_COLUMNS
 from sharpedge.cli import app
 from training.datasets import Code, Layout, read_dataset
 from training.datasets.check import check_dataset

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.model import Limb
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.compact import load_compact
 from export.exporter import export_all
 from training.errors import TrainingError

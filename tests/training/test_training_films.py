@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.anatomy import shape_template
 from edge.model import Limb
-from edge.shape import shape_template
 from training.errors import TrainingError
 from training.films import (
     LabelledFilm,

@@ -5,8 +5,8 @@ import csv
 import numpy as np
 import pytest
 
+from edge.anatomy import shape_template
 from edge.model import Limb
-from edge.shape import shape_template
 from training.errors import TrainingError
 from training.measure_identity import (
     COLUMNS,

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("torch")
 
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from sharpedge.cli import app
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(1200)]

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.anatomy import shape_template
 from edge.model import Limb
 from edge.pipeline.shape import unit_px
-from edge.shape import shape_template
 from training.films import LabelledFilm
 from training.vary import PAINTED_UNIT_PX, enlarge, own_sharpness, vary
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.imaging.identity import name_says
 from edge.model import Laterality, Limb, Status, joint_class
-from edge.ra2 import ScoreKind
+from phantom.ra2_columns import ScoreKind
 from training.datasets.files import grade, number, read_text, shown
 from training.datasets.truth import Code, Fault, FilmTruth, JointTruth, grade_maximum
 

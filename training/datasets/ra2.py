@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.model import Laterality, joint_class
-from edge.ra2 import (
+from phantom.ra2_columns import (
     HALLUX_NARROWING,
     HEADER,
     PATIENT_COLUMN,

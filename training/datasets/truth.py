@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.model import NARROWING_MAXIMUM, JointClass, Laterality, Limb, StrEnum, has_narrowing
-from edge.ra2 import ScoreKind
+from phantom.ra2_columns import ScoreKind
 
 if TYPE_CHECKING:
     from pathlib import Path

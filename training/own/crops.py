@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.ra2 import ScoreKind
+from phantom.ra2_columns import ScoreKind
 from training.crops import UNKNOWN
 from training.errors import TrainingError
 from training.framed import film_crops

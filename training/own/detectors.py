@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from edge.paths import engines_home
+from edge.system.paths import engines_home
 from export.compact import load_compact
 from export.darknet import parse_cfg, read_weights, write_darknet_weights
 from export.darknet.weights import array_shapes

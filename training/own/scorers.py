@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from edge.pipeline.trust import PASSPORT_KEY
-from edge.ra2 import ScoreKind
 from export.compact import save_compact
+from phantom.ra2_columns import ScoreKind
 from training.crops import UNKNOWN
 from training.errors import TrainingError
 from training.familiar import describe_crops

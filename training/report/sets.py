@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import REASONS
 from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing, joint_class
-from edge.ra2 import ScoreKind
+from phantom.ra2_columns import ScoreKind
 from training.datasets import read_dataset
 from training.datasets.truth import JointTruth, grade_maximum
 from training.errors import TrainingError

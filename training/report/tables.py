@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from edge.anatomy import shape_template
 from edge.errors import NullReason
 from edge.model import Limb, Status, has_narrowing, joint_class
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, similarity, unit_px
-from edge.shape import shape_template
 from training.measure import NOT_SCORED, REACH, named
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
+from edge.anatomy import joint_box_side_px
 from edge.imaging.identity import name_says
 from edge.model import (
     NARROWING_MAXIMUM,
@@ -29,7 +30,6 @@ from edge.model import (
     joint_class,
 )
 from edge.pipeline.shape import unit_px
-from edge.shape import joint_box_side_px
 from training.errors import TrainingError
 from training.films import is_validation
 from training.measure_identity import finite

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_in import StandIn, film_bytes
 
-from edge.delivery.contract import CHANNELS, StudyStatus, asyncapi, write_contract
-from edge.delivery.identity import (
+from edge.contract.ids import (
     RESULT_NAMESPACE,
     DeviceName,
     ResultKey,
     is_topic_word,
     pseudonym,
 )
+from edge.contract.payloads import CHANNELS, StudyStatus, asyncapi, write_contract
 from edge.delivery.study import StudyBody, message_of, place_of, with_limb
 from edge.filing import with_comment
 

@@ -8,8 +8,8 @@ import sqlite3
 import pytest
 
 from edge.audit import Limits, audit
-from edge.delivery.contract import DeliveryMode
-from edge.delivery.identity import DeviceName, ResultKey
+from edge.contract.ids import DeviceName, ResultKey
+from edge.contract.payloads import DeliveryMode
 from edge.delivery.inspection import Inspection
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, StudyChange
 from edge.delivery.mend import open_sound

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from edge.delivery.contract import Command
+from edge.contract.ids import DeviceName
+from edge.contract.payloads import Command
 from edge.delivery.hearing import Hearing
-from edge.delivery.identity import DeviceName
 from edge.delivery.link import Arrived
 
 OLD = DeviceName("clinic", "old-room", "box1")

@@ -4,9 +4,9 @@ import sqlite3
 
 import pytest
 
+from edge.contract.ids import DeviceName, ResultKey
+from edge.contract.payloads import DeliveryMode
 from edge.delivery.chain import CUT_FOUND, Head
-from edge.delivery.contract import DeliveryMode
-from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State
 from edge.delivery.orders import set_aside, take_back
 from edge.delivery.outbox import Outbox

@@ -4,9 +4,9 @@ import sqlite3
 
 import pytest
 
+from edge.contract.ids import DeviceName, ResultKey
+from edge.contract.payloads import StudyStatus
 from edge.delivery.chain import CUT_FOUND
-from edge.delivery.contract import StudyStatus
-from edge.delivery.identity import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, StudyChange
 from edge.delivery.mend import mend, open_sound
 from edge.delivery.store import JournalError, Store

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge.delivery.identity import DeviceName
+from edge.contract.ids import DeviceName
 from edge.delivery.journal import Kind
 from edge.delivery.names import Names
 from edge.errors import ConfigError

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.delivery.identity import DeviceName, ResultKey
+from edge.contract.ids import DeviceName, ResultKey
 from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, move
 from edge.delivery.mend import mend
 from edge.delivery.orders import (

@@ -13,12 +13,12 @@ from edge.engine.passport import Role
 from edge.errors import EngineError, OutputError
 from edge.fallback import FallbackScorer
 from edge.model import Limb, Status
-from edge.paths import built_engines
 from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
 from edge.recheck import Rechecker
 from edge.score_files import as_json, score_files
 from edge.selftest import FILM_NAME, golden_film
+from edge.system.paths import built_engines
 
 EVERY = {
     "all NaN": set_all(np.nan),

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.anatomy import joint_box_side_px, shape_template
 from edge.errors import NullReason, Reason
 from edge.model import (
     Detection,
@@ -35,7 +36,6 @@ from edge.pipeline.evidence import (
 )
 from edge.pipeline.look import name_detections
 from edge.pipeline.shape import unit_px
-from edge.shape import joint_box_side_px, shape_template
 
 
 def sighting(limb, *, confidence=0.9, moved=0):

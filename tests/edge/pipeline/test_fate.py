@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.delivery.contract import StudyLimb
+from edge.contract.payloads import StudyLimb
 from edge.delivery.study import StudyBody, with_limb
 from edge.errors import NULL_REASONS, NullReason, Reason
 from edge.model import JointScore, Limb, LimbResult, Status, Versions
 from edge.pipeline.fate import fate_of
-from edge.pipeline.totals import limb_subtotals
 from edge.score_files import exit_status
+from edge.totals import limb_subtotals
 
 ONE, TWO = (str(uuid5(NAMESPACE_URL, it)) for it in "12")
 CODES = [None, *map(str, NullReason)]

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from edge.anatomy import shape_template
 from edge.model import Limb, joint_class
 from edge.pipeline.frame import frame, letterbox, warp
 from edge.pipeline.identify import identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, inverse
-from edge.shape import shape_template
 
 SETTINGS = PipelineSettings()
 

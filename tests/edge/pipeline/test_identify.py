@@ -3,9 +3,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from edge.anatomy import joint_box_side_px, shape_template
 from edge.model import JointClass, Limb, joint_class
 from edge.pipeline.identify import Prior, identify
-from edge.shape import joint_box_side_px, shape_template
 
 
 def population(limb, count, rng):

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edge.anatomy import joint_box_side_px, shape_template
 from edge.model import Detection, JointClass, Limb, joint_class
 from edge.pipeline.identify import Prior
 from edge.pipeline.limb import lay_out
 from edge.pipeline.look import first_look, name_detections, second_look
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.shape import apply, unit_px
-from edge.shape import joint_box_side_px, shape_template
 
 SETTINGS = PipelineSettings()
 

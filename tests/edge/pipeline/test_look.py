@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from edge.anatomy import shape_template
 from edge.model import Detection, Limb, joint_class
 from edge.pipeline.look import confirmed, name_detections
-from edge.shape import shape_template
 
 UNIT_PX = 100.0
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.anatomy import shape_template
 from edge.errors import Reason
 from edge.model import (
     Detection,
@@ -17,7 +18,6 @@ from edge.model import (
 from edge.pipeline.look import FirstLook, name_detections
 from edge.pipeline.scorer import UNDISPUTED, FilmScorer, OperatorWord
 from edge.pipeline.settings import PipelineSettings
-from edge.shape import shape_template
 
 SIDES = ["LH", "RH", "LF", "RF"]
 

@@ -1,5 +1,5 @@
 from edge.model import JointScore, Limb
-from edge.pipeline.totals import add, limb_subtotals
+from edge.totals import add, limb_subtotals
 
 
 def joints(limb, erosion=1, narrowing=1):

@@ -11,7 +11,7 @@ import re
 import uuid
 from dataclasses import dataclass
 
-from edge.device_key import derived_key
+from edge.system.device_key import derived_key
 
 RESULT_NAMESPACE = uuid.UUID("6f1c2d0e-5b0a-5c1e-9d0c-7e1f5a3b9c42")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from edge.errors import ConfigError
 
 PROJECT = "sharpedge"
-_PACKAGE_PARENT = Path(__file__).resolve().parents[1]
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _SHARE = Path("share") / PROJECT / "engines"
 
 

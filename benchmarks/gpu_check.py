@@ -234,7 +234,7 @@ def _runs(name: str, folder: Path, usable: Runner, seconds: float) -> Iterator[d
 def _engine(name: str, folder: Path, usable: Runner, *, cuda_graph: bool) -> Engine:
     if usable.name == "torch":
         return _torch_engine(name, folder, "cuda", cuda_graph=cuda_graph)
-    from edge.engine.tensorrt import TensorRtEngine  # noqa: PLC0415 - needs a GPU
+    from edge.engine.backends.tensorrt import TensorRtEngine  # noqa: PLC0415 - needs a GPU
 
     path = build_candidate(name, folder, Backend(usable.name)).path
     return TensorRtEngine(open_engine(path, device_key()), cuda_graphs=cuda_graph)

@@ -16,8 +16,8 @@ from benchmarks.stages import time_stages
 from benchmarks.statistics import machine
 from edge.engine.loader import load_engines
 from edge.model import DISCLAIMER
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines
 from phantom.command import write_patients
 

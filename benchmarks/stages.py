@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from benchmarks.statistics import summary
 from edge.errors import EdgeError
 from edge.model import Status
-from edge.score_files import lacks_scorer
+from edge.scoring.score_files import lacks_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edge.pipeline.scorer import FilmScorer
+    from edge.scoring.film_scorer import FilmScorer
 
 
 def time_stages(

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as nn
 from onnx import helper, numpy_helper
 
-from edge.engine.base import LoadedEngine
 from edge.engine.inputs import check_inputs
+from edge.engine.loaded import LoadedEngine
 from edge.engine.protocol import Timings
 from edge.errors import EngineError
 

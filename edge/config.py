@@ -27,8 +27,8 @@ from edge.delivery.settings import BrokerSettings, DeliverySettings
 from edge.engine.passport import Backend  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
+from edge.journal.retention import RetentionSettings
 from edge.pipeline.settings import PipelineSettings
-from edge.retention import RetentionSettings
 from edge.system.paths import data_root
 
 if sys.version_info >= (3, 11):

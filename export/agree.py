@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.agreement import Agreement
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from edge.scoring.agreement import Agreement
+from edge.scoring.film_scorer import FilmScorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 import edge
-from edge.engine.bindings import MODULES
+from edge.engine.backends.bindings import MODULES
+from edge.engine.backends.openvino import cpu_has_bf16
 from edge.engine.device import preflight
 from edge.engine.installed import read_active, scan
 from edge.engine.key import device_key
-from edge.engine.openvino import cpu_has_bf16
 from edge.engine.passport import (
     Backend,
     Build,

@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.engine.bindings import load_bindings, logger_of
+from edge.engine.backends.bindings import load_bindings, logger_of
 from edge.engine.installed import replace_file
 from edge.engine.passport import Backend  # noqa: TC001 - pydantic looks annotations up
 from edge.errors import EngineError

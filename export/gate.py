@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.agreement import weighted_kappa
 from edge.engine.passport import Acceptance, Precision, Role
 from edge.model import Limb, has_narrowing
 from edge.pipeline.detect import CLASSES, to_detections
 from edge.pipeline.ordinal import decode_ordinal
+from edge.scoring.agreement import weighted_kappa
 from export.golden import Call, inputs_of
 
 if TYPE_CHECKING:

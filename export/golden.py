@@ -31,9 +31,9 @@ from edge.engine.loader import EngineSet, open_backend
 from edge.engine.passport import Role, open_engine
 from edge.errors import NullReason
 from edge.model import Limb
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
-from edge.score_files import films_in, read_film
+from edge.scoring.film_scorer import FilmScorer
+from edge.scoring.score_files import films_in, read_film
 from phantom.command import LIMBS, patient_film, patient_grades
 
 if TYPE_CHECKING:

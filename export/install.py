@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.device import preflight
 from edge.engine.installed import activate, not_serving, scan
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend
-from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import (
     Acceptance,
     Backend,
@@ -29,9 +29,9 @@ from edge.engine.passport import (
     open_engine,
 )
 from edge.errors import EngineError
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
-from edge.selftest import write_record
+from edge.scoring.film_scorer import FilmScorer
+from edge.scoring.self_test import write_record
 from edge.system.paths import data_root, engines_home
 from export.build import (
     DEFAULT_OPTIONS,

@@ -112,10 +112,10 @@ def run(config: _Config = None) -> None:
     """Watch the drop folder, score what arrives, publish over MQTT."""
     # A stop that is asked for while it starts is a stop, not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    from edge import daemon
     from edge.config import load
+    from edge.daemon import appliance
 
-    raise typer.Exit(daemon.run(load(config)))
+    raise typer.Exit(appliance.run(load(config)))
 
 
 @app.command()
@@ -133,10 +133,10 @@ def score(
 ) -> None:
     """Score files without a broker."""
     from edge.engine.loader import load_engines
-    from edge.fallback import FallbackScorer
-    from edge.pipeline.scorer import FilmScorer
     from edge.pipeline.settings import PipelineSettings
-    from edge.score_files import (
+    from edge.scoring.fallback import FallbackScorer
+    from edge.scoring.film_scorer import FilmScorer
+    from edge.scoring.score_files import (
         as_json,
         as_text,
         exit_status,

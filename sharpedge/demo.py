@@ -27,7 +27,7 @@ from edge.delivery.listen import Received, listen
 from edge.delivery.settings import BrokerSettings, Protocol
 from edge.errors import NullReason
 from edge.model import DISCLAIMER, PARTIAL_SVH_NAME, Status
-from edge.score_files import grade_word, limb_rows, limb_words, subtotal_words
+from edge.scoring.score_files import grade_word, limb_rows, limb_words, subtotal_words
 from edge.system.local_broker import BrokerChoice, LocalBroker, local_broker
 from phantom.command import write_patients
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from edge.engine.loader import load_engines
 from edge.model import LimbResult, Status, Versions
-from edge.pipeline.scorer import FilmOutcome, LimbOutcome
 from edge.pipeline.settings import PipelineSettings
+from edge.scoring.film_scorer import FilmOutcome, LimbOutcome
 from edge.system.paths import built_engines
 from phantom.command import write_patients
 from sharpedge.cli import app

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.pipeline.trust import STATISTICS, FamiliarCrops, crop_statistics
+from edge.pipeline.plausibility import STATISTICS, FamiliarCrops, crop_statistics
 
 if TYPE_CHECKING:
     import numpy.typing as npt

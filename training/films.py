@@ -16,7 +16,7 @@ import numpy as np
 
 from edge.anatomy import joint_box_side_px
 from edge.model import GreyImage, JointClass, Limb, Points, joint_class
-from edge.pipeline.shape import unit_px
+from edge.pipeline.template import unit_px
 from training.errors import TrainingError
 
 SHIPPED_LABELS = Path(__file__).parent / "labels" / "joints.csv"

@@ -18,7 +18,7 @@ from edge.pipeline.crop import crop_joint
 from edge.pipeline.frame import frame, warp
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import apply, unit_px
+from edge.pipeline.template import apply, unit_px
 from phantom import render_film, sample_limb
 from training.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.films import LabelledFilm

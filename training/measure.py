@@ -17,7 +17,7 @@ from edge.engine.passport import Role
 from edge.errors import NullReason
 from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
-from edge.pipeline.scorer import FilmScorer
+from edge.scoring.film_scorer import FilmScorer
 from export.golden import Recorder
 from training.measure_crops import score_crops
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from edge.engine.loader import EngineSet
     from edge.engine.protocol import Tensor
     from edge.model import JointScore, LimbResult
-    from edge.pipeline.scorer import FilmOutcome
     from edge.pipeline.settings import PipelineSettings
+    from edge.scoring.film_scorer import FilmOutcome
     from training.report.truth import LabelledSet, TruthLimb
 
 Probabilities = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ _CANVAS_PX = (1200, 1500)
 
 
 class Scorer(Protocol):
-    """What scores one film; `edge.pipeline.scorer.FilmScorer` does."""
+    """What scores one film; `edge.scoring.film_scorer.FilmScorer` does."""
 
     def score(self, data: bytes, file_name: str) -> FilmOutcome:
         """Score the bytes of one film under its name."""

@@ -17,7 +17,7 @@ from edge.engine.passport import Role
 from edge.errors import NullReason
 from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing
 from edge.pipeline.ordinal import decode_ordinal
-from edge.pipeline.trust import doubt
+from edge.pipeline.plausibility import doubt
 from training.errors import TrainingError
 
 if TYPE_CHECKING:

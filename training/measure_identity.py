@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.model import Laterality, Limb, Points, joint_class
 from edge.pipeline.identify import Prior, identify
-from edge.pipeline.shape import unit_px
+from edge.pipeline.template import unit_px
 from training.errors import TrainingError
 
 if TYPE_CHECKING:

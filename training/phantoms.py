@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edge.model import Laterality, Limb
-from edge.pipeline.shape import unit_px
+from edge.pipeline.template import unit_px
 from phantom import render_film, sample_limb
 from training.films import LabelledFilm
 

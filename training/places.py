@@ -19,9 +19,9 @@ from edge.engine.passport import Role
 from edge.errors import EngineError
 from edge.model import JointClass, OperatorWord, Points, joint_class
 from edge.pipeline.identify import LEAST_JOINTS, Prior, identify
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import apply, unit_px
+from edge.pipeline.template import apply, unit_px
+from edge.scoring.film_scorer import FilmScorer
 from training.datasets.files import decode
 from training.errors import TrainingError
 from training.films import FULL_SIZE_PX, WORKING_SIDE_PX, LabelledFilm, shrink

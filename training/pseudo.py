@@ -19,9 +19,9 @@ import numpy as np
 
 from edge.engine.loader import load_engines
 from edge.model import Limb
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import unit_px
+from edge.pipeline.template import unit_px
+from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines
 from training.errors import TrainingError
 from training.films import PROPOSED, LabelledFilm, labelled_films

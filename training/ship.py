@@ -15,7 +15,7 @@ import torch
 
 from edge import __version__
 from edge.model import DISCLAIMER
-from edge.pipeline.trust import PASSPORT_KEY
+from edge.pipeline.plausibility import PASSPORT_KEY
 from edge.system.paths import engines_home
 from export.compact import load_compact, save_compact
 from training import loop

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edge.model import Limb
-from edge.pipeline.shape import unit_px
+from edge.pipeline.template import unit_px
 
 if TYPE_CHECKING:
     from edge.model import GreyImage

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
-from edge.agreement import Recheck  # noqa: TC001 - pydantic needs it at run time
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
@@ -25,6 +24,7 @@ from edge.model import (
     Subtotals,
     Versions,
 )
+from edge.scoring.agreement import Recheck  # noqa: TC001 - pydantic needs it at run time
 
 SCHEMA_VERSION = 1
 Notice = Literal["research use only, not a medical device"]

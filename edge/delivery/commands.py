@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from edge.contract.payloads import AnswerMessage, Command, CommandMessage
-from edge.delivery.orders import picture, replay
-from edge.delivery.store import JournalError
+from edge.journal.orders import picture, replay
+from edge.journal.store import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edge.delivery.link import Arrived
-    from edge.delivery.store import Store
+    from edge.journal.store import Store
 
 LONGEST_BYTES = 4096
 FOLDERS = frozenset({Command.PAUSE, Command.RESUME, Command.RESCAN})

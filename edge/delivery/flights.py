@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.delivery.journal import Kind
-from edge.delivery.rows import Row
+from edge.journal.journal import Kind
+from edge.journal.rows import Row
 
 if TYPE_CHECKING:
     from edge.contract.ids import DeviceName

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge.contract.ids import DeviceName
-    from edge.delivery.names import Names
     from edge.delivery.outbox import Outbox
+    from edge.journal.names import Names
 
 _STUDIES = 100
 

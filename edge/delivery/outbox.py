@@ -12,20 +12,20 @@ import time
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import DeliveryMode
-from edge.delivery.chain import CUT_FOUND
-from edge.delivery.journal import Kind, State, move
-from edge.delivery.orders import work_again
-from edge.delivery.rows import Depth, Row, number_of, row_of
-from edge.delivery.schema import OPEN
 from edge.delivery.studies import Studies, StudyRow
 from edge.delivery.unanswered import REPEATS_A_PASS, Unanswered
+from edge.journal.chain import CUT_FOUND
+from edge.journal.journal import Kind, State, move
+from edge.journal.orders import work_again
+from edge.journal.rows import Depth, Row, number_of, row_of
+from edge.journal.schema import OPEN
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from edge.delivery.chain import Head
-    from edge.delivery.store import Store
+    from edge.journal.chain import Head
+    from edge.journal.store import Store
 
 _DASHBOARDS = 16
 """Dashboards of which receipts of one result are kept, where the site names none."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.delivery.journal import Kind
+from edge.journal.journal import Kind
 from edge.model import StrEnum
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Delivery: the thread that empties the outbox into the broker.
 
 It opens its own connection to the journal, keeps one `Link` at a time and decides alone what is
-sent and what is closed; `edge.delivery.shipping` sends, `edge.delivery.hearing` reads what comes.
+sent and what is closed; `edge.delivery.outgoing` sends, `edge.delivery.incoming` reads what comes.
 The daemon talks to it by `wake`, `announce`, `report` and `stop`.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from edge.contract.payloads import HealthMessage, Presence, StateMessage
-from edge.delivery.hearing import Hearing
+from edge.delivery.incoming import Hearing
 from edge.delivery.link import (
     Answered,
     Arrived,
@@ -31,16 +31,16 @@ from edge.delivery.link import (
     Wake,
     open_link,
 )
-from edge.delivery.names import Names
 from edge.delivery.outbox import Outbox
+from edge.delivery.outgoing import Shipping
 from edge.delivery.pauses import Pauses
 from edge.delivery.refusals import Lane
 from edge.delivery.settings import BrokerSettings, DeliverySettings, Protocol
-from edge.delivery.shipping import Shipping
 from edge.delivery.standing import Announcement, Latencies, Raised, Standing, presence_with
-from edge.delivery.store import Store, suspect_mark
 from edge.delivery.unanswered import REPEATS_A_PASS
 from edge.errors import place_of
+from edge.journal.names import Names
+from edge.journal.store import Store, suspect_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import StudyStatus
-from edge.delivery.study import StudyBody, message_of
+from edge.outputs.study import StudyBody, message_of
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     import sqlite3
 
     from edge.contract.payloads import StudyMessage
-    from edge.delivery.store import Store
+    from edge.journal.store import Store
 
 _LATEST = 1e18
 """Later than any study changed, in seconds since 1970."""

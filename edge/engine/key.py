@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def device_key(path: Path | None = None) -> bytes:
     """Return the 32 bytes of the key, made where there is none.
 
-    ``path`` is ``device.key`` in `edge.system.paths.data_root` unless stated. Raises `EngineError` where
-    it cannot be read or made, is damaged, or may be read by others.
+    ``path`` is ``device.key`` in `edge.system.paths.data_root` unless stated. Raises `EngineError`
+    where it cannot be read or made, is damaged, or may be read by others.
     """
     folder = data_root() if path is None else path.parent
     try:

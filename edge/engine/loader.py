@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.installed import (
     Installed,
     Refusal,
@@ -23,7 +24,6 @@ from edge.engine.installed import (
     scan,
 )
 from edge.engine.key import device_key
-from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import MEND, Backend, Role, open_engine
 from edge.errors import EngineError
 from edge.model import Limb
@@ -166,10 +166,10 @@ def open_backend(verified: VerifiedEngine, *, threads: int = 0) -> Engine:
         return OnnxRuntimeEngine(verified, threads=threads)
     # Imported here: each needs a library that most machines lack.
     if backend is Backend.OPENVINO:
-        from edge.engine.openvino import OpenVinoEngine  # noqa: PLC0415
+        from edge.engine.backends.openvino import OpenVinoEngine  # noqa: PLC0415
 
         return OpenVinoEngine(verified, threads=threads)
-    from edge.engine.tensorrt import TensorRtEngine  # noqa: PLC0415
+    from edge.engine.backends.tensorrt import TensorRtEngine  # noqa: PLC0415
 
     return TensorRtEngine(verified)
 

@@ -17,9 +17,9 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.intake.beneath import place_beneath
-from edge.intake.quarantine import After, suffix_of, sync_folder
 from edge.intake.take import has_writer, signature_of
 from edge.intake.watch import CLAIMED
+from edge.journal.copies import After, suffix_of, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

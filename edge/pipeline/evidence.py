@@ -12,13 +12,13 @@ import numpy as np
 
 from edge.errors import NullReason, Reason
 from edge.model import LateralitySource
-from edge.pipeline.look import CONVINCING, SAME_JOINT
+from edge.pipeline.find import CONVINCING, SAME_JOINT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.model import GreyImage, JointScore, StatedIdentity
-    from edge.pipeline.look import Sighting
+    from edge.pipeline.find import Sighting
 
 DOUBTS = frozenset({NullReason.UNFAMILIAR, NullReason.DOUBTFUL, NullReason.LOW_CONFIDENCE})
 """Reasons of a joint without a grade that speak against the film, not of its resolution."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.pipeline.shape import apply
+from edge.pipeline.template import apply
 
 if TYPE_CHECKING:
     from edge.model import GreyImage, Points, Transform

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from edge.anatomy import joint_box_side_px, shape_template
 from edge.model import JointClass, Limb, Points, joint_class
-from edge.pipeline.shape import ShapeFit, apply, fit
+from edge.pipeline.template import ShapeFit, apply, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

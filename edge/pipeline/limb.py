@@ -42,15 +42,15 @@ from edge.pipeline.evidence import (
     looks_doubtful,
     withheld,
 )
-from edge.pipeline.fate import fate_of
-from edge.pipeline.figures import film_figures
+from edge.pipeline.film_statistics import film_figures
+from edge.pipeline.find import Sighting, confirmed, mapped, second_look
 from edge.pipeline.frame import Frame, frame, warp
-from edge.pipeline.hazard import find_hazards
 from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
-from edge.pipeline.look import Sighting, confirmed, mapped, second_look
+from edge.pipeline.metal import find_hazards
+from edge.pipeline.plausibility import doubt
 from edge.pipeline.score import JointGrades, score_joints
-from edge.pipeline.shape import apply, inverse, unit_px
-from edge.pipeline.trust import doubt
+from edge.pipeline.status import fate_of
+from edge.pipeline.template import apply, inverse, unit_px
 from edge.totals import limb_subtotals
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class LimbAnalysis:
     to_canvas: Transform
     """Pixels of the upright film to pixels of the canvas."""
     figures: dict[str, float]
-    """See `edge.pipeline.figures.film_figures`."""
+    """See `edge.pipeline.film_statistics.film_figures`."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.model import DISCLAIMER, JointScore, LimbResult, Radiograph
-from edge.pipeline.shape import apply
+from edge.pipeline.template import apply
 
 if TYPE_CHECKING:
     from edge.model import Subtotal

@@ -13,7 +13,7 @@ from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
 from edge.pipeline.crop import crop_joints
 from edge.pipeline.ordinal import GradeEstimate, decode_ordinal
-from edge.pipeline.trust import FamiliarCrops
+from edge.pipeline.plausibility import FamiliarCrops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

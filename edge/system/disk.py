@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from edge.retention import RetentionSettings
+    from edge.journal.retention import RetentionSettings
 
 log = logging.getLogger(__name__)
 

@@ -14,17 +14,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edge import config
-from edge.audit import Limits, as_json, as_text
-from edge.audit import audit as take_stock
 from edge.contract.payloads import HealthMessage, StateMessage
-from edge.delivery import orders
-from edge.delivery.chain import Head
+from edge.daemon.audit import Limits, as_json, as_text
+from edge.daemon.audit import audit as take_stock
+from edge.daemon.state_folder import drop_folder
 from edge.delivery.listen import listen
-from edge.delivery.store import JournalError, Store
-from edge.drift import COMMISSIONING, DriftWatch, as_table
-from edge.filing import Places
+from edge.journal import orders
+from edge.journal.chain import Head
+from edge.journal.store import JournalError, Store
 from edge.model import DISCLAIMER
-from edge.state_folder import drop_folder
+from edge.outputs.record import Places
+from edge.scoring.drift import COMMISSIONING, DriftWatch, as_table
 from edge.system.device_key import derived_key, device_key
 from edge.system.terminal import complain, say
 

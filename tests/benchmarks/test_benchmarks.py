@@ -17,8 +17,8 @@ from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EdgeError, EngineError
 from edge.model import Limb
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines
 
 FIGURES = {"p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 3.0}

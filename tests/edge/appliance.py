@@ -37,7 +37,7 @@ from pathlib import Path
 if "BREAK" in os.environ:
     import breaking
 from edge.config import load
-from edge.daemon import run
+from edge.daemon.appliance import run
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 sys.exit(run(load(Path(sys.argv[1]))))
 """

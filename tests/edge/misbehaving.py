@@ -11,9 +11,9 @@ import time
 from stand_in import StandIn, film_bytes
 
 from edge.errors import OutputError
-from edge.recheck import Rechecker
-from edge.worker import Made
-from edge.worker_messages import Outcome
+from edge.worker.factory import Made
+from edge.worker.messages import Outcome
+from edge.worker.second_opinion import Rechecker
 
 SHA256 = "c" * 64
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from stand_in import LimbOutcome, StandIn
 
 from edge.errors import EngineError
-from edge.recheck import Rechecker
-from edge.worker import Made
+from edge.worker.factory import Made
+from edge.worker.second_opinion import Rechecker
 
 
 class Higher(StandIn):

@@ -23,7 +23,7 @@ from edge.model import (
     has_narrowing,
 )
 from edge.totals import limb_subtotals
-from edge.worker import Made
+from edge.worker.factory import Made
 
 VERSIONS = Versions(software="stand-in", engines={"hand-detect": "0123456789abcdef"})
 

@@ -1,6 +1,6 @@
 """Standing alerts: raised, changed, ended; every change is told once."""
 
-from edge.alerts import Alerts
+from edge.daemon.alerts import Alerts
 
 
 def test_every_change_is_told_once_and_what_stands_is_kept_in_order():

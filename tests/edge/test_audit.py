@@ -12,9 +12,9 @@ import pytest
 from appliance import MOSQUITTO, Appliance, Broker, Subscriber, until
 from stand_in import film_bytes
 
-from edge.audit import Fault, Finding, Limits, audit, bounded
-from edge.filing import Places
+from edge.daemon.audit import Fault, Finding, Limits, audit, bounded
 from edge.intake.watch import Folder
+from edge.outputs.record import Places
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +109,8 @@ def test_an_older_journal_that_was_put_back_shows_against_the_published_head(cop
     head = old.execute("SELECT hex(mac) FROM event WHERE row = ?", (last - 1,)).fetchone()[0]
     old.close()
     # As somebody could who has the device key.
-    from edge.delivery.chain import Head
-    from edge.delivery.store import Store
+    from edge.journal.chain import Head
+    from edge.journal.store import Store
     from edge.system.device_key import derived_key, device_key
 
     change(copy, "DELETE FROM event WHERE row = (SELECT MAX(row) FROM event)")

@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 from stand_in import film_bytes
 
 from edge.contract.payloads import DeliveryMode, Presence, StudyStatus
-from edge.delivery.store import Store
+from edge.journal.store import Store
 from edge.system.device_key import derived_key
 
 

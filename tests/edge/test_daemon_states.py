@@ -116,7 +116,7 @@ from edge.delivery import store
 from edge.system.notify import Notifier
 store._BUSY_STEPS = 1
 Notifier.busy = lambda _self: os.kill(os.getpid(), int(sys.argv[2]))
-from edge.daemon import run
+from edge.daemon.appliance import run
 sys.exit(run(load(Path(sys.argv[1]))))
 """
 

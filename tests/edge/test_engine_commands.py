@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.engine import loader
+from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.installed import ACTIVE_NAME, read_active
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines
-from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Acceptance, Backend, Precision, read_passport
 from edge.errors import EngineError
 from edge.system.paths import built_engines

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.frames import Channel, FrameError, receive_frame, send_frame
+from edge.worker.frames import Channel, FrameError, receive_frame, send_frame
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from appliance import ROOT, Appliance, until
 from stand_in import film_bytes
 from test_daemon import chain_holds
 
-from edge.delivery.store import Store
+from edge.journal.store import Store
 from edge.model import LateralitySource
 from edge.system.device_key import derived_key, device_key
 from sharpedge import cli
@@ -179,7 +179,7 @@ def folder_instead(it):
 def test_a_journal_that_cannot_be_used_is_one_line_and_no_traceback(
     stopped, fault, word, monkeypatch, capsys
 ):
-    monkeypatch.setattr("edge.delivery.store._BUSY_S", 0)
+    monkeypatch.setattr("edge.journal.store._BUSY_S", 0)
     undo = fault(stopped)
     for words in COMMANDS:
         monkeypatch.setattr(sys, "argv", ["sharpedge", *words, "--config", str(stopped.config)])

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from edge import parting
-from edge.alerts import Alerts
-from edge.delivery.journal import Original
-from edge.intake.quarantine import After
+from edge.daemon.alerts import Alerts
+from edge.daemon.appliance import originals
+from edge.daemon.originals import Parting
 from edge.intake.settle import Signature
-from edge.parting import Parting
+from edge.journal.copies import After
+from edge.journal.journal import Original
 
 
 class Journal:
@@ -46,7 +46,7 @@ def test_a_folder_that_the_service_may_not_write_to_is_an_alert_until_the_restar
     tmp_path, monkeypatch, after
 ):
     answers = {1: "read_only", 2: "deleted", 3: "read_only"}
-    monkeypatch.setattr(parting, "part_with", lambda *film: answers[film[-1]])
+    monkeypatch.setattr(originals, "part_with", lambda *film: answers[film[-1]])
     journal, alerts = Journal(answers), Alerts(lambda: None)
     it = Parting(journal, Intake(), alerts, after, tmp_path, tmp_path)
     it.turn()

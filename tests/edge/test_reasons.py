@@ -22,9 +22,9 @@ from edge.engine.loader import EngineSet
 from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
 from edge.model import Laterality, Limb, OperatorWord, Status, has_narrowing
-from edge.pipeline.scorer import FilmScorer
+from edge.pipeline.plausibility import STATISTICS
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.trust import STATISTICS
+from edge.scoring.film_scorer import FilmScorer
 
 ROOT = Path(__file__).resolve().parents[2]
 HAND = shape_template(Limb.HAND)

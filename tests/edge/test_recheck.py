@@ -10,16 +10,16 @@ from second_opinion import Higher
 from stand_in import StandIn, film_bytes
 from worker_words import next_word
 
-from edge.agreement import Agreement, Recheck
 from edge.config import Config
 from edge.engine.installed import ACTIVE_NAME
 from edge.engine.loader import load_engines
 from edge.errors import EngineError
-from edge.recheck import Rechecker
+from edge.scoring.agreement import Agreement, Recheck
 from edge.system.paths import built_engines
-from edge.worker import film_scorer
-from edge.worker_handle import Worker
-from edge.worker_messages import Limits, Outcome, Ready, SecondOpinion, Task
+from edge.worker.factory import film_scorer
+from edge.worker.handle import Worker
+from edge.worker.messages import Limits, Outcome, Ready, SecondOpinion, Task
+from edge.worker.second_opinion import Rechecker
 
 FILM = film_bytes("limb=LH")
 

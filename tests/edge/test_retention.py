@@ -4,17 +4,17 @@ import os
 
 import pytest
 
-from edge.audit import Fault, Limits, audit
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import DeliveryMode
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State
+from edge.daemon.audit import Fault, Limits, audit
 from edge.delivery.outbox import Outbox
-from edge.delivery.store import JournalError, Store
-from edge.filing import Places
-from edge.intake.quarantine import keep_copy
 from edge.intake.settle import Signature
 from edge.intake.watch import Folder
-from edge.retention import RetentionSettings, tidy
+from edge.journal.copies import keep_copy
+from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State
+from edge.journal.retention import RetentionSettings, tidy
+from edge.journal.store import JournalError, Store
+from edge.outputs.record import Places
 
 DAY = 86400.0
 NOW = 2_000_000_000.0
@@ -25,7 +25,7 @@ DEVICE = DeviceName("clinic", "xr1", "box1")
 def box(tmp_path, monkeypatch):
     """A journal whose clock is ours."""
     clock = {"now": NOW - 400 * DAY}
-    monkeypatch.setattr("edge.delivery.store.steady_unix_s", lambda: clock["now"])
+    monkeypatch.setattr("edge.journal.store.steady_unix_s", lambda: clock["now"])
 
     class Box:
         places = Places.below(tmp_path)
@@ -187,7 +187,7 @@ def test_files_that_come_and_go_while_it_lists_stop_nothing(box, monkeypatch):
             return found
         return real(folder)
 
-    monkeypatch.setattr("edge.retention.os.scandir", scandir)
+    monkeypatch.setattr("edge.journal.retention.os.scandir", scandir)
     box.places.quarantine.rmdir()
     assert box.tidy(pictures_days=1.0).pictures == 1
     assert not picture.exists()
@@ -204,7 +204,7 @@ def test_a_file_that_is_being_written_is_left_alone(box):
 
 
 def test_films_that_lie_on_in_the_folder_cost_a_pass_no_more_than_others(box, monkeypatch):
-    monkeypatch.setattr("edge.retention._CARRIED_A_PASS", 2)
+    monkeypatch.setattr("edge.journal.retention._CARRIED_A_PASS", 2)
     for number in range(7):
         box.film(f"{number}.jpg")
     listed = {os.fsencode(p) for p in box.drop.iterdir()}

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from edge.config import Config
+from edge.daemon.restarts import Revival
 from edge.engine.passport import Backend
-from edge.revival import Revival
-from edge.worker_messages import Died
+from edge.worker.messages import Died
 
 
 class Told:

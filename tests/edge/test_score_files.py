@@ -8,7 +8,7 @@ from stand_in import VERSIONS, LargePictures, StandIn, film_bytes
 
 from edge.errors import FilmError, NullReason, Reason
 from edge.model import JointScore, LimbResult, Status
-from edge.score_files import (
+from edge.scoring.score_files import (
     LARGEST_FILE_MIB,
     as_json,
     as_text,

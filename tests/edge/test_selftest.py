@@ -9,17 +9,17 @@ import pytest
 from onnx import numpy_helper
 
 from edge.config import Config
+from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, load_engines
-from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Role, VerifiedEngine, open_engine
 from edge.errors import EngineError, OutputError
 from edge.model import Limb
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
-from edge.selftest import RECORD_NAME, self_test, write_record
+from edge.scoring.film_scorer import FilmScorer
+from edge.scoring.self_test import RECORD_NAME, self_test, write_record
 from edge.system.paths import built_engines
-from edge.worker import film_scorer
+from edge.worker.factory import film_scorer
 
 
 @pytest.fixture(scope="module")

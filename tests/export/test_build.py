@@ -9,15 +9,15 @@ import numpy as np
 import onnx
 import pytest
 
-import edge.engine.openvino
+import edge.engine.backends.openvino
 import export.build
 import export.install
+from edge.engine.backends.tensorrt import refuse_stale
 from edge.engine.device import preflight
 from edge.engine.installed import activate
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines
 from edge.engine.passport import Acceptance, Backend, Precision, Role, open_engine, read_passport
-from edge.engine.tensorrt import refuse_stale
 from edge.errors import EngineError
 from edge.model import Limb
 from export.build import PROFILE, build_candidate
@@ -285,7 +285,7 @@ def test_where_bf16_strays_too_far_fp32_is_built_instead(installed, golden_cache
     gate = Gate(golden, golden_cache, reference_engines(installed, threads=1))
     monkeypatch.setattr(export.install, "precisions", lambda _: (Precision.BF16, Precision.FP32))
     monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1))
-    monkeypatch.setattr(edge.engine.openvino, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(edge.engine.backends.openvino, "cpu_has_bf16", lambda: True)
     first, second = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
     assert not first.passport.acceptance.accepted
     assert second.passport.acceptance.accepted

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import numpy_helper
 
-from edge.agreement import weighted_kappa
+from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend
-from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import Precision, Role, VerifiedEngine, open_engine
 from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.settings import PipelineSettings
+from edge.scoring.agreement import weighted_kappa
 from export.gate import NEAR, is_borderline, judge, scores_in, tally
 from export.golden import Call, phantom_set, recorded_calls, reference_engines
 

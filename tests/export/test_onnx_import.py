@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.key import device_key
-from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import open_engine
 from export.errors import ContractError, ExportError, LayerError, WeightsError
 from export.exporter import export_engine

@@ -52,10 +52,11 @@ class Fuse:
 
 
 def arm(step, count):
-    from edge import daemon, filing, parting
-    from edge.delivery.journal import Journal
+    from edge.daemon.appliance import appliance, originals
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
+    from edge.journal.journal import Journal
+    from edge.outputs import record
 
     told = step.removeprefix("term-")
     fuse = Fuse(told, count, signal.SIGKILL if told == step else signal.SIGTERM)
@@ -63,19 +64,19 @@ def arm(step, count):
     fuse.wrap(Journal, "begin_try", after="tried")
     fuse.wrap(Journal, "finish", before="scored", after="committed")
     fuse.wrap(Journal, "note_original", before="moved", after="parted")
-    fuse.wrap(filing, "write_durably", after="written")
-    fuse.wrap(parting, "part_with", before="moving")
+    fuse.wrap(record, "write_durably", after="written")
+    fuse.wrap(originals, "part_with", before="moving")
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")
     fuse.wrap(Outbox, "acknowledged", before="acking", after="acked")
     fuse.wrap(Outbox, "receipts", before="receipting", after="receipted")
-    hear = daemon.Appliance._on_stage
+    hear = appliance.Appliance._on_stage
 
     def on_stage(self, word):
         hear(self, word)
         fuse.reach(STAGES.get(word.name))
 
-    daemon.Appliance._on_stage = on_stage
+    appliance.Appliance._on_stage = on_stage
 
 
 def follow(file):
@@ -105,9 +106,9 @@ def fail(file):
 
 
 def tidy_often(pause_s):
-    from edge import chores
+    from edge.daemon.appliance import housekeeping
 
-    chores._TIDY_S = pause_s
+    housekeeping._TIDY_S = pause_s
 
 
 if "BREAK" in os.environ:

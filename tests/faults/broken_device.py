@@ -12,9 +12,9 @@ from pathlib import Path
 from edge.engine.loader import load_engines
 from edge.engine.passport import Backend
 from edge.errors import EngineError
-from edge.pipeline.scorer import FilmScorer
+from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines
-from edge.worker import Made
+from edge.worker.factory import Made
 
 CUDA = "CUDA error 700: an illegal memory access was encountered"
 

@@ -12,7 +12,7 @@ from appliance import Subscriber, until
 from breaking import STEPS
 from stand_in import film_bytes
 
-from edge.delivery.opening import open_store
+from edge.journal.opening import open_store
 from edge.system.device_key import derived_key, device_key
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'

@@ -13,8 +13,8 @@ from appliance import Appliance, Subscriber, until
 from power import Disk, operations, preload, published
 from stand_in import film_bytes
 
-from edge.delivery.mend import open_sound
-from edge.intake.quarantine import job_of
+from edge.daemon.repair import open_sound
+from edge.journal.copies import job_of
 from edge.system.device_key import derived_key, device_key
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'

@@ -18,7 +18,7 @@ from stand_in import film_bytes
 
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.outbox import Outbox
-from edge.delivery.store import Store
+from edge.journal.store import Store
 from edge.system.device_key import derived_key, device_key
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\nalert_s = 5\n'

@@ -5,7 +5,7 @@ import pytest
 
 from edge.anatomy import shape_template
 from edge.model import Limb
-from edge.pipeline.shape import apply
+from edge.pipeline.template import apply
 from training.augment import (
     detector_sample,
     random_background_loss,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.pipeline.trust import PASSPORT_KEY, FamiliarCrops
+from edge.pipeline.plausibility import PASSPORT_KEY, FamiliarCrops
 from training.crops import UNKNOWN, augment, draw_crops, read_crops, shelve_crops
 from training.errors import TrainingError
 from training.familiar import describe_crops

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from edge.engine.loader import load_engines
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
+from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines, engines_home
 from export.exporter import export_all
 from phantom.command import patient_film, patient_grades

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge.anatomy import shape_template
 from edge.errors import NullReason
 from edge.model import Laterality, Limb, LimbResult, Status, Versions, View
-from edge.pipeline.shape import apply
+from edge.pipeline.template import apply
 from training.errors import TrainingError
 from training.measure import Measured, match
 from training.measure_identity import Landmarks, Trial, read_landmarks

@@ -4,7 +4,7 @@ import pytest
 
 from edge.anatomy import shape_template
 from edge.model import Limb
-from edge.pipeline.shape import unit_px
+from edge.pipeline.template import unit_px
 from training.films import LabelledFilm
 from training.vary import PAINTED_UNIT_PX, enlarge, own_sharpness, vary
 

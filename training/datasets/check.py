@@ -16,7 +16,7 @@ from edge.anatomy import unit_joints
 from edge.model import JointClass, Laterality, LateralitySource, Limb, View
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import apply, unit_px
+from edge.pipeline.template import apply, unit_px
 from phantom.ra2_columns import ScoreKind
 from training.datasets.files import Decoded, decode_or_fault, shown
 from training.datasets.truth import Code, DataSet, Fault, FilmTruth, grade_maximum

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.imaging.identity import name_says
-from edge.pipeline.shape import apply, inverse
+from edge.pipeline.template import apply, inverse
 from training.datasets.boxes import bounded, limb_of, read_label, with_boxes
 from training.datasets.coco import coco_files, read_coco
 from training.datasets.files import Films, decode_or_fault, is_mask, shown, walk

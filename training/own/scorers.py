@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from edge.pipeline.trust import PASSPORT_KEY
+from edge.pipeline.plausibility import PASSPORT_KEY
 from export.compact import save_compact
 from phantom.ra2_columns import ScoreKind
 from training.crops import UNKNOWN

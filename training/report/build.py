@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.errors import NullReason
 from edge.model import NARROWING_MAXIMUM, Limb
-from edge.pipeline.trust import off_by_more
+from edge.pipeline.plausibility import off_by_more
 from training.measure import NOT_SCORED
 from training.report import statistics as st
 from training.report.findings import (

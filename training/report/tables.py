@@ -16,7 +16,7 @@ from edge.anatomy import shape_template
 from edge.errors import NullReason
 from edge.model import Limb, Status, has_narrowing, joint_class
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import apply, similarity, unit_px
+from edge.pipeline.template import apply, similarity, unit_px
 from training.measure import NOT_SCORED, REACH, named
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from edge.model import (
     View,
     joint_class,
 )
-from edge.pipeline.shape import unit_px
+from edge.pipeline.template import unit_px
 from training.errors import TrainingError
 from training.films import is_validation
 from training.measure_identity import finite

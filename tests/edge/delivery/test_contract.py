@@ -17,8 +17,8 @@ from edge.contract.ids import (
     pseudonym,
 )
 from edge.contract.payloads import CHANNELS, StudyStatus, asyncapi, write_contract
-from edge.delivery.study import StudyBody, message_of, place_of, with_limb
-from edge.filing import with_comment
+from edge.outputs.record import with_comment
+from edge.outputs.study import StudyBody, message_of, place_of, with_limb
 
 DEVICE = DeviceName("clinic", "xr1", "box1")
 STUDY = "0" * 32

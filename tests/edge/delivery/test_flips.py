@@ -7,18 +7,18 @@ import sqlite3
 
 import pytest
 
-from edge.audit import Limits, audit
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import DeliveryMode
-from edge.delivery.inspection import Inspection
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, StudyChange
-from edge.delivery.mend import open_sound
+from edge.daemon.audit import Limits, audit
+from edge.daemon.inspection import Inspection
+from edge.daemon.repair import open_sound
 from edge.delivery.outbox import Outbox
-from edge.delivery.store import JournalError, Store
-from edge.delivery.study import StudyBody
-from edge.filing import Places
 from edge.intake.settle import Signature
 from edge.intake.watch import Folder
+from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State, StudyChange
+from edge.journal.store import JournalError, Store
+from edge.outputs.record import Places
+from edge.outputs.study import StudyBody
 
 KEY = b"k" * 32
 PAYLOAD = b'{"score": 1}'
@@ -49,7 +49,7 @@ def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(
 ):
     if large:
         # What a start of a large journal leaves to the inspection must end nothing meanwhile.
-        monkeypatch.setattr("edge.delivery.mend._WHOLE_EVENTS", 5)
+        monkeypatch.setattr("edge.daemon.repair._WHOLE_EVENTS", 5)
     dice = random.Random(seed)
     for number in range(60):
         folder = tmp_path / str(number)
@@ -92,7 +92,7 @@ def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(
 
 
 def test_a_journal_that_another_holds_is_told_and_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("edge.delivery.store._BUSY_S", 0)
+    monkeypatch.setattr("edge.journal.store._BUSY_S", 0)
     path = tmp_path / "journal.sqlite"
     Store(path, KEY).close()
     other = sqlite3.connect(path, isolation_level=None)

@@ -8,7 +8,7 @@ import pytest
 
 from edge.contract.ids import DeviceName
 from edge.contract.payloads import Command
-from edge.delivery.hearing import Hearing
+from edge.delivery.incoming import Hearing
 from edge.delivery.link import Arrived
 
 OLD = DeviceName("clinic", "old-room", "box1")

@@ -6,12 +6,12 @@ import pytest
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import DeliveryMode
-from edge.delivery.chain import CUT_FOUND, Head
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State
-from edge.delivery.orders import set_aside, take_back
 from edge.delivery.outbox import Outbox
-from edge.delivery.store import JournalError, Store
 from edge.intake.settle import Signature
+from edge.journal.chain import CUT_FOUND, Head
+from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State
+from edge.journal.orders import set_aside, take_back
+from edge.journal.store import JournalError, Store
 
 KEY = b"k" * 32
 DEVICE = DeviceName("clinic", "xr1", "box1")
@@ -88,7 +88,7 @@ def test_a_checkpoint_starts_the_chain_and_an_edited_one_shows(store, journal):
 
 
 def test_a_journal_of_the_first_release_is_taken_over_with_its_outbox(tmp_path):
-    from edge.delivery import schema
+    from edge.journal import schema
 
     path = tmp_path / "old.sqlite"
     with sqlite3.connect(path) as db:
@@ -362,7 +362,7 @@ def test_while_no_dashboard_answers_the_oldest_asks_often_and_the_rest_ever_less
 def test_a_long_write_ahead_log_is_given_back_unless_a_reader_pins_it(
     tmp_path, store, journal, monkeypatch
 ):
-    monkeypatch.setattr("edge.delivery.store._LONG_LOG", 1000)
+    monkeypatch.setattr("edge.journal.store._LONG_LOG", 1000)
     journal.claim(b"/a", SHA, signature())
     log_path = tmp_path / "journal.sqlite-wal"
     reader = sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)

@@ -6,12 +6,12 @@ import pytest
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import StudyStatus
-from edge.delivery.chain import CUT_FOUND
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, State, StudyChange
-from edge.delivery.mend import mend, open_sound
-from edge.delivery.store import JournalError, Store
-from edge.delivery.study import StudyBody
+from edge.daemon.repair import mend, open_sound
 from edge.intake.settle import Signature
+from edge.journal.chain import CUT_FOUND
+from edge.journal.journal import Finish, Journal, Kind, Parcel, State, StudyChange
+from edge.journal.store import JournalError, Store
+from edge.outputs.study import StudyBody
 
 KEY = b"k" * 32
 STUDY = "5" * 32

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from edge.contract.ids import DeviceName
-from edge.delivery.journal import Kind
-from edge.delivery.names import Names
 from edge.errors import ConfigError
+from edge.journal.journal import Kind
+from edge.journal.names import Names
 
 NEW = DeviceName("new-clinic", "xr2", "box1")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from box import KEY
 
-from edge.delivery import inspection, mend
-from edge.delivery.inspection import Inspection
-from edge.delivery.mend import open_sound
+from edge.daemon.appliance import inspection, repair
+from edge.daemon.inspection import Inspection
+from edge.daemon.repair import open_sound
 from edge.delivery.outbox import Outbox
-from edge.delivery.schema import is_ours
-from edge.delivery.store import JournalError, Store
+from edge.journal.schema import is_ours
+from edge.journal.store import JournalError, Store
 
 OLD = {
     "meta": "key, value",
@@ -80,7 +80,7 @@ def large(make_box, monkeypatch):
     for number in range(60):
         box.film(number, study=True)
     box.run(10, box.answer_new())
-    monkeypatch.setattr(mend, "_WHOLE_EVENTS", 50)
+    monkeypatch.setattr(repair, "_WHOLE_EVENTS", 50)
     monkeypatch.setattr(inspection, "_ROWS", 20)
     monkeypatch.setattr(inspection, "_FILMS", 5)
     return box

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from edge.contract.ids import DeviceName, ResultKey
-from edge.delivery.journal import Finish, Journal, Kind, Parcel, Recall, State, move
-from edge.delivery.mend import mend
-from edge.delivery.orders import (
+from edge.daemon.repair import mend
+from edge.intake.settle import Signature
+from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State, move
+from edge.journal.orders import (
     dismiss,
     find_job,
     picture,
@@ -15,8 +16,7 @@ from edge.delivery.orders import (
     set_aside,
     take_back,
 )
-from edge.delivery.store import JournalError, Store
-from edge.intake.settle import Signature
+from edge.journal.store import JournalError, Store
 from edge.model import Laterality, Limb, OperatorWord
 
 DEVICE = DeviceName("clinic", "xr1", "box1")

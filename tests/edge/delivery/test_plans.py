@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from edge.chores import Inspection
-from edge.delivery.journal import Kind, State
-from edge.delivery.orders import set_aside, take_back
+from edge.daemon.housekeeping import Inspection
 from edge.intake.settle import Signature
+from edge.journal.journal import Kind, State
+from edge.journal.orders import set_aside, take_back
 
 BIG = ("event", "job", "outbox", "receipt", "study")
 ALLOWED = {

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge.delivery.orders import replay
+from edge.journal.orders import replay
 
 
 def count(box, word):

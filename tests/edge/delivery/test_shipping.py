@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.delivery.journal import Kind
 from edge.delivery.link import TOO_LARGE, Failure, LinkError
+from edge.journal.journal import Kind
 
 PUBACK_REFUSALS = [
     str(ReasonCode(PacketTypes.PUBACK, identifier=code))

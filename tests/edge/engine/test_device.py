@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from edge.engine.bindings import load_bindings
+from edge.engine.backends.bindings import load_bindings
 from edge.engine.device import preflight
 from edge.engine.passport import Backend
 

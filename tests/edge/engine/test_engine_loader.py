@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from edge.engine.base import LoadedEngine
 from edge.engine.installed import activate, read_active, rollback, scan
 from edge.engine.key import device_key
+from edge.engine.loaded import LoadedEngine
 from edge.engine.loader import load_engines
 from edge.engine.passport import Acceptance, Backend, Role
 from edge.errors import EngineError

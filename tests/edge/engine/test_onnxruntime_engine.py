@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.inputs import input_size, to_inputs
-from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.engine.passport import EngineFile
 from edge.errors import EngineError
 

@@ -10,10 +10,10 @@ import types
 import numpy as np
 import pytest
 
-import edge.engine.tensorrt
+import edge.engine.backends.tensorrt
+from edge.engine.backends.tensorrt import TensorRtEngine
 from edge.engine.device import Preflight
 from edge.engine.passport import Acceptance, Device
-from edge.engine.tensorrt import TensorRtEngine
 from edge.errors import EngineError
 
 ORIN = Device(gpu="Orin", compute_capability="8.7", driver="540", cuda="12.6")
@@ -173,9 +173,9 @@ def load(machine, monkeypatch, tmp_path, make_engine, sign_again, opened):
         monkeypatch.setitem(sys.modules, "pycuda.driver", cuda_of(machine))
         sys.modules["pycuda"].driver = sys.modules["pycuda.driver"]
         found = Preflight(device, "libcuda.so.1 is not installed", "install a driver")
-        monkeypatch.setattr(edge.engine.tensorrt, "preflight", lambda: found)
+        monkeypatch.setattr(edge.engine.backends.tensorrt, "preflight", lambda: found)
         bindings = bindings_of(machine, **options)
-        monkeypatch.setattr(edge.engine.tensorrt, "load_bindings", lambda _: bindings)
+        monkeypatch.setattr(edge.engine.backends.tensorrt, "load_bindings", lambda _: bindings)
         path = make_engine(tmp_path)
         accepted = Acceptance(accepted=True, reason="agrees")
         sign_again(path, backend="tensorrt", build=BUILD, acceptance=accepted)

@@ -11,8 +11,8 @@ import pytest
 
 from edge.intake import originals
 from edge.intake.originals import ArchiveError, Scored, part_with
-from edge.intake.quarantine import After
 from edge.intake.take import signature_of
+from edge.journal.copies import After
 
 OLD, NEW = b"old film", b"new film"
 

@@ -11,14 +11,14 @@ from spoilt import set_all, set_one
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError, OutputError
-from edge.fallback import FallbackScorer
 from edge.model import Limb, Status
-from edge.pipeline.scorer import FilmScorer
 from edge.pipeline.settings import PipelineSettings
-from edge.recheck import Rechecker
-from edge.score_files import as_json, score_files
-from edge.selftest import FILM_NAME, golden_film
+from edge.scoring.fallback import FallbackScorer
+from edge.scoring.film_scorer import FilmScorer
+from edge.scoring.score_files import as_json, score_files
+from edge.scoring.self_test import FILM_NAME, golden_film
 from edge.system.paths import built_engines
+from edge.worker.second_opinion import Rechecker
 
 EVERY = {
     "all NaN": set_all(np.nan),

@@ -34,8 +34,8 @@ from edge.pipeline.evidence import (
     looks_doubtful,
     withheld,
 )
-from edge.pipeline.look import name_detections
-from edge.pipeline.shape import unit_px
+from edge.pipeline.find import name_detections
+from edge.pipeline.template import unit_px
 
 
 def sighting(limb, *, confidence=0.9, moved=0):

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.contract.payloads import StudyLimb
-from edge.delivery.study import StudyBody, with_limb
 from edge.errors import NULL_REASONS, NullReason, Reason
 from edge.model import JointScore, Limb, LimbResult, Status, Versions
-from edge.pipeline.fate import fate_of
-from edge.score_files import exit_status
+from edge.outputs.study import StudyBody, with_limb
+from edge.pipeline.status import fate_of
+from edge.scoring.score_files import exit_status
 from edge.totals import limb_subtotals
 
 ONE, TWO = (str(uuid5(NAMESPACE_URL, it)) for it in "12")

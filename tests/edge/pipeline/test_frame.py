@@ -6,7 +6,7 @@ from edge.model import Limb, joint_class
 from edge.pipeline.frame import frame, letterbox, warp
 from edge.pipeline.identify import identify
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import apply, inverse
+from edge.pipeline.template import apply, inverse
 
 SETTINGS = PipelineSettings()
 

@@ -5,7 +5,7 @@ import pytest
 
 from edge.errors import NullReason
 from edge.model import Laterality, Limb
-from edge.pipeline.hazard import find_hazards
+from edge.pipeline.metal import find_hazards
 from phantom import film as phantom_film
 from phantom import render_film, sample_limb
 from phantom.hidden import bar

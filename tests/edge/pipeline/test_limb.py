@@ -7,11 +7,11 @@ import pytest
 
 from edge.anatomy import joint_box_side_px, shape_template
 from edge.model import Detection, JointClass, Limb, joint_class
+from edge.pipeline.find import first_look, name_detections, second_look
 from edge.pipeline.identify import Prior
 from edge.pipeline.limb import lay_out
-from edge.pipeline.look import first_look, name_detections, second_look
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.shape import apply, unit_px
+from edge.pipeline.template import apply, unit_px
 
 SETTINGS = PipelineSettings()
 
@@ -58,7 +58,7 @@ def test_ghost_between_the_knuckles_does_not_push_a_knuckle_out(monkeypatch):
     mcp2, mcp3 = (np.array(true[Limb.HAND.joints.index(n)].box) for n in ("MCP2", "MCP3"))
     ghost = Detection(JointClass.MCP, 0.7, tuple((mcp2 + mcp3) / 2))
     found = sorted([*true, ghost], key=lambda d: -d.confidence)
-    monkeypatch.setattr("edge.pipeline.look.detect", lambda *_: found)
+    monkeypatch.setattr("edge.pipeline.find.detect", lambda *_: found)
     look = first_look(None, Limb.HAND, np.zeros((800, 600), np.uint8), SETTINGS, once=True)
     (sighting,) = look.sightings
     named = dict(sighting.named())
@@ -73,7 +73,7 @@ def small_limb_seen_only(monkeypatch, wide):
     film = np.zeros((800, 1000), np.uint8)
     corner = points.min(axis=0).round().astype(int)
     film[corner[1], corner[0]] = 255
-    monkeypatch.setattr("edge.pipeline.look.equalise", lambda picture, *_: picture)
+    monkeypatch.setattr("edge.pipeline.find.equalise", lambda picture, *_: picture)
 
     def detect(_engine, _limb, picture, *_):
         marks = np.argwhere(picture == 255)
@@ -84,7 +84,7 @@ def small_limb_seen_only(monkeypatch, wide):
         held = ((inside > 0) & (inside < picture.shape[::-1])).all()
         return detections_at(Limb.HAND, inside) if held else []
 
-    monkeypatch.setattr("edge.pipeline.look.detect", detect)
+    monkeypatch.setattr("edge.pipeline.find.detect", detect)
     return points, first_look(None, Limb.HAND, film, SETTINGS)
 
 
@@ -102,7 +102,7 @@ def test_certain_limb_beside_an_uncertain_one_is_not_lost_in_the_crowd(monkeypat
     posed = plain * (1, 0.55) + (0, 180)
     film = np.zeros((800, 1000), np.uint8)
     film[0, 0] = 255
-    monkeypatch.setattr("edge.pipeline.look.equalise", lambda picture, *_: picture)
+    monkeypatch.setattr("edge.pipeline.find.equalise", lambda picture, *_: picture)
 
     def detect(_engine, _limb, picture, *_):
         if picture.shape[1] == film.shape[1]:
@@ -110,7 +110,7 @@ def test_certain_limb_beside_an_uncertain_one_is_not_lost_in_the_crowd(monkeypat
             return [d for part in afar for d in detections_at(Limb.HAND, part, confidence=0.55)]
         return detections_at(Limb.HAND, plain if picture[0, 0] == 255 else posed)
 
-    monkeypatch.setattr("edge.pipeline.look.detect", detect)
+    monkeypatch.setattr("edge.pipeline.find.detect", detect)
     look = first_look(None, Limb.HAND, film, SETTINGS)
     first, second = look.sightings
     assert (first.identity.certain, second.identity.certain) == (True, False)
@@ -133,7 +133,7 @@ def second_look_at(monkeypatch, limb, close, whole):
             replace(d, box=(d.box[0] - shift[0], d.box[1] - shift[1], *d.box[2:])) for d in found
         ]
 
-    monkeypatch.setattr("edge.pipeline.look.detect", detect)
+    monkeypatch.setattr("edge.pipeline.find.detect", detect)
     near = name_detections(limb, detections_at(limb, points))
     return second_look(None, limb, canvas, near, Prior(0.0, 10.0), SETTINGS)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from edge.anatomy import shape_template
 from edge.model import Detection, Limb, joint_class
-from edge.pipeline.look import confirmed, name_detections
+from edge.pipeline.find import confirmed, name_detections
 
 UNIT_PX = 100.0
 

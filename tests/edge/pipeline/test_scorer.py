@@ -15,9 +15,9 @@ from edge.model import (
     has_narrowing,
     joint_class,
 )
-from edge.pipeline.look import FirstLook, name_detections
-from edge.pipeline.scorer import UNDISPUTED, FilmScorer, OperatorWord
+from edge.pipeline.find import FirstLook, name_detections
 from edge.pipeline.settings import PipelineSettings
+from edge.scoring.film_scorer import UNDISPUTED, FilmScorer, OperatorWord
 
 SIDES = ["LH", "RH", "LF", "RF"]
 
@@ -192,9 +192,9 @@ def disputed(scorer, truth, monkeypatch, name="X1.png", operator=None):
     }
     assert UNDISPUTED > looks[other].merit > looks[truth.limb].merit
     monkeypatch.setattr(
-        "edge.pipeline.scorer.first_look", lambda _engine, limb, *_, **__: looks[limb]
+        "edge.scoring.film_scorer.first_look", lambda _engine, limb, *_, **__: looks[limb]
     )
-    monkeypatch.setattr("edge.pipeline.scorer.FIRST_LOOK_SIDE_PX", 10_000)
+    monkeypatch.setattr("edge.scoring.film_scorer.FIRST_LOOK_SIDE_PX", 10_000)
     return only(scorer.score(png(truth.pixels), name, operator))
 
 

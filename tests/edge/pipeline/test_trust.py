@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.pipeline.ordinal import decode_ordinal
-from edge.pipeline.trust import STATISTICS, FamiliarCrops, crop_statistics, doubt
+from edge.pipeline.plausibility import STATISTICS, FamiliarCrops, crop_statistics, doubt
 
 RNG = np.random.default_rng(5)
 CROPS = RNG.integers(60, 180, (40, 32, 32), dtype=np.uint8)

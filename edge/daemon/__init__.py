@@ -1,0 +1,4 @@
+"""The appliance: its loop, housekeeping, restarts, alerts, audit and repair.
+
+Layer: top of `edge`; wires intake, worker, journal and delivery.
+"""

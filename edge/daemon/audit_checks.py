@@ -1,0 +1,388 @@
+"""The audit's checks: each looks at one part and may be repeated.
+
+Holds the journal's tables against its chain, so that an edited table shows even where the chain is
+whole, and our own files against both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from edge.journal.chain import COUNTERS
+from edge.journal.copies import job_of
+from edge.journal.journal import Kind, State
+from edge.journal.orders import UNREAD
+from edge.journal.spans import Told, read, spans, strays
+from edge.model import StrEnum
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge.intake.watch import Folder
+    from edge.journal.chain import Head
+    from edge.journal.spans import Span
+    from edge.journal.store import Store
+    from edge.outputs.record import Places
+
+_SPAN = 200
+_UNREADABLE = (TypeError, ValueError, AttributeError)
+"""What values that a fault has changed beyond recognition raise."""
+
+
+class Fault(StrEnum):
+    """Kind of a finding."""
+
+    CHANGED = "changed"
+    MISSING = "missing"
+    SET_ASIDE = "set_aside"
+    """A message was given up."""
+    OVERDUE = "overdue"
+    REFUSED = "refused"
+    """The broker refuses a kind of message."""
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it must be."""
+
+    fault: Fault
+    subject: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.fault}: {self.subject}: {self.detail}"
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a film may wait, in seconds: in the folder, in hand, in the outbox, held."""
+
+    folder_s: float
+    hand_s: float
+    outbox_s: float
+    held_s: float
+
+
+class Checks:
+    """The checks over one journal and its folders; ``running``: the appliance is at work."""
+
+    def __init__(
+        self, store: Store, places: Places, folder: Folder, limits: Limits, *, running: bool
+    ) -> None:
+        self._store = store
+        self._places = places
+        self._folder = folder
+        self._limits = limits
+        self._running = running
+        self._counts: Counter[str] = Counter()
+        self._listings: dict[Path, dict[int, Path]] = {}
+
+    def take_counts(self) -> Counter[str]:
+        """Films by state that the latest check saw."""
+        counts, self._counts = self._counts, Counter()
+        return counts
+
+    def refresh(self) -> None:
+        """List our own folders again at the next check."""
+        self._listings.clear()
+
+    def all(self) -> Iterator[Check]:
+        """All checks; those of films a few films at a time."""
+        yield self._chain
+        yield self._counters
+        yield self._strange_copies
+        for first, last in spans(self._store, _SPAN):
+            yield partial(self._films, first, last)
+        yield self._strange_rows
+        yield self._refusals
+        if self._running:
+            yield self._in_hand
+        yield self._unclaimed
+
+    def published(self, heads: Sequence[Head]) -> Iterator[Finding]:
+        """Hold the journal against heads that were published."""
+        checkpoint = self._store.checkpoint().row
+        for it in heads:
+            code = self._store.code_of(it.row)
+            if it.row < checkpoint or code == it.mac:
+                continue
+            if code is None:
+                detail = f"row {it.row} was published and is not there: the end was cut off"
+                yield Finding(Fault.MISSING, "journal", detail)
+            else:
+                detail = f"row {it.row} is not the one that was published"
+                yield Finding(Fault.CHANGED, "journal", detail)
+
+    def _chain(self) -> Iterator[Finding]:
+        self._store.db.execute("BEGIN")
+        try:
+            broken = self._store.verify()
+            cuts = self._store.cuts_found()
+        finally:
+            self._store.db.execute("ROLLBACK")
+        if broken is not None and broken.row < broken.expected_row:
+            detail = f"rows {broken.row + 1} to {broken.expected_row} were cut off its end"
+            yield Finding(Fault.MISSING, "journal", detail)
+        elif broken is not None:
+            detail = f"row {broken.row} is not the one that was written after row {broken.row - 1}"
+            yield Finding(Fault.CHANGED, "journal", detail)
+        for event in cuts:
+            row = event.detail.get("published")
+            detail = (
+                f"row {row} was missing when row {event.row} was written: "
+                "an older journal was put back, or its end was cut off"
+            )
+            yield Finding(Fault.MISSING, "journal", detail)
+
+    def _counters(self) -> Iterator[Finding]:
+        for name in COUNTERS:
+            if not self._store.counter_holds(name):
+                detail = "stands below a number that was given: it would be given twice"
+                yield Finding(Fault.CHANGED, f"counter {name}", detail)
+
+    def _films(self, first: int, last: int) -> Iterator[Finding]:
+        self._store.db.execute("BEGIN")
+        try:
+            span = read(self._store, first, last)
+            found = [*_tables(self._store, span), *self._outbox(span), *self._receipts(span)]
+        except _UNREADABLE:
+            yield Finding(Fault.CHANGED, f"jobs {first} to {last}", "their rows cannot be read")
+            return
+        finally:
+            self._store.db.execute("ROLLBACK")
+        yield from found
+        quarantine, archive = self._copies_of(span)
+        now = time.time()
+        for number, job in span.jobs.items():
+            self._counts[str(job["state"])] += 1
+            told = span.told.get(number, Told())
+            yield from _copies(job, told, quarantine.get(number), archive.get(number))
+            waited_s = _since(now, job["since"])
+            if job["state"] == State.HELD and waited_s > self._limits.held_s:
+                detail = f"held for {waited_s / 3600:.0f} h; fix: sharpedge release or dismiss"
+                yield Finding(Fault.OVERDUE, f"job {number}", detail)
+
+    def _copies_of(self, span: Span) -> tuple[dict[int, Path], dict[int, Path]]:
+        """Files in quarantine and archive that belong to films of a span."""
+        found: list[dict[int, Path]] = []
+        for folder in (self._places.quarantine, self._places.archive):
+            names = self._listings.setdefault(folder, _own_files(folder))
+            found.append({number: names[number] for number in span.jobs if number in names})
+        return found[0], found[1]
+
+    def _outbox(self, span: Span) -> Iterator[Finding]:
+        now = time.time()
+        for number, rows in span.messages.items():
+            told = span.told.get(number, Told())
+            for row in rows:
+                yield from self._message(row, told, now)
+        for number, job in span.jobs.items():
+            if job["state"] in {State.QUEUED, State.SENT}:
+                rows = span.messages.get(number, [])
+                if not any(_waits(row) and row["kind"] == Kind.RESULT for row in rows):
+                    detail = f"is {job['state']}, and nothing waits"
+                    yield Finding(Fault.MISSING, f"job {number}", detail)
+
+    def _message(self, row: sqlite3.Row, told: Told, now: float) -> Iterator[Finding]:
+        subject = f"job {row['job']}, {row['kind']} {row['id']}"
+        picture = row["kind"] == Kind.IMAGE
+        payload = row["payload"] if isinstance(row["payload"], bytes) else b""
+        if self._store.seal(row["id"], row["kind"], payload) != row["seal"]:
+            yield Finding(Fault.CHANGED, subject, "is not what was written")
+        if row["state"] == "set_aside":
+            detail = f"was given up ({row['why']}); fix: sharpedge retry, or dismiss {row['job']}"
+            yield Finding(Fault.SET_ASIDE, subject, detail)
+        # Retention cuts the telling of old messages off the chain, with that of their jobs.
+        closed = row["state"] == "closed" and not picture
+        if closed and told.ids and row["id"] not in told.closed:
+            yield Finding(Fault.CHANGED, subject, "is closed, and the chain does not tell of it")
+        if not _waits(row):
+            return
+        waited_s = _since(now, row["created"])
+        if waited_s > self._limits.outbox_s:
+            detail = f"undelivered for {waited_s:.0f} s"
+            yield Finding(Fault.OVERDUE, subject, detail)
+        if picture:
+            # One that is sent again may have been removed with age meanwhile.
+            kept = (self._places.pictures / os.fsdecode(payload)).is_file()
+            if not kept and not row["sendings"]:
+                yield Finding(Fault.MISSING, subject, "its picture is gone")
+        elif row["id"] in told.closed and row["id"] not in told.replayed:
+            yield Finding(Fault.CHANGED, subject, "was closed and waits again")
+
+    def _receipts(self, span: Span) -> Iterator[Finding]:
+        for number, rows in span.messages.items():
+            job = span.jobs.get(number)
+            if job is None or job["state"] != State.RECEIPTED:
+                continue
+            for row in rows:
+                if row["kind"] == Kind.RESULT and row["state"] == "closed":
+                    query = "SELECT 1 FROM receipt WHERE id = ? LIMIT 1"
+                    if self._store.db.execute(query, (row["id"],)).fetchone() is None:
+                        yield Finding(Fault.MISSING, f"job {number}", f"receipt of {row['id']}")
+
+    def _strange_rows(self) -> Iterator[Finding]:
+        for row in strays(self._store):
+            subject = f"{row['kind']} {row['id']}"
+            yield Finding(Fault.CHANGED, subject, "its job is no number")
+
+    def _strange_copies(self) -> Iterator[Finding]:
+        places = (("quarantine", self._places.quarantine), ("archive", self._places.archive))
+        for place, folder in places:
+            for number, path in _own_files(folder).items():
+                query = "SELECT 1 FROM job WHERE number = ?"
+                if self._store.db.execute(query, (number,)).fetchone() is None:
+                    yield Finding(Fault.CHANGED, f"{place}/{path.name}", "belongs to no film")
+
+    def _refusals(self) -> Iterator[Finding]:
+        for row in self._store.db.execute("SELECT kind, why, since FROM refusal ORDER BY kind"):
+            detail = (
+                f"the broker has refused them for {_since(time.time(), row['since']):.0f} s "
+                f"({row['why']}): they wait; fix: let the appliance publish them"
+            )
+            yield Finding(Fault.REFUSED, f"{row['kind']} messages", detail)
+
+    def _in_hand(self) -> Iterator[Finding]:
+        # Orders wait for one another; only the oldest is in hand.
+        job = self._store.db.execute(
+            "SELECT number, since FROM job WHERE state = ? ORDER BY number LIMIT 1",
+            (State.CLAIMED,),
+        ).fetchone()
+        waited_s = 0.0 if job is None else _since(time.time(), job["since"])
+        if waited_s > self._limits.hand_s:
+            yield Finding(Fault.OVERDUE, f"job {job['number']}", f"claimed for {waited_s:.0f} s")
+
+    def _unclaimed(self) -> Iterator[Finding]:
+        """Files of the watched folder that no job tells of."""
+        now = time.time()
+        try:
+            for entry in self._folder.entries():
+                since = self._lies_since(entry.path, regular=entry.regular)
+                if since is None:
+                    continue
+                self._counts[State.SEEN] += 1
+                if self._running and now - since > self._limits.folder_s:
+                    detail = f"lies in the folder for {now - since:.0f} s, not in the journal"
+                    yield Finding(Fault.OVERDUE, ascii(os.fsdecode(entry.path)), detail)
+        except OSError:
+            yield Finding(Fault.MISSING, "watched folder", "cannot be listed")
+
+    def _lies_since(self, path: bytes, *, regular: bool) -> float | None:
+        """Since when a file lies there; None where it is gone or a job tells of it."""
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return None
+        query = "SELECT size, mtime_ns FROM job WHERE path = ?"
+        jobs = [tuple(row) for row in self._store.db.execute(query, (path,))]
+        if (found.st_size, found.st_mtime_ns) in jobs or (jobs and not regular):
+            return None
+        return max(found.st_mtime, found.st_ctime)
+
+
+def _own_files(folder: Path) -> dict[int, Path]:
+    """Files that we named after a job's number; none where the folder is missing."""
+    found = {}
+    try:
+        for path in sorted(folder.iterdir()):
+            number = job_of(path.name)
+            if number is not None:
+                found[number] = path
+    except OSError:
+        return {}
+    return found
+
+
+def _since(now: float, then: object) -> float:
+    """Seconds since a moment; 0 where a fault has changed it, or the clock was set back."""
+    return max(0.0, now - then) if isinstance(then, int | float) else 0.0
+
+
+def _waits(row: sqlite3.Row) -> bool:
+    return row["state"] in {"queued", "waiting"}
+
+
+def _tables(store: Store, span: Span) -> Iterator[Finding]:
+    for number, told in span.told.items():
+        if told.state is not None:
+            yield from _job(store, number, told, span)
+    for number in span.jobs:
+        if span.told.get(number, Told()).state is None:
+            yield Finding(Fault.CHANGED, f"job {number}", "the chain does not tell of it")
+
+
+def _job(store: Store, number: int, told: Told, span: Span) -> Iterator[Finding]:
+    """Hold one film against the chain."""
+    subject, job = f"job {number}", span.jobs.get(number)
+    if job is None:
+        detail = f"the chain tells of it ({told.state}), the table lacks it"
+        yield Finding(Fault.MISSING, subject, detail)
+    elif job["state"] != told.state:
+        detail = f"the table says {job['state']}, the chain says {told.state}"
+        yield Finding(Fault.CHANGED, subject, detail)
+    elif job["sha256"] != told.sha256:
+        yield Finding(Fault.CHANGED, subject, "the film's digest is not the one that was claimed")
+    path = None if job is None else job["path"]
+    code = store.code_of_path(path) if isinstance(path, bytes) and path else None
+    if code is not None and told.path_code not in {None, code}:
+        yield Finding(Fault.CHANGED, subject, "its path is not the one it was taken at")
+    own = {row["id"] for row in span.messages.get(number, []) if row["kind"] != Kind.IMAGE}
+    # A duplicate's message is its first copy's, and goes with that one.
+    missing = told.ids - own if told.state != State.DUPLICATE else frozenset()
+    for result_id in sorted(missing):
+        query = "SELECT 1 FROM outbox WHERE id = ? AND kind != 'image' LIMIT 1"
+        if store.db.execute(query, (result_id,)).fetchone() is None:
+            yield Finding(Fault.MISSING, subject, f"message {result_id} is not kept")
+
+
+def _copies(
+    job: sqlite3.Row, told: Told, quarantined: Path | None, archived: Path | None
+) -> Iterator[Finding]:
+    subject = f"job {job['number']}"
+    if quarantined is not None and _digest(quarantined) != job["sha256"]:
+        yield Finding(Fault.CHANGED, subject, "its copy in the quarantine is not the film's")
+    if archived is not None and _digest(archived) != job["sha256"]:
+        yield Finding(Fault.CHANGED, subject, "its file in the archive is not the film's")
+    expired = job["copy"] == "expired"
+    if expired and not told.expired:
+        yield Finding(Fault.CHANGED, subject, "its copy expired, and the chain lacks it")
+    if job["original"] == "moved" and archived is None:
+        yield Finding(Fault.MISSING, subject, "its file in the archive is gone")
+    kept = job["state"] in {State.HELD, State.QUARANTINED} and job["reason"] not in UNREAD
+    if kept and not expired and quarantined is None and not _still_there(job):
+        yield Finding(Fault.MISSING, subject, "neither its copy nor the scanner's file is left")
+    in_folder = job["state"] == State.CLAIMED and job["origin"] == "folder"
+    if in_folder and not _still_there(job):
+        yield Finding(Fault.MISSING, subject, "is claimed, and its file is gone or changed")
+
+
+def _digest(path: Path) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def _still_there(job: sqlite3.Row) -> bool:
+    try:
+        found = os.lstat(job["path"])
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (job["size"], job["mtime_ns"])

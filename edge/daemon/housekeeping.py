@@ -1,0 +1,131 @@
+"""What the daemon does between films: disk, retention, the journal's log, the folder's state.
+
+Part of `daemon`, on its thread. Touches what retention and parting touch; raises and ends alerts.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from edge.daemon.inspection import Inspection
+from edge.daemon.originals import Parting
+from edge.journal.retention import Removed, tidy
+from edge.journal.store import JournalError
+from edge.system.clock import wall_clock_is_set
+from edge.system.disk import DiskGuard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.config import Config
+    from edge.daemon.alerts import Alerts
+    from edge.intake.intake import Intake
+    from edge.journal.journal import Journal
+    from edge.outputs.record import Places
+
+log = logging.getLogger(__name__)
+
+_TIDY_S = 600.0
+_INSPECT_S = 0.012
+"""Of each second, for the inspection of the journal: hardly more than one in a hundred."""
+
+
+class Chores:
+    """The chores of one run; `turn` may raise what a full disk or a locked journal raises.
+
+    ``left_over`` are the jobs that an earlier run had claimed and not finished, by path: they are
+    set aside where the folder does not hold their files any more.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        root: Path,
+        places: Places,
+        journal: Journal,
+        intake: Intake,
+        alerts: Alerts,
+        left_over: dict[bytes, int],
+    ) -> None:
+        self._retention = config.retention
+        self._places = places
+        self._journal = journal
+        self._intake = intake
+        self._alerts = alerts
+        self._left_over = left_over
+        self._looked_again: set[bytes] = set()
+        self._parting = Parting(
+            journal,
+            intake,
+            alerts,
+            config.folders.after,
+            config.folders.watch.absolute(),
+            places.archive,
+        )
+        self._disk = DiskGuard(root, config.retention)
+        self._inspection = Inspection(journal.store)
+        self._tidy_at_s = time.monotonic() + _TIDY_S / 10
+
+    @property
+    def disk_low(self) -> bool:
+        """Whether there is too little disk to take a film."""
+        return self._disk.low
+
+    def turn(self) -> None:
+        """Do what is due."""
+        self._look_for_left_over()
+        self._look_at_disk()
+        pinned = "a program holds the journal open: its log grows"
+        self._alerts.say("journal_pinned", None if self._journal.store.shorten_log() else pinned)
+        if time.monotonic() >= self._tidy_at_s:
+            self._tidy_at_s = time.monotonic() + _TIDY_S
+            self._tidy()
+        for fault in self._inspection.turn(_INSPECT_S):
+            log.error("journal: %s", fault.detail)
+            self._alerts.say(*fault)
+        # Each once: a file that is gone must not have the folder listed for ever.
+        again = set(self._journal.look_again())
+        if again - self._looked_again:
+            self._intake.forget(again - self._looked_again)
+        self._looked_again = again
+        condition = self._intake.condition()
+        self._alerts.say("folder", condition.fault)
+        self._alerts.say("unreadable", condition.unreadable)
+        self._parting.turn()
+
+    def _look_for_left_over(self) -> None:
+        if not self._left_over or (present := self._intake.first_listing()) is None:
+            return
+        gone = [job for path, job in self._left_over.items() if path not in present]
+        self._journal.set_aside_vanished(self._left_over, present)
+        self._left_over = {}
+        if gone:
+            log.error("jobs %s: their files vanished before they were scored", gone)
+            self._alerts.say("film_vanished", f"jobs {gone}: the files vanished before scoring")
+
+    def _look_at_disk(self) -> None:
+        if not self._disk.look():
+            return
+        if self._disk.low:
+            self._alerts.say("disk_low", "free disk is below min_free_mib: no film is taken")
+            # What may go goes now rather than at the next turn.
+            self._tidy_at_s = 0.0
+        elif self._alerts.say("disk_low", None):
+            log.info("there is disk again: films are taken")
+
+    def _tidy(self) -> None:
+        try:
+            removed = tidy(
+                self._journal.store,
+                self._places,
+                self._retention,
+                in_folder=self._intake.latest_listing(),
+                now_unix_s=time.time() if wall_clock_is_set() else None,
+            )
+        except JournalError as error:
+            self._alerts.say("journal_chain", str(error))
+            return
+        if removed != Removed():
+            log.info("retention: %s", removed)

@@ -1,0 +1,349 @@
+"""Delivery: puts the journal's tables right where its chain and seals prove what they held.
+
+A bit that a disk has flipped must neither end the appliance nor become a score. At the start a
+journal of moderate size is put right whole; of a large one only what the start needs, and the rest
+by `edge.daemon.inspection`. What was put right is written into the chain and reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from edge.contract.payloads import StudyStatus
+from edge.journal.chain import COUNTERS, CUT_FOUND
+from edge.journal.journal import Kind, State, move
+from edge.journal.opening import begin_anew, is_not_the_files, open_store
+from edge.journal.orders import work_again
+from edge.journal.spans import Span, Told, read, spans, strays
+from edge.journal.store import JournalError
+from edge.outputs.message import StoredMessage
+from edge.outputs.study import StudyBody, place_of, with_limb
+from edge.system.clock import steady_unix_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.journal.chain import BrokenChain
+    from edge.journal.store import Store
+
+_ROW_STATES = frozenset({"queued", "waiting", "closed", "set_aside"})
+_WHOLE_EVENTS = 20_000
+_WHOLE_MESSAGES = 5_000
+"""A journal with more is not put right whole at the start."""
+_SPAN = 200
+_UNTOLD = Told()
+
+
+def open_sound(
+    path: Path, key: bytes, *, expected: bool, busy: Callable[[], None] | None = None
+) -> tuple[Store, str]:
+    """Open the journal and put it right, or begin it again; the parameters are `open_store`'s.
+
+    Returns it, and what happened to it in words; empty where it was sound.
+    """
+    store, rebuilt = open_store(path, key, expected=expected, busy=busy)
+    mended: dict[str, int] = {}
+    broken: BrokenChain | None = None
+    try:
+        broken = store.verify() if is_moderate(store) else store.verify_end(_WHOLE_EVENTS)
+        mended = mend(store) if is_moderate(store) else mend_end(store)
+        if broken is None:
+            store.mark_clean()
+    except (sqlite3.DatabaseError, TypeError, ValueError, AttributeError) as error:
+        store.close()
+        if isinstance(error, sqlite3.DatabaseError) and is_not_the_files(error):
+            raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
+        # Damage beyond single values; the file is kept beside the new one.
+        store, rebuilt = begin_anew(path, key), True
+    store.at_rest()
+    if rebuilt:
+        return store, "it was damaged or gone, and is begun anew"
+    words = [in_chain_words(broken) if broken is not None else "", in_words(mended)]
+    return store, "; ".join(filter(None, words))
+
+
+def in_chain_words(broken: BrokenChain) -> str:
+    """Say where the chain does not hold."""
+    if broken.row < broken.expected_row:
+        rows = f"rows {broken.row + 1} to {broken.expected_row} were cut off the journal's end"
+        return f"{rows}: sharpedge audit"
+    row = f"row {broken.row} of the journal is not the one that was written after the row before"
+    return f"{row}: sharpedge audit"
+
+
+def in_words(mended: dict[str, int]) -> str:
+    """Say what was put right; nothing where nothing was."""
+    told = ", ".join(f"{table} {count}" for table, count in mended.items())
+    return f"rows that a fault had changed were put right: {told}" if told else ""
+
+
+def is_moderate(store: Store) -> bool:
+    """Whether the whole journal can be looked at without delaying the start."""
+    if store.head().row - store.checkpoint().row > _WHOLE_EVENTS:
+        return False
+    query = "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?)"
+    return bool(store.db.execute(query, (_WHOLE_MESSAGES + 1,)).fetchone()[0] <= _WHOLE_MESSAGES)
+
+
+def mend(store: Store) -> dict[str, int]:
+    """Put right what can be proved; returns how many rows of each table were changed.
+
+    Raises `sqlite3.DatabaseError` where the file itself is damaged.
+    """
+    whole = store.verify() is None
+    with store.transaction():
+        done = _mend_counters(store)
+        for first, last in spans(store, _SPAN):
+            done += _mend_span(store, read(store, first, last), whole=whole)
+        done += mend_strays(store)
+        for row in store.db.execute("SELECT * FROM study").fetchall():
+            done["study"] += mend_study(store, row)
+        return _noted(store, done)
+
+
+def mend_end(store: Store) -> dict[str, int]:
+    """Put right what the start needs: the chain's end and the counters."""
+    with store.transaction():
+        return _noted(store, _mend_counters(store))
+
+
+def mend_span(store: Store, first: int, last: int, *, whole: bool) -> dict[str, int]:
+    """Put the films of one span right, in a transaction of its own where there is need.
+
+    ``whole`` tells whether the chain holds; where not, nothing is concluded from it.
+    """
+    store.db.execute("BEGIN IMMEDIATE")
+    done: dict[str, int] = {}
+    try:
+        done = _noted(store, _mend_span(store, read(store, first, last), whole=whole))
+    finally:
+        store.db.execute("COMMIT" if done else "ROLLBACK")
+    return done
+
+
+def _noted(store: Store, counts: Counter[str]) -> dict[str, int]:
+    done = {table: count for table, count in counts.items() if count}
+    if done:
+        store.log("mended", **done)
+    return done
+
+
+def _mend_counters(store: Store) -> Counter[str]:
+    _tell_of_cut(store)
+    return Counter(meta=sum(_mend_counter(store, name) for name in COUNTERS))
+
+
+def mend_strays(store: Store) -> Counter[str]:
+    """Put right the messages whose job a fault has changed into no number; in a transaction."""
+    return Counter(outbox=sum(_mend_message(store, row, _UNTOLD) for row in strays(store)))
+
+
+def _mend_span(store: Store, span: Span, *, whole: bool) -> Counter[str]:
+    if not whole:
+        span = Span(span.first, span.last, span.jobs, {}, span.messages)
+    restored = _restore_jobs(store, span)
+    done = Counter(job=restored)
+    if restored:
+        again = read(store, span.first, span.last)
+        span = Span(span.first, span.last, again.jobs, span.told, again.messages)
+    for row in span.jobs.values():
+        done["job"] += _mend_job(store, row, span.told.get(row["number"], _UNTOLD))
+    messages = [row for rows in span.messages.values() for row in rows]
+    for row in messages:
+        done["outbox"] += _mend_message(store, row, span.told.get(row["job"], _UNTOLD))
+    if done["job"] or done["outbox"]:
+        again = read(store, span.first, span.last)
+        span = Span(span.first, span.last, again.jobs, span.told, again.messages)
+    for row in span.jobs.values():
+        done["job"] += _end_or_work_again(store, row, span)
+    return done
+
+
+def _tell_of_cut(store: Store) -> None:
+    """Write down that rows were cut off the end: what is written next would hide it."""
+    signed = store.signed_head()
+    if signed is not None and signed.row > store.head().row:
+        store.log(CUT_FOUND, published=signed.row, code=signed.mac)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Film that a sealed message was made of."""
+
+    job: int
+    sha256: str
+
+
+def _mend_counter(store: Store, name: str) -> bool:
+    if store.counter_holds(name):
+        return False
+    # Beyond any number that was given.
+    store.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, int(steady_unix_s())))
+    return True
+
+
+def _restore_jobs(store: Store, span: Span) -> int:
+    """Write jobs again that the chain or a sealed message tells of, and the table lacks."""
+    lost = {
+        number: (told.state, told.sha256)
+        for number, told in span.told.items()
+        if told.state is not None and number not in span.jobs
+    }
+    for rows in span.messages.values():
+        for row in rows:
+            if row["job"] in span.jobs or row["job"] in lost:
+                continue
+            origin = _origin(store, row)
+            if origin is None or origin.job in lost or _has_job(store, origin.job):
+                continue
+            lost[origin.job] = (State.SENT, origin.sha256)
+            store.log(State.SENT, origin.job, sha256=origin.sha256)
+    for number, (state, sha256) in lost.items():
+        store.db.execute(
+            "INSERT INTO job (number, path, sha256, device, inode, size, mtime_ns, state, since, "
+            "original) VALUES (?, x'', ?, 0, 0, 0, 0, ?, ?, 'gone')",
+            (number, sha256, state, steady_unix_s()),
+        )
+    return len(lost)
+
+
+def _has_job(store: Store, number: int) -> bool:
+    found = store.db.execute("SELECT 1 FROM job WHERE number = ?", (number,)).fetchone()
+    return found is not None
+
+
+def _mend_job(store: Store, row: sqlite3.Row, told: Told) -> bool:
+    state, sha256 = told.state, told.sha256
+    if state is None:
+        state = row["state"] if row["state"] in set(State) else State.SET_ASIDE
+        sha256 = row["sha256"]
+    if (row["state"], row["sha256"]) == (state, sha256):
+        return False
+    store.db.execute(
+        "UPDATE job SET state = ?, sha256 = ? WHERE number = ?", (state, sha256, row["number"])
+    )
+    return True
+
+
+def _mend_message(store: Store, row: sqlite3.Row, told: Told) -> bool:
+    """Find the kind that the seal proves; what none proves is set aside, never sent."""
+    changed: dict[str, object] = {}
+    if not _proves(store, row, row["kind"]):
+        kind = next((kind for kind in Kind if _proves(store, row, kind)), None)
+        if kind is not None:
+            changed["kind"] = kind
+        elif row["state"] != "set_aside":
+            kind = row["kind"] if row["kind"] in set(Kind) else Kind.REJECT
+            changed |= {"kind": kind, "state": "set_aside", "why": "damaged"}
+    origin = None if row["id"] in told.ids else _origin(store, row)
+    if origin is not None and origin.job != row["job"]:
+        changed["job"] = origin.job
+    untold = row["id"] in told.ids and row["id"] not in told.closed
+    by_hand = row["state"] == "closed" and row["kind"] != Kind.IMAGE and untold
+    if "state" not in changed and (row["state"] not in _ROW_STATES or by_hand):
+        # Sent once more rather than not at all: subscribers know the id.
+        changed["state"] = "queued"
+    for column in ("created", "sendings", "refusals"):
+        if not isinstance(row[column], int | float):
+            changed[column] = 0
+    for column, value in changed.items():
+        store.db.execute(
+            f"UPDATE outbox SET {column} = ? WHERE row = ?",  # noqa: S608 - our own names
+            (value, row["row"]),
+        )
+    return bool(changed)
+
+
+def _end_or_work_again(store: Store, job: sqlite3.Row, span: Span) -> bool:
+    """End a film of which nothing waits any more, or score it again where its message is lost."""
+    if job["state"] not in (State.QUEUED, State.SENT, State.HELD, State.QUARANTINED):
+        return False
+    number = job["number"]
+    told, own = span.told.get(number, _UNTOLD), span.messages.get(number, [])
+    results = [row for row in own if row["kind"] == Kind.RESULT]
+    missing = told.ids - {row["id"] for row in own} - told.closed
+    sent = job["state"] in {State.QUEUED, State.SENT}
+    damaged = any(row["why"] == "damaged" and row["kind"] != Kind.IMAGE for row in own)
+    if damaged or missing or (sent and not results):
+        return work_again(store, number, "message_lost") is not None
+    if sent and all(row["state"] in {"closed", "set_aside"} for row in results):
+        _end(store, number, {row["state"] for row in results})
+        return True
+    return False
+
+
+def _end(store: Store, job: int, states: set[str]) -> None:
+    """End a film whose results have reached ``states``."""
+    answered = store.db.execute(
+        "SELECT 1 FROM receipt WHERE id IN (SELECT id FROM outbox WHERE job = ?) LIMIT 1", (job,)
+    ).fetchone()
+    delivered = State.ACKED if answered is None else State.RECEIPTED
+    move(store, job, State.SET_ASIDE if "set_aside" in states else delivered)
+
+
+def _stored(store: Store, row: sqlite3.Row) -> StoredMessage | None:
+    """Read a result or reject whose seal holds."""
+    if row["kind"] == Kind.IMAGE or not _proves(store, row, row["kind"]):
+        return None
+    with contextlib.suppress(ValidationError):
+        return StoredMessage.model_validate_json(row["payload"])
+    return None
+
+
+def _origin(store: Store, row: sqlite3.Row) -> _Origin | None:
+    """Film of a result or reject whose seal holds."""
+    if row["kind"] == Kind.IMAGE or not _proves(store, row, row["kind"]):
+        return None
+    with contextlib.suppress(ValueError):
+        body = json.loads(row["payload"])
+        if isinstance(body, dict) and isinstance(body.get("job"), int):
+            return _Origin(body["job"], str(body.get("film_sha256", "")))
+    return None
+
+
+def _proves(store: Store, row: sqlite3.Row, kind: str) -> bool:
+    payload = row["payload"]
+    return isinstance(payload, bytes) and store.seal(row["id"], kind, payload) == row["seal"]
+
+
+def mend_study(store: Store, row: sqlite3.Row) -> bool:
+    """Put one study right, in a transaction; whether it had been changed."""
+    body = str(row["body"])
+    status = row["status"] if row["status"] in set(StudyStatus) else StudyStatus.FILLING
+    sound = store.seal(str(row["study"]), "study", body.encode()) == row["seal"]
+    numbers = ("opened", "changed", "version", "published", "cleared")
+    counted = all(isinstance(row[column], int | float) for column in numbers)
+    if sound and counted and status == row["status"]:
+        return False
+    if not sound:
+        body = _from_results(store, str(row["study"])).model_dump_json()
+    now = steady_unix_s()
+    store.db.execute(
+        "UPDATE study SET body = ?, seal = ?, status = ?, opened = ?, changed = ?, version = 1, "
+        "published = 0, cleared = 0 WHERE study = ?",
+        (body, store.seal(str(row["study"]), "study", body.encode()), status, now, now,
+         row["study"]),
+    )  # fmt: skip
+    return True
+
+
+def _from_results(store: Store, study: str) -> StudyBody:
+    """Build a study again from the results that were sent for it."""
+    body = StudyBody()
+    for row in store.db.execute("SELECT * FROM outbox WHERE kind = ? ORDER BY row", (Kind.RESULT,)):
+        if not isinstance(row["payload"], bytes) or study.encode() not in row["payload"]:
+            continue
+        stored = _stored(store, row)
+        place = None if stored is None else place_of(stored.body)
+        if stored is not None and stored.study == study and place is not None:
+            body = with_limb(body, place, stored.body, row["id"])
+            body = body.model_copy(update={"patient": stored.patient})
+    return body

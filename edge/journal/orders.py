@@ -1,0 +1,293 @@
+"""Delivery: what a person orders of films and messages: release, retry, dismiss, replay.
+
+An order is one transaction in the journal, from whatever process; the daemon finds it there, at
+once when it runs and at its next start when it does not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.journal.copies import job_of
+from edge.journal.journal import BEFORE_FIRST_START, ORDERED, Kind, State, move
+from edge.journal.store import JournalError
+from edge.model import OperatorWord
+from edge.system.clock import steady_unix_s
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from edge.journal.store import Store
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_RETRIED = (State.HELD, State.QUARANTINED, State.SET_ASIDE, State.DISMISSED)
+_DIGITS = 18
+UNREAD = frozenset({"too_large", "not_a_regular_file", BEFORE_FIRST_START})
+"""Reasons of films whose bytes were never read: no copy is kept of them."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an order came to: the job that it was about, and the new one, if any."""
+
+    job: int
+    new_job: int | None = None
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A message that was given up, and why."""
+
+    row: int
+    job: int
+    kind: str
+    result_id: str
+    why: str
+
+
+def find_job(store: Store, word: str) -> int:
+    """Find a film's latest job by job number, result id, path, or the name of its kept copy.
+
+    Raises `JournalError` when there is none, or when a bare name fits several films.
+    """
+    if word.isascii() and word.isdigit():
+        # More digits than SQLite's integers have are the number of no job.
+        number = int(word) if len(word) <= _DIGITS else -1
+        found = store.db.execute("SELECT number FROM job WHERE number = ?", (number,)).fetchone()
+    elif _UUID.fullmatch(word):
+        found = store.db.execute(
+            "SELECT job AS number FROM outbox WHERE id = ?", (word.lower(),)
+        ).fetchone()
+    else:
+        return _job_of_file(store, os.fsencode(word))
+    if found is None:
+        raise JournalError(f"{word}: the journal knows no such film; topic reject tells its id")
+    return int(found["number"])
+
+
+def _job_of_file(store: Store, word: bytes) -> int:
+    path = os.path.abspath(word)  # noqa: PTH100 - names that are not UTF-8
+    found = store.db.execute(
+        "SELECT MAX(number) AS number FROM job WHERE path IN (?, ?)", (path, word)
+    ).fetchone()["number"]
+    if found is not None:
+        return int(found)
+    name = os.path.basename(word)  # noqa: PTH119 - as above
+    kept = job_of(os.fsdecode(name))
+    if kept is not None:
+        return find_job(store, str(kept))
+    jobs = store.db.execute(
+        "SELECT MAX(number) AS number FROM job WHERE substr(path, -?) = ? GROUP BY path",
+        (len(name) + 1, b"/" + name),
+    ).fetchall()
+    if len(jobs) == 1:
+        return int(jobs[0]["number"])
+    why = "several films have this name: give the whole path or the id" if jobs else (
+        "the journal knows no such film; give its path, its id or its job number"
+    )  # fmt: skip
+    raise JournalError(f"{os.fsdecode(word)!a}: {why}")
+
+
+def release(store: Store, job: int, word: OperatorWord) -> Done:
+    """Have a held film scored with the limb and side that a person states.
+
+    Raises `JournalError` where the film is not held, or nothing was stated.
+    """
+    if word == OperatorWord():
+        raise JournalError("say what the film shows: --limb hand|foot, --side L|R, or both")
+    with store.transaction():
+        row = _row_of(store, job)
+        if row["state"] != State.HELD:
+            raise JournalError(f"job {job} is {_told(store, row)}, not held: nothing to release")
+        limb, side = str(word.limb or ""), str(word.laterality or "")
+        return Done(job, _order(store, row, limb, side, "released"))
+
+
+def retry(store: Store, job: int) -> Done:
+    """Have a film worked on again as it is.
+
+    ``new_job`` is None where its bytes were never read: the file is then looked at again.
+    Raises `JournalError` where the film is not held, quarantined, set aside or dismissed.
+    """
+    with store.transaction():
+        row = _row_of(store, job)
+        if row["state"] not in _RETRIED:
+            raise JournalError(f"job {job} is {_told(store, row)}: there is nothing to retry")
+        _refuse_older(store, row)
+        if row["reason"] in UNREAD:
+            store.db.execute("UPDATE job SET mtime_ns = -1 WHERE number = ?", (job,))
+            store.log("look_again", job)
+            return Done(job)
+        limb, side = row["operator_limb"], row["operator_side"]
+        return Done(job, _order(store, row, limb, side, "retried"))
+
+
+def work_again(store: Store, job: int, why: str) -> int | None:
+    """Have a film worked on again whose message a fault took; inside a transaction.
+
+    Returns the new job; None where one works on the film already, or nothing tells of it.
+    """
+    row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
+    if row is None or _later_claimed(store, row) is not None:
+        return None
+    number = _order(store, row, row["operator_limb"], row["operator_side"], why)
+    if row["state"] in {State.QUEUED, State.SENT}:
+        store.db.execute("UPDATE job SET original = 'passed_on' WHERE number = ?", (job,))
+        move(store, job, State.SET_ASIDE, why=why, by=number)
+    return number
+
+
+def set_aside(store: Store) -> list[SetAside]:
+    """Messages that are set aside, oldest first."""
+    found = store.db.execute(
+        "SELECT row, job, kind, id, why FROM outbox WHERE state = 'set_aside' ORDER BY row"
+    )
+    return [SetAside(r["row"], r["job"], r["kind"], r["id"], r["why"] or "") for r in found]
+
+
+def take_back(store: Store, message: SetAside) -> None:
+    """Put a message that was set aside into the outbox again, as it was written.
+
+    Raises `JournalError` where it is damaged, or not set aside any more.
+    """
+    with store.transaction():
+        row = store.db.execute(
+            "SELECT * FROM outbox WHERE row = ? AND state = 'set_aside'", (message.row,)
+        ).fetchone()
+        if row is None:
+            raise JournalError(f"message {message.result_id}: is not set aside any more")
+        if store.seal(row["id"], row["kind"], row["payload"]) != row["seal"]:
+            raise JournalError(
+                f"message {message.result_id}: is damaged; sharpedge retry {message.job} scores "
+                "its film again"
+            )
+        store.db.execute(
+            "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",
+            (steady_unix_s(), message.row),
+        )
+        store.log("taken_back", message.job, id=message.result_id, kind=message.kind)
+        job = store.db.execute("SELECT state FROM job WHERE number = ?", (message.job,)).fetchone()
+        if message.kind == Kind.RESULT and job is not None and job["state"] == State.SET_ASIDE:
+            move(store, message.job, State.QUEUED)
+
+
+def dismiss(store: Store, job: int) -> Done:
+    """End a held film for good, or give up its messages that are set aside.
+
+    Raises `JournalError` where the film is not held and none of its messages is set aside.
+    """
+    with store.transaction():
+        row = _row_of(store, job)
+        aside = [it for it in set_aside(store) if it.job == job]
+        if row["state"] != State.HELD and not aside:
+            raise JournalError(
+                f"job {job} is {_told(store, row)}, not held, and none of its messages is set "
+                "aside: nothing to dismiss"
+            )
+        for it in aside:
+            store.db.execute("UPDATE outbox SET state = 'closed' WHERE row = ?", (it.row,))
+            # Of pictures the chain tells no end: they share the id of their result.
+            kind = "picture_dismissed" if it.kind == Kind.IMAGE else "message_closed"
+            store.log(kind, job, id=it.result_id, kind=it.kind, why="dismissed")
+        if row["state"] in {State.HELD, State.SET_ASIDE}:
+            move(store, job, State.DISMISSED)
+    return Done(job)
+
+
+def picture(store: Store, result_id: str, pictures: Path) -> Done:
+    """Send a message's picture again. Raises `JournalError` where none is kept."""
+    result_id = result_id.lower()
+    with store.transaction():
+        row = store.db.execute(
+            "SELECT row, job, payload FROM outbox WHERE id = ? AND kind = 'image'", (result_id,)
+        ).fetchone()
+        if row is None:
+            raise JournalError(f"{result_id}: the journal knows no picture of this message")
+        if not (pictures / os.fsdecode(row["payload"])).is_file():
+            raise JournalError(f"{result_id}: its picture is not kept any more")
+        store.db.execute(
+            "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",
+            (steady_unix_s(), row["row"]),
+        )
+        store.log("picture", row["job"], id=result_id)
+    return Done(int(row["job"]))
+
+
+def replay(store: Store, result_id: str) -> Done:
+    """Send a message again under its id, with its picture; a dashboard must answer again.
+
+    Raises `JournalError` for an id that is not known.
+    """
+    with store.transaction():
+        rows = store.db.execute(
+            "SELECT row, job, kind, state FROM outbox WHERE id = ?", (result_id.lower(),)
+        ).fetchall()
+        if not rows:
+            raise JournalError(f"{result_id}: the journal knows no such message")
+        store.db.execute("DELETE FROM receipt WHERE id = ?", (result_id.lower(),))
+        for row in rows:
+            # A picture that could not be sent is gone or too large: it stays aside.
+            if row["kind"] == Kind.IMAGE and row["state"] == "set_aside":
+                continue
+            store.db.execute(
+                "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",
+                (steady_unix_s(), row["row"]),
+            )
+        store.log("replay", rows[0]["job"], id=result_id.lower())
+    return Done(int(rows[0]["job"]))
+
+
+def _row_of(store: Store, job: int) -> sqlite3.Row:
+    found: sqlite3.Row | None = store.db.execute(
+        "SELECT * FROM job WHERE number = ?", (job,)
+    ).fetchone()
+    if found is None:
+        raise JournalError(f"job {job}: the journal knows no such film")
+    return found
+
+
+def _told(store: Store, row: sqlite3.Row) -> str:
+    """State of a job, and the job that came after it."""
+    after = store.db.execute(
+        "SELECT MAX(number) AS number FROM job WHERE sha256 = ? AND number > ?",
+        (row["sha256"], row["number"]),
+    ).fetchone()["number"]
+    return str(row["state"]) + (f" (and went on as job {after})" if after else "")
+
+
+def _refuse_older(store: Store, row: sqlite3.Row) -> None:
+    later = _later_claimed(store, row)
+    if later is not None:
+        raise JournalError(f"job {row['number']}: job {later} works on this film already")
+
+
+def _later_claimed(store: Store, row: sqlite3.Row) -> int | None:
+    later = store.db.execute(
+        "SELECT number FROM job WHERE sha256 = ? AND number > ? AND state = ?",
+        (row["sha256"], row["number"], State.CLAIMED),
+    ).fetchone()
+    return None if later is None else int(later["number"])
+
+
+def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> int:
+    number = store.db.execute(
+        "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, previous_job,"
+        " original, operator_limb, operator_side, origin)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (row["path"], row["sha256"], row["device"], row["inode"], row["size"], row["mtime_ns"],
+         State.CLAIMED, steady_unix_s(), row["number"], row["original"], limb, side, ORDERED),
+    ).lastrowid  # fmt: skip
+    assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
+    path = store.code_of_path(row["path"])
+    store.log(
+        State.CLAIMED, number, sha256=row["sha256"], path=path, order=why, limb=limb, side=side
+    )
+    if row["state"] == State.HELD:
+        # The scanner's file is the new job's to part with.
+        store.db.execute("UPDATE job SET original = 'passed_on' WHERE number = ?", (row["number"],))
+        move(store, row["number"], State.SET_ASIDE, why=why, by=number)
+    return int(number)

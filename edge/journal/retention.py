@@ -1,0 +1,276 @@
+"""Retention: what may go from our own folders and the journal, and when.
+
+Touches pictures, archive, quarantine and journal. Nothing goes whose result still waits for its
+receipt, no held film's copy, and no row of a film that still lies in the watched folder: it would
+be taken for a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.journal.copies import job_of
+from edge.journal.journal import ENDS, State
+from edge.journal.schema import OPEN
+from edge.journal.spans import Told, carried_of
+from edge.journal.store import JournalError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Container, Iterator
+    from pathlib import Path
+
+    from edge.journal.store import Store
+    from edge.outputs.record import Places
+
+_DAY_S = 86400.0
+_FILES_A_PASS = 500
+_ROWS_A_PASS = 20_000
+_CARRIED_A_PASS = 2_000
+_CARRIED = "carried_looked_at"
+"""Key of the job at which the look at earlier films has arrived."""
+
+
+class RetentionSettings(BaseModel):
+    """The section ``[retention]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    pictures_days: float = Field(default=30.0, gt=0, description="life of labelled pictures")
+    pictures_mib: int = Field(default=4096, ge=1, description="most that they take; oldest go")
+    archive_days: float = Field(default=90.0, gt=0, description="life of moved films")
+    archive_mib: int = Field(default=16384, ge=1, description="most that they take")
+    quarantine_days: float = Field(
+        default=90.0, gt=0, description="life of copies of rejected and released films"
+    )
+    quarantine_mib: int = Field(default=8192, ge=1, description="most that they take")
+    journal_days: float = Field(
+        default=365.0, gt=0, description="life of the rows of films that ended and left the folder"
+    )
+    journal_mib: int = Field(default=2048, ge=1, description="above it the oldest such rows go")
+    min_free_mib: int = Field(
+        default=512, ge=1, description="with less free disk no film is taken until there is more"
+    )
+    reserve_mib: int = Field(
+        default=16, ge=0, description="disk kept back for the journal when all else is full"
+    )
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What one pass removed, in files and rows of the journal's chain."""
+
+    pictures: int = 0
+    archive: int = 0
+    quarantine: int = 0
+    rows: int = 0
+
+
+def tidy(
+    store: Store,
+    places: Places,
+    settings: RetentionSettings,
+    *,
+    in_folder: Container[bytes] | None,
+    now_unix_s: float | None,
+) -> Removed:
+    """Do one bounded pass.
+
+    Parameters
+    ----------
+    in_folder
+        Paths that the watched folder holds; None where it cannot be told, and then the journal is
+        left alone.
+    now_unix_s
+        None where the wall clock is not known to be right: then only sizes count, not ages.
+    """
+    waits = {
+        row["id"]: row["job"]
+        for row in store.db.execute(
+            f"SELECT id, job FROM outbox WHERE {OPEN}"  # noqa: S608 - our own words
+        )
+    }
+    needed = set(waits.values()) | _needed_jobs(store)
+    removed = Removed(
+        pictures=_shrink(
+            places.pictures, lambda path: path.stem not in waits,
+            settings.pictures_days, settings.pictures_mib, now_unix_s,
+        ),
+        archive=_shrink(
+            places.archive, lambda path: job_of(path.name) not in needed,
+            settings.archive_days, settings.archive_mib, now_unix_s,
+            gone=lambda path: _note_gone(store, path),
+        ),
+        quarantine=_shrink(
+            places.quarantine, lambda path: job_of(path.name) not in needed,
+            settings.quarantine_days, settings.quarantine_mib, now_unix_s,
+            gone=lambda path: _note_gone(store, path),
+        ),
+    )  # fmt: skip
+    rows = 0
+    if in_folder is not None:
+        rows = _cut(store, settings, in_folder, set(waits.values()), now_unix_s)
+    return Removed(removed.pictures, removed.archive, removed.quarantine, rows)
+
+
+def _needed_jobs(store: Store) -> set[int]:
+    """Jobs whose copies are needed: held, in hand, or the source of one that is in hand."""
+    needed: set[int] = set()
+    query = "SELECT number, previous_job FROM job WHERE state IN (?, ?)"
+    for row in store.db.execute(query, (State.HELD, State.CLAIMED)):
+        needed |= {row["number"], row["previous_job"] or row["number"]}
+    return needed
+
+
+def _shrink(
+    folder: Path,
+    may_go: Callable[[Path], bool],
+    days: float,
+    mib: int,
+    now_unix_s: float | None,
+    gone: Callable[[Path], None] = lambda _path: None,
+) -> int:
+    """Remove files that are too old, then the oldest until the rest fits; returns how many."""
+    files = sorted(_files(folder), key=lambda it: it[1])
+    total = sum(size for _, _, size in files)
+    removed = 0
+    for path, mtime, size in files:
+        if removed >= _FILES_A_PASS:
+            break
+        old = now_unix_s is not None and now_unix_s - mtime > days * _DAY_S
+        if not (old or total > mib << 20) or not may_go(path):
+            continue
+        gone(path)
+        path.unlink(missing_ok=True)
+        total -= size
+        removed += 1
+    return removed
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:
+    """Files with their times and sizes; another thread may add, rename and remove some."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    now = time.time()
+    for entry in entries:
+        with contextlib.suppress(FileNotFoundError):
+            found = entry.stat(follow_symlinks=False)
+            # One that is being written has a name of its own until it is whole.
+            if not entry.name.startswith(".") or abs(now - found.st_mtime) > _DAY_S:
+                yield folder / entry.name, found.st_mtime, found.st_size
+
+
+def _note_gone(store: Store, path: Path) -> None:
+    """Write down that a copy goes, before it goes."""
+    job = job_of(path.name)
+    with store.transaction():
+        known = store.db.execute(
+            "UPDATE job SET copy = 'expired', "
+            "original = CASE original WHEN 'moved' THEN 'expired' ELSE original END "
+            "WHERE number = ?",
+            (job,),
+        ).rowcount
+        store.log("copy_expired", job if known else None)
+
+
+def _cut(
+    store: Store,
+    settings: RetentionSettings,
+    in_folder: Container[bytes],
+    open_jobs: set[int],
+    now_unix_s: float | None,
+) -> int:
+    """Cut old rows off the chain with the films that they tell of; returns how many rows."""
+    last = _last_old_row(store, settings, now_unix_s)
+    first = store.checkpoint().row
+    if last - first < 2:
+        return 0
+    if store.verify(last) is not None:
+        raise JournalError("the journal's chain is broken; nothing is cut off it: sharpedge audit")
+    with store.transaction():
+        for job, told in _told_before(store, last).items():
+            if not _forgotten(store, job, last, in_folder, open_jobs) and told.state is not None:
+                store.db.execute(
+                    "INSERT OR REPLACE INTO carried VALUES (?, ?, ?)",
+                    (job, told.state, told.sha256),
+                )
+        _look_at_carried(store, last, in_folder, open_jobs)
+        store.cut(last)
+    return last - first
+
+
+def _told_before(store: Store, last: int) -> dict[int, Told]:
+    """What checkpoint and chain say, up to a row, of the films that the rows to go concern."""
+    told: dict[int, Told] = {}
+    for event in store.events(last):
+        if event.job is None:
+            continue
+        if event.job not in told:
+            told.update(carried_of(store, event.job, event.job))
+        told.setdefault(event.job, Told()).take_in(event)
+    return told
+
+
+def _look_at_carried(
+    store: Store, last: int, in_folder: Container[bytes], open_jobs: set[int]
+) -> None:
+    """Let go of some films whose rows were cut earlier, in turn with the others."""
+    after = int(store.note(_CARRIED) or -1)
+    query = "SELECT job FROM carried WHERE job > ? ORDER BY job LIMIT ?"
+    found = [row["job"] for row in store.db.execute(query, (after, _CARRIED_A_PASS))]
+    for job in found:
+        _forgotten(store, job, last, in_folder, open_jobs)
+    store.set_note(_CARRIED, str(found[-1] if len(found) == _CARRIED_A_PASS else -1))
+
+
+def _forgotten(
+    store: Store, job: int, last: int, in_folder: Container[bytes], open_jobs: set[int]
+) -> bool:
+    """Let go of a film where it may go and no later row concerns it; whether that was done."""
+    row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
+    if row is None or not _may_go(row, in_folder, open_jobs):
+        return False
+    query = "SELECT 1 FROM event WHERE job = ? AND row > ? LIMIT 1"
+    if store.db.execute(query, (job, last)).fetchone() is not None:
+        return False
+    _forget(store, job)
+    store.db.execute("DELETE FROM carried WHERE job = ?", (job,))
+    return True
+
+
+def _last_old_row(store: Store, settings: RetentionSettings, now_unix_s: float | None) -> int:
+    """Last row that is old enough to go, at most `_ROWS_A_PASS` after the checkpoint."""
+    first = store.checkpoint().row
+    ends = [first]
+    if now_unix_s is not None:
+        until = now_unix_s - settings.journal_days * _DAY_S
+        found = store.db.execute("SELECT MIN(row) FROM event WHERE at >= ?", (until,)).fetchone()[0]
+        ends.append(store.head().row if found is None else found - 1)
+    pages, free, size = (
+        store.db.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    if (pages - free) * size > settings.journal_mib << 20:
+        ends.append(first + _ROWS_A_PASS)
+    return min(max(ends), first + _ROWS_A_PASS, store.head().row - 1)
+
+
+def _may_go(row: sqlite3.Row, in_folder: Container[bytes], open_jobs: set[int]) -> bool:
+    ended = row["state"] in ENDS and row["number"] not in open_jobs
+    return ended and row["path"] not in in_folder
+
+
+def _forget(store: Store, job: int) -> None:
+    store.db.execute(
+        "DELETE FROM receipt WHERE id IN (SELECT id FROM outbox WHERE job = ?)", (job,)
+    )
+    store.db.execute("DELETE FROM outbox WHERE job = ?", (job,))
+    store.db.execute("DELETE FROM job WHERE number = ?", (job,))

@@ -1,0 +1,254 @@
+"""The whole method: bytes of one film in, one outcome a limb out.
+
+Room: pipeline; the door through which the daemon, the worker and the command line come. Never
+raises for a bad film: that gives a rejected result with its reason.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge import __version__
+from edge.engine.outputs import check_suspect, suspects
+from edge.engine.passport import Role
+from edge.errors import FilmError, Reason, rejected
+from edge.imaging.decode import decode_film
+from edge.model import (
+    LateralitySource,
+    Limb,
+    LimbResult,
+    OperatorWord,
+    Radiograph,
+    Versions,
+    View,
+)
+from edge.pipeline.evidence import is_released, nothing_found
+from edge.pipeline.find import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
+from edge.pipeline.frame import warp
+from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
+from edge.pipeline.overlay import draw_overlay
+from edge.pipeline.settings import PipelineSettings
+from edge.pipeline.template import inverse
+from edge.scoring.self_test import FILM_NAME, golden_film
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.engine.loader import EngineSet
+    from edge.model import GreyImage
+
+LEAST_NAMED = 5
+"""With fewer joints named at the first look there is no limb on the film."""
+LEAST_MERIT = 0.15
+"""Of 13 films of other body parts 12 show no joint, one shows four with a merit of .1."""
+UNDISPUTED = 0.7
+"""Below this merit the other limb's detector is heard once more, on a framed picture."""
+RIVAL_MERIT = 0.45
+"""A disputed foot is held where a hand is seen as clearly as this: a child's knuckles look like
+toes, and six places are more easily matched than ten. None of 141 films of feet is held for it."""
+FIRST_LOOK_SIDE_PX = 1024
+"""The first look works on a copy of the film no larger than this."""
+
+
+@dataclass(frozen=True)
+class LimbOutcome:
+    """One limb's result with its labelled picture (JPEG) and mask in film pixels (PNG).
+
+    ``figures`` say what its film was like, for the drift watch; empty where nothing was scored.
+    """
+
+    result: LimbResult
+    overlay_jpeg: bytes | None = None
+    mask_png: bytes | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FilmOutcome:
+    """Every limb of one film; never empty. ``stage_ms`` adds up over the limbs."""
+
+    limbs: tuple[LimbOutcome, ...]
+    stage_ms: dict[str, float]
+    study_key: str | None = None
+    patient_key: str | None = None
+    burned_in_annotation: bool = False
+
+
+class FilmScorer:
+    """Scores films with one set of engines. Not thread-safe: one film at a time."""
+
+    def __init__(
+        self, engines: EngineSet, settings: PipelineSettings, *, want_masks: bool = False
+    ) -> None:
+        self._engines, self._settings, self._want_masks = engines, settings, want_masks
+        self.versions = Versions(software=__version__, engines=engines.versions)
+
+    def score(
+        self,
+        data: bytes,
+        file_name: str,
+        operator: OperatorWord | None = None,
+        on_stage: Callable[[str], None] | None = None,
+    ) -> FilmOutcome:
+        """Score one film.
+
+        Parameters
+        ----------
+        data : bytes
+            The file as it lies on disk; its kind is read from the bytes, never from the name.
+        file_name : str
+            Its name, which may state limb and side.
+        operator : OperatorWord, optional
+            Limb and side as a person stated them; final.
+        on_stage : callable, optional
+            Called with the name of each stage as it begins.
+
+        Raises
+        ------
+        EngineError
+            Where an engine is missing or fails.
+        OutputError
+            Where an engine returns what no grade may be made from. A constant output counts only
+            if it is constant on the film of the self-test too.
+        """
+        with suspects() as suspected:
+            outcome = self._score(data, file_name, operator, StageClock(on_stage))
+        for engine, role in suspected.values():
+            check_suspect(engine, role, reference_film())
+        return outcome
+
+    def _score(
+        self, data: bytes, file_name: str, operator: OperatorWord | None, clock: StageClock
+    ) -> FilmOutcome:
+        try:
+            clock.start("decode")
+            film = decode_film(data, file_name, self._settings.max_megapixels)
+            if operator is not None:
+                film = _with_operator(film, operator)
+            clock.start("find")
+            sightings, verdict = self._find(film)
+        except FilmError as error:
+            clock.stop()
+            result = rejected(error.reason, file_name, self.versions, detail=error.detail)
+            return FilmOutcome((LimbOutcome(result),), clock.stage_ms)
+        if verdict is Reason.OTHER_BODY_PART and film.stated.other_part is not None:
+            film = replace(film, flags=(*film.flags, film.stated.other_part))
+        limbs = []
+        for index, sighting in enumerate(sightings):
+            analysis = analyse(
+                film,
+                sighting,
+                self._engines,
+                self._settings,
+                clock,
+                file_name=file_name,
+                limb_index=index,
+                versions=self.versions,
+                verdict=verdict,
+            )
+            clock.start("label")
+            limbs.append(self._outcome(film, analysis))
+        clock.stop()
+        stated = film.stated
+        return FilmOutcome(
+            tuple(limbs),
+            clock.stage_ms,
+            stated.study_key,
+            stated.patient_key,
+            stated.burned_in_annotation,
+        )
+
+    def _find(self, film: Radiograph) -> tuple[tuple[Sighting, ...], Reason | None]:
+        """First look with both detectors; the more convincing limb, or the stated one."""
+        zoom = min(1.0, FIRST_LOOK_SIDE_PX / max(film.pixels.shape))
+        size = (round(film.pixels.shape[1] * zoom), round(film.pixels.shape[0] * zoom))
+        grow = np.diag([1 / zoom, 1 / zoom, 1.0])
+        small = warp(film.pixels, inverse(grow), size) if zoom < 1 else film.pixels
+        looks: dict[Limb, FirstLook] = {}
+        for limb in sorted(self._engines.limbs, key=lambda limb: limb is not film.stated.limb):
+            engine = self._engines.require(Role.DETECT, limb)
+            sure = any(look.merit >= CONVINCING for look in looks.values())
+            looks[limb] = first_look(engine, limb, small, self._settings, once=sure)
+        seen = {limb: look for limb, look in looks.items() if _is_limb(look)}
+        if not seen:
+            raise FilmError(nothing_found(film.pixels))
+        best = max(seen, key=lambda limb: seen[limb].merit)
+        in_doubt = False
+        if len(seen) > 1 and seen[best].merit < UNDISPUTED:
+            best = max(seen, key=lambda limb: self._framed_merit(small, seen[limb]))
+            in_doubt = best is Limb.FOOT and seen[Limb.HAND].merit >= RIVAL_MERIT
+        stated = film.stated
+        if stated.limb_source is LateralitySource.OPERATOR and stated.limb in seen:
+            best, in_doubt = stated.limb, False
+        look = seen[best]
+        found = tuple(mapped(sighting, grow) for sighting in look.sightings)
+        verdict = None
+        if stated.other_part is not None and not is_released(stated):
+            verdict = Reason.OTHER_BODY_PART
+        elif stated.conflict is not None:
+            verdict = Reason.SIDE_CONFLICT
+        elif stated.limb is not None and stated.limb is not best:
+            verdict = Reason.LIMB_CONFLICT
+        elif stated.view is View.OBLIQUE:
+            verdict = Reason.OBLIQUE_VIEW
+        elif stated.view is View.LATERAL:
+            verdict = Reason.LATERAL_VIEW
+        elif look.crowded:
+            verdict = Reason.TWO_LIMBS
+        elif in_doubt:
+            verdict = Reason.SHAPE_IMPLAUSIBLE
+        return found, verdict
+
+    def _framed_merit(self, film: GreyImage, look: FirstLook) -> float:
+        """Merit of a look's best limb once it is turned and framed.
+
+        A child's hand at the far end of a film shows its knuckles only, which look like toes'.
+        """
+        sighting = max(look.sightings, key=lambda one: one.merit)
+        framed = lay_out(film, sighting, self._settings)
+        engine = self._engines.require(Role.DETECT, sighting.limb)
+        near = mapped(sighting, framed.laid.to_canvas)
+        again = second_look(
+            engine, sighting.limb, framed.canvas, near, framed.prior, self._settings
+        )
+        return 0.0 if again is None else again.merit
+
+    def _outcome(self, film: Radiograph, analysis: LimbAnalysis) -> LimbOutcome:
+        overlay = draw_overlay(analysis, film)
+        ok, jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        mask = None
+        if self._want_masks:
+            back = inverse(analysis.to_canvas @ film.stored_to_upright)
+            picture = analysis.mask.foreground.astype(np.uint8) * 255
+            ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
+            mask = png.tobytes() if ok_mask else None
+        labelled = jpeg.tobytes() if ok else None
+        return LimbOutcome(analysis.result, labelled, mask, analysis.figures)
+
+
+@functools.cache
+def reference_film() -> GreyImage:
+    """Pixels of the self-test's film [h, w] uint8: every engine's output varies over it."""
+    return decode_film(golden_film(), FILM_NAME, PipelineSettings().max_megapixels).pixels
+
+
+def _is_limb(look: FirstLook) -> bool:
+    named = max((sighting.identity.n_named for sighting in look.sightings), default=0)
+    return named >= LEAST_NAMED and look.merit >= LEAST_MERIT
+
+
+def _with_operator(film: Radiograph, word: OperatorWord) -> Radiograph:
+    """A film whose stated identity is what the operator says, as far as it goes."""
+    stated = replace(film.stated, conflict=None)
+    if word.limb is not None:
+        stated = replace(stated, limb=word.limb, limb_source=LateralitySource.OPERATOR)
+    if word.laterality is not None:
+        stated = replace(
+            stated, laterality=word.laterality, laterality_source=LateralitySource.OPERATOR
+        )
+    return replace(film, stated=stated)

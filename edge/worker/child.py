@@ -1,0 +1,191 @@
+"""The worker: a child process that decodes and scores, so that a hostile film can kill only it.
+
+Layer: worker; this module runs in the child. It speaks with the daemon over one socket: JSON
+headers and raw bytes in frames, no pickle, no shared memory, no semaphores. `edge.worker.handle` is
+the daemon's side.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import math
+import resource
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.config import Config
+from edge.errors import EdgeError, EngineError, OutputError, Reason, place_of, rejected
+from edge.worker.frames import receive_frame, send_frame
+from edge.worker.messages import Failed, Kind, Lost, Outcome, Ready, SecondOpinion, Stage, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.model import Record, Versions
+    from edge.worker.factory import Made
+
+log = logging.getLogger(__name__)
+
+_LOST = 3
+"""Exit status of a child that cannot go on."""
+_PDEATHSIG = 1
+_DUMPABLE = 4
+
+
+def serve(descriptor: int) -> None:
+    """Run the child: make the scorer, then score until the socket closes."""
+    # A terminal's Ctrl-C goes to the whole group; the daemon decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    _leave_no_dump()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    pipe = socket.socket(fileno=descriptor)
+    try:
+        config = Config.model_validate_json(receive_frame(pipe))
+        made = _make(config, pipe)
+        while made is not None:
+            task = Task.model_validate_json(receive_frame(pipe))
+            if task.second:
+                _score_second(made, pipe)
+            else:
+                _score(made, receive_frame(pipe), task, pipe)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except MemoryError as error:
+        # Outside of scoring: while a film was received, or its result sent.
+        log.error("out of memory: %s", place_of(error))  # noqa: TRY400 - one line an event
+        raise SystemExit(_LOST) from None
+
+
+def _make(config: Config, pipe: socket.socket) -> Made | None:
+    module, _, function = config.worker.factory.partition(":")
+    try:
+        made: Made = getattr(importlib.import_module(module), function)(config)
+    except (EdgeError, ImportError, AttributeError) as error:
+        _say(pipe, Kind.FAILED, Failed(message=str(error)))
+        return None
+    except MemoryError:
+        short = "there is not enough memory to load the engines; fix: free memory, or add some"
+        _say(pipe, Kind.FAILED, Failed(message=short))
+        return None
+    except Exception as error:  # noqa: BLE001 - the daemon logs one line and tries again
+        message = f"worker.factory {config.worker.factory} failed: {place_of(error)}"
+        _say(pipe, Kind.FAILED, Failed(message=message))
+        return None
+    _limit_memory(config.worker.memory_mib)
+    ready = Ready(
+        versions=made.scorer.versions,
+        engine_set=made.engine_set,
+        degraded=made.degraded,
+        unfit=made.unfit,
+        second_fault=made.second_fault,
+    )
+    _say(pipe, Kind.READY, ready)
+    return made
+
+
+def _limit_memory(mib: int) -> None:
+    """Bound what a film may take beyond what the engines have taken."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limit = pages * resource.getpagesize() + (mib << 20)
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _leave_no_dump() -> None:
+    """A crash dump would hold the film in hand with its tags."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    ctypes.CDLL(None).prctl(_DUMPABLE, 0)
+
+
+def _score(made: Made, data: bytes, task: Task, pipe: socket.socket) -> None:
+    scorer = made.scorer
+    try:
+        film = scorer.score(data, task.name, task.operator, _stages_to(pipe))
+    except (MemoryError, EdgeError) as error:
+        # Out of memory or a lost device: a fresh child may do better, so this one ends.
+        log.error("%s", error if isinstance(error, EngineError) else place_of(error))  # noqa: TRY400
+        if isinstance(error, EngineError):
+            sha256 = error.sha256 if isinstance(error, OutputError) else ""
+            _say(pipe, Kind.LOST, Lost(message=str(error), sha256=sha256))
+        raise SystemExit(_LOST) from None
+    except Exception as error:  # noqa: BLE001 - one film must not end the appliance
+        # Not the exception's own text: it may hold what stood in the film's tags or name.
+        log.error("a fault in the software: %s", place_of(error))  # noqa: TRY400
+        _say(pipe, Kind.OUTCOME, _internal(scorer.versions, task.name, error))
+        send_frame(pipe, b"")
+        return
+    results = tuple(limb.result for limb in film.limbs)
+    if made.rechecker is not None:
+        made.rechecker.offer(data, task.name, task.operator, results)
+    outcome = Outcome(
+        limbs=results,
+        stage_ms=film.stage_ms,
+        study_key=film.study_key,
+        patient_key=film.patient_key,
+        burned_in_annotation=film.burned_in_annotation,
+        at_s=time.monotonic(),
+        figures=tuple(_finite(limb.figures) for limb in film.limbs),
+        second_waits=made.rechecker is not None and made.rechecker.waits,
+    )
+    _say(pipe, Kind.OUTCOME, outcome)
+    for limb in film.limbs:
+        send_frame(pipe, limb.overlay_jpeg or b"")
+    # What a large film took goes back to the machine.
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _score_second(made: Made, pipe: socket.socket) -> None:
+    """Score the film that was kept again; whatever happens is answered."""
+    opinion = SecondOpinion()
+    if made.rechecker is not None:
+        figures = made.rechecker.look(_stages_to(pipe))
+        opinion = SecondOpinion(figures=figures, fault=made.rechecker.fault)
+    _say(pipe, Kind.SECOND, opinion)
+
+
+def _stages_to(pipe: socket.socket) -> Callable[[str], None]:
+    def tell(stage: str) -> None:
+        _say(pipe, Kind.STAGE, Stage(name=stage, at_s=time.monotonic()))
+
+    return tell
+
+
+def _finite(figures: dict[str, float]) -> dict[str, float]:
+    """Figures of one limb; none where one is no number, as of a picture without any detail."""
+    return figures if all(map(math.isfinite, figures.values())) else {}
+
+
+def _internal(versions: Versions, name: str, error: Exception) -> Outcome:
+    limb = rejected(Reason.INTERNAL, name, versions, detail=type(error).__name__)
+    return Outcome(
+        limbs=(limb,),
+        stage_ms={},
+        study_key=None,
+        patient_key=None,
+        burned_in_annotation=False,
+        at_s=time.monotonic(),
+    )
+
+
+def _say(pipe: socket.socket, kind: Kind, body: Record) -> None:
+    send_frame(pipe, kind.encode() + b"\n" + body.model_dump_json().encode())
+
+
+def _main(arguments: list[str]) -> None:
+    serve(int(arguments[0]))
+
+
+if __name__ == "__main__":
+    # Run by its full name, so that factories and this process share one set of classes.
+    from edge.worker.child import _main as main
+
+    main(sys.argv[1:])

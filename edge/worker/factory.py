@@ -1,0 +1,155 @@
+"""Makes the scorer of a worker from a configuration: engines, self-test, second engines.
+
+Layer: worker; imported in the child alone, so that the daemon stays free of engines and their
+libraries.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from edge.engine.loader import load_engines
+from edge.engine.passport import Backend
+from edge.errors import EngineError, OutputError
+from edge.pipeline.settings import PipelineSettings
+from edge.scoring.film_scorer import FilmScorer
+from edge.scoring.self_test import self_test
+from edge.system.paths import built_engines
+from edge.worker.second_opinion import Rechecker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge.config import Config
+    from edge.engine.loader import EngineSet
+    from edge.model import LimbResult, OperatorWord, Versions
+
+log = logging.getLogger(__name__)
+
+
+class _Limb(Protocol):
+    @property
+    def result(self) -> LimbResult: ...
+    @property
+    def overlay_jpeg(self) -> bytes | None: ...
+    @property
+    def figures(self) -> dict[str, float]: ...
+
+
+class _Film(Protocol):
+    @property
+    def limbs(self) -> Sequence[_Limb]: ...
+    @property
+    def stage_ms(self) -> dict[str, float]: ...
+    @property
+    def study_key(self) -> str | None: ...
+    @property
+    def patient_key(self) -> str | None: ...
+    @property
+    def burned_in_annotation(self) -> bool: ...
+
+
+class Scorer(Protocol):
+    """What the worker asks of a scorer: `edge.scoring.film_scorer.FilmScorer`, or a stand-in."""
+
+    versions: Versions
+
+    def score(
+        self,
+        data: bytes,
+        file_name: str,
+        operator: OperatorWord | None = None,
+        on_stage: Callable[[str], None] | None = None,
+    ) -> _Film:
+        """Score one film; gives rejected limbs for bad ones."""
+
+
+class Made(NamedTuple):
+    """What a factory gives: a scorer and the hash of its set of engines.
+
+    ``degraded`` are reasons why a lesser engine serves; ``unfit`` says why no score may be
+    published, empty where the self-test passed; ``rechecker`` looks at films again when idle, and
+    ``second_fault`` says why there is none although the site wants one.
+    """
+
+    scorer: Scorer
+    engine_set: str
+    degraded: tuple[str, ...] = ()
+    unfit: str = ""
+    rechecker: Rechecker | None = None
+    second_fault: str = ""
+
+
+def film_scorer(config: Config) -> Made:
+    """Make the shipped scorer from the engines that are installed.
+
+    An engine whose outputs cannot be used on the self-test's film is left out, and the next back
+    end of its recipe serves; where there is none, the scorer is made ``unfit``.
+
+    Raises `edge.errors.EngineError`, with the command that repairs it, when an engine is missing or
+    refused.
+    """
+    folder = config.worker.engines or built_engines()
+    chosen = config.worker
+    refused, unfit = set(chosen.refuse), ""
+
+    def load(refuse: set[str]) -> EngineSet:
+        return load_engines(
+            folder,
+            threads=chosen.threads,
+            backend=chosen.backend,
+            fallback=chosen.fallback,
+            refuse=refuse,
+        )
+
+    while True:
+        try:
+            engines = load(refused)
+        except EngineError as error:
+            if not refused:
+                raise
+            # Without those that are refused nothing is left: films wait.
+            engines, unfit = load(set()), unfit or str(error)
+            break
+        try:
+            # With the settings that the record was made with, whatever this site's are.
+            unfit = self_test(folder, FilmScorer(engines, PipelineSettings()), engines)
+            break
+        except OutputError as error:
+            log.error("%s", error)  # noqa: TRY400 - one line an event
+            unfit = str(error)
+            if error.sha256 in refused:
+                break
+            refused.add(error.sha256)
+    rechecker, second_fault = None, ""
+    try:
+        rechecker = _rechecker(config, folder, engines)
+    except EngineError as error:
+        # A candidate's engines must not cost the work of those that serve.
+        second_fault = f"no film is scored a second time: {error}"
+    return Made(
+        FilmScorer(engines, config.pipeline),
+        engines.engine_set_hash,
+        degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
+        unfit=unfit,
+        rechecker=rechecker,
+        second_fault=second_fault,
+    )
+
+
+def _rechecker(config: Config, folder: Path, serving: EngineSet) -> Rechecker | None:
+    """Second engines as the configuration asks for them; None where they are the serving ones."""
+    chosen = config.worker
+    if chosen.shadow is None and not chosen.recheck_every:
+        return None
+    second = load_engines(
+        chosen.shadow or folder,
+        threads=chosen.threads,
+        backend=None if chosen.shadow else Backend.ONNXRUNTIME,
+    )
+    if second.engine_set_hash == serving.engine_set_hash:
+        return None
+    every = 1 if chosen.shadow else chosen.recheck_every
+    return Rechecker(FilmScorer(second, config.pipeline), every)

@@ -1,0 +1,281 @@
+"""The daemon's handle on a worker process: starts it, sends it films, reads what it answers.
+
+Layer: worker; one child process and one socket. Nothing here blocks: the child parses hostile files
+and may stop at any byte. A frame that is malformed, too long or late ends the child.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from edge.system.disk import oom_kills
+from edge.worker.frames import Channel, FrameError
+from edge.worker.messages import (
+    Died,
+    Failed,
+    Kind,
+    Lost,
+    Outcome,
+    Ready,
+    SecondOpinion,
+    Stage,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from edge.config import Config
+    from edge.worker.messages import Limits, Word
+
+_LONGEST_FRAME = 64 << 20
+"""Far above a labelled picture of the largest film that is read."""
+_FROM_OUTSIDE = frozenset(
+    {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT}
+)
+"""Signals that a process does not raise by its own fault, as it does SIGSEGV or SIGABRT."""
+_GONE_S = 0.5
+"""How long a child that closed its socket has to end before it is killed."""
+
+
+class _UnaskedError(ValueError):
+    """A message that does not belong to what the child was asked for."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(f"{kind} was not asked for")
+
+
+class Worker:
+    """One worker process. Not thread-safe.
+
+    Parameters
+    ----------
+    config
+        Handed to the child as a whole.
+    limits
+        The child is killed when it exceeds one; `read` then gives `Died`.
+    """
+
+    def __init__(self, config: Config, limits: Limits) -> None:
+        self._config = config
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._begun_s = 0.0
+        self._beat_s = 0.0
+        self._partial: tuple[Outcome, list[bytes | None]] | None = None
+        self._oom_kills = 0
+        self.ready = False
+        self.busy = False
+        self.second = False
+        """Whether what it is busy with is a second scoring."""
+
+    @property
+    def waits_on(self) -> tuple[int, int] | None:
+        """Descriptor and `select.poll` events to wait for; None while there is no child."""
+        if self._channel is None:
+            return None
+        writes = select.POLLOUT if self._channel.wants_write else 0
+        return self._channel.fileno(), select.POLLIN | writes
+
+    def start(self, config: Config | None = None) -> None:
+        """Start a child; it answers `Ready` or `Failed` in its time.
+
+        ``config`` is used instead of the worker's own. Raises `OSError` where no process can be
+        made.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "edge.worker.child", str(theirs.fileno())],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    env=_environment(),
+                )
+        except BaseException:
+            ours.close()
+            raise
+        self._channel = Channel(ours, _LONGEST_FRAME)
+        self._begun_s = self._beat_s = time.monotonic()
+        self._oom_kills = oom_kills()
+        self.ready = self.busy = self.second = False
+        self._partial = None
+        self._send((config or self._config).model_dump_json().encode())
+
+    def score(self, data: bytes, task: Task) -> None:
+        """Hand over a film; only when `ready` and not `busy`."""
+        self._begin(second=False)
+        self._send(task.model_dump_json().encode(), data)
+
+    def score_second(self) -> None:
+        """Have the child score the film that it kept again; only when `ready` and not `busy`."""
+        self._begin(second=True)
+        self._send(Task(second=True).model_dump_json().encode())
+
+    def _begin(self, *, second: bool) -> None:
+        self._begun_s = self._beat_s = time.monotonic()
+        self.busy, self.second = True, second
+
+    def _send(self, *frames: bytes) -> None:
+        assert self._channel is not None  # noqa: S101 - start was called
+        try:
+            for frame in frames:
+                self._channel.send(frame)
+        except OSError:
+            # The child is gone; `read` finds its end of the socket closed.
+            return
+
+    def deadline_s(self) -> float | None:
+        """Monotonic time at which the child is killed if nothing more comes from it."""
+        if self._channel is None or (self.ready and not self.busy):
+            return None
+        if not self.ready:
+            return self._begun_s + self._limits.start_s
+        return min(self._beat_s + self._limits.stage_s, self._begun_s + self._limits.film_s)
+
+    def forgive(self, lost_s: float) -> None:
+        """Do not count seconds in which nothing ran: the machine or its processes were stopped."""
+        self._begun_s += lost_s
+        self._beat_s += lost_s
+
+    def read(self) -> Word | None:
+        """Next message of the child, None when there is none; enforces the limits."""
+        if self._channel is None:
+            return None
+        try:
+            self._channel.flush()
+            while (frame := self._channel.receive()) is not None:
+                # Whole frames alone are progress: a message that stops half-way is none.
+                self._beat_s = time.monotonic()
+                word = self._read_frame(frame)
+                if word is not None:
+                    # One that never stops talking is late as well.
+                    late = self.busy and time.monotonic() > self._begun_s + self._limits.film_s
+                    return self._late() if late else word
+        except (FrameError, ValueError) as error:
+            return self._end(f"worker sent what is no message: {_cause(error)}")
+        except (OSError, EOFError):
+            return self._gone()
+        deadline_s = self.deadline_s()
+        if deadline_s is not None and time.monotonic() > deadline_s:
+            return self._late()
+        return None
+
+    def _late(self) -> Died:
+        return self._end("worker exceeded its time limit", timeout=True)
+
+    def _read_frame(self, frame: bytes) -> Word | None:
+        """Read one frame; None where more belong to the message. Raises `ValueError`."""
+        if self._partial is not None:
+            return self._with_picture(frame)
+        kind, _, body = frame.partition(b"\n")
+        said = Kind(kind.decode("ascii", "replace"))
+        if said not in self._awaited():
+            raise _UnaskedError(said)
+        if said is Kind.STAGE:
+            return Stage.model_validate_json(body)
+        if said is Kind.READY:
+            self.ready = True
+            return Ready.model_validate_json(body)
+        if said is Kind.FAILED:
+            return Failed.model_validate_json(body)
+        if said is Kind.LOST:
+            lost = Lost.model_validate_json(body)
+            died = self._end(f"worker ended: {lost.message}")
+            return died._replace(device_lost=not lost.sha256, bad_engine=lost.sha256)
+        if said is Kind.SECOND:
+            self.busy = self.second = False
+            return SecondOpinion.model_validate_json(body)
+        self._partial = (Outcome.model_validate_json(body), [])
+        return self._whole_outcome()
+
+    def _awaited(self) -> frozenset[Kind]:
+        """Kinds of message that the child may send now."""
+        if not self.ready:
+            return frozenset({Kind.READY, Kind.FAILED})
+        if not self.busy:
+            return frozenset()
+        answer = Kind.SECOND if self.second else Kind.OUTCOME
+        return frozenset({Kind.STAGE, Kind.LOST, answer})
+
+    def _with_picture(self, frame: bytes) -> Outcome | None:
+        assert self._partial is not None  # noqa: S101 - the caller looked
+        self._partial[1].append(frame or None)
+        return self._whole_outcome()
+
+    def _whole_outcome(self) -> Outcome | None:
+        assert self._partial is not None  # noqa: S101 - the caller set it
+        outcome, pictures = self._partial
+        if len(pictures) < len(outcome.limbs):
+            return None
+        self._partial = None
+        self.busy = False
+        return outcome.model_copy(update={"pictures": tuple(pictures)})
+
+    def _end(self, detail: str, *, timeout: bool = False) -> Died:
+        """Kill a child that did not keep to the rules."""
+        ready, second = self.ready, self.second
+        self.kill()
+        return Died(timeout=timeout, detail=detail, ready=ready, second=second)
+
+    def _gone(self) -> Died:
+        """Find out how a child ended that closed its socket."""
+        ready, second, process, before = self.ready, self.second, self._process, self._oom_kills
+        code = None
+        if process is not None:
+            try:
+                code = process.wait(_GONE_S)
+            except subprocess.TimeoutExpired:
+                code = None
+        self.kill()
+        outside = code is not None and code < 0 and -code in _FROM_OUTSIDE
+        detail = f"worker ended with status {code}"
+        if code is not None and code < 0:
+            detail = f"worker ended by signal {-code}"
+        if outside:
+            detail += (
+                ": the kernel ended it for want of memory"
+                if oom_kills() > before
+                else ", which neither it nor the appliance sent"
+            )
+        return Died(timeout=False, detail=detail, ready=ready, second=second, outside=outside)
+
+    def kill(self) -> int | None:
+        """End the child at once; returns its exit status."""
+        self.ready = self.busy = self.second = False
+        self._partial = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is None:
+            return None
+        self._process.kill()
+        code = self._process.wait()
+        self._process = None
+        return code
+
+
+def _cause(error: Exception) -> str:
+    """Where a message is malformed, without its values: they may name a patient."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{error.title}: {place}: {first['msg']}"
+    if isinstance(error, (FrameError, _UnaskedError)):
+        return str(error)
+    return "unknown kind of message"
+
+
+def _environment() -> dict[str, str]:
+    """Environment of the child: ours without what is only for systemd's main process."""
+    kept = {k: v for k, v in os.environ.items() if k not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
+    # The child finds the modules that we found, also those of the working folder.
+    return {**kept, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

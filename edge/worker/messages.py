@@ -1,0 +1,145 @@
+"""What daemon and worker send to each other, and how a worker may end.
+
+Layer: worker; models only, no process and no socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import Field
+
+from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEnum, Versions
+from edge.scoring.agreement import Recheck  # noqa: TC001 - pydantic reads it at run time
+
+
+class Kind(StrEnum):
+    """First line of each frame that the child sends."""
+
+    READY = "ready"
+    FAILED = "failed"
+    STAGE = "stage"
+    OUTCOME = "outcome"
+    SECOND = "second"
+    LOST = "lost"
+    """An engine failed or gave what cannot be used: this child ends."""
+
+
+class Ready(Record):
+    """The scorer is made; the fields are those of `edge.worker.factory.Made`."""
+
+    versions: Versions
+    engine_set: str
+    degraded: tuple[str, ...] = ()
+    unfit: str = ""
+    second_fault: str = ""
+
+
+class Failed(Record):
+    """The scorer cannot be made; the message says how to repair it."""
+
+    message: str
+
+
+class Lost(Record):
+    """An engine failed while it ran.
+
+    ``sha256`` is that of an engine whose outputs cannot be used, empty where its device failed.
+    """
+
+    message: str
+    sha256: str = ""
+
+
+class Task(Record):
+    """A film to score, whose bytes are the next frame; or, with ``second``, no film.
+
+    ``second`` asks the child to score the film that it kept a second time. ``limb`` and
+    ``laterality`` are what an operator stated.
+    """
+
+    name: str = ""
+    limb: Limb | None = None
+    laterality: Laterality | None = None
+    second: bool = False
+
+    @property
+    def operator(self) -> OperatorWord | None:
+        """What the operator stated, None where there is nothing."""
+        word = OperatorWord(self.limb, self.laterality)
+        return None if word == OperatorWord() else word
+
+
+class Stage(Record):
+    """A stage of the film in work begins; monotonic seconds."""
+
+    name: str
+    at_s: float
+
+
+class Outcome(Record):
+    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none.
+
+    ``figures`` are for the drift watch, one of each limb or none at all. ``second_waits`` says that
+    the child kept the film to score it a second time when it is asked to.
+    """
+
+    limbs: tuple[LimbResult, ...] = Field(max_length=64)
+    stage_ms: dict[str, float]
+    study_key: str | None
+    patient_key: str | None
+    burned_in_annotation: bool
+    at_s: float
+    figures: tuple[dict[str, float], ...] = ()
+    second_waits: bool = False
+    pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
+
+
+class SecondOpinion(Record):
+    """The second scoring is done. ``fault`` says why no film is scored a second time any more."""
+
+    figures: Recheck | None = None
+    fault: str = ""
+
+
+class Died(NamedTuple):
+    """The child is gone, or was killed because it exceeded a limit.
+
+    Attributes
+    ----------
+    timeout
+        It exceeded a limit.
+    detail
+        One line for the log.
+    ready
+        It had made its scorer.
+    device_lost
+        Its engines' device failed.
+    bad_engine
+        SHA-256 of an engine whose outputs cannot be used; empty otherwise.
+    second
+        It was scoring a film a second time: no film of the daemon's is concerned.
+    outside
+        It was ended by a signal that neither it nor the daemon sent, such as the OOM killer's.
+    """
+
+    timeout: bool
+    detail: str
+    ready: bool
+    device_lost: bool = False
+    bad_engine: str = ""
+    second: bool = False
+    outside: bool = False
+
+
+Word = Ready | Failed | Stage | Outcome | SecondOpinion | Died
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: making the scorer, one stage, one film (and one second scoring)."""
+
+    start_s: float
+    stage_s: float
+    film_s: float

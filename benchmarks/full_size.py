@@ -12,10 +12,10 @@ import numpy as np
 
 from edge.model import Limb
 from edge.system.paths import engines_home
-from export.darknet import darknet_to_onnx, parse_cfg
-from export.darknet.weights import array_shapes
-from export.unet import BLOCKS, unet_shapes, unet_to_onnx
-from export.vgg import scorer_shapes, vgg_to_onnx
+from export.importers.darknet import darknet_to_onnx, parse_cfg
+from export.importers.darknet.weights import array_shapes
+from export.importers.unet import BLOCKS, unet_shapes, unet_to_onnx
+from export.importers.vgg import scorer_shapes, vgg_to_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from export.graph import Array
+    from export.onnx_graph.builder import Array
 
 _QUARTER = 4
 _HEAD = 21

@@ -37,11 +37,11 @@ from edge.engine.passport import Backend, Precision, Role, VerifiedEngine, open_
 from edge.errors import EdgeError
 from edge.model import DISCLAIMER
 from edge.system.paths import engines_home
-from export.build import build_candidate
+from export.acceptance.latency import measure
+from export.builders.build import build_candidate
 from export.errors import ExportError
 from export.exporter import export_engine
-from export.latency import measure
-from export.sibling import largest_differences
+from export.fp16.sibling import largest_differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -254,8 +254,8 @@ def _torch_engine(name: str, folder: Path, device: str, *, cuda_graph: bool) -> 
 def _gate(folder: Path, usable: Runner) -> dict[str, str]:
     """Verdicts over a few simulated patients; why there are none, where a package is missing."""
     try:
-        from export.gate import judge, tally  # noqa: PLC0415 - needs the imaging libraries
-        from export.golden import (  # noqa: PLC0415 - as above
+        from export.acceptance.gate import judge, tally  # noqa: PLC0415 - needs the imaging libraries
+        from export.acceptance.golden import (  # noqa: PLC0415 - as above
             phantom_set,
             recorded_calls,
             reference_engines,

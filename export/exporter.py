@@ -34,21 +34,21 @@ from edge.engine.passport import (
     signed,
 )
 from edge.errors import EngineError
-from export.checks import run_checks
-from export.contract import check_contract
 from export.errors import ExportError, LayerError, RecipeError
-from export.filekind import refuse_other_kinds
-from export.meaning import to_engine_form
+from export.fp16.sibling import Sibling, half_file, make_sibling
+from export.importers.filekind import refuse_other_kinds
+from export.importers.meaning import to_engine_form
+from export.importers.sources import build_graph, source_files
+from export.onnx_graph.session import open_session
 from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
-from export.session import open_session
-from export.sibling import Sibling, half_file, make_sibling
-from export.sources import build_graph, source_files
+from export.verification.role_contract import check_contract
+from export.verification.verify import run_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from export.fp16.sibling import Probe
     from export.recipe import Target
-    from export.sibling import Probe
 
 _KEPT_EARLIER = 2
 

@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from edge.engine.passport import Role
 from edge.model import JointClass, Limb, Record
-from export.darknet import BN_EPSILON
 from export.errors import RecipeError
+from export.importers.darknet import BN_EPSILON
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -131,7 +131,7 @@ Target = Literal["tensorrt-8.5", "tensorrt-8.6", "tensorrt-10"]
 
 
 class Meaning(Record):
-    """What the numbers of the model's outputs mean; tested at import, see `export.meaning`."""
+    """What the numbers of the model's outputs mean; tested by `export.importers.meaning`."""
 
     grades: Literal["at-least", "each"] = Field(
         default="at-least",
@@ -146,7 +146,7 @@ class Meaning(Record):
 
 
 class Reference(Record):
-    """Inputs and outputs stored by the model's own framework, see `export.pair`."""
+    """Inputs and outputs stored by the model's own framework, `export.verification.reference_pair`."""
 
     file: str
 

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 
 from edge.engine.passport import Role
 from edge.model import Limb
-from export.contract import shapes_of
-from export.darknet import parse_cfg
 from export.errors import RecipeError
-from export.filekind import kind_of
-from export.keras import keras_to_onnx, read_keras
-from export.onnx_import import load_onnx
-from export.vgg import NARROWING_OUTPUTS
+from export.importers.darknet import parse_cfg
+from export.importers.filekind import kind_of
+from export.importers.keras import keras_to_onnx, read_keras
+from export.importers.onnx_file import load_onnx
+from export.importers.vgg import NARROWING_OUTPUTS
+from export.verification.role_contract import shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from export.contract import Shape
-    from export.keras import SavedModel
+    from export.importers.keras import SavedModel
+    from export.verification.role_contract import Shape
 
 _HEADS = ("erosion", "narrowing")
 _SCALING = frozenset({"Rescaling", "Normalization", "Subtract", "Multiply", "TrueDivide", "Divide"})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.model import DISCLAIMER
 from edge.system.paths import engines_home
-from export.compact import load_compact
+from export.importers.compact import load_compact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

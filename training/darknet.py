@@ -1,7 +1,7 @@
 """A Darknet configuration as a torch module, trained and read back into the importer's arrays.
 
-Room: training. The configuration is parsed by `export.darknet`, so that training and export see
-one network.
+Room: training. The configuration is parsed by `export.importers.darknet`, so that training and
+export see one network.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.darknet.cfg import (
+from export.importers.darknet.cfg import (
     Convolution,
     Dropout,
     MaxPool,
@@ -24,14 +24,14 @@ from export.darknet.cfg import (
     Yolo,
     parse_cfg,
 )
-from export.darknet.sections import read_sections
+from export.importers.darknet.sections import read_sections
 from training.loop import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from export.darknet.cfg import Layer
+    from export.importers.darknet.cfg import Layer
 
 Section = tuple[str, dict[str, str]]
 """Name and options of one block of a configuration."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.model import Limb
 from edge.system.paths import engines_home
-from export.compact import load_compact
+from export.importers.compact import load_compact
 from training import detector, scorer, unet
 from training.crops import CropSet, join_crops, read_crops, shelve_crops
 from training.darknet import read_cfg

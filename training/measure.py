@@ -18,7 +18,7 @@ from edge.errors import NullReason
 from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.scoring.film_scorer import FilmScorer
-from export.golden import Recorder
+from export.acceptance.golden import Recorder
 from training.measure_crops import score_crops
 
 if TYPE_CHECKING:

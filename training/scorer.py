@@ -100,7 +100,7 @@ class Trunk(nn.Module):
                     x = functional.max_pool2d(x, 2)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Weights as `export.vgg` names them, batch normalisation folded in."""
+        """Weights as `export.importers.vgg` names them, batch normalisation folded in."""
         found = {}
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
@@ -190,7 +190,7 @@ class Head(DenseLayers):
             self.bn[-1].bias /= temperature
 
     def arrays(self, task: str) -> dict[str, np.ndarray]:
-        """Weights as `export.vgg` names them."""
+        """Weights as `export.importers.vgg` names them."""
         found = {}
         for i, (dense, norm) in enumerate(zip(self.dense, self.bn, strict=True)):
             found[f"{task}.dense{i}.weight"] = numbers(dense.weight)

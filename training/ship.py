@@ -17,7 +17,7 @@ from edge import __version__
 from edge.model import DISCLAIMER
 from edge.pipeline.plausibility import PASSPORT_KEY
 from edge.system.paths import engines_home
-from export.compact import load_compact, save_compact
+from export.importers.compact import load_compact, save_compact
 from training import loop
 from training.cards import code_hash
 from training.checkpoint import read_checkpoint

@@ -1,4 +1,4 @@
-"""The lightweight multi-scale U-Net (Ding et al. 2019): torch twin of `export.unet`, and training.
+"""The multi-scale U-Net (Ding et al. 2019): torch twin of `export.importers.unet`, and training.
 
 Room: training. Learns from simulated films with their true outline and from real labelled films
 with an outline made by the classical algorithm and refined by brightness.
@@ -71,7 +71,7 @@ class MultiScaleUNet(nn.Module):
         return torch.as_tensor(self.head(d0))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Weights as `export.unet` names them, batch normalisation folded in."""
+        """Weights as `export.importers.unet` names them, batch normalisation folded in."""
         found: dict[str, np.ndarray] = {}
         for name in ("enc0", "enc1", "mid", "dec1", "dec0"):
             block = getattr(self, name)

@@ -14,10 +14,10 @@ from edge.engine.loader import load_engines
 from edge.engine.passport import Acceptance, Backend, Precision, read_passport
 from edge.errors import EngineError
 from edge.system.paths import built_engines
-from export import commands
 from export.errors import BuildError
 from export.exporter import write_passport
 from sharpedge.cli import app
+from sharpedge.commands import engines
 
 
 def run(*words):
@@ -142,7 +142,7 @@ def test_agree_without_a_grade_to_compare_fails(second_back_end, films):
 )
 def test_agree_needs_engines_of_two_back_ends(folder, tmp_path, first, second, words):
     with pytest.raises((EngineError, BuildError), match=words):
-        commands.agree(folder, first, second, tmp_path)
+        engines.agree(folder, first, second, tmp_path)
 
 
 def test_the_archive_is_scored_with_other_engines_and_nothing_is_sent(folder, tmp_path):

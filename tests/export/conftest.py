@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 
 import export
-from export.darknet import parse_cfg
-from export.darknet.weights import array_shapes
 from export.exporter import export_engine
+from export.importers.darknet import parse_cfg
+from export.importers.darknet.weights import array_shapes
 from export.recipe import read_recipe
 
 REPOSITORY = Path(export.__file__).resolve().parents[1]

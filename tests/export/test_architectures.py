@@ -5,9 +5,15 @@ import pytest
 
 from edge.model import Limb
 from export.errors import WeightsError
-from export.reference import unet_forward, vgg_forward
-from export.unet import unet_shapes, unet_to_onnx
-from export.vgg import head_shapes, parameter_count, scorer_shapes, trunk_shapes, vgg_to_onnx
+from export.importers.unet import unet_shapes, unet_to_onnx
+from export.importers.vgg import (
+    head_shapes,
+    parameter_count,
+    scorer_shapes,
+    trunk_shapes,
+    vgg_to_onnx,
+)
+from export.verification.numpy_reference import unet_forward, vgg_forward
 
 WIDTHS = {"enc0": (4, 5), "enc1": (6, 7), "mid": (8, 9), "dec1": (5, 6), "dec0": (3, 4)}
 

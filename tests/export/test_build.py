@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 import edge.engine.backends.openvino
-import export.build
-import export.install
+import export.acceptance.install
+import export.builders.build
 from edge.engine.backends.tensorrt import refuse_stale
 from edge.engine.device import preflight
 from edge.engine.installed import activate
@@ -20,14 +20,14 @@ from edge.engine.loader import load_engines
 from edge.engine.passport import Acceptance, Backend, Precision, Role, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Limb
-from export.build import PROFILE, build_candidate
-from export.compact import save_compact
+from export.acceptance.gate import ACCEPTANCE_RULES, Rules
+from export.acceptance.golden import phantom_set, reference_engines
+from export.acceptance.install import Gate, accept, build_and_install, find_recipe
+from export.builders.build import PROFILE, build_candidate
 from export.errors import BuildError
 from export.exporter import export_engine, write_passport
-from export.gate import ACCEPTANCE_RULES, Rules
-from export.golden import phantom_set, reference_engines
-from export.install import Gate, accept, build_and_install, find_recipe
-from export.unet import unet_shapes
+from export.importers.compact import save_compact
+from export.importers.unet import unet_shapes
 
 RTX = Backend.TENSORRT_RTX
 needs_rtx = pytest.mark.skipif(
@@ -143,7 +143,7 @@ def test_what_the_builder_refuses_is_told_in_its_words(small):
 
 @needs_rtx
 def test_a_builder_that_dies_ends_only_its_own_process(small, monkeypatch):
-    monkeypatch.setattr(export.build.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(export.builders.build.sys, "executable", shutil.which("false"))
     with pytest.raises(BuildError, match="ended with status 1: without a message"):
         build_candidate("hand-mask", small, RTX)
 
@@ -262,14 +262,14 @@ def test_openvino_is_judged_measured_and_serves_when_it_is_faster(installed, gol
 
 
 def built_again(path):
-    return export.build.Candidate(path, read_passport(path), cached=True)
+    return export.builders.build.Candidate(path, read_passport(path), cached=True)
 
 
 @needs_openvino
 def test_a_library_that_was_missing_is_asked_for_again(installed, golden_cache, monkeypatch):
     golden = phantom_set(golden_cache, patients=1, seed=3)
     gate = Gate(golden, golden_cache, reference_engines(installed, threads=1))
-    monkeypatch.setattr(export.install, "precisions", lambda _: (Precision.FP32,))
+    monkeypatch.setattr(export.acceptance.install, "precisions", lambda _: (Precision.FP32,))
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "openvino", None)
         (built,) = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
@@ -283,7 +283,9 @@ def test_a_library_that_was_missing_is_asked_for_again(installed, golden_cache, 
 def test_where_bf16_strays_too_far_fp32_is_built_instead(installed, golden_cache, monkeypatch):
     golden = phantom_set(golden_cache, patients=1, seed=3)
     gate = Gate(golden, golden_cache, reference_engines(installed, threads=1))
-    monkeypatch.setattr(export.install, "precisions", lambda _: (Precision.BF16, Precision.FP32))
+    monkeypatch.setattr(
+        export.acceptance.install, "precisions", lambda _: (Precision.BF16, Precision.FP32)
+    )
     monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1))
     monkeypatch.setattr(edge.engine.backends.openvino, "cpu_has_bf16", lambda: True)
     first, second = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from export.compact import dequantise, load_compact, quantise, save_compact
 from export.errors import WeightsError
+from export.importers.compact import dequantise, load_compact, quantise, save_compact
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-import export.build
-import export.compile
+import export.builders.build
+import export.builders.tensorrt
 from edge.engine.passport import Backend, Precision
 from edge.errors import EngineError
-from export.build import BuilderOptions
-from export.compile import CompileError, Order, Said, compile_plan
+from export.builders.build import BuilderOptions
+from export.builders.tensorrt import CompileError, Order, Said, compile_plan
 from export.errors import BuildError
 
 LAYERS = {"conv": "float32", "head": "float32", "shape": "int64"}
@@ -132,7 +132,7 @@ def old(monkeypatch):
         float16="float16",
     )
     seen.bindings = bindings
-    monkeypatch.setattr(export.compile, "load_bindings", lambda _backend: bindings)
+    monkeypatch.setattr(export.builders.tensorrt, "load_bindings", lambda _backend: bindings)
     return seen
 
 
@@ -214,7 +214,7 @@ def test_timings_are_replaced_whole_or_not_at_all(order, monkeypatch):
     def fail(*_file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.compile, "replace_file", fail)
+    monkeypatch.setattr(export.builders.tensorrt, "replace_file", fail)
     with pytest.raises(OSError, match="No space"):
         compile_plan(order, silent)
     assert order.timing_cache.read_bytes() == b"earlier"
@@ -241,10 +241,10 @@ def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, e
     def fail(_order, _tell):
         raise error
 
-    monkeypatch.setattr(export.compile, "compile_plan", fail)
+    monkeypatch.setattr(export.builders.tensorrt, "compile_plan", fail)
     stdin = SimpleNamespace(buffer=io.BytesIO(order.model_dump_json().encode()))
-    monkeypatch.setattr(export.compile.sys, "stdin", stdin)
-    assert export.compile.main() == 1
+    monkeypatch.setattr(export.builders.tensorrt.sys, "stdin", stdin)
+    assert export.builders.tensorrt.main() == 1
     (line,) = capsys.readouterr().out.splitlines()
     said = Said.model_validate_json(line)
     assert words in said.error
@@ -271,19 +271,19 @@ def test_the_end_of_the_child_is_reported_with_its_cause(
     shell = tmp_path / "builder"
     shell.write_text(f"#!/bin/sh\ncat >/dev/null\n{script}\n")
     shell.chmod(0o755)
-    monkeypatch.setattr(export.build.sys, "executable", str(shell))
+    monkeypatch.setattr(export.builders.build.sys, "executable", str(shell))
     with pytest.raises(BuildError) as caught:
-        export.build._in_child(order, "hand-mask", silent)
+        export.builders.build._in_child(order, "hand-mask", silent)
     assert words in caught.value.message
     assert mend in caught.value.mend
 
 
 def test_other_options_of_the_builder_make_another_plan(monkeypatch):
     passport = SimpleNamespace(engine=SimpleNamespace(sha256="a"), half=None)
-    monkeypatch.setattr(export.build, "_version", lambda _backend: "10.3")
+    monkeypatch.setattr(export.builders.build, "_version", lambda _backend: "10.3")
 
     def key(options, backend=Backend.TENSORRT):
-        return export.build._build_key(passport, backend, Precision.FP16, options)
+        return export.builders.build._build_key(passport, backend, Precision.FP16, options)
 
     plain = key(BuilderOptions())
     assert len({plain, key(BuilderOptions(64)), key(BuilderOptions(level=5))}) == 3

@@ -5,15 +5,15 @@ import struct
 import numpy as np
 import pytest
 
-from export.darknet import (
+from export.errors import CfgError, ExportError, LayerError, WeightsError
+from export.importers.darknet import (
     darknet_to_onnx,
     import_darknet,
     parse_cfg,
     read_weights,
     write_darknet_weights,
 )
-from export.darknet.weights import array_shapes
-from export.errors import CfgError, ExportError, LayerError, WeightsError
+from export.importers.darknet.weights import array_shapes
 
 NET = "[net]\nheight=16\nwidth=32\nchannels=1\n"
 CONV = "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\npad=1\nactivation=leaky\n"
@@ -160,7 +160,7 @@ def test_a_missing_array_is_named(network, arrays):
 
 
 def test_folded_arrays_are_written_for_a_normalised_section(network, arrays, tools):
-    from export.graph import fold_batch_norm
+    from export.onnx_graph.builder import fold_batch_norm
 
     image = np.random.default_rng(0).random((1, 1, 16, 32), dtype=np.float32)
     wanted = tools.run(darknet_to_onnx(network, arrays), image)["boxes"]

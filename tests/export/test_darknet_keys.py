@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.darknet import parse_cfg
-from export.darknet.keys import KEYS
-from export.darknet.weights import array_shapes, epsilon_notes
 from export.errors import CfgError, ExportError, LayerError
+from export.importers.darknet import parse_cfg
+from export.importers.darknet.keys import KEYS
+from export.importers.darknet.weights import array_shapes, epsilon_notes
 
 SECTIONS = {
     "net": "[net]\nheight=16\nwidth=16\nchannels=4\n",

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import export
-from export.darknet import darknet_to_onnx, parse_cfg, read_weights, write_darknet_weights
-from export.darknet.weights import array_shapes
+from export.importers.darknet import darknet_to_onnx, parse_cfg, read_weights, write_darknet_weights
+from export.importers.darknet.weights import array_shapes
 
 PYTHON = Path(
     os.environ.get("OPENCV4_PYTHON")

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from export.darknet import (
+from export.importers.darknet import (
     darknet_to_onnx,
     float_count,
     import_darknet,
     parse_cfg,
     read_weights,
 )
-from export.reference import darknet_forward, decode_heads
+from export.verification.numpy_reference import darknet_forward, decode_heads
 
 MODELS = ("yolo-fastest-1.1", "yolo-fastest-1.1-xl")
 HEADS = ("yolo_121", "yolo_130")

@@ -11,13 +11,13 @@ from edge.engine.key import device_key
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.model import Limb
-from export.compact import load_compact, save_compact
-from export.darknet import parse_cfg, write_darknet_weights
-from export.darknet.weights import array_shapes
 from export.errors import ContractError, ExportError, RecipeError, WeightsError
 from export.exporter import export_all, export_engine
+from export.importers.compact import load_compact, save_compact
+from export.importers.darknet import parse_cfg, write_darknet_weights
+from export.importers.darknet.weights import array_shapes
+from export.importers.unet import unet_shapes
 from export.recipe import read_recipe
-from export.unet import unet_shapes
 
 CFG = """[net]
 height=32

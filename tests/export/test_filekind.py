@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 from export.errors import ContractError, ExportError
 from export.exporter import export_engine
-from export.filekind import kind_of
+from export.importers.filekind import kind_of
 
 SOURCES = {
     "onnx": 'kind = "onnx"\nfile = "model"',

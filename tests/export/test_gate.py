@@ -18,8 +18,8 @@ from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.agreement import weighted_kappa
-from export.gate import NEAR, is_borderline, judge, scores_in, tally
-from export.golden import Call, phantom_set, recorded_calls, reference_engines
+from export.acceptance.gate import NEAR, is_borderline, judge, scores_in, tally
+from export.acceptance.golden import Call, phantom_set, recorded_calls, reference_engines
 
 HAND = ("IP1", "PIP2", "MCP2")
 

@@ -12,13 +12,13 @@ from onnx.reference import ReferenceEvaluator
 
 from edge.engine.passport import InputSpec, Role
 from edge.model import Limb
-from export.darknet import darknet_to_onnx
 from export.errors import LayerError
-from export.graph import GraphBuilder
-from export.half import activation_ranges, plan_half, to_half, to_rounded
-from export.sibling import make_sibling
-from export.unet import unet_shapes, unet_to_onnx
-from export.vgg import scorer_shapes, vgg_to_onnx
+from export.fp16.plan import activation_ranges, plan_half, to_half, to_rounded
+from export.fp16.sibling import make_sibling
+from export.importers.darknet import darknet_to_onnx
+from export.importers.unet import unet_shapes, unet_to_onnx
+from export.importers.vgg import scorer_shapes, vgg_to_onnx
+from export.onnx_graph.builder import GraphBuilder
 
 SIDE = 8
 

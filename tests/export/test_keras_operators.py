@@ -14,7 +14,7 @@ import pytest
 
 from export.errors import ContractError, ExportError, LayerError, WeightsError
 from export.exporter import export_engine
-from export.keras import keras_to_onnx, read_keras
+from export.importers.keras import keras_to_onnx, read_keras
 
 HEIGHT, WIDTH, CHANNELS = 5, 4, 2
 SHAPE = (HEIGHT, WIDTH, CHANNELS)

@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.keras import keras_to_onnx, read_keras
-from export.keras.model import KerasLayer
-from export.keras.weights import variables
+from export.importers.keras import keras_to_onnx, read_keras
+from export.importers.keras.model import KerasLayer
+from export.importers.keras.weights import variables
 
 EPSILON = 0.01
 
@@ -284,8 +284,8 @@ def test_a_random_model_gives_what_its_arrays_give(data, seed, tools, tmp_path_f
 
 
 def test_models_with_the_same_trunk_share_it(tools, tmp_path):
-    from export.graph import GraphBuilder
-    from export.keras import add_keras_model
+    from export.importers.keras import add_keras_model
+    from export.onnx_graph.builder import GraphBuilder
 
     random = np.random.default_rng(0)
     trunk = {"kernel": random.normal(0, 1, (3, 3, 1, 4)).astype(np.float32)}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from export.errors import ContractError, ExportError, LayerError, WeightsError
-from export.keras import keras_to_onnx, read_keras
+from export.importers.keras import keras_to_onnx, read_keras
 
 DATA = Path(__file__).parent / "data" / "keras"
 SAVED = sorted(path.name for path in DATA.iterdir() if path.suffix in (".h5", ".keras"))

@@ -13,8 +13,8 @@ from edge.engine.passport import open_engine
 from edge.pipeline.ordinal import decode_ordinal
 from export.errors import ContractError, ExportError, RecipeError, WeightsError
 from export.exporter import export_engine
-from export.probe import check_meaning
 from export.recipe import read_recipe
+from export.verification.probe import check_meaning
 
 SIDE = 16
 CLASSES = "".join(f'[[classes]]\nname = "{n}"\nmeaning = "joint"\n' for n in ("PIP", "MCP"))

@@ -12,8 +12,8 @@ from edge.engine.key import device_key
 from edge.engine.passport import open_engine
 from export.errors import ContractError, ExportError, LayerError, WeightsError
 from export.exporter import export_engine
-from export.onnx_import import import_onnx, load_onnx
-from export.reference import conv2d, sigmoid
+from export.importers.onnx_file import import_onnx, load_onnx
+from export.verification.numpy_reference import conv2d, sigmoid
 
 RECIPE = """name = "foot-mask"
 role = "mask"
@@ -281,7 +281,7 @@ def test_a_truncated_file_is_an_error_with_a_mend(home, keep):
 
 
 def test_raw_heads_are_decoded_with_the_recipes_anchors(tmp_path, tools):
-    from export.darknet import darknet_to_onnx
+    from export.importers.darknet import darknet_to_onnx
 
     text = (
         "[net]\nheight=16\nwidth=24\nchannels=1\n[convolutional]\nfilters=14\nsize=3\nstride=2\n"

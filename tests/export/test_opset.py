@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import LayerError
 from export.exporter import export_engine, export_recipes
-from export.onnx_import import import_onnx, run_original
-from export.opset import CEILINGS
+from export.importers.onnx_file import import_onnx, run_original
+from export.onnx_graph.opset import CEILINGS
 
 SHAPE = (1, 2, 8, 6)
 RANDOM = np.random.default_rng(0)
@@ -317,16 +317,16 @@ def test_a_fault_of_any_kind_is_one_line_and_the_next_recipe_goes_on(tmp_path, m
 
 
 def test_the_command_exports_what_it_can_and_ends_with_1(tmp_path, capsys):
-    from export import commands
+    from sharpedge.commands import engines
 
     onnx.save_model(mask("Relu", 9, 3), tmp_path / "good.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     for name in ("bad", "good"):
         (tmp_path / f"{name}.toml").write_text(RECIPE.format(name=name, more=""))
     words = [str(tmp_path / f"{name}.toml") for name in ("absent", "bad", "good")]
-    assert commands.export(words, tmp_path / "built", None) == 1
+    assert engines.export(words, tmp_path / "built", None) == 1
     shown = capsys.readouterr()
     assert "good.onnx" in shown.out
     assert [line.count("sharpedge: ") for line in shown.err.splitlines()] == [1, 1]
     assert "Traceback" not in shown.err
-    assert commands.export(words[2:], tmp_path / "built", None) == 0
+    assert engines.export(words[2:], tmp_path / "built", None) == 0

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from edge.engine.passport import Role
 from edge.model import Limb
-from export.darknet import parse_cfg, write_darknet_weights
-from export.darknet.weights import array_shapes
 from export.errors import ExportError, RecipeError
 from export.exporter import export_engine
+from export.importers.darknet import parse_cfg, write_darknet_weights
+from export.importers.darknet.weights import array_shapes
 from export.recipe import read_recipe
 from export.template import Facts, render, write_template
 from sharpedge.cli import app

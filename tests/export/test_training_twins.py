@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from edge.model import Limb
-from export.darknet import import_darknet, parse_cfg, write_darknet_weights
-from export.darknet.sections import read_sections
-from export.unet import unet_to_onnx
-from export.vgg import vgg_to_onnx
+from export.importers.darknet import import_darknet, parse_cfg, write_darknet_weights
+from export.importers.darknet.sections import read_sections
+from export.importers.unet import unet_to_onnx
+from export.importers.vgg import vgg_to_onnx
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.training

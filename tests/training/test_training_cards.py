@@ -2,7 +2,7 @@ from pathlib import Path
 
 from edge.model import DISCLAIMER
 from edge.system.paths import engines_home
-from export.compact import load_compact
+from export.importers.compact import load_compact
 from training.cards import cards_page, code_hash
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edge.model import JointClass
-from export.darknet import parse_cfg
-from export.reference import darknet_forward, decode_heads
+from export.importers.darknet import parse_cfg
+from export.verification.numpy_reference import darknet_forward, decode_heads
 from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")

@@ -12,8 +12,8 @@ import pytest
 
 from edge.model import Limb
 from edge.system.paths import engines_home
-from export.compact import load_compact
 from export.exporter import export_all
+from export.importers.compact import load_compact
 from training.errors import TrainingError
 from training.films import is_validation
 

@@ -18,12 +18,12 @@ torch = pytest.importorskip("torch")
 
 import export  # noqa: E402
 from edge.model import Limb  # noqa: E402
-from export.compact import save_compact  # noqa: E402
-from export.darknet import parse_cfg, read_weights, write_darknet_weights  # noqa: E402
-from export.darknet.weights import array_shapes  # noqa: E402
 from export.errors import ExportError  # noqa: E402
+from export.importers.compact import save_compact  # noqa: E402
+from export.importers.darknet import parse_cfg, read_weights, write_darknet_weights  # noqa: E402
+from export.importers.darknet.weights import array_shapes  # noqa: E402
+from export.importers.vgg import scorer_shapes, trunk_shapes  # noqa: E402
 from export.recipe import read_recipe  # noqa: E402
-from export.vgg import scorer_shapes, trunk_shapes  # noqa: E402
 from training import events, loop  # noqa: E402
 from training.darknet import DarknetModule, sections_of  # noqa: E402
 from training.errors import TrainingError  # noqa: E402

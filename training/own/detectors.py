@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from edge.system.paths import engines_home
-from export.compact import load_compact
-from export.darknet import parse_cfg, read_weights, write_darknet_weights
-from export.darknet.weights import array_shapes
+from export.importers.compact import load_compact
+from export.importers.darknet import parse_cfg, read_weights, write_darknet_weights
+from export.importers.darknet.weights import array_shapes
 from training import detector
 from training.checkpoint import read_checkpoint
 from training.darknet import DarknetModule, sections_of

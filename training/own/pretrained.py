@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.darknet.cfg import Convolution, Yolo, parse_cfg
-from export.darknet.weights import array_shapes, float_count, read_weights
 from export.errors import WeightsError
+from export.importers.darknet.cfg import Convolution, Yolo, parse_cfg
+from export.importers.darknet.weights import array_shapes, float_count, read_weights
 from training.darknet import sections_of, text_of
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from export.darknet.cfg import Network
+    from export.importers.darknet.cfg import Network
 
 CLASSES = 2
 _SHORT_HEADER, _LONG_HEADER = 16, 20

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from edge.pipeline.plausibility import PASSPORT_KEY
-from export.compact import save_compact
+from export.importers.compact import save_compact
 from phantom.ra2_columns import ScoreKind
 from training.crops import UNKNOWN
 from training.errors import TrainingError

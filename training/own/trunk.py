@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from edge.model import DISCLAIMER
-from export.compact import load_compact, save_compact
-from export.vgg import TRUNK_CHANNELS, trunk_shapes
+from export.importers.compact import load_compact, save_compact
+from export.importers.vgg import TRUNK_CHANNELS, trunk_shapes
 from training import loop
 from training.errors import TrainingError
 from training.scorer import FoldedTrunk
@@ -52,7 +52,7 @@ TORCH_IMAGENET = InputRule(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class TrunkFile:
-    """Arrays as `export.vgg` names them, how pixels are fed, where they came from."""
+    """Arrays as `export.importers.vgg` names them, how pixels are fed, where they came from."""
 
     arrays: dict[str, np.ndarray]
     rule: InputRule

@@ -1,0 +1,1 @@
+"""Builders: from an exported graph to an engine of this device."""

@@ -1,0 +1,1 @@
+"""Importers: one module or package for each weights format, from files to an ONNX graph."""

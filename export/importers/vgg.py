@@ -1,0 +1,130 @@
+"""The VGG16 ordinal scorer: named arrays to an ONNX graph, one engine a limb.
+
+Room: export. Takes arrays, gives an ONNX model; touches no file.
+
+Graph: ``image`` [n, 3, S, S] float32 (n free, 1..20; the three channels hold the same grey) ->
+``erosion`` [n, K] and ``narrowing`` [n, 5], sigmoid. K is 6 for hands (grades 0-5) and 11 for feet
+(0-10). The trunk runs once, both heads read its pooled features [n, 512].
+
+Arrays, float32, torch's layout:
+
+==================================  ======================  =====================================
+name                                shape                   meaning
+==================================  ======================  =====================================
+``trunk.conv{i}.weight``            [out, in, 3, 3]         i = 0..12, padding 1, ReLU after each
+``trunk.conv{i}.bias``              [out]                   max pool 2 x 2 after i = 1 3 6 9 12
+``{task}.dense{j}.weight``          [512, 512], [256, 512], j = 0, 1, 2
+                                    [K, 256]
+``{task}.dense{j}.bias``            [out]
+``{task}.bn{j}.gamma .beta .mean    [out]                   after dense j; epsilon 1e-3
+.var``
+==================================  ======================  =====================================
+
+``task`` is ``{limb}_erosion`` and ``{limb}_narrowing``. ReLU follows ``bn0`` and ``bn1``, the
+sigmoid follows ``bn2``. Batch normalisation stays apart here, so that the published counts hold
+(K = 5: 15,113,049 with the trunk's 14,714,688), and is folded into the graph.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.onnx_graph.builder import Array, GraphBuilder, check_shapes, fold_batch_norm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import onnx
+
+    from edge.model import Limb
+
+TRUNK_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+POOL_AFTER = (1, 3, 6, 9, 12)
+BN_EPSILON = 1e-3
+NARROWING_OUTPUTS = 5
+
+
+def tasks(limb: Limb) -> tuple[tuple[str, str, int], ...]:
+    """(array prefix, output name, number of outputs) of a limb's two heads."""
+    return (
+        (f"{limb}_erosion", "erosion", limb.erosion_maximum + 1),
+        (f"{limb}_narrowing", "narrowing", NARROWING_OUTPUTS),
+    )
+
+
+def trunk_shapes() -> dict[str, tuple[int, ...]]:
+    """Array name to shape of the trunk."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    depth = 3
+    for i, channels in enumerate(TRUNK_CHANNELS):
+        shapes[f"trunk.conv{i}.weight"] = (channels, depth, 3, 3)
+        shapes[f"trunk.conv{i}.bias"] = (channels,)
+        depth = channels
+    return shapes
+
+
+def head_shapes(task: str, outputs: int) -> dict[str, tuple[int, ...]]:
+    """Array name to shape of one head with ``outputs`` sigmoids."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    sides = (TRUNK_CHANNELS[-1], 512, 256, outputs)
+    for j in range(3):
+        shapes[f"{task}.dense{j}.weight"] = (sides[j + 1], sides[j])
+        shapes[f"{task}.dense{j}.bias"] = (sides[j + 1],)
+        for part in ("gamma", "beta", "mean", "var"):
+            shapes[f"{task}.bn{j}.{part}"] = (sides[j + 1],)
+    return shapes
+
+
+def scorer_shapes(limb: Limb) -> dict[str, tuple[int, ...]]:
+    """Array name to shape of a limb's whole scorer."""
+    shapes = trunk_shapes()
+    for task, _, outputs in tasks(limb):
+        shapes |= head_shapes(task, outputs)
+    return shapes
+
+
+def vgg_to_onnx(arrays: Mapping[str, Array], *, limb: Limb, side: int) -> onnx.ModelProto:
+    """Graph of a limb's scorer for square crops of ``side`` px (at least 32).
+
+    Arrays of the other limb are left aside, so that one file can hold all. Raises `WeightsError`
+    for an array that is missing, misshapen or not finite.
+    """
+    shapes = scorer_shapes(limb)
+    prefixes = ("trunk.", *(f"{task}." for task, _, _ in tasks(limb)))
+    mine = {name: array for name, array in arrays.items() if name.startswith(prefixes)}
+    check_shapes(mine, shapes)
+    graph = GraphBuilder("vgg16")
+    x = graph.input("image", ("n", 3, side, side))
+    for i in range(len(TRUNK_CHANNELS)):
+        name = f"trunk.conv{i}"
+        x = graph.conv(x, name, mine[f"{name}.weight"], mine[f"{name}.bias"], pads=(1, 1, 1, 1))
+        x = graph.node("Relu", (x,), f"{name}.relu")
+        if i in POOL_AFTER:
+            x = graph.node("MaxPool", (x,), f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
+    x = graph.node("GlobalAveragePool", (x,), "trunk.mean")
+    features = graph.node("Flatten", (x,), "trunk.features", axis=1)
+    for task, output, count in tasks(limb):
+        graph.output(_head(graph, features, task, mine), output, ("n", count))
+    return graph.build()
+
+
+def parameter_count(shapes: Sequence[tuple[int, ...]]) -> int:
+    """Return how many values arrays of these shapes hold."""
+    return sum(int(np.prod(shape)) for shape in shapes)
+
+
+def _head(graph: GraphBuilder, x: str, task: str, arrays: Mapping[str, Array]) -> str:
+    for j in range(3):
+        name = f"{task}.dense{j}"
+        gamma, beta, mean, variance = (
+            arrays[f"{task}.bn{j}.{part}"] for part in ("gamma", "beta", "mean", "var")
+        )
+        weight, bias = fold_batch_norm(
+            arrays[f"{name}.weight"], arrays[f"{name}.bias"],
+            gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=BN_EPSILON,
+        )  # fmt: skip
+        x = graph.gemm(x, name, weight, bias)
+        x = graph.node("Relu" if j < 2 else "Sigmoid", (x,), f"{name}.out")
+    return x

@@ -1,0 +1,1 @@
+"""ONNX graphs: building, folding, changing the opset, running."""

@@ -1,0 +1,1 @@
+"""Verification: tests an imported graph before it becomes an engine."""

@@ -55,7 +55,7 @@ lint: $(VENV)/.dev
 # Writes docs/ anew from the code that it describes.
 docs: $(VENV)/.dev
 	$(BIN)/python -m sharpedge.docs docs
-	$(BIN)/python -m training.cards docs/models.md
+	$(BIN)/python -m training.run.model_cards docs/models.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-out engines/built

@@ -18,9 +18,9 @@ from skimage.feature import hog
 
 from edge.model import DISCLAIMER, Limb
 from phantom import render_crop
-from training.films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
-from training.framed import film_crops
-from training.paint import sharp_films
+from training.data.films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
+from training.synthetic.framed_crops import film_crops
+from training.synthetic.paint import sharp_films
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

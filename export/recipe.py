@@ -146,7 +146,7 @@ class Meaning(Record):
 
 
 class Reference(Record):
-    """Inputs and outputs stored by the model's own framework, `export.verification.reference_pair`."""
+    """Inputs and outputs stored by the model's own framework: `verification.reference_pair`."""
 
     file: str
 

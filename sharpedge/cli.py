@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from training.commands import train
-from training.evaluate_commands import evaluate
+from sharpedge.commands.evaluate import evaluate
+from sharpedge.commands.train import train
 
 if TYPE_CHECKING:
     from edge.model import LimbResult

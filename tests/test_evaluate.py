@@ -16,11 +16,11 @@ from edge.scoring.film_scorer import FilmOutcome, LimbOutcome
 from edge.system.paths import built_engines
 from phantom.command import write_patients
 from sharpedge.cli import app
-from training.measure import NOT_SCORED, HeardScorer, measure_set
-from training.report.build import Rows, scorers
-from training.report.tables import tabulate
-from training.report.text import truth_text
-from training.report.truth import read_truth
+from training.evaluation.build import Rows, scorers
+from training.evaluation.measure import NOT_SCORED, HeardScorer, measure_set
+from training.evaluation.tables import tabulate
+from training.evaluation.text import truth_text
+from training.evaluation.truth import read_truth
 
 
 @pytest.fixture(scope="module")

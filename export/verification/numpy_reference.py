@@ -174,7 +174,7 @@ def decode_heads(network: Network, outputs: list[Array]) -> Array:
 
 
 def unet_forward(arrays: Mapping[str, Array], image: Array) -> Array:
-    """Mask probability [1, 1, H, W] of ``image`` [1, 1, H, W]; arrays of `export.importers.unet`."""
+    """Mask probability [1, 1, H, W] of ``image`` [1, 1, H, W]; ``arrays`` as `unet_shapes` says."""
 
     def plain(x: Array, name: str, pad: int) -> Array:
         return conv2d(x, arrays[f"{name}.weight"], pad=pad) + arrays[f"{name}.bias"][:, None, None]

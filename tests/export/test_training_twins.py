@@ -34,7 +34,7 @@ def copied(arrays):
 
 @torch.no_grad()
 def test_the_mask_network(tools):
-    from training.unet import MultiScaleUNet
+    from training.models.unet import MultiScaleUNet
 
     net = settle(MultiScaleUNet())
     image = torch.rand(1, 1, 64, 52)
@@ -45,7 +45,7 @@ def test_the_mask_network(tools):
 
 @torch.no_grad()
 def test_the_detector(engines_dir, tools):
-    from training.darknet import DarknetModule
+    from training.models.darknet import DarknetModule
 
     text = (engines_dir / "cfg" / "yolov3-quarter.cfg").read_text()
     sections = [
@@ -63,7 +63,7 @@ def test_the_detector(engines_dir, tools):
 
 @torch.no_grad()
 def test_the_scorer(tools):
-    from training.scorer import Head, Trunk
+    from training.models.scorer import Head, Trunk
 
     trunk, erosion, narrowing = settle(Trunk()), settle(Head(11)), settle(Head(5))
     arrays = {

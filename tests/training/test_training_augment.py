@@ -6,7 +6,8 @@ import pytest
 from edge.anatomy import shape_template
 from edge.model import Limb
 from edge.pipeline.template import apply
-from training.augment import (
+from training.data.films import LabelledFilm
+from training.synthetic.augment import (
     detector_sample,
     random_background_loss,
     random_exposure,
@@ -14,7 +15,6 @@ from training.augment import (
     random_pose,
     warp,
 )
-from training.films import LabelledFilm
 
 pytestmark = pytest.mark.training
 

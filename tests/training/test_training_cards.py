@@ -3,7 +3,7 @@ from pathlib import Path
 from edge.model import DISCLAIMER
 from edge.system.paths import engines_home
 from export.importers.compact import load_compact
-from training.cards import cards_page, code_hash
+from training.run.model_cards import cards_page, code_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from edge.pipeline.plausibility import PASSPORT_KEY, FamiliarCrops
-from training.crops import UNKNOWN, augment, draw_crops, read_crops, shelve_crops
+from training.data.crop_statistics import describe_crops
 from training.errors import TrainingError
-from training.familiar import describe_crops
+from training.synthetic.crops import UNKNOWN, augment, draw_crops, read_crops, shelve_crops
 
 
 def test_crops_are_decided_by_their_seed_and_kept_shards_are_left_alone(tmp_path):

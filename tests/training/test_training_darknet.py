@@ -12,10 +12,8 @@ from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")
 
-from training import loop  # noqa: E402
-from training.augment import warp  # noqa: E402
-from training.darknet import DarknetModule, decode, detection_loss, read_cfg  # noqa: E402
-from training.detector import (  # noqa: E402
+from training.models.darknet import DarknetModule, decode, detection_loss, read_cfg  # noqa: E402
+from training.models.detector import (  # noqa: E402
     DetectorRecipe,
     detector_batch,
     layout,
@@ -23,7 +21,9 @@ from training.detector import (  # noqa: E402
     non_maximum_suppression,
     train,
 )
-from training.phantoms import PhantomShelf  # noqa: E402
+from training.run import loop  # noqa: E402
+from training.synthetic.augment import warp  # noqa: E402
+from training.synthetic.phantom_shelf import PhantomShelf  # noqa: E402
 
 pytestmark = pytest.mark.training
 

@@ -14,20 +14,20 @@ from edge.model import Limb
 from edge.system.paths import engines_home
 from export.exporter import export_all
 from export.importers.compact import load_compact
+from training.data.films import is_validation
 from training.errors import TrainingError
-from training.films import is_validation
 
 torch = pytest.importorskip("torch")
 
-from training import scorer  # noqa: E402
-from training.demo_models import train_demo  # noqa: E402
-from training.detector import DetectorRecipe, learning_rate  # noqa: E402
-from training.estimate import estimate_hours  # noqa: E402
-from training.phantoms import PhantomShelf, fill_shelf  # noqa: E402
-from training.recipes import PAPER, RECIPES, DemoRecipe  # noqa: E402
-from training.scorer import HeadRecipe, TrunkRecipe  # noqa: E402
-from training.ship import trunk_arrays  # noqa: E402
-from training.unet import MaskRecipe  # noqa: E402
+from training.models import scorer  # noqa: E402
+from training.models.detector import DetectorRecipe, learning_rate  # noqa: E402
+from training.models.scorer import HeadRecipe, TrunkRecipe  # noqa: E402
+from training.models.unet import MaskRecipe  # noqa: E402
+from training.run.estimate import estimate_hours  # noqa: E402
+from training.run.publish import trunk_arrays  # noqa: E402
+from training.run.recipes import PAPER, RECIPES, DemoRecipe  # noqa: E402
+from training.synthetic.phantom_shelf import PhantomShelf, fill_shelf  # noqa: E402
+from training.tasks.demo import train_demo  # noqa: E402
 
 pytestmark = pytest.mark.training
 

@@ -8,8 +8,7 @@ import pytest
 
 from edge.anatomy import shape_template
 from edge.model import Limb
-from training.errors import TrainingError
-from training.films import (
+from training.data.films import (
     LabelledFilm,
     is_validation,
     read_labelled,
@@ -17,6 +16,7 @@ from training.films import (
     shrink,
     split,
 )
+from training.errors import TrainingError
 
 pytestmark = pytest.mark.training
 

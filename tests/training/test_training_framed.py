@@ -4,9 +4,9 @@ import numpy as np
 
 from edge.model import Laterality, Limb
 from phantom import render_film, sample_limb
-from training.crops import UNKNOWN, read_crops
-from training.films import LabelledFilm
-from training.framed import film_crops, framed_crops, shelve_framed
+from training.data.films import LabelledFilm
+from training.synthetic.crops import UNKNOWN, read_crops
+from training.synthetic.framed_crops import film_crops, framed_crops, shelve_framed
 
 
 def drawn(limb, long_side_px=900):

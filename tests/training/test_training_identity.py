@@ -8,7 +8,7 @@ import pytest
 from edge.anatomy import shape_template
 from edge.model import Limb
 from training.errors import TrainingError
-from training.measure_identity import (
+from training.evaluation.measure_identity import (
     COLUMNS,
     Trial,
     _disturb,

@@ -24,18 +24,21 @@ from export.importers.darknet import parse_cfg, read_weights, write_darknet_weig
 from export.importers.darknet.weights import array_shapes  # noqa: E402
 from export.importers.vgg import scorer_shapes, trunk_shapes  # noqa: E402
 from export.recipe import read_recipe  # noqa: E402
-from training import events, loop  # noqa: E402
-from training.darknet import DarknetModule, sections_of  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.own.detectors import opencv_agrees, shortened  # noqa: E402
-from training.own.heads import calibrate, join_gate, train_own_head  # noqa: E402
-from training.own.outputs import write_recipe  # noqa: E402
-from training.own.pretrained import fitting_arrays, two_classes  # noqa: E402
-from training.own.sheet import Candidate, rejected, write_list, write_sheets  # noqa: E402
-from training.own.trunk import PLAIN, read_trunk, ship_trunk, trunk_features  # noqa: E402
-from training.recipes_own import OWN_PAPER, OWN_RECIPES, HeadsRecipe  # noqa: E402
-from training.runs import Part, keep_to_one_recipe, split_patients  # noqa: E402
-from training.scorer import TASKS, DenseLayers, FoldedTrunk, decode_grades  # noqa: E402
+from training.models.darknet import DarknetModule, sections_of  # noqa: E402
+from training.models.scorer import TASKS, DenseLayers, FoldedTrunk, decode_grades  # noqa: E402
+from training.run import (  # noqa: E402
+    events,
+    loop,
+)
+from training.run.recipes_own import OWN_PAPER, OWN_RECIPES, HeadsRecipe  # noqa: E402
+from training.run.split import Part, keep_to_one_recipe, split_patients  # noqa: E402
+from training.tasks.contact_sheet import Candidate, rejected, write_list, write_sheets  # noqa: E402
+from training.tasks.detectors import opencv_agrees, shortened  # noqa: E402
+from training.tasks.heads import calibrate, join_gate, train_own_head  # noqa: E402
+from training.tasks.pretrained import fitting_arrays, two_classes  # noqa: E402
+from training.tasks.recipe_files import write_recipe  # noqa: E402
+from training.tasks.trunk import PLAIN, read_trunk, ship_trunk, trunk_features  # noqa: E402
 
 pytestmark = pytest.mark.training
 QUICK = HeadsRecipe(epochs=30, batch=32, learning_rate=1e-2, crop_views=1)

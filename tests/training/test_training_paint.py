@@ -11,18 +11,18 @@ pytest.importorskip("torch", reason="the training tests need torch: make test-tr
 from edge.model import Laterality, Limb, LimbResult
 from edge.pipeline.settings import PipelineSettings
 from phantom import JointGrade, render_film, sample_limb
-from training.crops import UNKNOWN, read_crops
+from training.data.films import LabelledFilm
 from training.errors import TrainingError
-from training.films import LabelledFilm
-from training.paint import (
+from training.synthetic.crops import UNKNOWN, read_crops
+from training.synthetic.paint import (
     draw_grades,
     measure_joint,
     paint_film,
     paint_joint,
     sharp_films,
 )
-from training.paint_command import paint_folder
-from training.painted import painted_crops, shelve_painted
+from training.synthetic.paint_folder import paint_folder
+from training.synthetic.painted_crops import painted_crops, shelve_painted
 
 pytestmark = pytest.mark.training
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.model import Limb
-from training.phantoms import PhantomShelf, fill_shelf
+from training.synthetic.phantom_shelf import PhantomShelf, fill_shelf
 
 pytestmark = pytest.mark.training
 

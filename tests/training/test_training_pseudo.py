@@ -8,9 +8,9 @@ from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines, engines_home
 from export.exporter import export_all
 from phantom.command import patient_film, patient_grades
+from training.data.films import LabelledFilm, labelled_films, read_labelled
+from training.data.proposals import AGREE, Refusal, propose, propose_folder, write_labels
 from training.errors import TrainingError
-from training.films import LabelledFilm, labelled_films, read_labelled
-from training.pseudo import AGREE, Refusal, propose, propose_folder, write_labels
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,16 @@ from edge.errors import NullReason
 from edge.model import Laterality, Limb, LimbResult, Status, Versions, View
 from edge.pipeline.template import apply
 from training.errors import TrainingError
-from training.measure import Measured, match
-from training.measure_identity import Landmarks, Trial, read_landmarks
-from training.report import build, statistics
-from training.report.assemble import assemble, identity_report, upright_landmarks
-from training.report.findings import as_json
-from training.report.page import as_html
-from training.report.sums import totals
-from training.report.tables import REACH, tabulate, turn_deg
-from training.report.text import as_text
-from training.report.truth import (
+from training.evaluation import build, statistics
+from training.evaluation.assemble import assemble, identity_report, upright_landmarks
+from training.evaluation.findings import as_json
+from training.evaluation.measure import Measured, match
+from training.evaluation.measure_identity import Landmarks, Trial, read_landmarks
+from training.evaluation.page import as_html
+from training.evaluation.sums import totals
+from training.evaluation.tables import REACH, tabulate, turn_deg
+from training.evaluation.text import as_text
+from training.evaluation.truth import (
     Kind,
     LabelledSet,
     Split,

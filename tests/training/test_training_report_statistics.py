@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from training.report import statistics as figures
-from training.report.agreement import agreement, intraclass
+from training.evaluation import statistics as figures
+from training.evaluation.agreement import agreement, intraclass
 
 GRADES = 4
 

@@ -9,13 +9,17 @@ from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")
 
-from training import loop, scorer, unet  # noqa: E402
-from training.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint  # noqa: E402
-from training.crops import Crops, CropSet, draw_crops  # noqa: E402
-from training.darknet import read_cfg  # noqa: E402
-from training.detector import DetectorRecipe, train  # noqa: E402
-from training.phantoms import PhantomShelf  # noqa: E402
-from training.ship import last_figures  # noqa: E402
+from training.models import (  # noqa: E402
+    scorer,
+    unet,
+)
+from training.models.darknet import read_cfg  # noqa: E402
+from training.models.detector import DetectorRecipe, train  # noqa: E402
+from training.run import loop  # noqa: E402
+from training.run.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint  # noqa: E402
+from training.run.publish import last_figures  # noqa: E402
+from training.synthetic.crops import Crops, CropSet, draw_crops  # noqa: E402
+from training.synthetic.phantom_shelf import PhantomShelf  # noqa: E402
 
 pytestmark = pytest.mark.training
 

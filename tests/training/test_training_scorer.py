@@ -7,10 +7,10 @@ from edge.pipeline.ordinal import decode_ordinal
 
 torch = pytest.importorskip("torch")
 
-from training import scorer  # noqa: E402
-from training.crops import UNKNOWN  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.runs import split_rows  # noqa: E402
+from training.models import scorer  # noqa: E402
+from training.run.split import split_rows  # noqa: E402
+from training.synthetic.crops import UNKNOWN  # noqa: E402
 
 pytestmark = pytest.mark.training
 

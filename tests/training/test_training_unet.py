@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional  # noqa: E402
 
-from training import unet  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.outlines import MaskExample, canvas_example  # noqa: E402
-from training.phantoms import PhantomShelf  # noqa: E402
-from training.recipes import PAPER  # noqa: E402
+from training.models import unet  # noqa: E402
+from training.run.recipes import PAPER  # noqa: E402
+from training.synthetic.outlines import MaskExample, canvas_example  # noqa: E402
+from training.synthetic.phantom_shelf import PhantomShelf  # noqa: E402
 
 pytestmark = pytest.mark.training
 

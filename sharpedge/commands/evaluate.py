@@ -1,0 +1,225 @@
+"""The commands ``sharpedge evaluate``: parse, measure, print, write the report.
+
+Room: training. Nothing heavy is imported before a command needs it; no command needs torch.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sharpedge.commands.train import NOTICE, LayoutName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.evaluation.findings import Report
+    from training.evaluation.truth import LabelledSet
+
+evaluate = typer.Typer(help="Measure the installed engines on known truth.", no_args_is_help=True)
+
+
+class SplitName(str, Enum):
+    """Which part of a set is measured; the names of `training.evaluation.truth.Split`."""
+
+    patient = "patient"
+    paper = "paper"
+    all = "all"
+
+
+_Html = Annotated[Path | None, typer.Option("--html", help="Write the report: one page.")]
+_Json = Annotated[Path | None, typer.Option("--json", help="Write the report's figures.")]
+_Engines = Annotated[Path | None, typer.Option("--engines", help="Folder of built engines.")]
+_Labels = Annotated[Path | None, typer.Option("--labels", help="Joint labels (CSV).")]
+_Split = Annotated[
+    SplitName,
+    typer.Option(
+        "--split",
+        help="patient: real films only of patients kept out of training; all: every film; "
+        "paper: 10 % of the joints as the paper drew them, which leaks patients.",
+    ),
+]
+
+
+@evaluate.command(name="phantoms")
+def evaluate_phantoms(
+    folder: Annotated[Path, typer.Argument(help="What `sharpedge phantom` wrote.")],
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
+) -> None:
+    """Compare with the truth of simulated films: phantom figures, nothing about patients."""
+    from training.evaluation.truth import read_truth
+
+    _evaluate(lambda: read_truth(folder), split, engines, html, json_file)
+
+
+@evaluate.command(name="painted")
+def evaluate_painted(
+    folder: Annotated[Path, typer.Argument(help="What `sharpedge train data paint` wrote.")],
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
+) -> None:
+    """Compare with damage painted on real films: real texture, but no patient's damage."""
+    from training.evaluation.truth import read_truth
+
+    _evaluate(lambda: read_truth(folder), split, engines, html, json_file)
+
+
+@evaluate.command(name="films")
+def evaluate_films(
+    folder: Annotated[Path, typer.Argument(help="Folder of FracAtlas films.")],
+    labels: _Labels = None,
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
+) -> None:
+    """Compare with joint labels on real films that no training has seen."""
+    from training.data.films import SHIPPED_LABELS
+    from training.evaluation.truth import read_joint_table
+
+    # The project's own labels are of films without arthritis; of others nothing is known.
+    def read() -> LabelledSet:
+        return read_joint_table(folder, labels or SHIPPED_LABELS, healthy=labels is None)
+
+    _evaluate(read, split, engines, html, json_file)
+
+
+@evaluate.command(name="report")
+def evaluate_report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Films with their labels.")],
+    layout: Annotated[
+        LayoutName | None,
+        typer.Option(help="How DIR says what its films show; default: what is found there."),
+    ] = None,
+    labels: _Labels = None,
+    html: _Html = None,
+    json_file: _Json = None,
+    split: _Split = SplitName.patient,
+    engines: _Engines = None,
+) -> None:
+    """Compare with any labelled set: the layouts of `train data check`, or a table of joints."""
+    from training.datasets import Layout
+    from training.evaluation.sets import read_set
+    from training.evaluation.truth import read_joint_table
+
+    def read() -> LabelledSet:
+        if labels is not None:
+            return read_joint_table(folder, labels)
+        return read_set(folder, None if layout is None else Layout(layout.value))
+
+    _evaluate(read, split, engines, html, json_file)
+
+
+@evaluate.command(name="identity")
+def evaluate_identity(
+    points: Annotated[
+        Path, typer.Argument(help="CSV with the columns image, limb, width, height, joint, x, y.")
+    ],
+    drop: Annotated[int, typer.Option(help="Joints taken away from each image.", min=0)] = 0,
+    noise: Annotated[
+        float, typer.Option(help="Noise (sd), a share of MCP3-PIP3 or half of MTP1-MTP5.", min=0)
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same disturbance.")] = 1,
+    turn: Annotated[
+        float,
+        typer.Option(
+            help="Largest turn from upright, degrees; 180 where images lie in any turn.",
+            min=0,
+            max=180,
+        ),
+    ] = 10.0,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Turn half of the images over.")] = False,
+    html: _Html = None,
+    json_file: _Json = None,
+) -> None:
+    """Name joints from their places alone, some of them missing."""
+    from edge import __version__
+    from edge.system.terminal import say
+    from training.errors import TrainingError
+    from training.evaluation.measure_identity import Trial, name_all, read_landmarks, summed
+
+    trial = Trial(drop, noise, turn, mirror, seed)
+    try:
+        images = read_landmarks(points)
+    except TrainingError as error:
+        _fail(str(error))
+    for naming in summed(name_all(images, trial)):
+        say(str(naming))
+    if html is not None or json_file is not None:
+        from training.evaluation.assemble import identity_report, now
+
+        _write(identity_report(points.name, images, trial, __version__, now()), html, json_file)
+    say(NOTICE)
+
+
+def _evaluate(
+    read: Callable[[], LabelledSet],
+    split: SplitName,
+    engines: Path | None,
+    html: Path | None,
+    json_file: Path | None,
+) -> None:
+    from edge.engine.loader import load_engines
+    from edge.pipeline.settings import PipelineSettings
+    from edge.system.paths import built_engines
+    from edge.system.terminal import Progress, say
+    from training.errors import TrainingError
+    from training.evaluation.build import paper_part
+    from training.evaluation.measure import HeardScorer, measure_set
+    from training.evaluation.tables import tabulate
+    from training.evaluation.text import as_text
+    from training.evaluation.truth import Kind, Split, part_of
+
+    part = Split(split.value)
+    try:
+        labelled = part_of(read(), part)
+    except TrainingError as error:
+        _fail(str(error))
+    # A simulated film states its side, as a scanner's does; a labelled one often states none.
+    settings = PipelineSettings(accept_side_from_geometry=labelled.kind is not Kind.PHANTOM)
+    scorer = HeardScorer(
+        load_engines(engines or built_engines()),
+        settings,
+        want_masks=any(limb.mask is not None for limb in labelled.limbs),
+    )
+    measured = measure_set(scorer, labelled, Progress("scoring"))
+    tables = tabulate(measured)
+    if part is Split.PAPER:
+        tables = paper_part(tables)
+    say(as_text(labelled, tables, part))
+    if html is not None or json_file is not None:
+        from training.evaluation.assemble import assemble, now
+
+        _write(
+            assemble(labelled, tables, scorer.versions, part, now()),
+            html,
+            json_file,
+        )
+    say(NOTICE)
+
+
+def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
+    from edge.system.terminal import say
+    from training.evaluation.findings import as_json
+    from training.evaluation.page import as_html
+
+    for path, write in ((html, as_html), (json_file, as_json)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(write(report), encoding="utf-8")
+            say(f"report: {path}")
+
+
+def _fail(message: str) -> NoReturn:
+    from edge.system.terminal import complain
+
+    complain(message)
+    raise typer.Exit(2)

@@ -1,0 +1,387 @@
+"""The commands ``sharpedge train``: parse, call, print.
+
+Room: training. Nothing heavy is imported before a command needs it, and torch by none that can do
+without.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.tasks.job import Job
+
+NOTICE = "Research use only, not a medical device."
+
+
+class TrainRecipe(str, Enum):
+    """Named sets of training values."""
+
+    demo = "demo"
+    further = "further"
+    paper = "paper"
+
+
+train = typer.Typer(
+    help="Train the models (needs torch: pip install 'sharpedge[train]').", no_args_is_help=True
+)
+
+
+@train.command(name="demo")
+def train_demo_command(
+    films: Annotated[
+        Path | None, typer.Option(help="Folder of FracAtlas films; without it, phantoms alone.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Checkpoints; the same folder resumes.")] = Path(
+        "runs"
+    ),
+    weights: Annotated[
+        Path | None, typer.Option(help="Where compact weights go; default: RUNS/weights.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
+    recipe: Annotated[
+        TrainRecipe,
+        typer.Option(
+            help="demo: every model; further: the scorers alone, on from the committed trunk; "
+            "paper: its schedules (days)."
+        ),
+    ] = TrainRecipe.demo,
+) -> None:
+    """Train the demo models, resumable; prints an estimate first."""
+    try:
+        from training.run.recipes import RECIPES
+        from training.tasks.demo import train_demo
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        _fail("training needs torch: pip install 'sharpedge[train]'", 2)
+    import json
+
+    from edge.system.terminal import say
+    from training.data.films import SHIPPED_LABELS
+
+    target = weights or runs / "weights"
+    target.mkdir(parents=True, exist_ok=True)
+    figures = train_demo(films, labels or SHIPPED_LABELS, runs, target, RECIPES[recipe.value], say)
+    say(json.dumps(figures, indent=1))
+    say(f"Figures on simulated films say nothing about patients. {NOTICE}")
+
+
+data = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
+train.add_typer(data, name="data")
+
+
+class LimbName(str, Enum):
+    """What films show."""
+
+    hand = "hand"
+    foot = "foot"
+
+
+class LayoutName(str, Enum):
+    """Layouts of a data set; the names of `training.datasets.Layout`."""
+
+    ra2 = "ra2"
+    jsonl = "jsonl"
+    ram_h1200 = "ram-h1200"
+    voc = "voc"
+    yolo = "yolo"
+    coco = "coco"
+    masks = "masks"
+
+
+_Layout = Annotated[
+    LayoutName | None,
+    typer.Option(help="How DIR says what its films show; default: what is found there."),
+]
+_DataSet = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of the data set; quirks in its dataset.toml.")
+]
+
+
+@data.command(name="check")
+def train_data_check(
+    folder: _DataSet,
+    layout: _Layout = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Count what is there and name what is wrong; 1: a training would learn something wrong."""
+    import json
+
+    from edge.system.terminal import Progress, say
+    from training.datasets import Layout, read_dataset
+    from training.datasets.check import check_dataset
+    from training.datasets.report import as_object, as_text
+    from training.errors import TrainingError
+
+    try:
+        dataset = read_dataset(folder, None if layout is None else Layout(layout.value))
+    except TrainingError as error:
+        _fail(str(error), 2)
+    checked = check_dataset(dataset, Progress("reading"))
+    if as_json:
+        say(json.dumps(as_object(checked), indent=1))
+    else:
+        say(as_text(checked))
+        say(NOTICE)
+    raise typer.Exit(0 if checked.trainable else 1)
+
+
+@data.command(name="propose")
+def train_data_propose(
+    folder: Annotated[Path, typer.Argument(help="Folder of films, searched with its subfolders.")],
+    out: Annotated[Path, typer.Option(help="Where the labels go (CSV).")],
+    known: Annotated[
+        Path | None, typer.Option(help="Labels of films to pass over; default: the shipped ones.")
+    ] = None,
+    engines: Annotated[Path | None, typer.Option(help="Folder of engines.")] = None,
+) -> None:
+    """Label films by the installed engines, where four looks at each agree."""
+    from edge.system.terminal import Progress, say
+    from training.data.films import SHIPPED_LABELS
+    from training.data.proposals import propose_folder
+    from training.errors import TrainingError
+
+    try:
+        proposed, refused = propose_folder(
+            folder, out, known or SHIPPED_LABELS, engines, Progress("looking")
+        )
+    except TrainingError as error:
+        _fail(str(error), 2)
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items()))
+    say(f"{proposed} films labelled in {out}; {sum(refused.values())} refused ({why or 'none'})")
+    say(f"Look at them before you train: sharpedge learns what they say. {NOTICE}")
+
+
+@data.command(name="paint")
+def train_data_paint(
+    folder: Annotated[Path, typer.Argument(help="Folder of labelled films without arthritis.")],
+    out: Annotated[Path, typer.Option(help="Where painted films and truth.jsonl go.")],
+    labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same paintings.")] = 1,
+) -> None:
+    """Paint graded damage on the joints of sharp real films."""
+    from edge.system.terminal import say
+    from training.data.films import SHIPPED_LABELS
+    from training.errors import TrainingError
+    from training.synthetic.paint_folder import paint_folder
+
+    try:
+        written = paint_folder(folder, labels or SHIPPED_LABELS, seed, out, say)
+    except TrainingError as error:
+        _fail(str(error), 2)
+    say(f"{written} painted films and truth.jsonl in {out}. {NOTICE}")
+
+
+_Runs = Annotated[Path, typer.Option(help="Checkpoints and logs; the same folder resumes.")]
+_Out = Annotated[
+    Path | None,
+    typer.Option(help="Where recipes and weights for export go; default: RUNS/engines."),
+]
+_Finders = Annotated[
+    Path | None,
+    typer.Option(help="Built engines that find joints nobody drew; default: the installed ones."),
+]
+_Recipe = Annotated[
+    TrainRecipe, typer.Option(help="demo: ours; paper: its schedules. See docs/training.md.")
+]
+_OneLimb = Annotated[LimbName | None, typer.Option(help="Train this one alone.")]
+_OWN_RUNS = Path("runs-own")
+
+
+@train.command(name="mask")
+def train_mask_command(
+    folder: _DataSet,
+    runs: _Runs = _OWN_RUNS,
+    out: _Out = None,
+    layout: _Layout = None,
+    engines: _Finders = None,
+    recipe: _Recipe = TrainRecipe.demo,
+    limb: _OneLimb = None,
+    sheets: Annotated[
+        bool, typer.Option("--sheets", help="Only make outlines and sheets to look at.")
+    ] = False,
+    reject: Annotated[
+        Path | None, typer.Option(help="The list of the sheets as you marked it, or film names.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Most epochs, with early stopping; default: recipe's.")
+    ] = None,
+) -> None:
+    """Learn outlines of hands and feet: make them, show them, train."""
+    job = _begin("mask", folder, layout, runs, out, engines, recipe, limb, {"epochs": epochs})
+    from training.tasks.masks import train_masks
+
+    _end(job, lambda: train_masks(job, sheets_only=sheets, refuse=reject, epochs=epochs))
+
+
+@train.command(name="detector")
+def train_detector_command(
+    folder: _DataSet,
+    cfg: Annotated[Path, typer.Option(help="Darknet .cfg; its classes and filters are adapted.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Darknet .weights to begin with, whole or its first layers.")
+    ] = None,
+    runs: _Runs = _OWN_RUNS,
+    out: _Out = None,
+    layout: _Layout = None,
+    engines: _Finders = None,
+    recipe: _Recipe = TrainRecipe.demo,
+    limb: _OneLimb = None,
+    from_shipped: Annotated[
+        bool, typer.Option("--from-shipped", help="Begin with the shipped detector's weights.")
+    ] = False,
+    boxes_from_engines: Annotated[
+        bool, typer.Option("--boxes-from-engines", help="Learn what engines see on bare films.")
+    ] = False,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Length, schedule in proportion; default: recipe's.")
+    ] = None,
+) -> None:
+    """Learn where joints are; writes .cfg and .weights that Darknet and OpenCV read."""
+    job = _begin("detector", folder, layout, runs, out, engines, recipe, limb, {"samples": samples})
+    from training.tasks.detectors import train_detectors
+
+    if from_shipped and weights is not None:
+        _fail("give --weights or --from-shipped, not both", 2)
+    for path in (cfg, weights):
+        if path is not None and not path.is_file():
+            _fail(f"{path}: no such file", 2)
+    _end(
+        job,
+        lambda: train_detectors(
+            job,
+            cfg,
+            weights,
+            samples=samples,
+            places_from_engines=boxes_from_engines,
+            from_shipped=from_shipped,
+        ),
+    )
+
+
+class SplitRule(str, Enum):
+    """What is kept apart from a scorer's training."""
+
+    patient = "patient"
+    paper = "paper"
+
+
+@train.command(name="scorers")
+def train_scorers_command(
+    folder: _DataSet,
+    trunk: Annotated[
+        Path | None,
+        typer.Option(
+            help="VGG16: ImageNet's .h5 (Keras) or .pt (torch); default: the shipped one."
+        ),
+    ] = None,
+    runs: _Runs = _OWN_RUNS,
+    out: _Out = None,
+    layout: _Layout = None,
+    engines: _Finders = None,
+    recipe: _Recipe = TrainRecipe.demo,
+    limb: _OneLimb = None,
+    class_weights: Annotated[
+        bool, typer.Option("--class-weights", help="Weigh grades instead of thinning grade 0.")
+    ] = False,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="0 or not first, then the grade of what is not 0.")
+    ] = False,
+    split: Annotated[
+        SplitRule, typer.Option(help="paper: by joint, which leaks patients; its output says so.")
+    ] = SplitRule.patient,
+    crop_px: Annotated[
+        int | None, typer.Option(min=32, max=512, help="Side of a joint's crop; default: 96.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: 250.")] = None,
+) -> None:
+    """Learn grades on a frozen trunk: erosion and narrowing of hands and feet."""
+    changes = {
+        "balance": "weights" if class_weights else None,
+        "gate": gate or None,
+        "split": split.value,
+        "crop_px": crop_px,
+        "epochs": epochs,
+    }
+    job = _begin("scorers", folder, layout, runs, out, engines, recipe, limb, changes)
+    from training.tasks.scorers import train_scorers
+
+    _end(job, lambda: train_scorers(job, trunk))
+
+
+def _begin(
+    what: str,
+    folder: Path,
+    layout: LayoutName | None,
+    runs: Path,
+    out: Path | None,
+    engines: Path | None,
+    recipe: TrainRecipe,
+    limb: LimbName | None,
+    changes: dict[str, Any],
+) -> Job:
+    try:
+        from training.run.recipes_own import OWN_RECIPES
+        from training.tasks.job import begin
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        _fail("training needs torch: pip install 'sharpedge[train]'", 2)
+    from dataclasses import replace
+
+    from edge.model import Limb
+    from edge.system.paths import built_engines
+    from edge.system.terminal import Progress, say
+    from training.datasets import Layout
+    from training.errors import TrainingError
+
+    values = OWN_RECIPES[recipe.value]
+    set_ = {key: value for key, value in changes.items() if value is not None}
+    if what == "scorers":
+        values = replace(values, heads=replace(values.heads, **set_))
+    words = [f"--{key.replace('_', '-')} {value}" for key, value in set_.items()]
+    try:
+        return begin(
+            folder,
+            None if layout is None else Layout(layout.value),
+            runs,
+            out or runs / "engines",
+            engines or built_engines(),
+            values,
+            None if limb is None else Limb(limb.value),
+            " ".join(["sharpedge train", what, "DIR", f"--recipe {recipe.value}", *words]),
+            say,
+            Progress,
+        )
+    except TrainingError as error:
+        _fail(str(error), 2)
+
+
+def _end(job: Job, train_all: Callable[[], dict[str, Any]]) -> None:
+    import json
+
+    from edge.system.terminal import say
+    from training.errors import TrainingError
+
+    try:
+        figures = train_all()
+    except TrainingError as error:
+        _fail(str(error), 2)
+    if job.dataset.simulated:
+        say("phantom figures (simulated films): they say nothing about patients")
+    say(json.dumps(figures, indent=1))
+    say(NOTICE)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    from edge.system.terminal import complain
+
+    complain(message)
+    raise typer.Exit(status)

@@ -1,0 +1,1 @@
+"""Labelled films and where their joints lie."""

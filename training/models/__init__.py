@@ -1,0 +1,1 @@
+"""Networks as torch modules, and the training of each."""

@@ -1,0 +1,1 @@
+"""Examples to learn from: drawn, painted, cut out, augmented."""

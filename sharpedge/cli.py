@@ -208,11 +208,11 @@ def export(
     ] = False,
 ) -> None:
     """Write ONNX engines with passports from trained weights."""
-    from sharpedge.commands import engines
+    from sharpedge.commands import engines as commands
 
     if init:
-        raise typer.Exit(engines.init_recipe([Path(item) for item in recipes or ()]))
-    raise typer.Exit(engines.export(recipes or (), out, target.value if target else None))
+        raise typer.Exit(commands.init_recipe([Path(item) for item in recipes or ()]))
+    raise typer.Exit(commands.export(recipes or (), out, target.value if target else None))
 
 
 class BackEnd(str, Enum):
@@ -250,11 +250,11 @@ def build(
     """Build engines for this device, judge them against FP32, install what agrees."""
     from edge.engine.passport import Backend
     from export.builders.build import BuilderOptions
-    from sharpedge.commands import engines
+    from sharpedge.commands import engines as commands
 
     wanted = [Backend(item.value) for item in backend or ()]
     options = BuilderOptions(workspace_mib, level)
-    raise typer.Exit(engines.build(recipes or (), out, wanted, films, options))
+    raise typer.Exit(commands.build(recipes or (), out, wanted, films, options))
 
 
 engines = typer.Typer(help="What is installed, and what serves.", no_args_is_help=True)
@@ -267,9 +267,9 @@ def engines_list(
     folder: _Engines = None,
 ) -> None:
     """Show installed engines: hash, verdict, latency, and why one is refused."""
-    from sharpedge.commands import engines
+    from sharpedge.commands import engines as commands
 
-    raise typer.Exit(engines.show_engines(folder, name))
+    raise typer.Exit(commands.show_engines(folder, name))
 
 
 @engines.command(name="activate")
@@ -278,17 +278,17 @@ def engines_activate(
     folder: _Engines = None,
 ) -> None:
     """Let an engine come first for its recipe."""
-    from sharpedge.commands import engines
+    from sharpedge.commands import engines as commands
 
-    raise typer.Exit(engines.activate_engine(folder, stem))
+    raise typer.Exit(commands.activate_engine(folder, stem))
 
 
 @engines.command(name="rollback")
 def engines_rollback(folder: _Engines = None) -> None:
     """Take back the last choice."""
-    from sharpedge.commands import engines
+    from sharpedge.commands import engines as commands
 
-    raise typer.Exit(engines.roll_back(folder))
+    raise typer.Exit(commands.roll_back(folder))
 
 
 @app.command()
@@ -300,9 +300,9 @@ def agree(
 ) -> None:
     """Compare two back ends over a folder of films; 1: a grade or a film's fate differs."""
     from edge.engine.passport import Backend
-    from sharpedge.commands import engines
+    from sharpedge.commands import engines as commands
 
-    raise typer.Exit(engines.agree(folder, Backend(first.value), Backend(second.value), films))
+    raise typer.Exit(commands.agree(folder, Backend(first.value), Backend(second.value), films))
 
 
 @app.command()
@@ -487,11 +487,11 @@ def replay(
         _fail("give result ids, or --rescore with --engines FOLDER", 2)
     if engines is not None:
         from edge.config import load
-        from sharpedge.commands import engines
+        from sharpedge.commands import engines as commands
 
         at = load(config)
         archive = at.state_folder / "archive"
-        raise typer.Exit(engines.rescore(at.worker.engines, engines, archive))
+        raise typer.Exit(commands.rescore(at.worker.engines, engines, archive))
     from sharpedge.commands import operator
 
     raise typer.Exit(operator.replay(config, ids or []))

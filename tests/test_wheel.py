@@ -16,7 +16,8 @@ import pytest
 from export.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ("edge", "export", "training", "benchmarks", "engines", "systemd")
+PACKAGES = ("sharpedge", "edge", "export", "training", "benchmarks", "phantom")
+SHIPPED = (*PACKAGES, "engines", "systemd")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 _BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
@@ -76,7 +77,7 @@ def test_the_wheel_carries_every_package_and_its_data(wheel):
     data = f"{wheel.name.split('-py3')[0]}.data/data/share/sharpedge"
     wanted = {
         str(path.relative_to(ROOT))
-        for package in ("edge", "export", "training", "benchmarks")
+        for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.suffix in {".py", ".typed", ".json", ".csv", ".jpg"}
         and "__pycache__" not in path.parts
@@ -86,7 +87,7 @@ def test_the_wheel_carries_every_package_and_its_data(wheel):
             if path.is_file() and path.suffix in {".toml", ".cfg", ".npz", ".service", ".conf"}:
                 wanted.add(f"{data}/{path.relative_to(ROOT)}")
     assert wanted <= names
-    foreign = {name.split("/")[0] for name in names} - {"edge", "export", "training", "benchmarks"}
+    foreign = {name.split("/")[0] for name in names} - set(PACKAGES)
     assert all(name.startswith("sharpedge-") for name in foreign)
 
 

@@ -112,7 +112,7 @@ _STOPPED_WHILE_IT_OPENS = """
 import os, signal, sys
 from pathlib import Path
 from edge.config import load
-from edge.delivery import store
+from edge.journal import store
 from edge.system.notify import Notifier
 store._BUSY_STEPS = 1
 Notifier.busy = lambda _self: os.kill(os.getpid(), int(sys.argv[2]))

@@ -106,7 +106,7 @@ def fail(file):
 
 
 def tidy_often(pause_s):
-    from edge.daemon.appliance import housekeeping
+    from edge.daemon import housekeeping
 
     housekeeping._TIDY_S = pause_s
 

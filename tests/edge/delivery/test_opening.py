@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from box import KEY
 
-from edge.daemon.appliance import inspection, repair
+from edge.daemon import inspection, repair
 from edge.daemon.inspection import Inspection
 from edge.daemon.repair import open_sound
 from edge.delivery.outbox import Outbox

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from edge.contract.ids import DeviceName, ResultKey, pseudonym
 from edge.contract.payloads import ClosedSource, Ledger
 from edge.errors import REASONS, NullReason, Reason
-from edge.journal.copies import keep_copy, suffix_of, write_durably
+from edge.journal.copies import keep_copy, suffix_of
 from edge.journal.journal import Finish, Journal, Kind, Parcel, Resolved, State, StudyChange
 from edge.model import DISCLAIMER, JointScore, LimbResult, OperatorWord, Status
 from edge.outputs.message import StoredMessage
 from edge.outputs.study import StudyBody, place_of, with_limb
 from edge.system.clock import Anchor, wall_clock_is_set
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,7 +232,9 @@ class Filing:
 
     def _keep_picture(self, result_id: str, jpeg: bytes) -> str:
         name = f"{result_id}.jpg"
-        write_durably(self._places.pictures / name, with_comment(jpeg, result_id))
+        write_whole(
+            self._places.pictures / name, with_comment(jpeg, result_id), durable=True, mode=0o640
+        )
         return name
 
     def _quarantine(self, hand: FilmInHand, reason: str) -> None:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.installed import replace_file
 from edge.engine.key import device_key
 from edge.model import Record, Status
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from edge.engine.loader import EngineSet
@@ -69,7 +69,7 @@ def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
         return False
     record = SelfTestRecord(graphs=_graphs(engines), code=_code(), joints=_joints(result))
     signed = record.model_copy(update={"hmac": _mac(record)})
-    replace_file(path, (signed.model_dump_json(indent=1) + "\n").encode())
+    write_whole(path, (signed.model_dump_json(indent=1) + "\n").encode(), durable=True)
     return True
 
 

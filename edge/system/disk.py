@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from edge.system.files import whole_file
+
 if TYPE_CHECKING:
     from edge.journal.retention import RetentionSettings
 
@@ -71,13 +73,8 @@ class DiskGuard:
     def _take(self) -> None:
         if not self._reserve_bytes or self._reserve.exists():
             return
-        part = self._reserve.with_suffix(".part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, self._reserve_bytes)
-        finally:
-            os.close(descriptor)
-        part.replace(self._reserve)
+        with whole_file(self._reserve, durable=False, mode=0o600) as file:
+            os.posix_fallocate(file.fileno(), 0, self._reserve_bytes)
 
 
 def share_arenas() -> None:

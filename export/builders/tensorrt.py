@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.engine.backends.bindings import load_bindings, logger_of
-from edge.engine.installed import replace_file
 from edge.engine.passport import Backend  # noqa: TC001 - pydantic looks annotations up
 from edge.errors import EngineError
 from edge.model import Record
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +140,7 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
     order.plan.write_bytes(data)
     learnt = config.get_timing_cache()
     if learnt is not None:
-        replace_file(order.timing_cache, bytes(learnt.serialize()))
+        write_whole(order.timing_cache, bytes(learnt.serialize()), durable=True)
     return Compiled(
         version=str(trt.__version__),
         strongly_typed=typed is not None,

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge.intake.beneath import place_beneath
 from edge.intake.take import has_writer, signature_of
 from edge.intake.watch import CLAIMED
-from edge.journal.copies import After, suffix_of
-from edge.system.files import sync_folder, whole_file
+from edge.model import After
+from edge.system.files import suffix_of, sync_folder, whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.intake.beneath import Place
-    from edge.intake.settle import Signature
+    from edge.model import Signature
 
 _READ_BYTES = 1 << 20
 _RENAME_NOREPLACE = 1

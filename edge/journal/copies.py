@@ -13,26 +13,11 @@ from typing import TYPE_CHECKING
 
 from edge.intake.beneath import stat_beneath
 from edge.intake.take import ChangedError, NotRegularError, TooLargeError, signature_of, take
-from edge.model import StrEnum
-from edge.system.files import write_whole
+from edge.system.files import suffix_of, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-
-class After(StrEnum):
-    """What happens to the scanner's own file once it has reached its end state."""
-
-    LEAVE = "leave"
-    MOVE = "move"
-    DELETE = "delete"
-
-
-def suffix_of(path: bytes) -> str:
-    """Give a harmless file name ending: dot and up to five letters or digits, else empty."""
-    found = re.search(rb"\.[A-Za-z0-9]{1,5}$", path)
-    return found.group().decode().lower() if found else ""
 
 
 def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> Path:

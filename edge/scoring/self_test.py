@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from edge.engine.key import device_key
 from edge.model import Record, Status
+from edge.scoring.reference_film import FILM_NAME, golden_film
 from edge.system.files import write_whole
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edge.scoring.film_scorer import FilmScorer
 
 RECORD_NAME = "self-test.record"
-FILM_NAME = "P0001-LH.jpg"
 EXPECTED_TOLERANCE = 0.25
 """Of an expected value. Engines that were accepted differ by .05 on equal crops; a detector's pixel
 adds to that. Damage moves grades by whole steps."""
@@ -50,11 +49,6 @@ class SelfTestRecord(Record):
     code: str
     joints: dict[str, JointRecord]
     hmac: str = Field(default="", description="HMAC-SHA256 under the device's key")
-
-
-def golden_film() -> bytes:
-    """Bytes of the shipped film: a simulated left hand."""
-    return (resources.files("edge") / "data" / "self-test.jpg").read_bytes()
 
 
 def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:

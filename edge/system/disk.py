@@ -12,12 +12,9 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from edge.system.files import whole_file
-
-if TYPE_CHECKING:
-    from edge.journal.retention import RetentionSettings
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +44,11 @@ class DiskGuard:
     given back, so that the journal can still write down what was done.
     """
 
-    def __init__(self, folder: Path, settings: RetentionSettings) -> None:
+    def __init__(self, folder: Path, *, min_free_mib: int, reserve_mib: int) -> None:
         self._folder = folder
         self._reserve = folder / RESERVE
-        self._reserve_bytes = settings.reserve_mib << 20
-        self._least_bytes = settings.min_free_mib << 20
+        self._reserve_bytes = reserve_mib << 20
+        self._least_bytes = min_free_mib << 20
         self.low = False
 
     def look(self) -> bool:

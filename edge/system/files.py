@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -65,3 +66,9 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def suffix_of(path: bytes) -> str:
+    """Give a harmless file name ending: dot and up to five letters or digits, else empty."""
+    found = re.search(rb"\.[A-Za-z0-9]{1,5}$", path)
+    return found.group().decode().lower() if found else ""

@@ -21,9 +21,9 @@ from edge.daemon.state_folder import drop_folder
 from edge.delivery.listen import listen
 from edge.journal import orders
 from edge.journal.chain import Head
+from edge.journal.places import Places
 from edge.journal.store import JournalError, Store
 from edge.model import DISCLAIMER
-from edge.outputs.record import Places
 from edge.scoring.drift import COMMISSIONING, DriftWatch, as_table
 from edge.system.device_key import derived_key, device_key
 from edge.system.terminal import complain, say

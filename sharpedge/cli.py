@@ -17,11 +17,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from edge import __version__
-from edge.errors import ConfigError, EdgeError
-from edge.model import DISCLAIMER
 from edge.system.terminal import complain, prepare_streams
 
-NOTICE = f"{DISCLAIMER.capitalize()}."
+NOTICE = "Research use only, not a medical device."
 
 
 class Command(NamedTuple):
@@ -185,7 +183,10 @@ def main() -> None:
         complain(str(error))
         raise SystemExit(1) from None
     except Exception as error:
-        # Only where export was imported can its error have been raised.
+        # Imported here: help and version need neither numpy nor pydantic. Only where `export` was
+        # imported can its error have been raised.
+        from edge.errors import ConfigError, EdgeError  # noqa: PLC0415
+
         export = sys.modules.get("export.errors")
         if not isinstance(error, (EdgeError, export.ExportError) if export else EdgeError):
             raise

@@ -157,6 +157,11 @@ class Intake:
         self._stopping.set()
         self._inbox.wake()
 
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` was called."""
+        return self._thread.ident is not None
+
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()

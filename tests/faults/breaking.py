@@ -52,7 +52,7 @@ class Fuse:
 
 
 def arm(step, count):
-    from edge.daemon import appliance, originals
+    from edge.daemon import films, originals
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
     from edge.journal.journal import Journal
@@ -70,13 +70,13 @@ def arm(step, count):
     fuse.wrap(Outbox, "note_sent", after="noted")
     fuse.wrap(Outbox, "acknowledged", before="acking", after="acked")
     fuse.wrap(Outbox, "receipts", before="receipting", after="receipted")
-    hear = appliance.Appliance._on_stage
+    hear = films.Films.on_stage
 
     def on_stage(self, word):
         hear(self, word)
         fuse.reach(STAGES.get(word.name))
 
-    appliance.Appliance._on_stage = on_stage
+    films.Films.on_stage = on_stage
 
 
 def follow(file):

@@ -43,6 +43,7 @@ from edge.outputs.record import Filing
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas
 from edge.system.notify import Notifier
+from edge.system.wake import WakePipe
 from edge.worker.handle import Worker
 from edge.worker.messages import Limits
 
@@ -144,7 +145,7 @@ class Appliance:
             device=config.device,
             session=self._session,
         )
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pipe = WakePipe()
         left_over = self._journal.unfinished()
         skip = config.folders.at_first_start is AtFirstStart.SKIP
         # After the loss of a journal, what waits in the folder is no backlog of a first start.
@@ -152,7 +153,7 @@ class Appliance:
         if not passes_over:
             self._journal.begin()
         self._intake = _intake_of(
-            config, folder, Recall(root / "journal.sqlite"), left_over, self._wake, passes_over
+            config, folder, Recall(root / "journal.sqlite"), left_over, self._pipe.wake, passes_over
         )
         self._serving = Serving()
         self._policy = RestartPolicy(self._worker, config)
@@ -205,7 +206,7 @@ class Appliance:
             signal.signal(number, self._on_signal)
         for number in _NO_REASON_TO_END:
             signal.signal(number, signal.SIG_IGN)
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._pipe.write_end, warn_on_full_buffer=False)
         self._worker.start()
         self._sender.report(self._health.message)
         self._sender.start()
@@ -269,16 +270,12 @@ class Appliance:
 
     def _wait(self) -> None:
         waiting = select.poll()
-        waiting.register(self._wake_read, select.POLLIN)
+        waiting.register(self._pipe.read_end, select.POLLIN)
         worker = self._worker.waits_on
         if worker is not None:
             waiting.register(*worker)
         waiting.poll(self._longest_wait_s() * 1000)
-        try:
-            while os.read(self._wake_read, 4096):
-                pass
-        except BlockingIOError:
-            pass
+        self._pipe.drain()
 
     def _longest_wait_s(self) -> float:
         now_s = time.monotonic()
@@ -294,13 +291,6 @@ class Appliance:
         if not self._signals:
             self._signalled_s = time.monotonic()
         self._signals += 1
-
-    def _wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"\0")
-        except BlockingIOError:
-            # The pipe is full of wake-ups: one more adds nothing.
-            return
 
     # -- stopping ---------------------------------------------------------------------------
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import ClosedSource
+from edge.daemon.drift_alert import DriftAlert
 from edge.errors import Reason, rejected
-from edge.intake.intake import Film
+from edge.intake.film import Film
 from edge.journal.copies import kept_film
 from edge.model import OperatorWord, Outcome
 from edge.outputs.record import FilmInHand
-from edge.scoring.drift import DriftWatch, in_words
 from edge.worker.messages import Task
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Films:
         self._storage = storage
         self._wake_sender = wake_sender
         self._passes_over = passes_over
-        self._drift = DriftWatch(state / "drift")
+        self._drift = DriftAlert(state / "drift", alerts)
         self._pending: Film | None = None
         self._unrecorded: Outcome | None = None
         self._second_waits = False
@@ -160,17 +160,7 @@ class Films:
             log.error("%s: set aside", gone)
             self._alerts.update("film_vanished", gone)
             return
-        film = Film(
-            path=order.path,
-            signature=order.signature,
-            data=data,
-            sha256=order.sha256,
-            refusal=None,
-            closed_s=picked_up_s,
-            closed_unix_s=time.time(),
-            closed_source=ClosedSource.ORDERED,
-            picked_up_s=picked_up_s,
-        )
+        film = _film_of(order, data, picked_up_s)
         log.info("job %d: claimed by order", order.job)
         self.in_work = FilmInHand(film, order.job, order.supersedes_job, operator=order.word)
         if order.deaths >= _DEATHS:
@@ -232,18 +222,7 @@ class Films:
         self._wake_sender()
         log.info("job %d: %s", film.job, state)
         if film.same_as is None:
-            self._watch_drift(outcome)
-
-    def _watch_drift(self, outcome: Outcome) -> None:
-        """Raise an alert when a site's films or scores are no longer like its first ones."""
-        try:
-            for limb, figures in zip(outcome.limbs, outcome.figures, strict=False):
-                if limb.limb is not None:
-                    self._drift.note(limb.limb, self._serving.engine_set, figures)
-        except OSError as error:
-            log.warning("the drift watch missed a film: %s", error.strerror)
-            return
-        self._alerts.update("drift", in_words(self._drift.shifts()))
+            self._drift.note(outcome, self._serving.engine_set)
 
     # -- messages of the worker ---------------------------------------------------------------
 
@@ -311,3 +290,18 @@ class Films:
         log.warning("job %d: left for the next start", job)
         self._storage.run(lambda: self._journal.give_back(job))
         return True
+
+
+def _film_of(order: Order, data: bytes, picked_up_s: float) -> Film:
+    """Give the film of an order: it counts as closed when it was picked up."""
+    return Film(
+        path=order.path,
+        signature=order.signature,
+        data=data,
+        sha256=order.sha256,
+        refusal=None,
+        closed_s=picked_up_s,
+        closed_unix_s=time.time(),
+        closed_source=ClosedSource.ORDERED,
+        picked_up_s=picked_up_s,
+    )

@@ -85,10 +85,10 @@ def follow(file):
 
 
 def fail(file):
-    from edge.intake import intake
+    from edge.intake import collector
 
     def wrap(name):
-        original = getattr(intake, name)
+        original = getattr(collector, name)
 
         def wrapped(*args):
             try:
@@ -99,7 +99,7 @@ def fail(file):
                 raise OSError(getattr(errno, word), word)
             return original(*args)
 
-        setattr(intake, name, wrapped)
+        setattr(collector, name, wrapped)
 
     wrap("look_at")
     wrap("take")

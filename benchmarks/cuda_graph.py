@@ -26,7 +26,7 @@ class GraphReplay:
             raise EngineError(
                 f"CUDA graphs need cuda-bindings: {error}",
                 engine=name,
-                mend="pip install cuda-bindings",
+                fix="pip install cuda-bindings",
             ) from error
         self._name, self._driver = name, driver
         self._stream = driver.CUstream(stream)
@@ -55,6 +55,6 @@ class GraphReplay:
             raise EngineError(
                 f"{self._name}: a CUDA graph failed: {code}",
                 engine=self._name,
-                mend="run without CUDA graphs",
+                fix="run without CUDA graphs",
             )
         return values[0] if values else None

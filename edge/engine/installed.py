@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.passport import MEND, Backend, Passport, open_engine, read_passport
+from edge.engine.passport import FIX, Backend, Passport, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Record
 
@@ -32,11 +32,11 @@ _LATENCY = "total_p50"
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an installed engine does not serve, and the command that mends it."""
+    """Why an installed engine does not serve, and the command that fixes it."""
 
     stem: str
     why: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def scan(folder: Path) -> list[Installed]:
 
 def refusal_of(stem: str, error: EngineError) -> Refusal:
     """Turn an error into the refusal of one engine."""
-    return Refusal(stem, str(error).removesuffix(f" (mend: {error.mend})"), error.mend)
+    return Refusal(stem, str(error).removesuffix(f" (fix: {error.fix})"), error.fix)
 
 
 def not_serving(passport: Passport) -> str | None:
@@ -136,7 +136,7 @@ def read_active(folder: Path) -> Active:
         return Active()
     except (OSError, ValidationError) as error:
         raise EngineError(
-            f"{path}: the choice of engines cannot be read", engine="any", mend=f"remove {path}"
+            f"{path}: the choice of engines cannot be read", engine="any", fix=f"remove {path}"
         ) from error
 
 
@@ -150,12 +150,12 @@ def activate(folder: Path, stem: str, key: bytes) -> Passport:
     if not path.exists():
         stems = ", ".join(item.stem for item in scan(folder)) or "none"
         raise EngineError(
-            f"{folder}: {stem} is not installed (installed: {stems})", engine=stem, mend=MEND
+            f"{folder}: {stem} is not installed (installed: {stems})", engine=stem, fix=FIX
         )
     passport = open_engine(path, key).passport
     why = not_serving(passport)
     if why is not None:
-        raise EngineError(f"{stem}: {why}", engine=passport.name, mend=passport.mend)
+        raise EngineError(f"{stem}: {why}", engine=passport.name, fix=passport.fix)
     before = read_active(folder)
     graphs = {k: v for k, v in before.now.graphs.items() if k != passport.name}
     held = _graph_stem(folder, passport)
@@ -174,7 +174,7 @@ def rollback(folder: Path) -> Choice:
         raise EngineError(
             f"{folder}: nothing was activated before",
             engine="any",
-            mend="sharpedge engines activate STEM",
+            fix="sharpedge engines activate STEM",
         )
     _write(folder, Active(now=active.earlier[0], earlier=active.earlier[1:]))
     return active.earlier[0]
@@ -193,7 +193,7 @@ def _graph_stem(folder: Path, passport: Passport) -> str:
         raise EngineError(
             f"{folder}: the FP32 graph that {passport.engine.file} was built from is gone",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     return passport.name if passport.name in stems else stems[0]
 

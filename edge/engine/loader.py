@@ -24,7 +24,7 @@ from edge.engine.installed import (
     scan,
 )
 from edge.engine.key import device_key
-from edge.engine.passport import MEND, Backend, Role, open_engine
+from edge.engine.passport import FIX, Backend, Role, open_engine
 from edge.errors import EngineError
 from edge.model import Limb
 
@@ -64,7 +64,7 @@ class EngineSet:
         if engine is None:
             raise EngineError(
                 f"no engine is installed that can {role} a {limb}", engine=f"{limb}-{role}",
-                mend=MEND,
+                fix=FIX,
             )  # fmt: skip
         return engine
 
@@ -131,7 +131,7 @@ def load_engines(
     """
     items = scan(folder)
     if not items:
-        raise EngineError(f"{folder}: no engine is installed", engine="any", mend=MEND)
+        raise EngineError(f"{folder}: no engine is installed", engine="any", fix=FIX)
     key = device_key() if key is None else key
     choice = read_active(folder).now
     engines: dict[tuple[Role, Limb], Engine] = {}
@@ -143,7 +143,7 @@ def load_engines(
         all_tuned &= tuned
         missing = _missing(installed, candidates, name, backend)
         if missing is not None and not fallback:
-            raise EngineError(f"{folder}: {missing.why}", engine=name, mend=missing.mend)
+            raise EngineError(f"{folder}: {missing.why}", engine=name, fix=missing.fix)
         refusals += [missing] if missing else []
         candidates = [_without(item, refuse) for item in candidates]
         verified, engine, refused = _first(candidates, name, key, threads, fallback=fallback)
@@ -153,7 +153,7 @@ def load_engines(
             raise EngineError(
                 f"{folder}: {engines[where].name} and {name} both {where[0]} a {where[1]}",
                 engine=name,
-                mend=f"remove the files of one of them from {folder}",
+                fix=f"remove the files of one of them from {folder}",
             )
         engines[where] = engine
     return EngineSet(engines, tuple(refusals), all_tuned)
@@ -195,7 +195,7 @@ def _candidates(
                 if item.stem != chosen:
                     continue
                 stale = Refusal(
-                    item.stem, "it was built from another graph than is installed", passport.mend
+                    item.stem, "it was built from another graph than is installed", passport.fix
                 )
                 kept.append(Installed(item.path, passport, stale))
                 continue
@@ -209,7 +209,7 @@ def _without(item: Installed, refuse: Collection[str]) -> Installed:
     if passport is None or item.refusal is not None or passport.engine.sha256 not in refuse:
         return item
     why = "its outputs could not be used"
-    return Installed(item.path, passport, Refusal(item.stem, why, passport.mend))
+    return Installed(item.path, passport, Refusal(item.stem, why, passport.fix))
 
 
 def _missing(
@@ -220,18 +220,18 @@ def _missing(
         return None
     if any(item.passport and item.passport.backend is backend for item in candidates):
         return None
-    mend = MEND
+    fix = FIX
     if backend is not Backend.ONNXRUNTIME:
-        mend = f"sharpedge build {name} --backend {backend}"
+        fix = f"sharpedge build {name} --backend {backend}"
     for item in installed:
         passport = item.passport
         if passport is not None and passport.backend is backend:
             why = not_serving(passport) or "it was built from another graph than is installed"
-            return Refusal(item.stem, f"{item.stem}: {why}", mend)
+            return Refusal(item.stem, f"{item.stem}: {why}", fix)
         if passport is None and item.refusal and item.stem.startswith(f"{name}.{backend}-"):
-            return Refusal(item.stem, item.refusal.why, mend)
+            return Refusal(item.stem, item.refusal.why, fix)
     why = f"no engine of {name} for the back end {backend} is installed"
-    return Refusal(f"{name}.{backend}", why, mend)
+    return Refusal(f"{name}.{backend}", why, fix)
 
 
 def _first(
@@ -248,8 +248,8 @@ def _first(
             except EngineError as error:
                 refusal = refusal_of(item.stem, error)
         if not fallback:
-            raise EngineError(refusal.why, engine=name, mend=refusal.mend)
+            raise EngineError(refusal.why, engine=name, fix=refusal.fix)
         refused.append(refusal)
     if not refused:
-        raise EngineError(f"{name}: no engine of it may serve", engine=name, mend=MEND)
-    raise EngineError(refused[0].why, engine=name, mend=refused[0].mend)
+        raise EngineError(f"{name}: no engine of it may serve", engine=name, fix=FIX)
+    raise EngineError(refused[0].why, engine=name, fix=refused[0].fix)

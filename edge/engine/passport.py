@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from edge.errors import EngineError
 from edge.model import DISCLAIMER, Limb, Record, StrEnum
 
-MEND = "sharpedge export"
+FIX = "sharpedge export"
 
 
 class Role(StrEnum):
@@ -193,10 +193,10 @@ class Passport(Record):
         return self.backend is Backend.ONNXRUNTIME and self.engine.precision is Precision.FP32
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """The command that makes it anew."""
         if self.is_reference:
-            return MEND
+            return FIX
         return f"sharpedge build {self.name} --backend {self.backend}"
 
 
@@ -222,13 +222,13 @@ def read_passport(path: Path) -> Passport:
         return Passport.model_validate_json(path.read_bytes())
     except OSError as error:
         raise EngineError(
-            f"{path}: the passport cannot be read: {error.strerror}", engine=name, mend=MEND
+            f"{path}: the passport cannot be read: {error.strerror}", engine=name, fix=FIX
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise EngineError(
-            f"{path}: no passport of this version: {field}: {first['msg']}", engine=name, mend=MEND
+            f"{path}: no passport of this version: {field}: {first['msg']}", engine=name, fix=FIX
         ) from error
 
 
@@ -247,14 +247,14 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
     engine = path.with_name(passport.engine.file)
     if not passport.hmac:
         raise EngineError(
-            f"{path}: the passport is not signed", engine=passport.name, mend=passport.mend
+            f"{path}: the passport is not signed", engine=passport.name, fix=passport.fix
         )
     if not hmac.compare_digest(passport.hmac, _mac(passport, key)):
         raise EngineError(
             f"{path}: the signature is not this device's: the engine comes from another device, "
             "or its passport was changed",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     try:
         data = engine.read_bytes()
@@ -262,7 +262,7 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
         raise EngineError(
             f"{engine}: the engine cannot be read: {error.strerror}",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != passport.engine.sha256:
@@ -270,7 +270,7 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
             f"{engine}: SHA-256 is {digest[:16]}..., its passport says "
             f"{passport.engine.sha256[:16]}...: the engine was changed or is of another build",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     return VerifiedEngine(passport, data, engine)
 

@@ -132,7 +132,7 @@ def film_scorer(config: Config) -> Made:
     return Made(
         FilmScorer(engines, config.pipeline),
         engines.engine_set_hash,
-        degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
+        degraded=tuple(f"{it.stem}: {it.why} (fix: {it.fix})" for it in engines.refusals),
         unfit=unfit,
         rechecker=rechecker,
         second_fault=second_fault,

@@ -108,7 +108,7 @@ def find_recipe(word: str) -> Path:
         if path.is_file():
             return path
     names = ", ".join(sorted(path.stem for path in engines_home().glob("*.toml")))
-    raise RecipeError("no such recipe", where=word, mend=f"name a recipe's path, or one of {names}")
+    raise RecipeError("no such recipe", where=word, fix=f"name a recipe's path, or one of {names}")
 
 
 def build_and_install(
@@ -137,8 +137,8 @@ def build_and_install(
                 yield error
                 break
             except (EngineError, OSError) as error:
-                mend = error.mend if isinstance(error, EngineError) else "check the engine folder"
-                yield BuildError(str(error), where=f"{name}, {backend}", mend=mend)
+                fix = error.fix if isinstance(error, EngineError) else "check the engine folder"
+                yield BuildError(str(error), where=f"{name}, {backend}", fix=fix)
                 break
             yield Built(built.stem, passport, built.cached, active)
             if not_serving(passport) is None:

@@ -133,7 +133,7 @@ def build_candidate(
         passport = _for_openvino(reference.passport, precision, key)
     elif backend is Backend.ONNXRUNTIME:
         raise BuildError(
-            "ONNX Runtime takes the graph as it is", where=name, mend="sharpedge export"
+            "ONNX Runtime takes the graph as it is", where=name, fix="sharpedge export"
         )
     else:
         passport = _plan(reference, path, backend, key, progress or (lambda *_: None), options)
@@ -156,7 +156,7 @@ def _plan(
         raise BuildError(
             f"TensorRT builds only where it can run: {found.missing}",
             where=passport.name,
-            mend=found.mend,
+            fix=found.fix,
         )
     half = passport.half
     if half is None:
@@ -164,10 +164,10 @@ def _plan(
         raise BuildError(
             f"it has no FP16 graph to build from: {why.removeprefix('no FP16 sibling: ')}",
             where=passport.name,
-            mend="export the model without that operator; openvino and onnxruntime run it in FP32",
+            fix="export the model without that operator; openvino and onnxruntime run it in FP32",
         )
     if hashlib.sha256((folder / half.file).read_bytes()).hexdigest() != half.sha256:
-        raise BuildError("the FP16 sibling was changed", where=half.file, mend="sharpedge export")
+        raise BuildError("the FP16 sibling was changed", where=half.file, fix="sharpedge export")
     plan = path.with_suffix(".engine")
     temporary = plan.with_name(f".{plan.name}.{os.getpid()}")
     gpu = found.device.gpu.replace(" ", "_").replace("/", "_") if found.device else "no-gpu"
@@ -259,7 +259,7 @@ def _in_child(order: Order, name: str, progress: Callable[[str, int, int], None]
         return said.compiled
     where = f"{name}, {order.backend}"
     if said.error is not None:
-        raise BuildError(said.error, where=where, mend=said.mend or _REPORT)
+        raise BuildError(said.error, where=where, fix=said.fix or _REPORT)
     last = trace.splitlines()[-1] if trace else "without a message"
     killed = code == -signal.SIGKILL
     raise BuildError(
@@ -267,7 +267,7 @@ def _in_child(order: Order, name: str, progress: Callable[[str, int, int], None]
         if code < 0
         else f"the builder's process ended with status {code}: {last}",
         where=where,
-        mend="free memory, or lower --workspace-mib, and build again" if killed else _REPORT,
+        fix="free memory, or lower --workspace-mib, and build again" if killed else _REPORT,
     )
 
 
@@ -326,7 +326,7 @@ def _version(backend: Backend) -> str:
     raise BuildError(
         f"{backend} is not installed",
         where=str(backend),
-        mend=f"pip install 'sharpedge[{_EXTRAS[backend]}]'",
+        fix=f"pip install 'sharpedge[{_EXTRAS[backend]}]'",
     )
 
 

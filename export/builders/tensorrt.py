@@ -76,7 +76,7 @@ class Said(Record):
     total: int = 0
     compiled: Compiled | None = None
     error: str | None = None
-    mend: str | None = None
+    fix: str | None = None
 
 
 class CompileError(Exception):
@@ -248,26 +248,26 @@ def main() -> int:
     try:
         compiled = compile_plan(Order.model_validate_json(sys.stdin.buffer.read()), tell)
     except EngineError as error:
-        _print(Said(error=str(error), mend=error.mend))
+        _print(Said(error=str(error), fix=error.fix))
         return 1
     except CompileError as error:
-        _print(Said(error=str(error), mend=_mend_of(str(error))))
+        _print(Said(error=str(error), fix=_fix_of(str(error))))
         return 1
     except OSError as error:
-        _print(Said(error=str(error), mend="check that the engine folder may be written"))
+        _print(Said(error=str(error), fix="check that the engine folder may be written"))
         return 1
     except MemoryError:
-        _print(Said(error="there is not enough memory", mend=_MEMORY))
+        _print(Said(error="there is not enough memory", fix=_MEMORY))
         return 1
     except Exception as error:  # noqa: BLE001 - the bindings raise whatever they like
         words = " ".join(str(error).split())
-        _print(Said(error=f"{type(error).__name__}: {words}", mend=_BINDINGS))
+        _print(Said(error=f"{type(error).__name__}: {words}", fix=_BINDINGS))
         return 1
     _print(Said(compiled=compiled))
     return 0
 
 
-def _mend_of(message: str) -> str:
+def _fix_of(message: str) -> str:
     """Return what to do about a builder's own message."""
     words = message.lower()
     short = any(word in words for word in ("out of memory", "outofmemory", "insufficient memory"))

@@ -68,7 +68,7 @@ def build(
         raise BuildError(
             "no back end beside ONNX Runtime is installed, and that takes exported graphs",
             where="build",
-            mend="pip install 'sharpedge[openvino]'; without it: sharpedge export",
+            fix="pip install 'sharpedge[openvino]'; without it: sharpedge export",
         )
     folder = out or built_engines()
     # All graphs first: the golden set's FP32 run is one run of them all.
@@ -118,7 +118,7 @@ def _recipes(words: Sequence[str]) -> list[Path]:
         shipped = sorted(engines_home().glob("*.toml"))
         if not shipped:
             raise RecipeError(
-                "no recipe (*.toml)", where=str(engines_home()), mend="name a recipe's path"
+                "no recipe (*.toml)", where=str(engines_home()), fix="name a recipe's path"
             )
         return shipped
     return [path for word in words if (path := _recipe(word)) is not None]
@@ -161,7 +161,7 @@ def show_engines(folder: Path | None, name: str | None) -> int:
     place = folder or built_engines()
     items = [item for item in scan(place) if name in (None, item.name)]
     if not items:
-        complain(f"{place}: no engine is installed (mend: sharpedge export)")
+        complain(f"{place}: no engine is installed (fix: sharpedge export)")
         return 1
     key = device_key()
     chosen = read_active(place).now.engines
@@ -207,7 +207,7 @@ def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> 
         raise BuildError(
             f"both are {first}: an engine agrees with itself",
             where="agree",
-            mend="name two back ends, for example openvino and onnxruntime",
+            fix="name two back ends, for example openvino and onnxruntime",
         )
     place = folder or built_engines()
     one, other = (
@@ -249,7 +249,7 @@ def _told(passport: object) -> str:
 
 def _refusal(item: Installed, key: bytes) -> str | None:
     if item.refusal is not None:
-        return f"{item.refusal.why} (mend: {item.refusal.mend})"
+        return f"{item.refusal.why} (fix: {item.refusal.fix})"
     try:
         verified = open_engine(item.path, key)
         if not_serving(verified.passport) is None:

@@ -195,15 +195,15 @@ def test_a_plan_that_was_forced_in_is_refused_with_what_is_missing(small):
 def test_without_a_gpu_the_preflight_says_what_is_missing():
     found = preflight()
     assert found.missing
-    assert found.mend
+    assert found.fix
 
 
 @no_gpu
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed"
 )
-def test_tensorrt_that_is_not_there_is_refused_with_the_mend(small):
-    with pytest.raises(BuildError, match=r"tensorrt is not installed.*mend: pip install"):
+def test_tensorrt_that_is_not_there_is_refused_with_the_fix(small):
+    with pytest.raises(BuildError, match=r"tensorrt is not installed.*fix: pip install"):
         build_candidate("hand-mask", small, Backend.TENSORRT)
 
 
@@ -225,7 +225,7 @@ def test_a_plan_of_another_device_or_version_is_stale(small):
     ]:
         with pytest.raises(EngineError, match=words) as caught:
             refuse_stale(plan, here.model_copy(update=changed), version)
-        assert caught.value.mend == "sharpedge build hand-mask --backend tensorrt"
+        assert caught.value.fix == "sharpedge build hand-mask --backend tensorrt"
 
 
 @needs_openvino

@@ -224,7 +224,7 @@ MEMORY = "--workspace-mib"
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "mend"),
+    ("error", "words", "fix"),
     [
         (TypeError("set_shape(): incompatible arguments\n  1. (self)"), "TypeError: set_shape",
          "report this message"),
@@ -233,11 +233,11 @@ MEMORY = "--workspace-mib"
         (CompileError("Cuda Runtime (out of memory)"), "out of memory", MEMORY),
         (MemoryError(), "not enough memory", MEMORY),
         (OSError(28, "No space left on device"), "No space left", "may be written"),
-        (EngineError("tensorrt is not installed", engine="x", mend="pip install it"),
+        (EngineError("tensorrt is not installed", engine="x", fix="pip install it"),
          "not installed", "pip install it"),
     ],
 )  # fmt: skip
-def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, error, words, mend):
+def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, error, words, fix):
     def fail(_order, _tell):
         raise error
 
@@ -249,24 +249,24 @@ def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, e
     said = Said.model_validate_json(line)
     assert words in said.error
     assert "\n" not in said.error
-    assert mend in said.mend
+    assert fix in said.fix
 
 
 @pytest.mark.parametrize(
-    ("script", "words", "mend"),
+    ("script", "words", "fix"),
     [
         ("kill -9 $$", "was killed (SIGKILL)", MEMORY),
         ("kill -11 $$", "was killed (SIGSEGV)", "report"),
         ("echo ImportError: no libnvinfer >&2; exit 3", "status 3: ImportError", "report"),
         (
-            """echo '{"error": "TypeError: x", "mend": "report this message"}'; exit 1""",
+            """echo '{"error": "TypeError: x", "fix": "report this message"}'; exit 1""",
             "TypeError: x",
             "report this message",
         ),
     ],
 )
 def test_the_end_of_the_child_is_reported_with_its_cause(
-    order, monkeypatch, tmp_path, script, words, mend
+    order, monkeypatch, tmp_path, script, words, fix
 ):
     shell = tmp_path / "builder"
     shell.write_text(f"#!/bin/sh\ncat >/dev/null\n{script}\n")
@@ -275,7 +275,7 @@ def test_the_end_of_the_child_is_reported_with_its_cause(
     with pytest.raises(BuildError) as caught:
         export.builders.build._in_child(order, "hand-mask", silent)
     assert words in caught.value.message
-    assert mend in caught.value.mend
+    assert fix in caught.value.fix
 
 
 def test_other_options_of_the_builder_make_another_plan(monkeypatch):

@@ -34,7 +34,7 @@ class Failing:
         if word == "once":
             flag.unlink()
         if word:
-            raise EngineError(CUDA, engine=self._engine.name, mend="restart the machine")
+            raise EngineError(CUDA, engine=self._engine.name, fix="restart the machine")
         return self._engine.run(inputs)
 
 

@@ -12,7 +12,7 @@ from edge.engine.passport import Backend
 from edge.errors import EngineError
 
 MODULES = {Backend.TENSORRT: "tensorrt", Backend.TENSORRT_RTX: "tensorrt_rtx"}
-_MENDS = {
+_FIXES = {
     Backend.TENSORRT: "install TensorRT (on a Jetson it comes with JetPack: apt install tensorrt)",
     Backend.TENSORRT_RTX: "pip install tensorrt_rtx",
 }
@@ -27,11 +27,11 @@ def load_bindings(backend: Backend) -> Any:
         module = importlib.import_module(MODULES[backend])
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(
-            f"{backend} is not installed: {error}", engine="any", mend=_MENDS[backend]
+            f"{backend} is not installed: {error}", engine="any", fix=_FIXES[backend]
         ) from error
     if not hasattr(module, "Builder"):
         raise EngineError(
-            f"{backend}: {MODULES[backend]} holds no library", engine="any", mend=_MENDS[backend]
+            f"{backend}: {MODULES[backend]} holds no library", engine="any", fix=_FIXES[backend]
         )
     return module
 

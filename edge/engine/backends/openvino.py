@@ -39,7 +39,7 @@ class OpenVinoEngine(LoadedEngine):
             import openvino  # noqa: PLC0415 - only machines that chose it have it
         except ImportError as error:
             raise EngineError(
-                "OpenVINO is not installed", engine=self.name, mend="pip install openvino"
+                "OpenVINO is not installed", engine=self.name, fix="pip install openvino"
             ) from error
         precision = verified.passport.engine.precision
         core = openvino.Core()
@@ -47,7 +47,7 @@ class OpenVinoEngine(LoadedEngine):
             raise EngineError(
                 f"{verified.path}: OpenVINO does not compute in {precision} on this CPU",
                 engine=self.name,
-                mend=verified.passport.mend,
+                fix=verified.passport.fix,
             )
         settings = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
@@ -62,7 +62,7 @@ class OpenVinoEngine(LoadedEngine):
             raise EngineError(
                 f"{verified.path}: OpenVINO cannot load it: {error}",
                 engine=self.name,
-                mend=verified.passport.mend,
+                fix=verified.passport.fix,
             ) from error
         self._inputs: dict[str, tuple[int | None, ...]] = {
             item.any_name: tuple(
@@ -96,7 +96,7 @@ class OpenVinoEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name} failed while running: {error}",
                 engine=self.name,
-                mend="free memory, then restart",
+                fix="free memory, then restart",
             ) from error
         # Copied: the request's own arrays are overwritten by its next run.
         found = {name: np.array(results[i], np.float32) for name, i in self._outputs.items()}

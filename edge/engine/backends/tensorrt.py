@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge.engine.passport import Device, Passport, VerifiedEngine
     from edge.engine.protocol import Tensor
 
-_MEND_LOST = "check the GPU with nvidia-smi, then restart"
+_FIX_LOST = "check the GPU with nvidia-smi, then restart"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TensorRtEngine(LoadedEngine):
         found = preflight()
         if found.device is None:
             raise EngineError(
-                f"{verified.path}: no GPU: {found.missing}", engine=self.name, mend=found.mend
+                f"{verified.path}: no GPU: {found.missing}", engine=self.name, fix=found.fix
             )
         self._trt = load_bindings(verified.passport.backend)
         refuse_stale(verified.passport, found.device, str(self._trt.__version__))
@@ -63,7 +63,7 @@ class TensorRtEngine(LoadedEngine):
             import pycuda.driver as cuda  # noqa: PLC0415 - only machines with a GPU have it
         except ImportError as error:
             raise EngineError(
-                f"pycuda is not installed: {error}", engine=self.name, mend="pip install pycuda"
+                f"pycuda is not installed: {error}", engine=self.name, fix="pip install pycuda"
             ) from error
         self._cuda = cuda
         with self._told("start"):
@@ -86,14 +86,14 @@ class TensorRtEngine(LoadedEngine):
             raise EngineError(
                 f"{verified.path}: the plan cannot be deserialised: {self._last_message()}",
                 engine=self.name,
-                mend=verified.passport.mend,
+                fix=verified.passport.fix,
             )
         self._execution = self._plan.create_execution_context()
         if self._execution is None:
             raise EngineError(
                 f"{verified.path}: no execution context: {self._last_message()}",
                 engine=self.name,
-                mend="free GPU memory, then restart",
+                fix="free GPU memory, then restart",
             )
         self._stream = cuda.Stream()
         blocking = cuda.event_flags.BLOCKING_SYNC
@@ -117,7 +117,7 @@ class TensorRtEngine(LoadedEngine):
                 raise EngineError(
                     f"{verified.path}: tensor {name} is not float32",
                     engine=self.name,
-                    mend=verified.passport.mend,
+                    fix=verified.passport.fix,
                 )
             count = math.prod(self._execution.get_tensor_shape(name))
             host = cuda.pagelocked_empty(count, np.float32)
@@ -142,7 +142,7 @@ class TensorRtEngine(LoadedEngine):
                     f"{self.name}: input {name}: {list(array.shape)} is over the plan's "
                     f"{list(most)}",
                     engine=self.name,
-                    mend="give smaller batches",
+                    fix="give smaller batches",
                 )
         with self._current("run"):
             return self._run(inputs)
@@ -181,7 +181,7 @@ class TensorRtEngine(LoadedEngine):
                 raise EngineError(
                     f"{self.name} failed while running: {self._last_message()}",
                     engine=self.name,
-                    mend=_MEND_LOST,
+                    fix=_FIX_LOST,
                 )
 
         if self._graphs is None:
@@ -208,13 +208,13 @@ class TensorRtEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name}: the GPU's memory is full ({doing}): {error}",
                 engine=self.name,
-                mend="end what else uses the GPU, then restart",
+                fix="end what else uses the GPU, then restart",
             ) from error
         except self._cuda.Error as error:
             raise EngineError(
                 f"{self.name}: the GPU failed or was lost ({doing}): {error}",
                 engine=self.name,
-                mend=_MEND_LOST,
+                fix=_FIX_LOST,
             ) from error
 
     def _last_message(self) -> str:
@@ -229,7 +229,7 @@ def refuse_stale(passport: Passport, device: Device, version: str) -> None:
         raise EngineError(
             f"{passport.name}: the plan was built where there was no GPU",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     pairs = [
         ("TensorRT", build.version, version),
@@ -242,5 +242,5 @@ def refuse_stale(passport: Passport, device: Device, version: str) -> None:
             raise EngineError(
                 f"{passport.name}: the plan was built for {what} {then}, here is {now}",
                 engine=passport.name,
-                mend=passport.mend,
+                fix=passport.fix,
             )

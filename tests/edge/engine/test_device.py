@@ -46,7 +46,7 @@ def test_a_driver_that_answers_gives_the_device(driver):
 
 
 @pytest.mark.parametrize(
-    ("source", "missing", "mend"),
+    ("source", "missing", "fix"),
     [
         ("int cuInit(int f) { __builtin_trap(); }", "ended a process", "driver"),
         ("int cuInit(int f) { return 100; }", "the driver sees no GPU", "group video"),
@@ -56,11 +56,11 @@ def test_a_driver_that_answers_gives_the_device(driver):
         (GOOD.replace("*count = 1", "*count = 0"), "the driver sees no GPU", "group video"),
     ],
 )
-def test_every_failure_is_explained_and_survived(driver, source, missing, mend):
+def test_every_failure_is_explained_and_survived(driver, source, missing, fix):
     found = driver(source)
     assert found.device is None
     assert missing in found.missing
-    assert mend in found.mend
+    assert fix in found.fix
 
 
 @pytest.mark.skipif(

@@ -101,7 +101,7 @@ def test_a_refused_engine_gives_way_to_the_next_and_is_told(tmp_path, make_engin
     assert engines.degraded
     assert engines.refusals[0].stem == "hand-score.b"
     assert "not this device's" in engines.refusals[0].why
-    assert engines.refusals[0].mend.startswith("sharpedge build hand-score")
+    assert engines.refusals[0].fix.startswith("sharpedge build hand-score")
     with pytest.raises(EngineError, match="not this device's"):
         serving(tmp_path, fallback=False)
 
@@ -167,7 +167,7 @@ def test_the_back_end_that_was_asked_for_serves_or_its_lack_is_named(
     if not fallback and not reachable and not named:
         with pytest.raises(EngineError, match="hand-score") as caught:
             serving(tmp_path, backend=backend, fallback=fallback)
-        assert caught.value.mend == f"sharpedge build hand-score --backend {backend}" or (
+        assert caught.value.fix == f"sharpedge build hand-score --backend {backend}" or (
             state == "damaged"
         )
         return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from sharpedge.choices import BackEnd  # noqa: TC001 - typer reads it at run time
 from sharpedge.commands.evaluate import evaluate
 from sharpedge.commands.train import train
 
@@ -215,15 +216,6 @@ def export(
     raise typer.Exit(commands.export(recipes or (), out, target.value if target else None))
 
 
-class BackEnd(str, Enum):
-    """What runs an engine; the names of `edge.engine.passport.Backend`."""
-
-    tensorrt = "tensorrt"
-    tensorrt_rtx = "tensorrt-rtx"
-    openvino = "openvino"
-    onnxruntime = "onnxruntime"
-
-
 _Engines = Annotated[Path | None, typer.Option("--engines", help="Folder of built engines.")]
 
 
@@ -248,13 +240,13 @@ def build(
     ] = None,
 ) -> None:
     """Build engines for this device, judge them against FP32, install what agrees."""
-    from edge.engine.passport import Backend
     from export.builders.build import BuilderOptions
     from sharpedge.commands import engines as commands
 
-    wanted = [Backend(item.value) for item in backend or ()]
     options = BuilderOptions(workspace_mib, level)
-    raise typer.Exit(commands.build(recipes or (), out, wanted, films, options))
+    raise typer.Exit(
+        commands.build(recipes or (), out, [item.value for item in backend or ()], films, options)
+    )
 
 
 engines = typer.Typer(help="What is installed, and what serves.", no_args_is_help=True)
@@ -299,10 +291,9 @@ def agree(
     folder: _Engines = None,
 ) -> None:
     """Compare two back ends over a folder of films; 1: a grade or a film's fate differs."""
-    from edge.engine.passport import Backend
     from sharpedge.commands import engines as commands
 
-    raise typer.Exit(commands.agree(folder, Backend(first.value), Backend(second.value), films))
+    raise typer.Exit(commands.agree(folder, first.value, second.value, films))
 
 
 @app.command()

@@ -1,11 +1,11 @@
-"""What is installed in a folder of engines, and which of it a person chose.
+"""The engines installed in a folder, their order of preference, and the active choice.
 
-Room: engine. Reads passports; writes one file, ``active.json``, which is replaced whole.
+Layer: engine; reads passports; writes one file, ``active.json``, which is replaced whole.
 
 A passport's stem names the engine: ``hand-score`` is the FP32 graph that `export` wrote,
 ``hand-score.tensorrt`` a plan built from it. ``active.json`` names the stem that comes first for
-each recipe; a recipe that it does not name takes the order of choice. Earlier choices are kept in
-it, so that the last one can be taken back.
+each recipe; for a recipe that it does not name, the order of preference holds. Earlier choices are
+kept in it, so that the last one can be taken back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.passport import FIX, Backend, Passport, open_engine, read_passport
+from edge.engine.backends import BACKENDS
+from edge.engine.passport import FIX, Passport, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Record
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 ACTIVE_NAME = "active.json"
 _KEPT_CHOICES = 20
-_ORDER = tuple(Backend)
 _LATENCY = "total_p50"
 
 
@@ -101,25 +101,26 @@ def not_serving(passport: Passport) -> str | None:
 
 
 def in_order(
-    items: Iterable[Installed], chosen: str | None, backend: Backend | None = None
+    items: Iterable[Installed], chosen: str | None, backend: str | None = None
 ) -> tuple[list[Installed], bool]:
     """Order the engines of one recipe, best first, and say whether measurements decided.
 
     ``backend`` comes first where it is stated, then the chosen stem, then the fastest on this
-    machine; where one was never measured, the order of `Backend` holds.
+    machine; where one was never measured, the order of `BACKENDS` holds.
     """
     items = list(items)
     passports = [item.passport for item in items]
+    preference = list(BACKENDS)
     tuned = all(p is not None and _LATENCY in p.latency_ms for p in passports)
 
     def rank(item: Installed) -> tuple[object, ...]:
         passport = item.passport
         if passport is None:
-            return (True, True, len(_ORDER), 0.0, item.stem)
+            return (True, True, len(preference), 0.0, item.stem)
         return (
-            backend is not None and passport.backend is not backend,
+            backend is not None and passport.backend != backend,
             item.stem != chosen,
-            0 if tuned else _ORDER.index(passport.backend),
+            0 if tuned else preference.index(passport.backend),
             passport.latency_ms[_LATENCY] if tuned else 0.0,
             item.stem,
         )

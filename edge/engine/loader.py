@@ -1,19 +1,20 @@
-"""Finds the installed engines and gives them by role and limb.
+"""Loads the best installed engine of every recipe, by role and limb.
 
-Room: engine. Reads one folder of passports and engines. An engine that is refused is stepped over
-for the next back end of the same recipe, and the refusal is kept for whoever asks; a recipe of
-which nothing can serve stops the start.
+Layer: engine; reads one folder of passports and engines. Where an engine is refused, the next one
+of the same recipe serves, and the refusal is part of the result. A recipe without any engine that
+can serve is an `EngineError`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import pkgutil
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
+from edge.engine.backends import BACKENDS, REFERENCE
 from edge.engine.installed import (
     Installed,
     Refusal,
@@ -24,7 +25,7 @@ from edge.engine.installed import (
     scan,
 )
 from edge.engine.key import device_key
-from edge.engine.passport import FIX, Backend, Role, open_engine
+from edge.engine.passport import FIX, Role, open_engine
 from edge.errors import EngineError
 from edge.model import Limb
 
@@ -99,7 +100,7 @@ def load_engines(
     folder: Path,
     *,
     threads: int = 0,
-    backend: Backend | None = None,
+    backend: str | None = None,
     fallback: bool = True,
     key: bytes | None = None,
     refuse: Collection[str] = (),
@@ -112,8 +113,9 @@ def load_engines(
         Passports and engines.
     threads : int
         Inside one run, 0 for every usable core.
-    backend : Backend, optional
-        Comes first whatever was chosen or measured. A recipe without an engine for it makes the
+    backend : str, optional
+        A name of `edge.engine.backends.BACKENDS`, preferred whatever was chosen or measured. A
+        recipe without an engine for it makes the
         set degraded.
     fallback : bool
         Whether the next back end serves where an engine is refused or ``backend`` has none;
@@ -160,22 +162,14 @@ def load_engines(
 
 
 def open_backend(verified: VerifiedEngine, *, threads: int = 0) -> Engine:
-    """Load an engine that was vouched for into its back end. Raises `EngineError`."""
-    backend = verified.passport.backend
-    if backend is Backend.ONNXRUNTIME:
-        return OnnxRuntimeEngine(verified, threads=threads)
-    # Imported here: each needs a library that most machines lack.
-    if backend is Backend.OPENVINO:
-        from edge.engine.backends.openvino import OpenVinoEngine  # noqa: PLC0415
-
-        return OpenVinoEngine(verified, threads=threads)
-    from edge.engine.backends.tensorrt import TensorRtEngine  # noqa: PLC0415
-
-    return TensorRtEngine(verified)
+    """Load a verified engine into its back end. Raises `EngineError`."""
+    # Imported now: a back end needs a library that most machines lack.
+    engine = pkgutil.resolve_name(BACKENDS[verified.passport.backend].engine)
+    return cast("Engine", engine(verified, threads=threads))
 
 
 def _candidates(
-    items: list[Installed], name: str, choice: Choice, backend: Backend | None
+    items: list[Installed], name: str, choice: Choice, backend: str | None
 ) -> tuple[list[Installed], bool]:
     """Engines of one recipe that may serve, best first, and whether measurements decided.
 
@@ -213,19 +207,19 @@ def _without(item: Installed, refuse: Collection[str]) -> Installed:
 
 
 def _missing(
-    installed: list[Installed], candidates: list[Installed], name: str, backend: Backend | None
+    installed: list[Installed], candidates: list[Installed], name: str, backend: str | None
 ) -> Refusal | None:
     """Why a recipe has no engine that may serve on the back end that was asked for, if so."""
     if backend is None:
         return None
-    if any(item.passport and item.passport.backend is backend for item in candidates):
+    if any(item.passport and item.passport.backend == backend for item in candidates):
         return None
     fix = FIX
-    if backend is not Backend.ONNXRUNTIME:
+    if backend != REFERENCE:
         fix = f"sharpedge build {name} --backend {backend}"
     for item in installed:
         passport = item.passport
-        if passport is not None and passport.backend is backend:
+        if passport is not None and passport.backend == backend:
             why = not_serving(passport) or "it was built from another graph than is installed"
             return Refusal(item.stem, f"{item.stem}: {why}", fix)
         if passport is None and item.refusal and item.stem.startswith(f"{name}.{backend}-"):

@@ -1,12 +1,13 @@
-"""What the commands ``export``, ``build``, ``engines`` and ``agree`` do and print.
+"""The commands ``export``, ``build``, ``engines`` and ``agree``.
 
-Room: export; called by the command line, each function gives an exit status.
+Layer: sharpedge; called by the command line; prints, and each function returns an exit status.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.engine.backends import BACKENDS
 from edge.engine.installed import activate, not_serving, read_active, rollback, scan
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines, open_backend
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from edge.engine.installed import Installed
     from edge.engine.loader import EngineSet
-    from edge.engine.passport import Backend, Passport
+    from edge.engine.passport import Passport
     from export.exporter import ExportedEngine
     from export.recipe import Target
 
@@ -55,7 +56,7 @@ class _Phases:
 def build(
     words: Sequence[str],
     out: Path | None,
-    backends: Sequence[Backend],
+    backends: Sequence[str],
     films: Path | None,
     options: BuilderOptions = DEFAULT_OPTIONS,
 ) -> int:
@@ -176,8 +177,7 @@ def show_engines(folder: Path | None, name: str | None) -> int:
         rows = [f"refused: {why}"] if why else _verdict(item.passport, brief=False)
         say("\n".join(f"  {row.strip()}" for row in rows))
     if any("total_p50" not in i.passport.latency_ms for i in items if i.passport):
-        say("not tuned: where nothing was measured, the order is tensorrt, tensorrt-rtx, "
-            "openvino, onnxruntime")  # fmt: skip
+        say(f"not tuned: where nothing was measured, the order is {', '.join(BACKENDS)}")
     say(DISCLAIMER)
     return 1 if refused else 0
 
@@ -197,13 +197,13 @@ def roll_back(folder: Path | None) -> int:
     return 0
 
 
-def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> int:
+def agree(folder: Path | None, first: str, second: str, films: Path) -> int:
     """Compare two back ends over a folder of films; 1 where a grade or a fate differs.
 
     Raises `EngineError` where a recipe has no engine for one of them, `BuildError` where both are
     the same.
     """
-    if first is second:
+    if first == second:
         raise BuildError(
             f"both are {first}: an engine agrees with itself",
             where="agree",
@@ -213,7 +213,7 @@ def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> 
     one, other = (
         load_engines(place, backend=backend, fallback=False) for backend in (first, second)
     )
-    return _compare(str(first), one, str(second), other, films)
+    return _compare(first, one, second, other, films)
 
 
 def rescore(folder: Path | None, candidate: Path, films: Path) -> int:
@@ -231,7 +231,7 @@ def _compare(label: str, one: EngineSet, other_label: str, other: EngineSet, fil
     found = compare(golden.films(), one, other, progress=lambda done: show(done, golden.count))
     show.clear()
     for name, engines in ((label, one), (other_label, other)):
-        say(f"{name}: {', '.join(sorted(_told(e.passport) for e in engines.engines.values()))}")
+        say(f"{name}: {', '.join(sorted(_shown(e.passport) for e in engines.engines.values()))}")
     say("\n".join([*found.lines(), DISCLAIMER]))
     if not found.grades:
         complain(
@@ -242,7 +242,7 @@ def _compare(label: str, one: EngineSet, other_label: str, other: EngineSet, fil
     return 1 if found.flips or found.fates_differ or found.joints_differ else 0
 
 
-def _told(passport: object) -> str:
+def _shown(passport: object) -> str:
     fields = passport if isinstance(passport, dict) else {}
     return f"{fields.get('name')} on {fields.get('backend')} {fields['engine']['precision']}"
 

@@ -1,6 +1,6 @@
 """ONNX Runtime on the CPU: the back end that every machine has.
 
-Room: engine. Takes bytes that were vouched for; touches no file.
+Layer: engine; takes verified bytes; touches no file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """OpenVINO on the CPU: bfloat16 where the processor has it, about twice as fast as FP32 there.
 
-Room: engine. Takes bytes that were vouched for; touches no file.
+Layer: engine; takes verified bytes; touches no file.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.engine.backends import Precision
 from edge.engine.backends.onnxruntime import usable_cores
 from edge.engine.inputs import check_inputs
 from edge.engine.loaded import LoadedEngine
-from edge.engine.passport import Precision
 from edge.engine.protocol import Timings
 from edge.errors import EngineError
 
@@ -43,7 +43,7 @@ class OpenVinoEngine(LoadedEngine):
             ) from error
         precision = verified.passport.engine.precision
         core = openvino.Core()
-        if precision not in _PRECISIONS or (precision is Precision.BF16 and not cpu_has_bf16()):
+        if not computes_in(precision):
             raise EngineError(
                 f"{verified.path}: OpenVINO does not compute in {precision} on this CPU",
                 engine=self.name,
@@ -102,6 +102,11 @@ class OpenVinoEngine(LoadedEngine):
         found = {name: np.array(results[i], np.float32) for name, i in self._outputs.items()}
         self._timings = Timings(0.0, (time.perf_counter() - begun_s) * 1000, 0.0)
         return found
+
+
+def computes_in(precision: Precision) -> bool:
+    """Whether OpenVINO computes in ``precision`` on this CPU."""
+    return precision in _PRECISIONS and (precision is not Precision.BF16 or cpu_has_bf16())
 
 
 def cpu_has_bf16() -> bool:

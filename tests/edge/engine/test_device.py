@@ -8,7 +8,6 @@ import pytest
 
 from edge.engine.backends.bindings import load_bindings
 from edge.engine.device import preflight
-from edge.engine.passport import Backend
 
 COMPILER = shutil.which("gcc") or shutil.which("cc")
 GOOD = """
@@ -67,7 +66,7 @@ def test_every_failure_is_explained_and_survived(driver, source, missing, fix):
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed"
 )
 def test_the_bindings_have_every_name_that_the_runtime_calls():
-    bindings = load_bindings(Backend.TENSORRT_RTX)
+    bindings = load_bindings("tensorrt-rtx")
     wanted = {
         "Runtime": ["deserialize_cuda_engine"],
         "ICudaEngine": [

@@ -27,7 +27,7 @@ from edge.delivery.settings import BrokerSettings, DeliverySettings
 from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
-from edge.journal.retention import RetentionSettings
+from edge.journal.settings import RetentionSettings
 from edge.pipeline.settings import PipelineSettings
 from edge.system.paths import data_root
 

@@ -1,15 +1,17 @@
-"""The vocabulary: every noun that crosses from one room of the house to the next.
+"""The vocabulary: the types that packages hand to each other.
 
-Array-carrying types are frozen dataclasses; what leaves the house (the lines of
-``sharpedge score --json``, the MQTT ``result``, the simulator's ``truth.jsonl``) is
-one frozen pydantic model, `LimbResult`. This module imports no other room.
+Types that carry arrays are frozen dataclasses. What leaves the appliance (the lines of
+``sharpedge score --json``, the MQTT ``result``, the simulator's ``truth.jsonl``) is one frozen
+pydantic model, `LimbResult`.
+
+Layer: vocabulary; imported by every package, imports none of ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -253,3 +255,63 @@ class LimbResult(Record):
     flags: tuple[str, ...] = ()
     versions: Versions
     notice: Literal["research use only, not a medical device"] = DISCLAIMER
+
+
+class Signature(NamedTuple):
+    """Identity of a file's contents as far as `os.stat` tells it; times in nanoseconds.
+
+    ``ctime_ns`` changes with the contents even where a writer sets the modification time back; it
+    is 0 where an earlier release did not note it.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int = 0
+
+    def is_of(self, other: Signature) -> bool:
+        """Whether both are of one file that nobody has changed.
+
+        The device number is left out: that of a share changes when it is mounted again.
+        """
+        same_ctime = self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns)
+        return self[1:4] == other[1:4] and same_ctime
+
+
+class Recheck(Record):
+    """What scoring films a second time, with other engines and when idle, has shown so far."""
+
+    films: int = 0
+    grades: int = 0
+    grades_differ: int = 0
+    fates_differ: int = Field(default=0, description="limbs that one of both did not score")
+    largest_expected: float = Field(
+        default=0.0, description="largest difference of an expected value"
+    )
+
+
+class Outcome(Record):
+    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none.
+
+    ``figures`` are for the drift watch, one of each limb or none at all. ``second_waits`` says that
+    the child kept the film to score it a second time when it is asked to.
+    """
+
+    limbs: tuple[LimbResult, ...] = Field(max_length=64)
+    stage_ms: dict[str, float]
+    study_key: str | None
+    patient_key: str | None
+    burned_in_annotation: bool
+    at_s: float
+    figures: tuple[dict[str, float], ...] = ()
+    second_waits: bool = False
+    pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
+
+
+class After(StrEnum):
+    """What happens to the scanner's own file once it has reached its end state."""
+
+    LEAVE = "leave"
+    MOVE = "move"
+    DELETE = "delete"

@@ -21,7 +21,7 @@ import onnx
 import onnxruntime
 
 import edge
-from edge.engine.installed import replace_file, scan
+from edge.engine.installed import scan
 from edge.engine.key import device_key
 from edge.engine.passport import (
     ClassSpec,
@@ -34,6 +34,7 @@ from edge.engine.passport import (
     signed,
 )
 from edge.errors import EngineError
+from edge.system.files import write_whole
 from export.errors import ExportError, LayerError, RecipeError
 from export.fp16.sibling import Sibling, half_file, make_sibling
 from export.importers.filekind import refuse_other_kinds
@@ -139,9 +140,9 @@ def export_engine(
         built_at=now_utc(),
     )
     _keep_earlier(engine_path, digest, secret)
-    replace_file(engine_path, data)
+    write_whole(engine_path, data, durable=True)
     if sibling is not None:
-        replace_file(out_dir / sibling.record.file, sibling.data)
+        write_whole(out_dir / sibling.record.file, sibling.data, durable=True)
     write_passport(passport_path(engine_path), passport, secret)
     return ExportedEngine(
         recipe.name,
@@ -256,7 +257,9 @@ def _exporter_hash() -> str:
 
 def write_passport(path: Path, passport: Passport, key: bytes) -> None:
     """Sign a passport under the device's key and put it in its place, whole."""
-    replace_file(path, (signed(passport, key).model_dump_json(indent=1) + "\n").encode())
+    write_whole(
+        path, (signed(passport, key).model_dump_json(indent=1) + "\n").encode(), durable=True
+    )
 
 
 def now_utc() -> str:
@@ -297,13 +300,15 @@ def _keep_earlier(engine_path: Path, digest: str, key: bytes) -> None:
     if half is not None:
         moved = half.model_copy(update={"file": half_file(stem)})
         try:
-            replace_file(
-                engine_path.with_name(moved.file), (engine_path.parent / half.file).read_bytes()
+            write_whole(
+                engine_path.with_name(moved.file),
+                (engine_path.parent / half.file).read_bytes(),
+                durable=True,
             )
             half = moved
         except OSError:
             half = None
-    replace_file(engine_path.with_name(file.file), earlier.data)
+    write_whole(engine_path.with_name(file.file), earlier.data, durable=True)
     write_passport(
         engine_path.with_name(f"{stem}.json"),
         passport.model_copy(update={"engine": file, "half": half}),

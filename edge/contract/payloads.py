@@ -17,6 +17,7 @@ from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
     LimbResult,
+    Recheck,
     Record,
     Status,
     StrEnum,
@@ -24,7 +25,6 @@ from edge.model import (
     Subtotals,
     Versions,
 )
-from edge.scoring.agreement import Recheck  # noqa: TC001 - pydantic needs it at run time
 
 SCHEMA_VERSION = 1
 Notice = Literal["research use only, not a medical device"]

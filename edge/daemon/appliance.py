@@ -33,24 +33,16 @@ from edge.intake.settle import Patience
 from edge.journal.copies import kept_film
 from edge.journal.journal import Journal, Recall
 from edge.journal.names import Names
+from edge.journal.places import Places
 from edge.journal.store import JournalError, suspect_mark
-from edge.model import DISCLAIMER, OperatorWord, Versions
-from edge.outputs.record import Filing, FilmInHand, Places
+from edge.model import DISCLAIMER, OperatorWord, Outcome, Versions
+from edge.outputs.record import Filing, FilmInHand
 from edge.scoring import drift
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas, temperature_c
 from edge.system.notify import Notifier
 from edge.worker.handle import Worker
-from edge.worker.messages import (
-    Died,
-    Failed,
-    Limits,
-    Outcome,
-    Ready,
-    SecondOpinion,
-    Stage,
-    Task,
-)
+from edge.worker.messages import Died, Failed, Limits, Ready, SecondOpinion, Stage, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +51,7 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.delivery.outbox import Outbox
     from edge.journal.journal import Order
-    from edge.scoring.agreement import Recheck
+    from edge.model import Recheck
 
 log = logging.getLogger(__name__)
 

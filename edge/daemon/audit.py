@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from edge.daemon.audit_checks import Check
     from edge.intake.watch import Folder
     from edge.journal.chain import Head
+    from edge.journal.places import Places
     from edge.journal.store import Store
-    from edge.outputs.record import Places
 
 __all__ = ["Fault", "Finding", "Limits", "Report", "as_json", "as_text", "audit", "bounded"]
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from edge.intake.watch import Folder
     from edge.journal.chain import Head
+    from edge.journal.places import Places
     from edge.journal.spans import Span
     from edge.journal.store import Store
-    from edge.outputs.record import Places
 
 _SPAN = 200
 _UNREADABLE = (TypeError, ValueError, AttributeError)

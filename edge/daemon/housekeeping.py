@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge.daemon.alerts import Alerts
     from edge.intake.intake import Intake
     from edge.journal.journal import Journal
-    from edge.outputs.record import Places
+    from edge.journal.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,11 @@ class Chores:
             config.folders.watch.absolute(),
             places.archive,
         )
-        self._disk = DiskGuard(root, config.retention)
+        self._disk = DiskGuard(
+            root,
+            min_free_mib=config.retention.min_free_mib,
+            reserve_mib=config.retention.reserve_mib,
+        )
         self._inspection = Inspection(journal.store)
         self._tidy_at_s = time.monotonic() + _TIDY_S / 10
 

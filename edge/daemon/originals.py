@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.intake.originals import ArchiveError, Scored, part_with
-from edge.journal.copies import After
+from edge.model import After
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
 from edge.intake.watch import Folder
-from edge.outputs.record import Places
+from edge.journal.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,8 +22,8 @@ from edge.contract.payloads import (
     StateMessage,
 )
 from edge.delivery.commands import NotACommandError, carry_out, command_in
-from edge.delivery.link import Extras
 from edge.journal.chain import Head
+from edge.outputs.message import Extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

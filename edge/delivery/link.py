@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from paho.mqtt.reasoncodes import ReasonCode
 
+    from edge.outputs.message import Extras
+
 WILL_DELAY_S = 3
 TOO_LARGE = "packet too large"
 """A refusal that no repeat will change."""
@@ -110,29 +112,6 @@ class LinkError(Exception):
         self.failure = failure
         self.detail = detail
         self.code = code
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What MQTT 5 says beside a payload; left out on 3.1.1."""
-
-    content_type: str = "application/json"
-    expiry_s: int | None = None
-    response_topic: str | None = None
-    correlation: bytes | None = None
-
-    def properties(self) -> Properties:
-        """Build paho's form."""
-        made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        made.ContentType = self.content_type
-        if self.expiry_s is not None:
-            made.MessageExpiryInterval = self.expiry_s
-        if self.response_topic is not None:
-            made.ResponseTopic = self.response_topic
-        if self.correlation is not None:
-            made.CorrelationData = self.correlation
-        made.UserProperty = [("schema_version", str(SCHEMA_VERSION))]
-        return made
 
 
 class Link:
@@ -264,7 +243,7 @@ class Link:
 
         Raises `LinkError` when the connection is gone.
         """
-        properties = extras.properties() if self.v5 else None
+        properties = _properties(extras) if self.v5 else None
         info = self._client.publish(topic, payload, qos, retain, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise LinkError(Failure.UNREACHABLE, mqtt.error_string(info.rc))
@@ -379,3 +358,17 @@ def open_link(make: Callable[[Protocol], Link], wanted: Protocol) -> tuple[Link,
             raise
     link = make(Protocol.V311)
     return link, link.open()
+
+
+def _properties(extras: Extras) -> Properties:
+    """Give paho's form of the properties of a publication."""
+    made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    made.ContentType = extras.content_type
+    if extras.expiry_s is not None:
+        made.MessageExpiryInterval = extras.expiry_s
+    if extras.response_topic is not None:
+        made.ResponseTopic = extras.response_topic
+    if extras.correlation is not None:
+        made.CorrelationData = extras.correlation
+    made.UserProperty = [("schema_version", str(SCHEMA_VERSION))]
+    return made

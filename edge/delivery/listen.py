@@ -24,17 +24,9 @@ from edge.contract.payloads import (
     StateMessage,
     StudyMessage,
 )
-from edge.delivery.link import (
-    Arrived,
-    Disconnected,
-    Event,
-    Extras,
-    Failure,
-    Link,
-    LinkError,
-    open_link,
-)
+from edge.delivery.link import Arrived, Disconnected, Event, Failure, Link, LinkError, open_link
 from edge.delivery.suspects import Rivalry
+from edge.outputs.message import Extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from edge.delivery.flights import HALF_SENT, Cleared, Flight, Flights, Plain
-from edge.delivery.link import TOO_LARGE, Extras, Failure, LinkError
+from edge.delivery.link import TOO_LARGE, Failure, LinkError
 from edge.delivery.old_topics import OldTopics
 from edge.delivery.paho_client import PACKET_TOO_LARGE
 from edge.delivery.refusals import KINDS, Lane, Refusals, lane_of
@@ -26,7 +26,7 @@ from edge.delivery.suspects import Suspects
 from edge.errors import place_of
 from edge.journal.journal import Kind
 from edge.journal.rows import Row
-from edge.outputs.message import packet_of
+from edge.outputs.message import Extras, packet_of
 
 if TYPE_CHECKING:
     from pathlib import Path

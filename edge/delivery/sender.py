@@ -24,7 +24,6 @@ from edge.delivery.link import (
     Arrived,
     Disconnected,
     Event,
-    Extras,
     Failure,
     Link,
     LinkError,
@@ -41,6 +40,7 @@ from edge.delivery.unanswered import REPEATS_A_PASS
 from edge.errors import place_of
 from edge.journal.names import Names
 from edge.journal.store import Store, suspect_mark
+from edge.outputs.message import Extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

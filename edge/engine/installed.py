@@ -10,7 +10,6 @@ kept in it, so that the last one can be taken back.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from edge.engine.backends import BACKENDS
 from edge.engine.passport import FIX, Passport, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Record
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -201,14 +201,6 @@ def _graph_stem(folder: Path, passport: Passport) -> str:
 
 def _write(folder: Path, active: Active) -> None:
     kept = active.model_copy(update={"earlier": active.earlier[:_KEPT_CHOICES]})
-    replace_file(folder / ACTIVE_NAME, (kept.model_dump_json(indent=1) + "\n").encode())
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file that is either the old one or the whole new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(
+        folder / ACTIVE_NAME, (kept.model_dump_json(indent=1) + "\n").encode(), durable=True
+    )

@@ -22,16 +22,7 @@ from typing import TYPE_CHECKING
 from edge.errors import Reason, place_of
 from edge.intake.beneath import stat_beneath
 from edge.intake.seen import Known, Listing, mark_of
-from edge.intake.settle import (
-    Change,
-    Closing,
-    Patience,
-    Ready,
-    Settling,
-    Signature,
-    Source,
-    unread_digest,
-)
+from edge.intake.settle import Change, Closing, Patience, Ready, Settling, Source, unread_digest
 from edge.intake.take import (
     ChangedError,
     NotRegularError,
@@ -43,6 +34,7 @@ from edge.intake.take import (
 from edge.intake.unreadable import Unreadable
 from edge.intake.waiting import Waiting
 from edge.intake.watch import Folder, Inbox, Noticed, Watch, WatchMode
+from edge.model import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge.intake.beneath import place_beneath
 from edge.intake.take import has_writer, signature_of
 from edge.intake.watch import CLAIMED
-from edge.journal.copies import After, suffix_of, sync_folder
+from edge.model import After
+from edge.system.files import suffix_of, sync_folder, whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.intake.beneath import Place
-    from edge.intake.settle import Signature
+    from edge.model import Signature
 
 _READ_BYTES = 1 << 20
 _RENAME_NOREPLACE = 1
@@ -204,16 +205,7 @@ def _move(folder: int, name: bytes, target: Path) -> None:
 
 
 def _move_across(folder: int, name: bytes, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "rb") as source, part.open("wb") as copy:
-            shutil.copyfileobj(source, copy, _READ_BYTES)
-            copy.flush()
-            os.fsync(copy.fileno())
-        part.replace(target)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
+    with os.fdopen(descriptor, "rb") as source, whole_file(target, durable=True) as copy:
+        shutil.copyfileobj(source, copy, _READ_BYTES)
     os.unlink(name, dir_fd=folder)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edge.intake.complete import Structure
-from edge.model import StrEnum
+from edge.model import Signature, StrEnum
 
 
 class Change(StrEnum):
@@ -34,28 +34,6 @@ class Change(StrEnum):
     WRITTEN = "written"
     CLOSED = "closed"
     """Closed after writing, or renamed in."""
-
-
-class Signature(NamedTuple):
-    """Identity of a file's contents as far as `os.stat` tells it; times in nanoseconds.
-
-    ``ctime_ns`` changes with the contents even where a writer sets the modification time back; it
-    is 0 where an earlier release did not note it.
-    """
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int = 0
-
-    def is_of(self, other: Signature) -> bool:
-        """Whether both are of one file that nobody has changed.
-
-        The device number is left out: that of a share changes when it is mounted again.
-        """
-        same_ctime = self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns)
-        return self[1:4] == other[1:4] and same_ctime
 
 
 def unread_digest(path: bytes, size: int) -> str:

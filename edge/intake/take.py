@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edge.intake.beneath import place_beneath
 from edge.intake.complete import Structure, structure_of, tail_of
-from edge.intake.settle import Look, Signature
+from edge.intake.settle import Look
+from edge.model import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

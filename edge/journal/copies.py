@@ -13,46 +13,11 @@ from typing import TYPE_CHECKING
 
 from edge.intake.beneath import stat_beneath
 from edge.intake.take import ChangedError, NotRegularError, TooLargeError, signature_of, take
-from edge.model import StrEnum
+from edge.system.files import suffix_of, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-
-class After(StrEnum):
-    """What happens to the scanner's own file once it has reached its end state."""
-
-    LEAVE = "leave"
-    MOVE = "move"
-    DELETE = "delete"
-
-
-def suffix_of(path: bytes) -> str:
-    """Give a harmless file name ending: dot and up to five letters or digits, else empty."""
-    found = re.search(rb"\.[A-Za-z0-9]{1,5}$", path)
-    return found.group().decode().lower() if found else ""
-
-
-def write_durably(target: Path, data: bytes, mode: int = 0o640) -> None:
-    """Write a file that is either whole or absent after a power cut; an old one is replaced."""
-    part = target.with_name(f".{target.name}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    part.replace(target)
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's names durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> Path:
@@ -61,7 +26,7 @@ def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> 
     Repeating it for the same job writes the same file again.
     """
     target = folder / f"{job:08d}-{reason}{suffix_of(path)}"
-    write_durably(target, data)
+    write_whole(target, data, durable=True, mode=0o640)
     return target
 
 

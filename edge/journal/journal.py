@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from edge.contract.payloads import StudyStatus
-from edge.intake.settle import Signature, unread_digest
-from edge.model import Laterality, Limb, OperatorWord, StrEnum
+from edge.intake.settle import unread_digest
+from edge.model import Laterality, Limb, OperatorWord, Signature, StrEnum
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:

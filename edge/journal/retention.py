@@ -13,8 +13,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from edge.journal.copies import job_of
 from edge.journal.journal import ENDS, State
 from edge.journal.schema import OPEN
@@ -26,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
+    from edge.journal.places import Places
+    from edge.journal.settings import RetentionSettings
     from edge.journal.store import Store
-    from edge.outputs.record import Places
 
 _DAY_S = 86400.0
 _FILES_A_PASS = 500
@@ -35,31 +34,6 @@ _ROWS_A_PASS = 20_000
 _CARRIED_A_PASS = 2_000
 _CARRIED = "carried_looked_at"
 """Key of the job at which the look at earlier films has arrived."""
-
-
-class RetentionSettings(BaseModel):
-    """The section ``[retention]``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    pictures_days: float = Field(default=30.0, gt=0, description="life of labelled pictures")
-    pictures_mib: int = Field(default=4096, ge=1, description="most that they take; oldest go")
-    archive_days: float = Field(default=90.0, gt=0, description="life of moved films")
-    archive_mib: int = Field(default=16384, ge=1, description="most that they take")
-    quarantine_days: float = Field(
-        default=90.0, gt=0, description="life of copies of rejected and released films"
-    )
-    quarantine_mib: int = Field(default=8192, ge=1, description="most that they take")
-    journal_days: float = Field(
-        default=365.0, gt=0, description="life of the rows of films that ended and left the folder"
-    )
-    journal_mib: int = Field(default=2048, ge=1, description="above it the oldest such rows go")
-    min_free_mib: int = Field(
-        default=512, ge=1, description="with less free disk no film is taken until there is more"
-    )
-    reserve_mib: int = Field(
-        default=16, ge=0, description="disk kept back for the journal when all else is full"
-    )
 
 
 @dataclass(frozen=True)

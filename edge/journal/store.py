@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError
 from edge.journal.chain import COUNTERS, Chain, Entry, Head
-from edge.journal.copies import sync_folder
 from edge.journal.schema import SCHEMA, UPGRADES
 from edge.system.clock import steady_unix_s
+from edge.system.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

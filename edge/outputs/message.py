@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import ClosedSource, Envelope, Ledger, RejectMessage, ResultMessage
-from edge.delivery.link import Extras
 from edge.journal.journal import Kind
 from edge.model import LimbResult, Record
 from edge.system.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
@@ -60,6 +59,16 @@ def compose(
     )
     model = ResultMessage if row.kind is Kind.RESULT else RejectMessage
     return model.model_validate({**dict(envelope), **dict(stored.body)})
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Properties of an MQTT 5 publication; left out on 3.1.1."""
+
+    content_type: str = "application/json"
+    expiry_s: int | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
 
 
 @dataclass(frozen=True)

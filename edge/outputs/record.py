@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 from edge.contract.ids import DeviceName, ResultKey, pseudonym
 from edge.contract.payloads import ClosedSource, Ledger
 from edge.errors import REASONS, NullReason, Reason
-from edge.journal.copies import keep_copy, suffix_of, write_durably
+from edge.journal.copies import keep_copy
 from edge.journal.journal import Finish, Journal, Kind, Parcel, Resolved, State, StudyChange
 from edge.model import DISCLAIMER, JointScore, LimbResult, OperatorWord, Status
 from edge.outputs.message import StoredMessage
 from edge.outputs.study import StudyBody, place_of, with_limb
 from edge.system.clock import Anchor, wall_clock_is_set
+from edge.system.files import suffix_of, write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.intake.intake import Film
-    from edge.worker.messages import Outcome
+    from edge.journal.places import Places
+    from edge.model import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -33,25 +33,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
 """What is sent on ``result``: an end that needs a receipt and waits for no person."""
 _OTHER_LIMB_OR_SIDE = frozenset({Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT})
-
-
-@dataclass(frozen=True)
-class Places:
-    """Folders of our own, below the state folder."""
-
-    pictures: Path
-    quarantine: Path
-    archive: Path
-
-    @classmethod
-    def below(cls, root: Path) -> Places:
-        """Give the folders of a state folder."""
-        return cls(root / "pictures", root / "quarantine", root / "archive")
-
-    def make(self) -> None:
-        """Create what is missing."""
-        for folder in (self.pictures, self.quarantine, self.archive):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
 
 
 @dataclass(frozen=True)
@@ -231,7 +212,9 @@ class Filing:
 
     def _keep_picture(self, result_id: str, jpeg: bytes) -> str:
         name = f"{result_id}.jpg"
-        write_durably(self._places.pictures / name, with_comment(jpeg, result_id))
+        write_whole(
+            self._places.pictures / name, with_comment(jpeg, result_id), durable=True, mode=0o640
+        )
         return name
 
     def _quarantine(self, hand: FilmInHand, reason: str) -> None:

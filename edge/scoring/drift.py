@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from edge.model import DISCLAIMER, Limb, Record
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,10 +79,8 @@ class DriftWatch:
         else:
             seen = seen.model_copy(update={"recent": (*seen.recent, kept)[-RECENT:]})
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        # Whole or absent, but not forced to disk: a power cut may cost a few films' figures.
-        part = self._path(limb).with_suffix(".part")
-        part.write_text(seen.model_dump_json(), encoding="utf-8")
-        part.replace(self._path(limb))
+        # Not durable: a power cut may cost the figures of a few films.
+        write_whole(self._path(limb), seen.model_dump_json().encode(), durable=False)
 
     def seen(self, limb: Limb) -> FilmsSeen | None:
         """What is known of a limb; ``None`` for nothing, or for a file that cannot be read."""

@@ -6,7 +6,6 @@ raises for a bad film: that gives a rejected result with its reason.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -32,15 +31,15 @@ from edge.pipeline.find import CONVINCING, FirstLook, Sighting, first_look, mapp
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
 from edge.pipeline.overlay import draw_overlay
-from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import inverse
-from edge.scoring.self_test import FILM_NAME, golden_film
+from edge.scoring.reference_film import reference_film
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.engine.loader import EngineSet
     from edge.model import GreyImage
+    from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
 """With fewer joints named at the first look there is no limb on the film."""
@@ -229,12 +228,6 @@ class FilmScorer:
             mask = png.tobytes() if ok_mask else None
         labelled = jpeg.tobytes() if ok else None
         return LimbOutcome(analysis.result, labelled, mask, analysis.figures)
-
-
-@functools.cache
-def reference_film() -> GreyImage:
-    """Pixels of the self-test's film [h, w] uint8: every engine's output varies over it."""
-    return decode_film(golden_film(), FILM_NAME, PipelineSettings().max_megapixels).pixels
 
 
 def _is_limb(look: FirstLook) -> bool:

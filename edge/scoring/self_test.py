@@ -11,15 +11,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.installed import replace_file
 from edge.engine.key import device_key
 from edge.model import Record, Status
+from edge.scoring.reference_film import FILM_NAME, golden_film
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from edge.engine.loader import EngineSet
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edge.scoring.film_scorer import FilmScorer
 
 RECORD_NAME = "self-test.record"
-FILM_NAME = "P0001-LH.jpg"
 EXPECTED_TOLERANCE = 0.25
 """Of an expected value. Engines that were accepted differ by .05 on equal crops; a detector's pixel
 adds to that. Damage moves grades by whole steps."""
@@ -52,11 +51,6 @@ class SelfTestRecord(Record):
     hmac: str = Field(default="", description="HMAC-SHA256 under the device's key")
 
 
-def golden_film() -> bytes:
-    """Bytes of the shipped film: a simulated left hand."""
-    return (resources.files("edge") / "data" / "self-test.jpg").read_bytes()
-
-
 def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
     """Score the film with FP32 ``engines`` and write the record into their folder.
 
@@ -69,7 +63,7 @@ def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
         return False
     record = SelfTestRecord(graphs=_graphs(engines), code=_code(), joints=_joints(result))
     signed = record.model_copy(update={"hmac": _mac(record)})
-    replace_file(path, (signed.model_dump_json(indent=1) + "\n").encode())
+    write_whole(path, (signed.model_dump_json(indent=1) + "\n").encode(), durable=True)
     return True
 
 

@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from edge.system.files import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +70,4 @@ def _make(path: Path) -> None:
             path.hardlink_to(part)
     finally:
         part.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edge.delivery.settings import Protocol
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -46,16 +45,14 @@ asyncio.run(serve())
 
 @dataclass(frozen=True)
 class LocalBroker:
-    """A running broker: what it is, and where."""
+    """A running broker: its program, its port on the loopback interface, its MQTT version.
+
+    amqtt does not answer a CONNECT of MQTT 5, so that a client must be set to 3.1.1.
+    """
 
     name: str
     port: int
     speaks_mqtt5: bool
-
-    @property
-    def protocol(self) -> Protocol:
-        """What to set: amqtt gives MQTT 5 no answer, which says nothing of its version."""
-        return Protocol.AUTO if self.speaks_mqtt5 else Protocol.V311
 
 
 def _mosquitto() -> str | None:

@@ -17,19 +17,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from edge.model import Outcome
 from edge.system.disk import oom_kills
 from edge.worker.frames import Channel, FrameError
-from edge.worker.messages import (
-    Died,
-    Failed,
-    Kind,
-    Lost,
-    Outcome,
-    Ready,
-    SecondOpinion,
-    Stage,
-    Task,
-)
+from edge.worker.messages import Died, Failed, Kind, Lost, Ready, SecondOpinion, Stage, Task
 
 if TYPE_CHECKING:
     from edge.config import Config

@@ -8,10 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pydantic import Field
-
-from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEnum, Versions
-from edge.scoring.agreement import Recheck  # noqa: TC001 - pydantic reads it at run time
+from edge.model import (
+    Laterality,
+    Limb,
+    OperatorWord,
+    Outcome,
+    Recheck,
+    Record,
+    StrEnum,
+    Versions,
+)
 
 
 class Kind(StrEnum):
@@ -76,24 +82,6 @@ class Stage(Record):
 
     name: str
     at_s: float
-
-
-class Outcome(Record):
-    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none.
-
-    ``figures`` are for the drift watch, one of each limb or none at all. ``second_waits`` says that
-    the child kept the film to score it a second time when it is asked to.
-    """
-
-    limbs: tuple[LimbResult, ...] = Field(max_length=64)
-    stage_ms: dict[str, float]
-    study_key: str | None
-    patient_key: str | None
-    burned_in_annotation: bool
-    at_s: float
-    figures: tuple[dict[str, float], ...] = ()
-    second_waits: bool = False
-    pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
 
 
 class SecondOpinion(Record):

@@ -15,8 +15,7 @@ from edge.scoring.agreement import Agreement
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.model import LimbResult, OperatorWord
-    from edge.scoring.agreement import Recheck
+    from edge.model import LimbResult, OperatorWord, Recheck
     from edge.scoring.film_scorer import FilmScorer
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,6 @@ import numpy.typing as npt
 import edge
 import phantom
 from edge.engine.inputs import to_inputs
-from edge.engine.installed import replace_file
 from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, open_backend
 from edge.engine.passport import Role, open_engine
@@ -34,6 +33,7 @@ from edge.model import Limb
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.scoring.score_files import films_in, read_film
+from edge.system.files import write_whole
 from phantom.command import LIMBS, patient_film, patient_grades
 
 if TYPE_CHECKING:
@@ -324,4 +324,4 @@ def _write_jpeg(path: Path, pixels: Grey) -> None:
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise ValueError(f"{path.name}: {pixels.shape} pixels cannot be encoded")
-    replace_file(path, data.tobytes())
+    write_whole(path, data.tobytes(), durable=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.engine.backends.bindings import load_bindings, logger_of
-from edge.engine.installed import replace_file
+from edge.system.files import write_whole
 from export.builders.order import OUT_OF_MEMORY, Compiled, CompileError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def compile_plan(order: Order, progress: Progress) -> Compiled:
     order.plan.write_bytes(data)
     timings = config.get_timing_cache()
     if timings is not None:
-        replace_file(order.timing_cache, bytes(timings.serialize()))
+        write_whole(order.timing_cache, bytes(timings.serialize()), durable=True)
     return Compiled(
         version=str(trt.__version__),
         strongly_typed=typed is not None,

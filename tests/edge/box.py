@@ -10,17 +10,16 @@ from stand_in import VERSIONS
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger
-from edge.delivery.link import Answered, Connected, Extras, LinkError
+from edge.delivery.link import Answered, Connected, LinkError
 from edge.delivery.outbox import Outbox
 from edge.delivery.outgoing import Shipping
 from edge.delivery.settings import DeliverySettings
 from edge.delivery.standing import Latencies, Raised
-from edge.intake.settle import Signature
 from edge.journal.journal import Finish, Journal, Kind, Parcel, State, StudyChange
 from edge.journal.names import Names
 from edge.journal.store import Store
-from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
-from edge.outputs.message import StoredMessage
+from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status
+from edge.outputs.message import Extras, StoredMessage
 from edge.outputs.study import StudyBody
 from edge.system.clock import Anchor
 

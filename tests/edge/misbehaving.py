@@ -11,8 +11,8 @@ import time
 from stand_in import StandIn, film_bytes
 
 from edge.errors import OutputError
+from edge.model import Outcome
 from edge.worker.factory import Made
-from edge.worker.messages import Outcome
 from edge.worker.second_opinion import Rechecker
 
 SHA256 = "c" * 64

@@ -14,7 +14,7 @@ from stand_in import film_bytes
 
 from edge.daemon.audit import Fault, Finding, Limits, audit, bounded
 from edge.intake.watch import Folder
-from edge.outputs.record import Places
+from edge.journal.places import Places
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from edge.errors import EngineError
 from edge.system.paths import built_engines
 from export.errors import BuildError
 from export.exporter import write_passport
+from sharpedge import engines
 from sharpedge.cli import app
-from sharpedge.commands import engines
 
 
 def run(*words):

@@ -207,7 +207,7 @@ def test_whatever_sqlite_says_is_one_line_with_a_fix(stopped, monkeypatch, capsy
     def refuse(*_args):
         raise sqlite3.OperationalError(why)
 
-    monkeypatch.setattr("sharpedge.commands.operator.orders.set_aside", refuse)
+    monkeypatch.setattr("sharpedge.operator.orders.set_aside", refuse)
     monkeypatch.setattr(sys, "argv", ["sharpedge", "retry", "--config", str(stopped.config)])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -9,9 +9,8 @@ import pytest
 from edge.daemon import originals
 from edge.daemon.alerts import Alerts
 from edge.daemon.originals import Parting
-from edge.intake.settle import Signature
-from edge.journal.copies import After
 from edge.journal.journal import Original
+from edge.model import After, Signature
 
 
 class Journal:

@@ -13,7 +13,7 @@ import pytest
 from appliance import ROOT, until
 from stand_in import film_bytes
 
-from edge.scoring.self_test import FILM_NAME, golden_film
+from edge.scoring.reference_film import FILM_NAME, golden_film
 
 STRACE = shutil.which("strace")
 UNIT = ROOT / "systemd/sharpedge.service"

@@ -14,11 +14,12 @@ from edge.config import Config
 from edge.engine.installed import ACTIVE_NAME
 from edge.engine.loader import load_engines
 from edge.errors import EngineError
-from edge.scoring.agreement import Agreement, Recheck
+from edge.model import Outcome, Recheck
+from edge.scoring.agreement import Agreement
 from edge.system.paths import built_engines
 from edge.worker.factory import film_scorer
 from edge.worker.handle import Worker
-from edge.worker.messages import Limits, Outcome, Ready, SecondOpinion, Task
+from edge.worker.messages import Limits, Ready, SecondOpinion, Task
 from edge.worker.second_opinion import Rechecker
 
 FILM = film_bytes("limb=LH")

@@ -8,13 +8,14 @@ from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import DeliveryMode
 from edge.daemon.audit import Fault, Limits, audit
 from edge.delivery.outbox import Outbox
-from edge.intake.settle import Signature
 from edge.intake.watch import Folder
 from edge.journal.copies import keep_copy
 from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State
-from edge.journal.retention import RetentionSettings, tidy
+from edge.journal.places import Places
+from edge.journal.retention import tidy
+from edge.journal.settings import RetentionSettings
 from edge.journal.store import JournalError, Store
-from edge.outputs.record import Places
+from edge.model import Signature
 
 DAY = 86400.0
 NOW = 2_000_000_000.0

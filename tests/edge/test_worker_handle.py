@@ -9,8 +9,9 @@ from stand_in import film_bytes
 from worker_words import next_word
 
 from edge.config import Config
+from edge.model import Outcome
 from edge.worker.handle import Worker
-from edge.worker.messages import Died, Limits, Outcome, Ready, SecondOpinion, Task
+from edge.worker.messages import Died, Limits, Ready, SecondOpinion, Task
 
 LIMITS = Limits(60, 1.0, 60)
 

@@ -217,7 +217,7 @@ def test_timings_are_replaced_whole_or_not_at_all(order, monkeypatch):
     def fail(*_file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.builders.tensorrt, "replace_file", fail)
+    monkeypatch.setattr(export.builders.tensorrt, "write_whole", fail)
     with pytest.raises(OSError, match="No space"):
         compile_plan(order, silent)
     assert order.timing_cache.read_bytes() == b"earlier"

@@ -317,7 +317,7 @@ def test_a_fault_of_any_kind_is_one_line_and_the_next_recipe_goes_on(tmp_path, m
 
 
 def test_the_command_exports_what_it_can_and_ends_with_1(tmp_path, capsys):
-    from sharpedge.commands import engines
+    from sharpedge import engines
 
     onnx.save_model(mask("Relu", 9, 3), tmp_path / "good.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"no model")

@@ -52,7 +52,7 @@ class Fuse:
 
 
 def arm(step, count):
-    from edge.daemon.appliance import appliance, originals
+    from edge.daemon import appliance, originals
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
     from edge.journal.journal import Journal
@@ -64,7 +64,7 @@ def arm(step, count):
     fuse.wrap(Journal, "begin_try", after="tried")
     fuse.wrap(Journal, "finish", before="scored", after="committed")
     fuse.wrap(Journal, "note_original", before="moved", after="parted")
-    fuse.wrap(record, "write_durably", after="written")
+    fuse.wrap(record, "write_whole", after="written")
     fuse.wrap(originals, "part_with", before="moving")
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")

@@ -11,10 +11,9 @@ from stand_in import VERSIONS
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, Ledger
-from edge.intake.settle import Signature
 from edge.journal.journal import Finish, Journal, Kind, Parcel, State
 from edge.journal.store import Store
-from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
+from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status
 from edge.outputs.message import StoredMessage
 from edge.system.clock import Anchor
 from edge.system.device_key import derived_key, device_key

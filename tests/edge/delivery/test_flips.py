@@ -13,11 +13,11 @@ from edge.daemon.audit import Limits, audit
 from edge.daemon.inspection import Inspection
 from edge.daemon.repair import open_sound
 from edge.delivery.outbox import Outbox
-from edge.intake.settle import Signature
 from edge.intake.watch import Folder
 from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State, StudyChange
+from edge.journal.places import Places
 from edge.journal.store import JournalError, Store
-from edge.outputs.record import Places
+from edge.model import Signature
 from edge.outputs.study import StudyBody
 
 KEY = b"k" * 32

@@ -7,11 +7,11 @@ import pytest
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.outbox import Outbox
-from edge.intake.settle import Signature
 from edge.journal.chain import CUT_FOUND, Head
 from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State
 from edge.journal.orders import set_aside, take_back
 from edge.journal.store import JournalError, Store
+from edge.model import Signature
 
 KEY = b"k" * 32
 DEVICE = DeviceName("clinic", "xr1", "box1")

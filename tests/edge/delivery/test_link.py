@@ -11,17 +11,10 @@ import pytest
 from appliance import Subscriber, until
 from stand_in import film_bytes
 
-from edge.delivery.link import (
-    TOO_LARGE,
-    Answered,
-    Extras,
-    Failure,
-    Link,
-    LinkError,
-    open_link,
-)
+from edge.delivery.link import TOO_LARGE, Answered, Failure, Link, LinkError, open_link
 from edge.delivery.listen import Seen
 from edge.delivery.settings import BrokerSettings, Protocol
+from edge.outputs.message import Extras
 
 
 class OldBroker:

@@ -7,10 +7,10 @@ import pytest
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import StudyStatus
 from edge.daemon.repair import mend, open_sound
-from edge.intake.settle import Signature
 from edge.journal.chain import CUT_FOUND
 from edge.journal.journal import Finish, Journal, Kind, Parcel, State, StudyChange
 from edge.journal.store import JournalError, Store
+from edge.model import Signature
 from edge.outputs.study import StudyBody
 
 KEY = b"k" * 32

@@ -4,7 +4,6 @@ import pytest
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.daemon.repair import mend
-from edge.intake.settle import Signature
 from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State, move
 from edge.journal.orders import (
     dismiss,
@@ -17,7 +16,7 @@ from edge.journal.orders import (
     take_back,
 )
 from edge.journal.store import JournalError, Store
-from edge.model import Laterality, Limb, OperatorWord
+from edge.model import Laterality, Limb, OperatorWord, Signature
 
 DEVICE = DeviceName("clinic", "xr1", "box1")
 LEFT = OperatorWord(None, Laterality.LEFT)

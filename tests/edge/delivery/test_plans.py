@@ -7,9 +7,9 @@ import re
 import pytest
 
 from edge.daemon.housekeeping import Inspection
-from edge.intake.settle import Signature
 from edge.journal.journal import Kind, State
 from edge.journal.orders import set_aside, take_back
+from edge.model import Signature
 
 BIG = ("event", "job", "outbox", "receipt", "study")
 ALLOWED = {

@@ -9,7 +9,7 @@ from spoilt import set_all, set_one
 from edge.engine.outputs import check_suspect, run_engine, suspects
 from edge.engine.passport import Role
 from edge.errors import OutputError
-from edge.scoring.film_scorer import reference_film
+from edge.scoring.reference_film import reference_film
 
 SHAPES = {Role.MASK: (1, 1, 8, 6), Role.DETECT: (1, 12, 7), Role.SCORE: (10, 6)}
 

@@ -15,8 +15,8 @@ from edge.model import Limb, Status
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.fallback import FallbackScorer
 from edge.scoring.film_scorer import FilmScorer
+from edge.scoring.reference_film import FILM_NAME, golden_film
 from edge.scoring.score_files import as_json, score_files
-from edge.scoring.self_test import FILM_NAME, golden_film
 from edge.system.paths import built_engines
 from edge.worker.second_opinion import Rechecker
 

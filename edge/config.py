@@ -24,7 +24,7 @@ from pydantic import (
 
 from edge.contract.ids import DeviceName, is_topic_word
 from edge.delivery.settings import BrokerSettings, DeliverySettings
-from edge.engine.passport import Backend  # noqa: TC001 - pydantic needs it at run time
+from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.journal.settings import RetentionSettings
@@ -96,7 +96,7 @@ class WorkerSettings(BaseModel):
         default=None, description="folder of built engines; default: where `export` puts them"
     )
     threads: int = Field(default=0, ge=0, description="inside one inference; 0: all cores")
-    backend: Backend | None = Field(
+    backend: BackendName | None = Field(
         default=None, description="comes first whatever was measured; default: the fastest accepted"
     )
     fallback: bool = Field(

@@ -230,13 +230,13 @@ class ConfigError(EdgeError):
 class EngineError(EdgeError):
     """An engine is missing, refused or failed while running.
 
-    ``engine`` is its name; ``mend`` is the command that puts it right.
+    ``engine`` is its name; ``fix`` is the command that puts it right.
     """
 
-    def __init__(self, message: str, *, engine: str, mend: str) -> None:
-        super().__init__(f"{message} (mend: {mend})")
+    def __init__(self, message: str, *, engine: str, fix: str) -> None:
+        super().__init__(f"{message} (fix: {fix})")
         self.engine = engine
-        self.mend = mend
+        self.fix = fix
 
 
 class OutputError(EngineError):
@@ -245,8 +245,8 @@ class OutputError(EngineError):
     ``sha256`` is that of the engine file, so that this very engine can be left out.
     """
 
-    def __init__(self, message: str, *, engine: str, mend: str, sha256: str) -> None:
-        super().__init__(message, engine=engine, mend=mend)
+    def __init__(self, message: str, *, engine: str, fix: str, sha256: str) -> None:
+        super().__init__(message, engine=engine, fix=fix)
         self.sha256 = sha256
 
 

@@ -184,7 +184,7 @@ def _as_promised(answers: list[_Answer], say: Say) -> bool:
         if result is not None
         for joint in result.joints
     ):
-        say("no grades: the scorers are not installed (mend: sharpedge export)")
+        say("no grades: the scorers are not installed (fix: sharpedge export)")
     return (
         all(isinstance(result, ResultMessage) for result in results[:-1])
         and isinstance(results[-1], RejectMessage)

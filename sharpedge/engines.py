@@ -1,12 +1,13 @@
-"""What the commands ``export``, ``build``, ``engines`` and ``agree`` do and print.
+"""The commands ``export``, ``build``, ``engines`` and ``agree``.
 
-Room: export; called by the command line, each function gives an exit status.
+Layer: sharpedge; called by the command line; prints, and each function returns an exit status.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.engine.backends import BACKENDS
 from edge.engine.installed import activate, not_serving, read_active, rollback, scan
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines, open_backend
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from edge.engine.installed import Installed
     from edge.engine.loader import EngineSet
-    from edge.engine.passport import Backend, Passport
+    from edge.engine.passport import Passport
     from export.exporter import ExportedEngine
     from export.recipe import Target
 
@@ -55,7 +56,7 @@ class _Phases:
 def build(
     words: Sequence[str],
     out: Path | None,
-    backends: Sequence[Backend],
+    backends: Sequence[str],
     films: Path | None,
     options: BuilderOptions = DEFAULT_OPTIONS,
 ) -> int:
@@ -68,7 +69,7 @@ def build(
         raise BuildError(
             "no back end beside ONNX Runtime is installed, and that takes exported graphs",
             where="build",
-            mend="pip install 'sharpedge[openvino]'; without it: sharpedge export",
+            fix="pip install 'sharpedge[openvino]'; without it: sharpedge export",
         )
     folder = out or built_engines()
     # All graphs first: the golden set's FP32 run is one run of them all.
@@ -118,7 +119,7 @@ def _recipes(words: Sequence[str]) -> list[Path]:
         shipped = sorted(engines_home().glob("*.toml"))
         if not shipped:
             raise RecipeError(
-                "no recipe (*.toml)", where=str(engines_home()), mend="name a recipe's path"
+                "no recipe (*.toml)", where=str(engines_home()), fix="name a recipe's path"
             )
         return shipped
     return [path for word in words if (path := _recipe(word)) is not None]
@@ -161,7 +162,7 @@ def show_engines(folder: Path | None, name: str | None) -> int:
     place = folder or built_engines()
     items = [item for item in scan(place) if name in (None, item.name)]
     if not items:
-        complain(f"{place}: no engine is installed (mend: sharpedge export)")
+        complain(f"{place}: no engine is installed (fix: sharpedge export)")
         return 1
     key = device_key()
     chosen = read_active(place).now.engines
@@ -176,8 +177,7 @@ def show_engines(folder: Path | None, name: str | None) -> int:
         rows = [f"refused: {why}"] if why else _verdict(item.passport, brief=False)
         say("\n".join(f"  {row.strip()}" for row in rows))
     if any("total_p50" not in i.passport.latency_ms for i in items if i.passport):
-        say("not tuned: where nothing was measured, the order is tensorrt, tensorrt-rtx, "
-            "openvino, onnxruntime")  # fmt: skip
+        say(f"not tuned: where nothing was measured, the order is {', '.join(BACKENDS)}")
     say(DISCLAIMER)
     return 1 if refused else 0
 
@@ -197,23 +197,23 @@ def roll_back(folder: Path | None) -> int:
     return 0
 
 
-def agree(folder: Path | None, first: Backend, second: Backend, films: Path) -> int:
+def agree(folder: Path | None, first: str, second: str, films: Path) -> int:
     """Compare two back ends over a folder of films; 1 where a grade or a fate differs.
 
     Raises `EngineError` where a recipe has no engine for one of them, `BuildError` where both are
     the same.
     """
-    if first is second:
+    if first == second:
         raise BuildError(
             f"both are {first}: an engine agrees with itself",
             where="agree",
-            mend="name two back ends, for example openvino and onnxruntime",
+            fix="name two back ends, for example openvino and onnxruntime",
         )
     place = folder or built_engines()
     one, other = (
         load_engines(place, backend=backend, fallback=False) for backend in (first, second)
     )
-    return _compare(str(first), one, str(second), other, films)
+    return _compare(first, one, second, other, films)
 
 
 def rescore(folder: Path | None, candidate: Path, films: Path) -> int:
@@ -231,7 +231,7 @@ def _compare(label: str, one: EngineSet, other_label: str, other: EngineSet, fil
     found = compare(golden.films(), one, other, progress=lambda done: show(done, golden.count))
     show.clear()
     for name, engines in ((label, one), (other_label, other)):
-        say(f"{name}: {', '.join(sorted(_told(e.passport) for e in engines.engines.values()))}")
+        say(f"{name}: {', '.join(sorted(_shown(e.passport) for e in engines.engines.values()))}")
     say("\n".join([*found.lines(), DISCLAIMER]))
     if not found.grades:
         complain(
@@ -242,14 +242,14 @@ def _compare(label: str, one: EngineSet, other_label: str, other: EngineSet, fil
     return 1 if found.flips or found.fates_differ or found.joints_differ else 0
 
 
-def _told(passport: object) -> str:
+def _shown(passport: object) -> str:
     fields = passport if isinstance(passport, dict) else {}
     return f"{fields.get('name')} on {fields.get('backend')} {fields['engine']['precision']}"
 
 
 def _refusal(item: Installed, key: bytes) -> str | None:
     if item.refusal is not None:
-        return f"{item.refusal.why} (mend: {item.refusal.mend})"
+        return f"{item.refusal.why} (fix: {item.refusal.fix})"
     try:
         verified = open_engine(item.path, key)
         if not_serving(verified.passport) is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from edge.engine.passport import Backend
+from edge.engine.backends import REFERENCE
 
 if TYPE_CHECKING:
     from edge.config import Config
@@ -41,7 +41,7 @@ class RestartPolicy:
         self._second = True
         self.restarts = 0
         self.at_s: float | None = None
-        self.backend: Backend | None = None
+        self.backend: str | None = None
         self.refused: tuple[str, ...] = ()
         self.unfit = ""
         self.device_is_down = False
@@ -112,5 +112,5 @@ class RestartPolicy:
         self._device_failures += 1
         if self._device_failures < _DEVICE_FAILURES or self.backend or not self._fallback:
             return False
-        self.backend = Backend.ONNXRUNTIME
+        self.backend = REFERENCE
         return True

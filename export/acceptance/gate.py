@@ -1,6 +1,6 @@
 """The acceptance gate: whether an engine decides as the FP32 graph does.
 
-Room: export. Pure functions over recorded calls and an `Engine`. Judged is the task, not the
+Layer: export; pure functions over recorded calls and an `Engine`. It judges the task, not the
 tensors: grades, boxes, masks.
 """
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.passport import Acceptance, Precision, Role
+from edge.engine.backends import Precision
+from edge.engine.passport import Acceptance, Role
 from edge.model import Limb, has_narrowing
 from edge.pipeline.detect import CLASSES, to_detections
 from edge.pipeline.ordinal import decode_ordinal

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from edge.engine.passport import Backend
 from export.builders.build import BuilderOptions
 from sharpedge import engines as actions
+from sharpedge.choices import BackEnd
 from sharpedge.commands.options import EnginesOption
 
 
@@ -23,15 +23,6 @@ class ExportTarget(str, Enum):
     tensorrt_8_5 = "tensorrt-8.5"
     tensorrt_8_6 = "tensorrt-8.6"
     tensorrt_10 = "tensorrt-10"
-
-
-class BackEnd(str, Enum):
-    """What runs an engine; the names of `edge.engine.passport.Backend`."""
-
-    tensorrt = "tensorrt"
-    tensorrt_rtx = "tensorrt-rtx"
-    openvino = "openvino"
-    onnxruntime = "onnxruntime"
 
 
 def export(
@@ -73,7 +64,7 @@ def build(
     ] = None,
 ) -> None:
     """Build engines for this device, judge them against FP32, install what agrees."""
-    wanted = [Backend(item.value) for item in backend or ()]
+    wanted = [item.value for item in backend or ()]
     options = BuilderOptions(workspace_mib, level)
     raise typer.Exit(actions.build(recipes or (), out, wanted, films, options))
 
@@ -112,4 +103,4 @@ def agree(
     folder: EnginesOption = None,
 ) -> None:
     """Compare two back ends over a folder of films; 1: a grade or a film's fate differs."""
-    raise typer.Exit(actions.agree(folder, Backend(first.value), Backend(second.value), films))
+    raise typer.Exit(actions.agree(folder, first.value, second.value, films))

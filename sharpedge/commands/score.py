@@ -53,7 +53,7 @@ def score(
         loaded = load_engines(engines or built_engines(), refuse=refused)
         if not refused:
             for refusal in loaded.refusals:
-                complain(f"degraded: {refusal.stem}: {refusal.why} (mend: {refusal.mend})")
+                complain(f"degraded: {refusal.stem}: {refusal.why} (fix: {refusal.fix})")
         return FilmScorer(loaded, settings, want_masks=out is not None)
 
     scorer = FallbackScorer(scorer_without, lambda why: complain(f"degraded: {why}"))
@@ -75,5 +75,5 @@ def score(
     if not json_lines:
         say(NOTICE)
     if lacks_scorer(results):
-        fail("joints have no grades: the scorers are not installed (mend: sharpedge export)", 1)
+        fail("joints have no grades: the scorers are not installed (fix: sharpedge export)", 1)
     raise typer.Exit(1 if faults else exit_status(results))

@@ -126,7 +126,7 @@ def test_a_wrong_configuration_ends_with_2_and_names_the_line(tmp_path):
     assert f"{config}:3: folders.wach: unknown key" in one_line(sharpedge("run", "-c", config), 2)
 
 
-def test_missing_engines_end_with_1_and_the_command_that_mends_it(films, tmp_path):
+def test_missing_engines_end_with_1_and_the_command_that_fixes_it(films, tmp_path):
     done = sharpedge("score", "--engines", tmp_path, films)
     assert "sharpedge export" in one_line(done, 1)
     assert done.stdout == ""

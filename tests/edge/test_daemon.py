@@ -229,7 +229,7 @@ def test_sigterm_while_the_engines_load_exits_0(broker, make_appliance):
     assert it.terminate() == 0
 
 
-def test_engines_that_cannot_be_loaded_end_the_start_with_the_mend(broker, make_appliance):
+def test_engines_that_cannot_be_loaded_end_the_start_with_the_fix(broker, make_appliance):
     it = make_appliance(broker.port, factory="stand_in:build_broken").start(ready=False)
     assert it.process.wait(20) == 1
     assert "sharpedge export" in it.log()

@@ -7,11 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.engine import loader
+from edge.engine.backends import Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.installed import ACTIVE_NAME, read_active
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines
-from edge.engine.passport import Acceptance, Backend, Precision, read_passport
+from edge.engine.passport import Acceptance, read_passport
 from edge.errors import EngineError
 from edge.system.paths import built_engines
 from export.errors import BuildError
@@ -60,13 +61,13 @@ def test_the_list_shows_verdict_latency_and_what_is_not_tuned(folder):
     assert "not a medical device" in shown.output
 
 
-def test_the_list_says_why_one_is_refused_and_what_mends_it(folder):
+def test_the_list_says_why_one_is_refused_and_what_fixes_it(folder):
     path = folder / "hand-mask.rival.json"
     path.write_text(path.read_text().replace("agrees", "agreed"))
     shown = run("engines", "list", "hand-mask", "--engines", folder)
     assert shown.exit_code == 1
     assert "refused: " in shown.output
-    assert "mend: sharpedge build hand-mask --backend onnxruntime" in shown.output
+    assert "fix: sharpedge build hand-mask --backend onnxruntime" in shown.output
     assert "foot-mask" not in shown.output
 
 
@@ -102,7 +103,7 @@ def second_back_end(folder, monkeypatch):
         passport = read_passport(path)
         other = passport.model_copy(
             update={
-                "backend": Backend.OPENVINO,
+                "backend": "openvino",
                 "graph_sha256": passport.engine.sha256,
                 "acceptance": Acceptance(accepted=True, reason="agrees", films=3, scores=9),
             }
@@ -133,11 +134,11 @@ def test_agree_without_a_grade_to_compare_fails(second_back_end, films):
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
-        (Backend.OPENVINO, Backend.ONNXRUNTIME, "for the back end openvino"),
-        (Backend.ONNXRUNTIME, Backend.TENSORRT, "for the back end tensorrt"),
-        (Backend.TENSORRT_RTX, Backend.OPENVINO, "for the back end tensorrt-rtx"),
-        (Backend.ONNXRUNTIME, Backend.ONNXRUNTIME, "agrees with itself"),
-        (Backend.OPENVINO, Backend.OPENVINO, "agrees with itself"),
+        ("openvino", "onnxruntime", "for the back end openvino"),
+        ("onnxruntime", "tensorrt", "for the back end tensorrt"),
+        ("tensorrt-rtx", "openvino", "for the back end tensorrt-rtx"),
+        ("onnxruntime", "onnxruntime", "agrees with itself"),
+        ("openvino", "openvino", "agrees with itself"),
     ],
 )
 def test_agree_needs_engines_of_two_back_ends(folder, tmp_path, first, second, words):
@@ -164,7 +165,7 @@ def test_the_archive_is_scored_with_other_engines_and_nothing_is_sent(folder, tm
     assert run("replay", "x", "--rescore", "--engines", folder).exit_code == 2
 
 
-def test_what_cannot_be_built_is_told_with_the_mend(tmp_path):
+def test_what_cannot_be_built_is_told_with_the_fix(tmp_path):
     unknown = run("build", "left-ear", "--out", tmp_path)
     assert unknown.exit_code == 1
     assert "left-ear" in unknown.output

@@ -67,7 +67,7 @@ def test_second_engines_that_fail_are_given_up():
     rechecker.offer(bad, "a.jpg", None, scored())
     assert rechecker.look() is None
     assert rechecker.fault == (
-        "no film is scored a second time any more: device lost (mend: restart)"
+        "no film is scored a second time any more: device lost (fix: restart)"
     )
     offer(rechecker)
     assert not rechecker.waits

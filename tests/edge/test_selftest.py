@@ -69,7 +69,7 @@ def test_a_damaged_scorer_does_not_pass(folder, engines):
     wrong = self_test(folder, FilmScorer(broken, PipelineSettings()), broken)
     # Other grades, or grades that the scorer itself doubts and leaves out.
     assert "instead of" in wrong or "were expected" in wrong
-    assert "(mend: sharpedge export" in wrong
+    assert "(fix: sharpedge export" in wrong
 
 
 def test_a_scorer_that_gives_no_numbers_does_not_pass(folder, engines):

@@ -152,7 +152,7 @@ def test_what_only_a_newer_opset_means_needs_a_newer_target(node, opset, arrays,
     model = behind_conv(op, opset, 9, inputs, arrays, **attributes)
     with pytest.raises(LayerError, match=words) as caught:
         import_onnx(model, input_shape=SHAPE)
-    assert "tensorrt-10" in caught.value.mend
+    assert "tensorrt-10" in caught.value.fix
     assert import_onnx(model, input_shape=SHAPE, ceiling=20).opset_import[0].version == opset
 
 

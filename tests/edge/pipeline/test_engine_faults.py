@@ -92,7 +92,7 @@ def test_score_goes_on_with_the_next_engine_and_says_so(engines, tmp_path):
 def test_score_ends_where_no_engine_is_left(engines):
     def make(refused):
         if refused:
-            raise EngineError("nothing is left", engine="hand-score", mend="sharpedge export")
+            raise EngineError("nothing is left", engine="hand-score", fix="sharpedge export")
         return spoilt(engines, Role.SCORE, EVERY["one NaN"])
 
     with pytest.raises(OutputError, match="not finite"):

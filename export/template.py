@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.anatomy import LIMBS
 from edge.engine.passport import Role
 from edge.model import Limb
 from export.errors import RecipeError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _HEADS = ("erosion", "narrowing")
 _SCALING = frozenset({"Rescaling", "Normalization", "Subtract", "Multiply", "TrueDivide", "Divide"})
-_CLASSES = {Limb.HAND: ("PIP", "MCP"), Limb.FOOT: ("PIP", "MTP")}
 _FILES = (
     "give a Darknet .cfg and .weights, a Keras .keras or .h5, or an .onnx; for other frameworks "
     "export to .onnx first"
@@ -101,7 +101,7 @@ def render(facts: Facts, limb: Limb) -> str:
         "std = [1.0]",
     ]
     for number in range(facts.classes):
-        name = (*_CLASSES[limb], *_CLASSES[limb])[number % 2]
+        name = str(LIMBS[limb].detector_classes[number % 2])
         rows += [
             "",
             "[[classes]] # in the order of the model's outputs",

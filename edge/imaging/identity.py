@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from edge.anatomy import limb_of_letter
 from edge.imaging.subject import LIMB_CODES, other_part
 from edge.imaging.tags import items, text
 from edge.imaging.words import limb_in, side_in, view_in
@@ -94,7 +95,7 @@ def name_says(file_name: str) -> NamedFilm | None:
     return NamedFilm(
         id=plain or None,
         side=Laterality(found["side"].upper()),
-        limb=Limb.HAND if found["limb"].upper() == "H" else Limb.FOOT,
+        limb=limb_of_letter(found["limb"].upper()),
     )
 
 

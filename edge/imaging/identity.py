@@ -1,7 +1,7 @@
-"""Whose film it is said to be: limb, side, view, age and keys from DICOM tags and file name.
+"""Reads the stated identity of a film (limb, side, view, age, keys) from tags and file name.
 
-Room: imaging; pure functions over a data set and a string. The strongest source that speaks
-decides; sources that contradict one another are named, never settled.
+Layer: imaging; pure functions over a data set and a string. The strongest source that is
+present decides; a contradiction between sources is reported, never resolved.
 """
 
 from __future__ import annotations

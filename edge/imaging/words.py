@@ -1,6 +1,6 @@
-"""What free text says of a film: limb, side and view in the languages that hospitals write.
+"""Finds limb, side and view in free text, in the languages that hospitals write.
 
-Room: imaging; pure functions over strings. Text that names both sides, both limbs or several
+Layer: imaging; pure functions over strings. Text that names both sides, both limbs or several
 views says nothing, because a list of what was ordered does not say which film this is.
 """
 

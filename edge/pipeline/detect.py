@@ -1,6 +1,6 @@
-"""Stage 7: find joints with a YOLOv3 engine.
+"""Stage 7: finds joints with a YOLOv3 engine.
 
-Room: pipeline; arrays and an `Engine`. The engine takes one grey square and gives decoded rows
+Layer: pipeline; arrays and an `Engine`. The engine takes one grey square and gives decoded rows
 (centre x, centre y, width, height in input pixels, objectness, class probabilities).
 """
 

@@ -33,7 +33,7 @@ def _libc() -> ctypes.CDLL:
 def wall_clock_is_set() -> bool:
     """Whether the wall clock is known to be synchronised.
 
-    The kernel knows; where a hardened service may not ask it, systemd's time service tells.
+    Asks the kernel, or systemd's time service where a hardened service may not ask the kernel.
     """
     try:
         state = int(_libc().adjtimex(ctypes.create_string_buffer(512)))
@@ -47,7 +47,7 @@ def wall_clock_is_set() -> bool:
 class SteadyClock:
     """Wall seconds that do not step: read once, then carried on by the monotonic clock.
 
-    A wall clock that was wrong is followed once the kernel says that it is set.
+    A wall clock that was wrong is used once the kernel reports that it is set.
     """
 
     def __init__(self) -> None:

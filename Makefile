@@ -10,11 +10,11 @@ export PYTHON
 .PHONY: demo test test-faults test-install test-train lint docs clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo
+	.ci/venv $(VENV) demo,keras
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo,dev
+	.ci/venv $(VENV) demo,dev,keras
 	@touch $@
 
 # Sets up, then shows the main job end to end: films dropped in a folder become scores on MQTT.

@@ -37,11 +37,11 @@ from edge.errors import EngineError
 from edge.system.files import write_whole
 from export.errors import ExportError, LayerError, RecipeError
 from export.fp16.sibling import Sibling, half_file, make_sibling
+from export.importers.built import build_graph, source_files
 from export.importers.filekind import refuse_other_kinds
 from export.importers.meaning import to_engine_form
-from export.importers.sources import build_graph, source_files
 from export.onnx_graph.session import open_session
-from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
+from export.recipe import Recipe, read_recipe
 from export.verification.role_contract import check_contract
 from export.verification.verify import run_checks
 
@@ -210,8 +210,8 @@ def _outcome(path: Path, out_dir: Path, target: Target | None) -> ExportOutcome:
 def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
     stated = recipe.source.sha256
     files: list[SourceFile] = []
-    for name, wanted in source_files(recipe).items():
-        refuse_other_kinds(folder / name, wanted)
+    for name, kinds in source_files(recipe).items():
+        refuse_other_kinds(folder / name, kinds)
         try:
             data = (folder / name).read_bytes()
         except OSError as error:
@@ -355,9 +355,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "source": source.kind,
         "tolerance": recipe.tolerance.model_dump(mode="json"),
+        **source.settings(),
     }
-    if isinstance(source, CompactSource | DarknetSource):
-        settings["bn_epsilon"] = source.bn_epsilon
     if recipe.meaning.model_fields_set:
         settings["meaning"] = recipe.meaning.model_dump(mode="json")
     return settings

@@ -13,7 +13,6 @@ import numpy as np
 
 from edge.engine.passport import Role
 from export.errors import ContractError
-from export.recipe import CompactSource, DarknetSource
 from export.verification.calibration import FILMS
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def check_meaning(
     gives, by name, for each of the inputs of `export.verification.calibration.calibration_inputs`.
     """
     # The forms of these are known: the importer, or this package's training, makes the outputs.
-    is_known = isinstance(recipe.source, CompactSource | DarknetSource)
+    is_known = recipe.source.outputs_known
     for name in outputs[0]:
         arrays = [found[name] for found in outputs]
         check = _Check(recipe, name)

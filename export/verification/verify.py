@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge.engine.passport import InputSpec
     from export.fp16.sibling import Probe
-    from export.importers.sources import Built
+    from export.importers.built import Built
     from export.onnx_graph.builder import Array
     from export.recipe import Recipe
 

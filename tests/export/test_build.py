@@ -287,7 +287,7 @@ def test_where_bf16_strays_too_far_fp32_is_built_instead(installed, golden_cache
     monkeypatch.setattr(
         export.acceptance.install, "precisions", lambda _: (Precision.BF16, Precision.FP32)
     )
-    monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1))
+    monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1, 0))
     monkeypatch.setattr(edge.engine.backends.openvino, "cpu_has_bf16", lambda: True)
     first, second = build_and_install("hand-mask", installed, ["openvino"], gate, silent)
     assert not first.passport.acceptance.accepted

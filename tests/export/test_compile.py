@@ -214,7 +214,7 @@ def test_timings_that_the_builder_refuses_are_replaced(old, order):
 
 @pytest.mark.usefixtures("old")
 def test_timings_are_replaced_whole_or_not_at_all(order, monkeypatch):
-    def fail(*_file):
+    def fail(*_file, **_how):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export.builders.tensorrt, "write_whole", fail)

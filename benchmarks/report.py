@@ -1,6 +1,6 @@
-"""Run both benchmarks and write what they gave: JSON, a table, a plot.
+"""Runs both benchmarks and writes their results: JSON, a table, a plot.
 
-Room: benchmarks.
+Layer: benchmarks; writes into the folder it is given.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Each stage of the pipeline in one process, without folder and broker.
+"""Times each stage of the pipeline in one process, without folder and broker.
 
-Room: benchmarks.
+Layer: benchmarks; reads the installed engines.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Runs our graphs through torch: the reference for FP16 on a GPU where no TensorRT serves.
+"""Runs our graphs through torch: FP16 on a GPU without TensorRT.
 
-Room: benchmarks; needs torch. Knows the operators that `export` writes and no other.
+Layer: benchmarks; needs torch; reads only the operators that `export` writes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """From a recipe to a checked ONNX engine with its passport.
 
-Room: export. Reads the recipe's sources, writes three files into the folder it is given: the FP32
-engine, its FP16-typed sibling, then the passport that vouches for both. A build whose recipe,
-sources and exporter have not changed is left alone; an engine that is replaced is kept under
-another name, so that `sharpedge engines activate` can bring it back.
+Layer: export; reads the recipe's sources; writes three files into the folder it is given: the FP32
+engine, its FP16-typed sibling, then the passport with the hashes of both. A build whose recipe,
+sources and exporter have not changed is kept. An engine that is replaced is kept under another
+name, so that `sharpedge engines activate` can restore it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ExportedEngine:
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """What became of one recipe: the engine, or the error that says why there is none."""
+    """Result of one recipe: the engine, or the error."""
 
     recipe: Path
     exported: ExportedEngine | None

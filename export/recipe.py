@@ -44,8 +44,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Source(Record):
     """Where the weights come from: the section ``[source]``; each importer has a model of it.
 
-    See `export.importers.IMPORTERS`. ``outputs_known`` says that the importer makes the outputs in
-    the engine's own form, so that a recipe declares no meaning of them.
+    See `export.importers.IMPORTERS`. ``outputs_known`` is true where the importer makes the outputs
+    in the engine's own form; a recipe then declares no meaning of them.
     """
 
     outputs_known: ClassVar[bool] = False

@@ -51,7 +51,7 @@ def render(facts: Facts, limb: Limb) -> str:
     why = "the model scales pixels itself" if facts.scales_itself else "1 / 255, check this"
     rows = [
         "# Made by sharpedge export --init. Check every line against the training of the model;",
-        "# docs/engines.md says what each engine is given and must give.",
+        "# docs/engines.md states what each engine is given and must give.",
         f'name = "{limb}-{facts.role}"',
         f'role = "{facts.role}" # mask, detect or score',
         f'limb = "{limb}" # hand or foot',

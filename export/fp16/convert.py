@@ -134,7 +134,7 @@ class _Typed:
         if was_half == half:
             return name
         given = self._versions.get((name, was_half), name)
-        # Turned back, an output bears its own name.
+        # Cast back, an output has its own name.
         self._versions[key] = f"{name}//half" if half else name if given != name else f"{name}//f32"
         kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
         new = self._versions[key]

@@ -1,4 +1,4 @@
-"""Identifies a model file by its first bytes, and says how to bring one of another framework here.
+"""Identifies a model file by its first bytes; a file of another framework gets its conversion.
 
 Layer: export; reads the beginning of one file, or the names inside a zip archive.
 """

@@ -1,6 +1,6 @@
 """The VGG16 ordinal scorer: named arrays to an ONNX graph, one engine a limb.
 
-Room: export. Takes arrays, gives an ONNX model; touches no file.
+Layer: export; takes arrays, gives an ONNX model; touches no file.
 
 Graph: ``image`` [n, 3, S, S] float32 (n free, 1..20; the three channels hold the same grey) ->
 ``erosion`` [n, K] and ``narrowing`` [n, 5], sigmoid. K is 6 for hands (grades 0-5) and 11 for feet

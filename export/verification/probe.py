@@ -1,8 +1,8 @@
-"""Tests over simulated images that a model's outputs mean what the recipe declares.
+"""Checks over simulated images that a model's outputs mean what the recipe declares.
 
-Room: export. Pure functions over models and arrays. Values that the declared form cannot give are
-refused: a softmax that is read as ordinal heads, logits that are read as probabilities, shares of
-the image that are read as px. See `export.importers.meaning` for the forms.
+Layer: export; pure functions over models and arrays. Values that the declared form cannot give are
+refused: a softmax read as ordinal heads, logits read as probabilities, shares of the image read as
+px. See `export.importers.meaning` for the forms.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Runs an imported graph before it becomes an engine: against its arrays, its meaning, a reference.
+"""Checks an imported graph by running it: against its arrays, its meaning and a reference.
 
-Room: export. Runs graphs in ONNX Runtime; reads the reference that a recipe names.
+Layer: export; runs graphs in ONNX Runtime; reads the reference that a recipe names.
 """
 
 from __future__ import annotations

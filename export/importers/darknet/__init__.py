@@ -1,6 +1,6 @@
 """Darknet networks: ``.cfg`` + ``.weights`` to ONNX, and arrays back to ``.weights``.
 
-Room: export.
+Layer: export; pure functions over text, bytes and arrays; `source` reads the files.
 """
 
 from __future__ import annotations

@@ -154,19 +154,6 @@ def export_engine(
     )
 
 
-def export_all(
-    recipes_dir: Path, out_dir: Path, progress: Callable[[str, int, int], None] | None = None
-) -> tuple[ExportOutcome, ...]:
-    """Export every ``*.toml`` of a folder; see `export_recipes`.
-
-    Raises `RecipeError` where the folder holds no recipe.
-    """
-    recipes = sorted(recipes_dir.glob("*.toml"))
-    if not recipes:
-        raise RecipeError("no recipe (*.toml)", where=str(recipes_dir), fix="name another folder")
-    return tuple(export_recipes(recipes, out_dir, progress))
-
-
 def export_recipes(
     recipes: Sequence[Path],
     out_dir: Path,

@@ -14,7 +14,7 @@ import pytest
 from export.errors import ContractError, ExportError, LayerError, WeightsError
 from export.importers.keras import keras_to_onnx, read_keras
 
-DATA = Path(__file__).parent / "data" / "keras"
+DATA = Path(__file__).parents[2] / "data" / "keras"
 SAVED = sorted(path.name for path in DATA.iterdir() if path.suffix in (".h5", ".keras"))
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -24,7 +25,7 @@ from edge.model import Limb
 from export.acceptance.gate import ACCEPTANCE_RULES, Rules
 from export.acceptance.golden import phantom_set, reference_engines
 from export.acceptance.install import Gate, accept, build_and_install, find_recipe
-from export.builders.build import PROFILE, build_candidate
+from export.builders.build import PROFILE, BuilderOptions, build_candidate
 from export.errors import BuildError
 from export.exporter import export_engine, write_passport
 from export.importers.compact import save_compact
@@ -312,3 +313,15 @@ def test_passports_of_builds_hold_no_path(small):
     text = (small / "hand-mask.json").read_text()
     assert str(small.parent) not in text
     assert json.loads(text)["hmac"]
+
+
+def test_other_options_of_the_builder_make_another_plan(monkeypatch):
+    passport = SimpleNamespace(engine=SimpleNamespace(sha256="a"), half=None)
+    monkeypatch.setattr(export.builders.build, "_version", lambda _backend: "10.3")
+
+    def key(options, backend="tensorrt"):
+        return export.builders.build._build_key(passport, backend, Precision.FP16, options)
+
+    plain = key(BuilderOptions())
+    assert len({plain, key(BuilderOptions(64)), key(BuilderOptions(level=5))}) == 3
+    assert key(BuilderOptions(64), "openvino") == key(BuilderOptions(), "openvino")

@@ -1,6 +1,6 @@
-"""Measures each stage of the pipeline in one process, without folder and broker.
+"""Times each stage of the pipeline in one process, without folder and broker.
 
-Layer: benchmarks; measures, writes what it is asked to.
+Layer: benchmarks; reads the installed engines.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class EngineSet:
     """The engines that serve together.
 
     ``refusals`` are engines that should have served and do not: the set is degraded. ``tuned``
-    says whether the back ends were chosen by what was measured on this machine.
+    is true where every recipe's engine was chosen by latency measured on this machine.
     """
 
     engines: Mapping[tuple[Role, Limb], Engine]

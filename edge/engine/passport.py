@@ -277,7 +277,7 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
     digest = hashlib.sha256(data).hexdigest()
     if digest != passport.engine.sha256:
         raise EngineError(
-            f"{engine}: SHA-256 is {digest[:16]}..., its passport says "
+            f"{engine}: SHA-256 is {digest[:16]}..., its passport states "
             f"{passport.engine.sha256[:16]}...: the engine was changed or is of another build",
             engine=passport.name,
             fix=passport.fix,

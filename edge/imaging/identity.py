@@ -123,7 +123,7 @@ def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
 
 
 def dicom_says(data: Dataset) -> StatedIdentity:
-    """Read what a DICOM object's tags state, strongest tag first; never raises for their contents."""
+    """Read the stated identity of a DICOM object, strongest tag first; never raises."""
     said = _all_said(data)
     side = next((s.side for s in said if s.side is not None), None)
     limb = next((s.limb for s in said if s.limb is not None), None)

@@ -1,7 +1,7 @@
-"""Images over which activations are audited and FP16 graphs are tried.
+"""Images over which activation ranges are measured and FP16 graphs are tested.
 
-Room: export. Draws with the simulated scanner; touches no file. Besides simulated films or joints
-of the limb there are noise, black and white: what a network meets on a broken film.
+Layer: export; draws with the simulated scanner; touches no file. Beside simulated films or joints
+of the limb there are noise, black and white, as a damaged film can give.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CROP_PX = 128
 
 
 def calibration_inputs(role: Role, limb: Limb, spec: InputSpec) -> list[Tensor]:
-    """Arrays [n, C, H, W] float32 as the engine's input says; n is 1 but for scorers."""
+    """Arrays [n, C, H, W] float32 for an engine's input; n is 1 except for scorers."""
     random = np.random.default_rng(_SEED)
     size = (spec.width, spec.height)
     drawn = _crops(limb) if role is Role.SCORE else _films(limb)

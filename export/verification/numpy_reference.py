@@ -1,6 +1,6 @@
-"""The networks once more in plain numpy, to check an exported graph against its arrays.
+"""The shipped architectures in plain numpy, to check an exported graph against its arrays.
 
-Room: export. Pure functions, float32. Nothing here is shared with the graph builders: batch
+Layer: export; pure functions, float32. It shares no code with the graph builders: batch
 normalisation is applied, not folded; convolutions are sums over kernel taps.
 """
 
@@ -174,7 +174,7 @@ def decode_heads(network: Network, outputs: list[Array]) -> Array:
 
 
 def unet_forward(arrays: Mapping[str, Array], image: Array) -> Array:
-    """Mask probability [1, 1, H, W] of ``image`` [1, 1, H, W]; ``arrays`` as `unet_shapes` says."""
+    """Mask probability [1, 1, H, W] of ``image`` [1, 1, H, W]; ``arrays`` as in `unet_shapes`."""
 
     def plain(x: Array, name: str, pad: int) -> Array:
         return conv2d(x, arrays[f"{name}.weight"], pad=pad) + arrays[f"{name}.bias"][:, None, None]

@@ -1,8 +1,8 @@
-"""Tests over simulated images that a model's outputs mean what the recipe declares.
+"""Checks over simulated images that a model's outputs mean what the recipe declares.
 
-Room: export. Pure functions over models and arrays. Values that the declared form cannot give are
-refused: a softmax that is read as ordinal heads, logits that are read as probabilities, shares of
-the image that are read as px. See `export.importers.meaning` for the forms.
+Layer: export; pure functions over models and arrays. Values that the declared form cannot give are
+refused: a softmax read as ordinal heads, logits read as probabilities, shares of the image read as
+px. See `export.importers.meaning` for the forms.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 
 from edge.engine.passport import Role
 from export.errors import ContractError
-from export.recipe import CompactSource, DarknetSource
 from export.verification.calibration import FILMS
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def check_meaning(
     gives, by name, for each of the inputs of `export.verification.calibration.calibration_inputs`.
     """
     # The forms of these are known: the importer, or this package's training, makes the outputs.
-    is_known = isinstance(recipe.source, CompactSource | DarknetSource)
+    is_known = recipe.source.outputs_known
     for name in outputs[0]:
         arrays = [found[name] for found in outputs]
         check = _Check(recipe, name)

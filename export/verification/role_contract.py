@@ -1,6 +1,6 @@
-"""What a role asks of a graph: names, sides, element types.
+"""The contract of a role: names, shapes and element types of a graph's inputs and outputs.
 
-Room: export. Pure functions over ONNX models.
+Layer: export; pure functions over ONNX models.
 """
 
 from __future__ import annotations

@@ -453,7 +453,7 @@ def test_opencv_4_reads_what_is_written_and_a_difference_would_be_told(
     tiny_cfg, settle, tmp_path, monkeypatch
 ):
     if not PYTHON.exists():
-        pytest.skip(f"no OpenCV 4 at {PYTHON}: see tests/export/test_darknet_opencv4.py")
+        pytest.skip(f"no OpenCV 4 at {PYTHON}: see test_graph_opencv4.py of tests/export")
     text = two_classes(many_classes(tiny_cfg))
     torch.manual_seed(2)
     model = settle(DarknetModule(sections_of(text)))

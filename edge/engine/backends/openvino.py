@@ -70,7 +70,7 @@ class OpenVinoEngine(LoadedEngine):
             )
             for item in self._compiled.inputs
         }
-        # A tensor that is an output and something else bears several names here.
+        # A tensor that is an output and something else has several names here.
         self._outputs = {
             name: item
             for name in verified.passport.outputs

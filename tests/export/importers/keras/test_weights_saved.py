@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from export.errors import ContractError, ExportError, LayerError, WeightsError
 from export.importers.keras import keras_to_onnx, read_keras
 
-DATA = Path(__file__).parent / "data" / "keras"
+DATA = Path(__file__).parents[2] / "data" / "keras"
 SAVED = sorted(path.name for path in DATA.iterdir() if path.suffix in (".h5", ".keras"))
 
 
@@ -169,3 +170,11 @@ def test_a_subclassed_model_is_refused(tmp_path):
     path.write_bytes(buffer.getvalue())
     with pytest.raises(ExportError, match="Mine"):
         read_keras(path)
+
+
+def test_without_h5py_a_model_is_one_line_with_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(WeightsError, match=r"h5py.*not installed") as caught:
+        read_keras(DATA / "scorer_keras3.h5")
+    assert caught.value.fix == "pip install 'sharpedge[keras]'"
+    assert "\n" not in str(caught.value)

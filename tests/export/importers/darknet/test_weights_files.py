@@ -8,7 +8,6 @@ import pytest
 from export.errors import CfgError, ExportError, LayerError, WeightsError
 from export.importers.darknet import (
     darknet_to_onnx,
-    import_darknet,
     parse_cfg,
     read_weights,
     write_darknet_weights,
@@ -175,7 +174,7 @@ def test_folded_arrays_are_written_for_a_normalised_section(network, arrays, too
         epsilon=1e-6,
     )
     folded = {**arrays, "conv0.weight": weight, "conv0.bias": bias}
-    model = import_darknet(TEXT, write_darknet_weights(network, folded))
+    model = tools.import_darknet(TEXT, write_darknet_weights(network, folded))
     np.testing.assert_allclose(tools.run(model, image)["boxes"], wanted, rtol=1e-4, atol=1e-4)
 
 

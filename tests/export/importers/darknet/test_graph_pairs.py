@@ -9,7 +9,6 @@ import pytest
 from export.importers.darknet import (
     darknet_to_onnx,
     float_count,
-    import_darknet,
     parse_cfg,
     read_weights,
 )
@@ -20,10 +19,10 @@ HEADS = ("yolo_121", "yolo_130")
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def pair(request, darknet_data):
+def pair(request, darknet_data, tools):
     cfg = (darknet_data / f"{request.param}.cfg").read_text()
     weights = (darknet_data / f"{request.param}.weights").read_bytes()
-    return request.param, import_darknet(cfg, weights)
+    return request.param, tools.import_darknet(cfg, weights)
 
 
 def test_raw_outputs_agree_with_opencv(pair, darknet_data, tools):

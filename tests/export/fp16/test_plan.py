@@ -13,7 +13,8 @@ from onnx.reference import ReferenceEvaluator
 from edge.engine.passport import InputSpec, Role
 from edge.model import Limb
 from export.errors import LayerError
-from export.fp16.plan import activation_ranges, plan_half, to_half, to_rounded
+from export.fp16.convert import to_half, to_rounded
+from export.fp16.plan import activation_ranges, plan_half
 from export.fp16.sibling import make_sibling
 from export.importers.darknet import darknet_to_onnx
 from export.importers.unet import unet_shapes, unet_to_onnx

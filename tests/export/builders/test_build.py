@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -24,7 +25,7 @@ from edge.model import Limb
 from export.acceptance.gate import ACCEPTANCE_RULES, Rules
 from export.acceptance.golden import phantom_set, reference_engines
 from export.acceptance.install import Gate, accept, build_and_install, find_recipe
-from export.builders.build import PROFILE, build_candidate
+from export.builders.build import PROFILE, BuilderOptions, build_candidate
 from export.errors import BuildError
 from export.exporter import export_engine, write_passport
 from export.importers.compact import save_compact
@@ -208,6 +209,11 @@ def test_tensorrt_that_is_not_there_is_refused_with_the_fix(small):
         build_candidate("hand-mask", small, "tensorrt")
 
 
+def test_the_reference_back_end_needs_no_build(small):
+    with pytest.raises(BuildError, match=r"ONNX Runtime takes the graph.*fix: sharpedge export"):
+        build_candidate("hand-mask", small, "onnxruntime")
+
+
 def test_a_plan_of_another_device_or_version_is_stale(small):
     passport = read_passport(small / "hand-mask.json")
     device = {"gpu": "Orin", "compute_capability": "8.7", "driver": "540", "cuda": "12.6"}
@@ -287,7 +293,7 @@ def test_where_bf16_strays_too_far_fp32_is_built_instead(installed, golden_cache
     monkeypatch.setattr(
         export.acceptance.install, "precisions", lambda _: (Precision.BF16, Precision.FP32)
     )
-    monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1))
+    monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1, 0))
     monkeypatch.setattr(edge.engine.backends.openvino, "cpu_has_bf16", lambda: True)
     first, second = build_and_install("hand-mask", installed, ["openvino"], gate, silent)
     assert not first.passport.acceptance.accepted
@@ -307,3 +313,15 @@ def test_passports_of_builds_hold_no_path(small):
     text = (small / "hand-mask.json").read_text()
     assert str(small.parent) not in text
     assert json.loads(text)["hmac"]
+
+
+def test_other_options_of_the_builder_make_another_plan(monkeypatch):
+    passport = SimpleNamespace(engine=SimpleNamespace(sha256="a"), half=None)
+    monkeypatch.setattr(export.builders.build, "_version", lambda _backend: "10.3")
+
+    def key(options, backend="tensorrt"):
+        return export.builders.build._build_key(passport, backend, Precision.FP16, options)
+
+    plain = key(BuilderOptions())
+    assert len({plain, key(BuilderOptions(64)), key(BuilderOptions(level=5))}) == 3
+    assert key(BuilderOptions(64), "openvino") == key(BuilderOptions(), "openvino")

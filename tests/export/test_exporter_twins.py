@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.model import Limb
-from export.importers.darknet import import_darknet, parse_cfg, write_darknet_weights
+from export.importers.darknet import parse_cfg, write_darknet_weights
 from export.importers.darknet.sections import read_sections
 from export.importers.unet import unet_to_onnx
 from export.importers.vgg import vgg_to_onnx
@@ -55,7 +55,7 @@ def test_the_detector(engines_dir, tools):
     net = settle(DarknetModule(sections))
     image = torch.rand(1, 1, 96, 96)
     data = write_darknet_weights(parse_cfg(text), copied(net.arrays()))
-    model = import_darknet(text, data, size=(96, 96), output="raw")
+    model = tools.import_darknet(text, data, size=(96, 96), output="raw")
     found = list(tools.run(model, image.numpy()).values())
     for raw, head in zip(found, net(image), strict=True):
         np.testing.assert_allclose(raw, head.numpy(), atol=1e-5)

@@ -7,6 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from training.evaluation.build import Rows, scorers
 from typer.testing import CliRunner
 
 from edge.engine.loader import load_engines
@@ -16,7 +17,6 @@ from edge.scoring.film_scorer import FilmOutcome, LimbOutcome
 from edge.system.paths import built_engines
 from phantom.command import write_patients
 from sharpedge.cli import app
-from training.evaluation.build import Rows, scorers
 from training.evaluation.measure import NOT_SCORED, HeardScorer, measure_set
 from training.evaluation.tables import tabulate
 from training.evaluation.text import truth_text

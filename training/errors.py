@@ -9,5 +9,5 @@ class TrainingError(EdgeError):
     """A training cannot begin, resume or go on; ``mend`` says what to do next."""
 
     def __init__(self, message: str, *, mend: str) -> None:
-        super().__init__(f"{message} (mend: {mend})")
+        super().__init__(f"{message} (fix: {mend})")
         self.mend = mend

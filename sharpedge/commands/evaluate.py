@@ -1,6 +1,7 @@
 """The commands ``sharpedge evaluate``: parse, measure, print, write the report.
 
-Room: training. Nothing heavy is imported before a command needs it; no command needs torch.
+Layer: sharpedge; uses `training.evaluation`. Nothing heavy is imported before a command needs it;
+no command needs torch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sharpedge.commands.train import NOTICE, LayoutName
+from sharpedge.choices import Layout  # noqa: TC001 - typer reads it at run time
+from sharpedge.commands.train import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +84,7 @@ def evaluate_films(
     engines: _Engines = None,
 ) -> None:
     """Compare with joint labels on real films that no training has seen."""
-    from training.data.films import SHIPPED_LABELS
+    from training.datasets.labelled_films import SHIPPED_LABELS
     from training.evaluation.truth import read_joint_table
 
     # The project's own labels are of films without arthritis; of others nothing is known.
@@ -96,7 +98,7 @@ def evaluate_films(
 def evaluate_report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Films with their labels.")],
     layout: Annotated[
-        LayoutName | None,
+        Layout | None,
         typer.Option(help="How DIR says what its films show; default: what is found there."),
     ] = None,
     labels: _Labels = None,
@@ -106,14 +108,13 @@ def evaluate_report(
     engines: _Engines = None,
 ) -> None:
     """Compare with any labelled set: the layouts of `train data check`, or a table of joints."""
-    from training.datasets import Layout
     from training.evaluation.sets import read_set
     from training.evaluation.truth import read_joint_table
 
     def read() -> LabelledSet:
         if labels is not None:
             return read_joint_table(folder, labels)
-        return read_set(folder, None if layout is None else Layout(layout.value))
+        return read_set(folder, None if layout is None else layout.value)
 
     _evaluate(read, split, engines, html, json_file)
 
@@ -172,8 +173,8 @@ def _evaluate(
     from edge.system.paths import built_engines
     from edge.system.terminal import Progress, say
     from training.errors import TrainingError
-    from training.evaluation.build import paper_part
     from training.evaluation.measure import HeardScorer, measure_set
+    from training.evaluation.rows import paper_part
     from training.evaluation.tables import tabulate
     from training.evaluation.text import as_text
     from training.evaluation.truth import Kind, Split, part_of

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from edge.daemon.alerts import Alerts
 from edge.daemon import originals
+from edge.daemon.alerts import Alerts
 from edge.daemon.originals import Parting
 from edge.intake.settle import Signature
 from edge.journal.copies import After

@@ -6,7 +6,7 @@ import pytest
 from edge.anatomy import shape_template
 from edge.model import Limb
 from edge.pipeline.template import apply
-from training.data.films import LabelledFilm
+from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.augment import (
     detector_sample,
     random_background_loss,

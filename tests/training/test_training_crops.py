@@ -6,13 +6,13 @@ import pytest
 from edge.pipeline.plausibility import PASSPORT_KEY, FamiliarCrops
 from training.data.crop_statistics import describe_crops
 from training.errors import TrainingError
-from training.synthetic.crops import UNKNOWN, augment, draw_crops, read_crops, shelve_crops
+from training.synthetic.crops import UNKNOWN, augment, draw_crop_shards, draw_crops, read_crops
 
 
 def test_crops_are_decided_by_their_seed_and_kept_shards_are_left_alone(tmp_path):
-    shelve_crops(tmp_path, 1, 6, 32, seed=4)
+    draw_crop_shards(tmp_path, 1, 6, 32, seed=4)
     first = (tmp_path / "crops-train-0000.npz").read_bytes()
-    shelve_crops(tmp_path, 2, 6, 32, seed=4)
+    draw_crop_shards(tmp_path, 2, 6, 32, seed=4)
     assert (tmp_path / "crops-train-0000.npz").read_bytes() == first
     both = read_crops(tmp_path)
     assert both.pixels.shape == (12, 32, 32)
@@ -36,8 +36,8 @@ def test_the_thumbs_ip_has_no_narrowing_and_grades_stay_in_range():
 def test_a_shelf_of_two_sizes_or_none_says_what_to_do(tmp_path):
     with pytest.raises(TrainingError, match="delete the folder"):
         read_crops(tmp_path)
-    shelve_crops(tmp_path, 1, 2, 32, seed=1)
-    shelve_crops(tmp_path, 2, 2, 40, seed=1)
+    draw_crop_shards(tmp_path, 1, 2, 32, seed=1)
+    draw_crop_shards(tmp_path, 2, 2, 40, seed=1)
     with pytest.raises(TrainingError, match="of one size"):
         read_crops(tmp_path)
 

@@ -13,17 +13,18 @@ from training.errors import TrainingError
 torch = pytest.importorskip("torch")
 
 from training.models.darknet import DarknetModule, decode, detection_loss, read_cfg  # noqa: E402
-from training.models.detector import (  # noqa: E402
-    DetectorRecipe,
+from training.run import loop  # noqa: E402
+from training.synthetic.augment import warp  # noqa: E402
+from training.synthetic.phantom_films import PhantomFilms  # noqa: E402
+from training.tasks.detector import (  # noqa: E402
+    DetectorExamples,
     detector_batch,
     layout,
     learning_rate,
     non_maximum_suppression,
-    train,
+    train_detector,
 )
-from training.run import loop  # noqa: E402
-from training.synthetic.augment import warp  # noqa: E402
-from training.synthetic.phantom_shelf import PhantomShelf  # noqa: E402
+from training.tasks.recipes import DetectorRecipe  # noqa: E402
 
 pytestmark = pytest.mark.training
 
@@ -299,14 +300,19 @@ def test_a_longer_run_has_the_same_rate_until_the_shorter_ones_decay():
 
 def test_without_films_it_learns_from_phantoms_and_the_reverse(hand_shelf, tmp_path):
     recipe = DetectorRecipe(batch=3, size_px=SIZE)
-    empty = PhantomShelf(tmp_path, hand_shelf.films[0].limb)
+    empty = PhantomFilms(tmp_path, hand_shelf.films[0].limb)
     for films, shelf in (([], hand_shelf), (hand_shelf.films, empty)):
-        images, boxes = detector_batch(films, shelf, recipe, 0)
+        images, boxes = detector_batch(DetectorExamples(films, [], shelf), recipe, 0)
         assert images.shape == (3, 1, SIZE, SIZE)
         assert len(boxes) == 3
 
 
 def test_nothing_to_learn_from_is_an_error(tiny_cfg, hand_shelf, tmp_path):
-    empty = PhantomShelf(tmp_path, hand_shelf.films[0].limb)
+    empty = PhantomFilms(tmp_path, hand_shelf.films[0].limb)
     with pytest.raises(TrainingError, match="no labelled film and no simulated film"):
-        train(read_cfg(tiny_cfg), tmp_path / "run", [], empty, DetectorRecipe(samples=3))
+        train_detector(
+            read_cfg(tiny_cfg),
+            tmp_path / "run",
+            DetectorExamples([], [], empty),
+            DetectorRecipe(samples=3),
+        )

@@ -15,9 +15,10 @@ from edge.model import JointClass, Laterality, Limb
 from phantom.command import write_patients
 from phantom.ra2_columns import HEADER, SCORE_COLUMNS
 from sharpedge.cli import app
-from training.datasets import Code, Layout, read_dataset
 from training.datasets.check import check_dataset
 from training.datasets.files import number, read_table
+from training.datasets.reading import read_dataset
+from training.datasets.truth import Code
 from training.datasets.voc import parse_xml
 from training.errors import TrainingError
 
@@ -128,7 +129,7 @@ def test_a_table_reads_the_same_whatever_program_wrote_it(table, separator, end,
     grade = "1,0" if separator != "," else "1.0"
     row = ["UAB001", "", "", "", *(grade for _ in SCORE_COLUMNS)]
     table.write([row], separator, end, encoding)
-    found = read_dataset(folder, Layout.RA2)
+    found = read_dataset(folder, "ra2")
     assert {joint.erosion for film in found.films for joint in film.joints} == {1}
     assert not found.faults
 
@@ -206,7 +207,7 @@ def test_a_film_that_nothing_speaks_of_is_named_and_does_not_stop(table, layout)
     elif layout == "voc":
         (folder / "UAB001-LH.xml").write_text(VOC.format(label="PIP", x=20))
     blank(folder / "scan7.jpg")
-    found = checked(folder, Layout(layout))
+    found = checked(folder, layout)
     strangers = {f.where for f in found.faults if f.code is Code.FILM_WITHOUT_TRUTH}
     bare = {f"UAB001-{limb}.jpg" for limb in ("RH", "LF", "RF")}
     assert strangers == {"scan7.jpg"} | (set() if layout == "ra2" else bare)
@@ -291,7 +292,7 @@ def test_boxes_of_three_programs_are_the_same_boxes(tmp_path):
     found = {}
     for kind in ("voc", "yolo", "coco"):
         dataset = read_dataset(tmp_path / kind)
-        assert dataset.layouts == (Layout(kind),)
+        assert dataset.layouts == (kind,)
         assert not dataset.faults
         found[kind] = [
             (joint.joint_class, tuple(round(v, 6) for v in joint.box))
@@ -377,7 +378,7 @@ def test_crops_of_hands_are_read_with_their_grades_and_without_the_wrist(tmp_pat
         json.dumps({"c1_007_L.bmp": {"JSN_MCP-I": 4, "JSN_PIP-R": 0}})
     )
     dataset = read_dataset(tmp_path)
-    assert dataset.layouts == (Layout.RAM,)
+    assert dataset.layouts == ("ram-h1200",)
     (film,) = dataset.films
     assert (film.patient, film.laterality) == ("c1_007", Laterality.LEFT)
     assert {(j.name, j.erosion, j.narrowing) for j in film.joints} == {
@@ -394,9 +395,9 @@ def test_two_layouts_need_a_word_and_nothing_known_is_refused(tmp_path, cohort):
     write_patients(both, 1, 3, layout="ra2")
     with pytest.raises(TrainingError, match="--layout"):
         read_dataset(both)
-    assert Layout.RA2 in read_dataset(both, Layout.RA2).layouts
+    assert "ra2" in read_dataset(both, "ra2").layouts
     with pytest.raises(TrainingError, match="no file of the layout"):
-        read_dataset(cohort / "ra2", Layout.COCO)
+        read_dataset(cohort / "ra2", "coco")
     assert cohort
 
 
@@ -427,11 +428,11 @@ def test_the_command_says_it_to_people_and_to_programs(cohort, table):
 def test_no_text_in_any_file_ends_the_reader(tmp_path, text):
     header = ",".join(HEADER)
     bodies = {
-        Layout.RA2: ("scores.csv", f"{header}\n{text}"),
-        Layout.JSONL: ("truth.jsonl", text),
-        Layout.VOC: ("A1-LH.xml", f"<annotation>{text}</annotation>"),
-        Layout.YOLO: ("A1-LH.txt", f"0 .5 .5 .1 .1\n{text}"),
-        Layout.COCO: ("c.json", f'{{"images": [], "annotations": [], "categories": [{text}]}}'),
+        "ra2": ("scores.csv", f"{header}\n{text}"),
+        "jsonl": ("truth.jsonl", text),
+        "voc": ("A1-LH.xml", f"<annotation>{text}</annotation>"),
+        "yolo": ("A1-LH.txt", f"0 .5 .5 .1 .1\n{text}"),
+        "coco": ("c.json", f'{{"images": [], "annotations": [], "categories": [{text}]}}'),
     }
     for layout, (name, body) in bodies.items():
         folder = tmp_path / layout
@@ -473,7 +474,7 @@ def test_no_json_value_ends_the_readers(tmp_path, tree, file):
             "categories": [{"id": 1, "name": "PIP"}]}  # fmt: skip
     (tmp_path / "a.json").write_text(json.dumps(coco))
     (tmp_path / "b.json").write_text(json.dumps(full))
-    for layout in (Layout.JSONL, Layout.COCO):
+    for layout in ("jsonl", "coco"):
         for film in read_dataset(tmp_path, layout).films:
             for joint_ in film.joints:
                 assert joint_.erosion is None or 0 <= joint_.erosion <= 5

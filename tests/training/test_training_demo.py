@@ -14,23 +14,29 @@ from edge.model import Limb
 from edge.system.paths import engines_home
 from export.exporter import export_all
 from export.importers.compact import load_compact
-from training.data.films import is_validation
+from training.datasets.labelled_films import is_validation
 from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")
 
-from training.models import scorer  # noqa: E402
-from training.models.detector import DetectorRecipe, learning_rate  # noqa: E402
-from training.models.scorer import HeadRecipe, TrunkRecipe  # noqa: E402
-from training.models.unet import MaskRecipe  # noqa: E402
-from training.run.estimate import estimate_hours  # noqa: E402
-from training.run.publish import trunk_arrays  # noqa: E402
-from training.run.recipes import PAPER, RECIPES, DemoRecipe  # noqa: E402
-from training.synthetic.phantom_shelf import PhantomShelf, fill_shelf  # noqa: E402
+from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films  # noqa: E402
+from training.tasks import trunk as trunk_training  # noqa: E402
 from training.tasks.demo import train_demo  # noqa: E402
+from training.tasks.detector import learning_rate  # noqa: E402
+from training.tasks.estimate import estimate_hours  # noqa: E402
+from training.tasks.publish import trunk_arrays  # noqa: E402
+from training.tasks.recipes import (  # noqa: E402
+    DEMO_RECIPES,
+    DemoHeads,
+    DemoRecipe,
+    DetectorRecipe,
+    MaskRecipe,
+    TrunkRecipe,
+)
 
 pytestmark = pytest.mark.training
 
+PAPER = DEMO_RECIPES["paper"]
 FILES = {
     "hand-detect", "foot-detect", "hand-mask", "foot-mask", "hand-trunk", "foot-trunk",
     "hand-heads", "foot-heads",
@@ -58,7 +64,7 @@ TINY = DemoRecipe(
     mask=MaskRecipe(samples=4, batch=2, size=(64, 52)),
     trunk=TrunkRecipe(samples=8, batch=4),
     limb_trunk=TrunkRecipe(samples=4, batch=4, learning_rate=1e-6, frozen=2),
-    head=HeadRecipe(of_the_trunk=True),
+    head=DemoHeads(of_the_trunk=True),
 )
 
 
@@ -69,8 +75,8 @@ def films(tmp_path_factory):
     drawn = tmp_path_factory.mktemp("drawn")
     rows, number = [], 0
     for limb in Limb:
-        fill_shelf(drawn, limb, 6, seed=77, longest_px=900)
-        for film in PhantomShelf(drawn, limb).films:
+        draw_phantom_films(drawn, limb, 6, seed=77, longest_px=900)
+        for film in PhantomFilms(drawn, limb).films:
             name = f"IMG{(number := number + 1):07d}.jpg"
             cv2.imwrite(str(folder / name), film.pixels)
             rows += [
@@ -87,8 +93,8 @@ def films(tmp_path_factory):
 @pytest.fixture(autouse=True, scope="module")
 def short_beginning():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scorer, "_BEGIN_CROPS", 64)
-        patch.setattr(scorer, "_BEGIN_STEPS", 5)
+        patch.setattr(trunk_training, "_START_CROPS", 64)
+        patch.setattr(trunk_training, "_START_STEPS", 5)
         yield
 
 
@@ -203,7 +209,7 @@ def test_a_runs_folder_of_other_values_is_refused(trained, films):
             films / "joints.csv",
             folder / "runs",
             folder / "weights",
-            replace(TINY, crop_px=40, head=HeadRecipe(epochs=3)),
+            replace(TINY, crop_px=40, head=DemoHeads(epochs=3)),
             lambda _: None,
         )
 
@@ -256,8 +262,8 @@ def test_the_recipes_fit_the_shipped_engines():
             line.split(" = ", 1) for line in path.read_text().splitlines() if " = " in line
         )
         shipped[path.stem] = int(lines["height"]), int(lines["width"])
-    assert set(RECIPES) == {"demo", "further", "paper"}
-    for recipe in RECIPES.values():
+    assert set(DEMO_RECIPES) == {"demo", "further", "paper"}
+    for recipe in DEMO_RECIPES.values():
         for limb, detector in (("hand", recipe.hand_detector), ("foot", recipe.foot_detector)):
             assert shipped[f"{limb}-detect"] == (detector.size_px, detector.size_px)
             assert shipped[f"{limb}-mask"] == recipe.mask.size
@@ -283,6 +289,8 @@ def test_the_papers_values_are_the_published_ones():
 
 
 def test_the_paper_takes_longer_than_the_demo():
-    small = {name: replace(recipe, crop_px=32, film_px=300) for name, recipe in RECIPES.items()}
+    small = {
+        name: replace(recipe, crop_px=32, film_px=300) for name, recipe in DEMO_RECIPES.items()
+    }
     hours = {name: sum(estimate_hours(recipe).values()) for name, recipe in small.items()}
     assert hours["paper"] > 1.5 * hours["demo"] > 0

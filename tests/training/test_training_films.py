@@ -8,7 +8,7 @@ import pytest
 
 from edge.anatomy import shape_template
 from edge.model import Limb
-from training.data.films import (
+from training.datasets.labelled_films import (
     LabelledFilm,
     is_validation,
     read_labelled,

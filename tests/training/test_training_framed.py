@@ -4,9 +4,9 @@ import numpy as np
 
 from edge.model import Laterality, Limb
 from phantom import render_film, sample_limb
-from training.data.films import LabelledFilm
+from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.crops import UNKNOWN, read_crops
-from training.synthetic.framed_crops import film_crops, framed_crops, shelve_framed
+from training.synthetic.framed_crops import draw_framed_shards, film_crops, framed_crops
 
 
 def drawn(limb, long_side_px=900):
@@ -57,9 +57,9 @@ def test_framed_crops_carry_every_joint_of_a_limb_with_its_grade():
 
 
 def test_a_shelf_of_framed_crops_holds_both_limbs_and_is_left_alone(tmp_path):
-    shelve_framed(tmp_path, 1, 1, 32, 1)
+    draw_framed_shards(tmp_path, 1, 1, 32, 1)
     crops = read_crops(tmp_path, "framed")
     assert len(crops) == 10 + 6
     before = (tmp_path / "crops-framed-0000.npz").read_bytes()
-    shelve_framed(tmp_path, 1, 1, 32, 2)
+    draw_framed_shards(tmp_path, 1, 1, 32, 2)
     assert (tmp_path / "crops-framed-0000.npz").read_bytes() == before

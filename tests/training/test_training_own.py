@@ -24,24 +24,29 @@ from export.importers.darknet import parse_cfg, read_weights, write_darknet_weig
 from export.importers.darknet.weights import array_shapes  # noqa: E402
 from export.importers.vgg import scorer_shapes, trunk_shapes  # noqa: E402
 from export.recipe import read_recipe  # noqa: E402
+from training.datasets.split import Part, split_patients  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
+from training.evaluation.accuracy import decode_grades  # noqa: E402
 from training.models.darknet import DarknetModule, sections_of  # noqa: E402
-from training.models.scorer import TASKS, DenseLayers, FoldedTrunk, decode_grades  # noqa: E402
-from training.run import (  # noqa: E402
-    events,
-    loop,
-)
-from training.run.recipes_own import OWN_PAPER, OWN_RECIPES, HeadsRecipe  # noqa: E402
-from training.run.split import Part, keep_to_one_recipe, split_patients  # noqa: E402
+from training.models.heads import TASKS, DenseLayers, join_gate  # noqa: E402
+from training.models.tensors import device  # noqa: E402
+from training.models.trunk import PLAIN, FoldedTrunk, trunk_features  # noqa: E402
+from training.run import events, loop  # noqa: E402
+from training.run.run_folder import require_same_values  # noqa: E402
 from training.tasks.contact_sheet import Candidate, rejected, write_list, write_sheets  # noqa: E402
-from training.tasks.detectors import opencv_agrees, shortened  # noqa: E402
-from training.tasks.heads import calibrate, join_gate, train_own_head  # noqa: E402
+from training.tasks.dataset_detector import opencv_agrees  # noqa: E402
+from training.tasks.detector import shortened  # noqa: E402
+from training.tasks.heads import HeadTraining, calibrate, train_head  # noqa: E402
 from training.tasks.pretrained import fitting_arrays, two_classes  # noqa: E402
+from training.tasks.publish import publish_trunk  # noqa: E402
 from training.tasks.recipe_files import write_recipe  # noqa: E402
-from training.tasks.trunk import PLAIN, read_trunk, ship_trunk, trunk_features  # noqa: E402
+from training.tasks.recipes import DATA_SET_RECIPES, HeadSchedule  # noqa: E402
+from training.tasks.trunk_file import read_trunk  # noqa: E402
 
 pytestmark = pytest.mark.training
-QUICK = HeadsRecipe(epochs=30, batch=32, learning_rate=1e-2, crop_views=1)
+PAPER = DATA_SET_RECIPES["paper"]
+SCHEDULE = HeadSchedule(epochs=30, batch=32, learning_rate=1e-2)
+QUICK = HeadTraining(SCHEDULE, "undersample")
 
 
 @given(st.sets(st.text(max_size=8), min_size=3, max_size=60))
@@ -61,10 +66,10 @@ def test_two_patients_are_too_few():
 
 
 def test_a_runs_folder_belongs_to_one_recipe(tmp_path):
-    keep_to_one_recipe(tmp_path, {"epochs": 3, "gate": False})
-    keep_to_one_recipe(tmp_path, {"epochs": 3, "gate": False})
+    require_same_values(tmp_path, {"epochs": 3, "gate": False})
+    require_same_values(tmp_path, {"epochs": 3, "gate": False})
     with pytest.raises(TrainingError, match="values of gate"):
-        keep_to_one_recipe(tmp_path, {"epochs": 3, "gate": True})
+        require_same_values(tmp_path, {"epochs": 3, "gate": True})
 
 
 # trunks ---------------------------------------------------------------------------------------
@@ -169,13 +174,13 @@ def test_a_trunk_is_fed_as_the_engine_will_feed_it(vgg, tmp_path):
 
     save_compact(tmp_path / "trunk.npz", vgg, {})
     trunk = read_trunk(tmp_path / "trunk.npz")
-    folded = ship_trunk(trunk, tmp_path / "out" / "trunk.npz")
+    folded = publish_trunk(trunk.arrays, tmp_path / "out" / "trunk.npz", {}, trunk.compact)
     assert (tmp_path / "out" / "trunk.npz").read_bytes() == (tmp_path / "trunk.npz").read_bytes()
     crops = np.random.default_rng(1).integers(0, 255, (3, 32, 32), np.uint8)
     for rule in (PLAIN, replace(PLAIN, scale=1.0, mean=(103.9, 116.8, 123.7))):
         image = torch.from_numpy(scale_grey(crops, rule.scale, rule.mean, rule.std))
         with torch.no_grad():
-            wanted = folded(image.to(loop.device())).cpu()
+            wanted = folded(image.to(device())).cpu()
         torch.testing.assert_close(trunk_features(folded, crops, rule), wanted)
 
 
@@ -215,7 +220,7 @@ def grade(head, features):
 @pytest.mark.parametrize("gate", [False, True])
 def test_a_head_learns_what_can_be_seen_and_says_it_through_the_usual_decoding(tmp_path, gate):
     features, grades = joints((120, 40, 40, 40, 40))
-    head = train_own_head(tmp_path, features, grades, 5, replace(QUICK, gate=gate))
+    head = train_head(tmp_path, features, grades, 5, replace(QUICK, gate=gate))
     unseen, truth = joints((20, 20, 20, 20, 20), seed=1)
     assert (np.abs(grade(head, unseen) - truth) <= 1).mean() > 0.9
     assert ((grade(head, unseen) == 0) == (truth == 0)).mean() > 0.85
@@ -241,8 +246,8 @@ def test_grade_0_is_thinned_in_what_is_learnt_from(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(loop, "run", lambda *args, **_: seen.append(args[2].samples))
     for balance in ("none", "undersample", "weights"):
-        recipe = replace(QUICK, epochs=1, batch=10, balance=balance)
-        train_own_head(tmp_path / balance, features, grades, 5, recipe)
+        recipe = HeadTraining(replace(SCHEDULE, epochs=1, batch=10), balance)
+        train_head(tmp_path / balance, features, grades, 5, recipe)
     # An epoch: all 250 joints, then 20 of grade 0 beside the 50 others, then all again.
     assert seen == [250, 70, 250]
 
@@ -253,16 +258,16 @@ def test_weighing_grades_finds_rare_ones_more_often(tmp_path):
     unseen, truth = joints((40, 40, 40, 40, 40), seed=1)
     found = {}
     for balance in ("none", "weights"):
-        recipe = replace(QUICK, balance=balance, epochs=4, learning_rate=3e-3)
-        head = train_own_head(tmp_path / balance, features, grades, 5, recipe)
+        recipe = HeadTraining(replace(SCHEDULE, epochs=4, learning_rate=3e-3), balance)
+        head = train_head(tmp_path / balance, features, grades, 5, recipe)
         found[balance] = (grade(head, unseen)[truth > 0] > 0).mean()
     assert found["weights"] > found["none"]
 
 
 def test_a_head_that_was_cut_off_ends_with_the_same_weights(tmp_path, same_weights):
     features, grades = joints((40, 20, 20, 20, 20))
-    recipe = replace(QUICK, epochs=6, checkpoint_every_s=0.0)
-    whole = train_own_head(tmp_path / "whole", features, grades, 5, recipe)
+    recipe = HeadTraining(replace(SCHEDULE, epochs=6), "undersample", checkpoint_every_s=0.0)
+    whole = train_head(tmp_path / "whole", features, grades, 5, recipe)
     real = loop.descend
     steps = []
 
@@ -275,38 +280,40 @@ def test_a_head_that_was_cut_off_ends_with_the_same_weights(tmp_path, same_weigh
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "descend", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            train_own_head(tmp_path / "cut", features, grades, 5, recipe)
-    resumed = train_own_head(tmp_path / "cut", features, grades, 5, recipe)
+            train_head(tmp_path / "cut", features, grades, 5, recipe)
+    resumed = train_head(tmp_path / "cut", features, grades, 5, recipe)
     same_weights(whole.state_dict(), resumed.state_dict())
 
 
 def test_grades_that_are_all_one_are_refused(tmp_path):
     features, _ = joints((10, 0, 0, 0, 0))
     with pytest.raises(TrainingError, match=r"\{0: 10\}"):
-        train_own_head(tmp_path, features, np.zeros(10, np.int64), 5, QUICK)
+        train_head(tmp_path, features, np.zeros(10, np.int64), 5, QUICK)
 
 
-def test_few_joints_cool_no_head_and_no_decision_changes(tmp_path):
+def test_calibration_changes_no_decision_and_needs_joints(tmp_path):
     features, grades = joints((40, 20, 20, 20, 20))
-    head = train_own_head(tmp_path, features, grades, 5, QUICK)
+    head = train_head(tmp_path, features, grades, 5, QUICK)
     unseen, truth = joints((20, 20, 20, 20, 20), seed=2)
     before = grade(head, unseen)
-    assert calibrate(head, unseen[:10, 0], truth[:10]) == {}
-    assert calibrate(head, unseen[:, 0], truth)["temperature"] > 0
+    assert calibrate(head, [(unseen[:0, 0], truth[:0])]) is None
+    found = calibrate(head, [(unseen[:, 0], truth)])
+    assert found.temperature > 0
+    assert found.loss_after <= found.loss_before
     np.testing.assert_array_equal(grade(head, unseen), before)
 
 
 def test_the_papers_values_are_the_papers():
-    heads, mask, detector = OWN_PAPER.heads, OWN_PAPER.mask, OWN_PAPER.detector
+    heads, mask, detector = PAPER.heads, PAPER.mask, PAPER.detector
     assert (heads.epochs, heads.learning_rate, heads.balance) == (250, 1e-4, "undersample")
     assert (mask.learning_rate, mask.batch, mask.epochs, mask.soft_dice) == (1e-4, 16, 200, False)
     assert (detector.samples, detector.rate_steps) == (4_000 * 64, (3_200 * 64, 3_600 * 64))
-    assert set(OWN_RECIPES) == {"demo", "paper"}
-    assert all(recipe.heads.split == "patient" for recipe in OWN_RECIPES.values())
+    assert set(DATA_SET_RECIPES) == {"demo", "paper"}
+    assert all(recipe.heads.split == "patient" for recipe in DATA_SET_RECIPES.values())
 
 
 def test_a_shorter_run_keeps_its_shape():
-    short = shortened(OWN_PAPER.detector, 640)
+    short = shortened(PAPER.detector, 640)
     assert (short.samples, short.warm_up, short.rate_steps) == (640, 160, (512, 576))
 
 

@@ -11,18 +11,14 @@ pytest.importorskip("torch", reason="the training tests need torch: make test-tr
 from edge.model import Laterality, Limb, LimbResult
 from edge.pipeline.settings import PipelineSettings
 from phantom import JointGrade, render_film, sample_limb
-from training.data.films import LabelledFilm
+from training.datasets.labelled_films import LabelledFilm
 from training.errors import TrainingError
 from training.synthetic.crops import UNKNOWN, read_crops
-from training.synthetic.paint import (
-    draw_grades,
-    measure_joint,
-    paint_film,
-    paint_joint,
-    sharp_films,
-)
+from training.synthetic.joint_measurement import measure_joint
+from training.synthetic.paint import paint_joint
 from training.synthetic.paint_folder import paint_folder
-from training.synthetic.painted_crops import painted_crops, shelve_painted
+from training.synthetic.painted_crops import paint_crop_shards, painted_crops
+from training.synthetic.painted_films import draw_grades, paint_film, sharp_films
 
 pytestmark = pytest.mark.training
 
@@ -148,7 +144,7 @@ def test_a_childs_film_and_a_coarse_one_are_not_painted():
 def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
     paintings = dict.fromkeys(Limb, 2)
     films = sharp_films([healthy(limb)[0] for limb in Limb])
-    shelve_painted(tmp_path, films, 1, paintings, 32, 1, "painted", varied=True)
+    paint_crop_shards(tmp_path, films, 1, paintings, 32, 1, "painted", varied=True)
     crops = read_crops(tmp_path, "painted")
     assert len(crops) == 2 * 10 + 2 * 6
     hands = crops.limb == list(Limb).index(Limb.HAND)
@@ -156,7 +152,7 @@ def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
     assert crops.erosion[hands].max() <= Limb.HAND.erosion_maximum
     assert (crops.narrowing == UNKNOWN).sum() == 2
     before = (tmp_path / "crops-painted-0000.npz").read_bytes()
-    shelve_painted(tmp_path, films, 1, paintings, 32, 2, "painted", varied=True)
+    paint_crop_shards(tmp_path, films, 1, paintings, 32, 2, "painted", varied=True)
     assert (tmp_path / "crops-painted-0000.npz").read_bytes() == before
     other = painted_crops(films, 2, 32, 9, varied=False)
     assert not np.array_equal(other.pixels[:10], crops.pixels[:10])

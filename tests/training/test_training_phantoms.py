@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.model import Limb
-from training.synthetic.phantom_shelf import PhantomShelf, fill_shelf
+from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films
 
 pytestmark = pytest.mark.training
 
@@ -18,11 +18,11 @@ def contents(folder):
 
 def test_a_shelf_is_decided_by_its_seed_and_goes_on(tmp_path):
     once, twice, other = (tmp_path / name for name in ("once", "twice", "other"))
-    fill_shelf(once, Limb.FOOT, 3, seed=5, longest_px=160)
-    fill_shelf(twice, Limb.FOOT, 1, seed=5, longest_px=160)
-    fill_shelf(twice, Limb.FOOT, 3, seed=5, longest_px=160)
+    draw_phantom_films(once, Limb.FOOT, 3, seed=5, longest_px=160)
+    draw_phantom_films(twice, Limb.FOOT, 1, seed=5, longest_px=160)
+    draw_phantom_films(twice, Limb.FOOT, 3, seed=5, longest_px=160)
     assert contents(once) == contents(twice)
-    fill_shelf(other, Limb.FOOT, 1, seed=6, longest_px=160)
+    draw_phantom_films(other, Limb.FOOT, 1, seed=6, longest_px=160)
     first = cv2.imread(str(once / "foot-5-00000.png"), cv2.IMREAD_GRAYSCALE)
     assert not np.array_equal(first, cv2.imread(str(other / "foot-6-00000.png"), 0))
 
@@ -30,19 +30,19 @@ def test_a_shelf_is_decided_by_its_seed_and_goes_on(tmp_path):
 def test_a_line_that_was_cut_off_is_drawn_again(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
-        fill_shelf(folder, Limb.HAND, 3, seed=5, longest_px=160)
+        draw_phantom_films(folder, Limb.HAND, 3, seed=5, longest_px=160)
     index = cut / "index.jsonl"
     index.write_bytes(index.read_bytes()[:-20])
-    assert len(PhantomShelf(cut, Limb.HAND)) == 2
-    fill_shelf(cut, Limb.HAND, 3, seed=5, longest_px=160)
+    assert len(PhantomFilms(cut, Limb.HAND)) == 2
+    draw_phantom_films(cut, Limb.HAND, 3, seed=5, longest_px=160)
     assert contents(whole) == contents(cut)
 
 
 def test_a_shelf_sees_what_arrives_later_and_only_its_limb(tmp_path):
-    shelf = PhantomShelf(tmp_path, Limb.HAND)
+    shelf = PhantomFilms(tmp_path, Limb.HAND)
     assert len(shelf) == 0
-    fill_shelf(tmp_path, Limb.HAND, 2, seed=1, longest_px=160)
-    fill_shelf(tmp_path, Limb.FOOT, 1, seed=1, longest_px=160)
+    draw_phantom_films(tmp_path, Limb.HAND, 2, seed=1, longest_px=160)
+    draw_phantom_films(tmp_path, Limb.FOOT, 1, seed=1, longest_px=160)
     shelf.refresh()
     shelf.refresh()
     assert [film.film for film in shelf.films] == ["hand-1-00000.png", "hand-1-00001.png"]
@@ -50,7 +50,7 @@ def test_a_shelf_sees_what_arrives_later_and_only_its_limb(tmp_path):
 
 def test_labels_lie_on_the_limb(shelf_dir):
     for limb in Limb:
-        for film in PhantomShelf(shelf_dir, limb).films:
+        for film in PhantomFilms(shelf_dir, limb).films:
             mask = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
             assert mask.shape == film.pixels.shape
             assert film.names == limb.joints

@@ -8,8 +8,8 @@ from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines, engines_home
 from export.exporter import export_all
 from phantom.command import patient_film, patient_grades
-from training.data.films import LabelledFilm, labelled_films, read_labelled
 from training.data.proposals import AGREE, Refusal, propose, propose_folder, write_labels
+from training.datasets.labelled_films import LabelledFilm, labelled_films, read_labelled
 from training.errors import TrainingError
 
 

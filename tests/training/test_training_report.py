@@ -16,12 +16,13 @@ from edge.errors import NullReason
 from edge.model import Laterality, Limb, LimbResult, Status, Versions, View
 from edge.pipeline.template import apply
 from training.errors import TrainingError
-from training.evaluation import build, statistics
+from training.evaluation import film_findings, scorer_findings, statistics
 from training.evaluation.assemble import assemble, identity_report, upright_landmarks
 from training.evaluation.findings import as_json
 from training.evaluation.measure import Measured, match
 from training.evaluation.measure_identity import Landmarks, Trial, read_landmarks
 from training.evaluation.page import as_html
+from training.evaluation.rows import Rows, paper_part
 from training.evaluation.sums import totals
 from training.evaluation.tables import REACH, tabulate, turn_deg
 from training.evaluation.text import as_text
@@ -308,7 +309,7 @@ def test_landmarks_of_a_set_are_turned_upright(tmp_path, truths):
 
 def test_the_papers_split_draws_a_tenth_of_the_joints_and_says_that_it_leaks(tmp_path, truths):
     labelled, tables = measure(tmp_path, truths)
-    part = build.paper_part(tables)
+    part = paper_part(tables)
     report = report_of(labelled, part, Split.PAPER)
     assert [one.joints for one in report.scorers] == [4, 4, 3, 3]
     assert not report.totals
@@ -473,10 +474,10 @@ def test_a_hundred_films_are_summed_up_in_seconds(tmp_path):
         for side in Laterality
     ]
     labelled, tables = measure(tmp_path, truths)
-    rows = build.Rows.of(tables)
-    assert len(build.scorers(rows)) == 4
+    rows = Rows.of(tables)
+    assert len(scorer_findings.scorers(rows)) == 4
     assert [total.maximum for total in totals(rows)] == [36, 50, 24, 60, 72, 100, 48, 120, 340]
-    assert build.detection(rows).groups[0].joints == 500
+    assert film_findings.detection(rows).groups[0].joints == 500
     assert rows.weights.shape == (statistics.DRAWS + 1, 25)
     assert labelled.kind is Kind.PHANTOM
 
@@ -487,7 +488,7 @@ def test_boxes_of_which_only_the_class_is_known_count_for_precision_alone(tmp_pa
     boxes = limb_of(tmp_path, whole).boxes
     limb = limb_of(tmp_path, bare, class_boxes=boxes)
     tables = tabulate([Measured(limb, (answered(whole),), 0)])
-    found = build.detection(build.Rows.of(tables))
+    found = film_findings.detection(Rows.of(tables))
     assert [(one.label, one.truths, one.ap50.value) for one in found.classes] == [
         ("hand MCP", 5, 1.0),
         ("hand PIP", 5, 1.0),
@@ -505,7 +506,7 @@ def test_a_rejected_film_has_no_joints_and_no_limb(tmp_path, truths):
 
     limbs = [limb_of(tmp_path, truth) for truth in truths]
     tables = tabulate([Measured(limb, (reject(limb.truth),), None) for limb in limbs])
-    fate = build.fates(build.Rows.of(tables))[0]
+    fate = film_findings.fates(Rows.of(tables))[0]
     assert fate.limb_right.value == fate.fate_right.value == 0
     assert [(one.status, one.reason, one.films) for one in fate.outcomes] == [
         ("rejected", "corrupt", 4)

@@ -9,17 +9,16 @@ from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")
 
-from training.models import (  # noqa: E402
-    scorer,
-    unet,
-)
 from training.models.darknet import read_cfg  # noqa: E402
-from training.models.detector import DetectorRecipe, train  # noqa: E402
 from training.run import loop  # noqa: E402
 from training.run.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint  # noqa: E402
-from training.run.publish import last_figures  # noqa: E402
+from training.run.run_folder import last_figures  # noqa: E402
 from training.synthetic.crops import Crops, CropSet, draw_crops  # noqa: E402
-from training.synthetic.phantom_shelf import PhantomShelf  # noqa: E402
+from training.synthetic.phantom_films import PhantomFilms  # noqa: E402
+from training.tasks.detector import DetectorExamples, train_detector  # noqa: E402
+from training.tasks.mask import EarlyStop  # noqa: E402
+from training.tasks.recipes import DetectorRecipe, TrunkRecipe  # noqa: E402
+from training.tasks.trunk import train_trunk  # noqa: E402
 
 pytestmark = pytest.mark.training
 
@@ -35,7 +34,7 @@ def logged(run):
     return [json.loads(line)["seen"] for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-class FailingShelf(PhantomShelf):
+class FailingShelf(PhantomFilms):
     """Gives some films, then fails, as a disk does."""
 
     left = 7
@@ -53,13 +52,13 @@ def test_a_detector_ends_the_same_whether_it_was_cut_off_or_not(
     cfg, limb = read_cfg(tiny_cfg), hand_shelf.films[0].limb
     recipe = DetectorRecipe(samples=12, batch=2, size_px=96, warm_up=4, checkpoint_every_s=ALWAYS)
     once, twice = tmp_path / "once", tmp_path / "twice"
-    figures = train(cfg, once, [], hand_shelf, recipe)
+    figures = train_detector(cfg, once, DetectorExamples([], [], hand_shelf), recipe)
     assert figures["seen"] == 12
     assert "found" not in figures
     with pytest.raises(PowerCutError):
-        train(cfg, twice, [], FailingShelf(shelf_dir, limb), recipe)
+        train_detector(cfg, twice, DetectorExamples([], [], FailingShelf(shelf_dir, limb)), recipe)
     assert read_checkpoint(twice / "checkpoint.pt")["seen"] == 6
-    again = train(cfg, twice, [], hand_shelf, recipe)
+    again = train_detector(cfg, twice, DetectorExamples([], [], hand_shelf), recipe)
     assert again["seen"] == 12
     first, second = (read_checkpoint(run / "checkpoint.pt") for run in (once, twice))
     for part in ("model", "average"):
@@ -72,7 +71,7 @@ def test_another_seed_is_another_detector(tiny_cfg, hand_shelf, tmp_path):
     for seed in (1, 1, 2):
         run = tmp_path / f"{len(weights)}"
         recipe = DetectorRecipe(samples=2, batch=2, size_px=96, seed=seed)
-        train(read_cfg(tiny_cfg), run, [], hand_shelf, recipe)
+        train_detector(read_cfg(tiny_cfg), run, DetectorExamples([], [], hand_shelf), recipe)
         state = read_checkpoint(run / "checkpoint.pt")["model"]
         weights.append(torch.cat([tensor.float().ravel() for tensor in state.values()]))
     assert torch.equal(weights[0], weights[1])
@@ -81,9 +80,12 @@ def test_another_seed_is_another_detector(tiny_cfg, hand_shelf, tmp_path):
 
 def test_a_finished_run_is_left_alone(tiny_cfg, hand_shelf, tmp_path):
     recipe = DetectorRecipe(samples=2, batch=2, size_px=96)
-    train(read_cfg(tiny_cfg), tmp_path, [], hand_shelf, recipe)
+    train_detector(read_cfg(tiny_cfg), tmp_path, DetectorExamples([], [], hand_shelf), recipe)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    assert train(read_cfg(tiny_cfg), tmp_path, [], hand_shelf, recipe) == {}
+    assert (
+        train_detector(read_cfg(tiny_cfg), tmp_path, DetectorExamples([], [], hand_shelf), recipe)
+        == {}
+    )
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
     assert last_figures(tmp_path)["seen"] == 2
 
@@ -92,16 +94,26 @@ def test_a_foot_begins_with_the_hands_weights_only_when_it_is_new(
     tiny_cfg, hand_shelf, tmp_path, same_weights
 ):
     cfg, hand, foot = read_cfg(tiny_cfg), tmp_path / "hand", tmp_path / "foot"
-    train(cfg, hand, [], hand_shelf, DetectorRecipe(samples=4, batch=2, size_px=96))
+    train_detector(
+        cfg,
+        hand,
+        DetectorExamples([], [], hand_shelf),
+        DetectorRecipe(samples=4, batch=2, size_px=96),
+    )
     still = DetectorRecipe(samples=2, batch=2, size_px=96, learning_rate=0.0)
-    train(cfg, foot, [], hand_shelf, still, hand / "checkpoint.pt")
+    train_detector(cfg, foot, DetectorExamples([], [], hand_shelf), still, hand / "checkpoint.pt")
     wanted = read_checkpoint(hand / "checkpoint.pt")["model"]
     found = read_checkpoint(foot / "checkpoint.pt")["model"]
     learnt = [name for name in wanted if name.endswith(("weight", "bias"))]
     same_weights({n: wanted[n] for n in learnt}, {n: found[n] for n in learnt})
     (hand / "checkpoint.pt").unlink()
     longer = DetectorRecipe(samples=4, batch=2, size_px=96)
-    assert train(cfg, foot, [], hand_shelf, longer, hand / "checkpoint.pt")["seen"] == 4
+    assert (
+        train_detector(
+            cfg, foot, DetectorExamples([], [], hand_shelf), longer, hand / "checkpoint.pt"
+        )["seen"]
+        == 4
+    )
 
 
 def crops(count=24, seed=0):
@@ -120,15 +132,15 @@ class FailingCrops(Crops):
 
 
 def test_a_trunk_ends_the_same_whether_it_was_cut_off_or_not(tmp_path, same_weights):
-    recipe = scorer.TrunkRecipe(samples=12, batch=4, checkpoint_every_s=ALWAYS)
+    recipe = TrunkRecipe(samples=12, batch=4, checkpoint_every_s=ALWAYS)
     learnt, unseen = CropSet(crops(), crops(6, 2)), CropSet(crops(8, 1), crops(4, 3))
-    figures = scorer.train_trunk(tmp_path / "once", learnt, unseen, recipe)
+    figures = train_trunk(tmp_path / "once", learnt, unseen, recipe)
     assert figures["seen"] == 12
     failing = CropSet(FailingCrops(**vars(learnt.simulated)), learnt.painted)
     with pytest.raises(PowerCutError):
-        scorer.train_trunk(tmp_path / "twice", failing, unseen, recipe)
+        train_trunk(tmp_path / "twice", failing, unseen, recipe)
     assert read_checkpoint(tmp_path / "twice" / "checkpoint.pt")["seen"] == 8
-    scorer.train_trunk(tmp_path / "twice", learnt, unseen, recipe)
+    train_trunk(tmp_path / "twice", learnt, unseen, recipe)
     same_weights(
         *(read_checkpoint(tmp_path / name / "checkpoint.pt")["model"] for name in ("once", "twice"))
     )
@@ -248,17 +260,17 @@ def test_figures_come_at_the_same_samples_where_epochs_count(tmp_path):
 
 def test_early_stopping_survives_a_checkpoint_and_gives_the_best_weights_back(tmp_path):
     model = torch.nn.Linear(1, 1)
-    early = unet.EarlyStop(3)
+    early = EarlyStop(3)
     for value, loss in enumerate([5.0, 2.0, 4.0]):
         torch.nn.init.constant_(model.weight, value)
-        early.look(loss, model)
+        early.record(loss, model)
     save_checkpoint(tmp_path / "c.pt", {"early": early}, 0, 0)
-    resumed = unet.EarlyStop(3)
+    resumed = EarlyStop(3)
     load_checkpoint(tmp_path / "c.pt", {"early": resumed})
     assert not resumed.stopped
-    resumed.look(2.5, model)
+    resumed.record(2.5, model)
     assert not resumed.stopped
-    resumed.look(2.5, model)
+    resumed.record(2.5, model)
     assert resumed.stopped
     resumed.restore(model)
     assert model.weight.item() == 1

@@ -7,10 +7,20 @@ from edge.pipeline.ordinal import decode_ordinal
 
 torch = pytest.importorskip("torch")
 
+from training.datasets.split import split_rows  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.models import scorer  # noqa: E402
-from training.run.split import split_rows  # noqa: E402
+from training.evaluation.accuracy import balanced_accuracy, decode_grades  # noqa: E402
+from training.models.heads import (  # noqa: E402
+    Head,
+    TrunkTrainer,
+    fitting_temperature,
+    ordinal_loss,
+    ordinal_targets,
+)
+from training.models.trunk import FoldedTrunk, Trunk  # noqa: E402
 from training.synthetic.crops import UNKNOWN  # noqa: E402
+from training.tasks.heads import HeadTraining, train_head, undersample_zero  # noqa: E402
+from training.tasks.recipes import HeadSchedule  # noqa: E402
 
 pytestmark = pytest.mark.training
 
@@ -23,8 +33,8 @@ def count(module, *, trainable):
 
 @pytest.mark.parametrize(("outputs", "total"), [(5, 15_113_049), (6, 15_113_310), (11, 15_114_615)])
 def test_a_scorer_has_the_published_numbers_of_parameters(outputs, total):
-    trunk = scorer.FoldedTrunk(scorer.Trunk().arrays())
-    head = scorer.Head(outputs)
+    trunk = FoldedTrunk(Trunk().arrays())
+    head = Head(outputs)
     frozen = count(trunk, trainable=True)
     learnt, kept = count(head, trainable=True), count(head, trainable=False)
     assert frozen == 14_714_688
@@ -36,44 +46,42 @@ def test_a_scorer_has_the_published_numbers_of_parameters(outputs, total):
 
 @torch.no_grad()
 def test_the_folded_trunk_answers_as_the_trunk(settle):
-    trunk = settle(scorer.Trunk())
+    trunk = settle(Trunk())
     x = torch.rand(3, 3, 64, 64)
     features = trunk(x)
     assert features.shape == (3, 512)
     assert features.std() > 1e-3
-    torch.testing.assert_close(
-        scorer.FoldedTrunk(trunk.arrays())(x), features, atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(FoldedTrunk(trunk.arrays())(x), features, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("outputs", [5, 6, 11])
 def test_targets_are_read_back_as_their_grade_by_the_appliance(outputs):
     grades = torch.arange(outputs)
-    targets = scorer.ordinal_targets(grades, outputs).numpy()
+    targets = ordinal_targets(grades, outputs).numpy()
     assert targets.sum(1).tolist() == [grade + 1 for grade in range(outputs)]
     for grade, row in enumerate(targets):
         estimate = decode_ordinal(row)
         assert estimate.grade == grade
         assert estimate.expected == grade
-    assert scorer.decode_grades(targets).tolist() == list(range(outputs))
+    assert decode_grades(targets).tolist() == list(range(outputs))
 
 
 def test_training_and_the_appliance_read_the_same_grade_from_any_outputs():
     rng = np.random.default_rng(0)
     outputs = rng.random((500, 11))
     outputs[::2] = np.sort(outputs[::2])[:, ::-1]
-    mine = scorer.decode_grades(outputs).tolist()
+    mine = decode_grades(outputs).tolist()
     assert mine == [decode_ordinal(row).grade for row in outputs]
     assert len(set(mine)) > 5
 
 
 def test_unknown_grades_teach_nothing():
     logits = torch.zeros(3, 5, requires_grad=True)
-    loss = scorer.ordinal_loss(logits, torch.tensor([2, UNKNOWN, 0]))
+    loss = ordinal_loss(logits, torch.tensor([2, UNKNOWN, 0]))
     loss.backward()
     assert (logits.grad[1] == 0).all()
     assert (logits.grad[0] != 0).all()
-    none = scorer.ordinal_loss(logits, torch.full((3,), UNKNOWN))
+    none = ordinal_loss(logits, torch.full((3,), UNKNOWN))
     assert none.item() == 0
 
 
@@ -84,19 +92,19 @@ def test_linear_head_in_the_published_layers_answers_as_before(outputs):
     features = torch.rand(40, 512) * 3
     with torch.no_grad():
         wanted = linear(features)
-        head = scorer.Head.of_linear(linear)
+        head = Head.of_linear(linear)
         assert torch.allclose(head(features), wanted, atol=1e-4)
         head.cool(2.0)
         assert torch.allclose(head(features), wanted / 2, atol=1e-4)
 
 
 def test_trunk_that_goes_on_answers_as_the_finished_one_did(settle):
-    finished = settle(scorer.Trunk()).arrays()
+    finished = settle(Trunk()).arrays()
     image = torch.rand(8, 3, 32, 32)
-    again = scorer.Trunk()
-    again.begin_with(finished, image)
+    again = Trunk()
+    again.start_from(finished, image)
     with torch.no_grad():
-        wanted = scorer.FoldedTrunk(finished).eval()(image)
+        wanted = FoldedTrunk(finished).eval()(image)
         assert torch.allclose(again.eval()(image), wanted, atol=1e-4)
         # Normalised over these very images they are the same: training begins where it ended.
         assert torch.allclose(again.train()(image), wanted, rtol=0.1, atol=1e-2)
@@ -105,7 +113,7 @@ def test_trunk_that_goes_on_answers_as_the_finished_one_did(settle):
 
 
 def test_frozen_convolutions_do_not_change_while_the_others_learn(settle):
-    model = scorer.TrunkTrainer()
+    model = TrunkTrainer()
     settle(model.trunk)
     before = model.trunk.arrays()
     model.trunk.freeze(4)
@@ -122,7 +130,7 @@ def test_frozen_convolutions_do_not_change_while_the_others_learn(settle):
 
 def test_each_task_learns_from_its_own_limb():
     torch.manual_seed(0)
-    model = scorer.TrunkTrainer()
+    model = TrunkTrainer()
     unknown, grade = torch.tensor([UNKNOWN]), torch.tensor([3])
     x = torch.rand(2, 3, 32, 32)
     model.loss(x, torch.tensor([1, 1]), torch.cat([grade, grade]), torch.cat([unknown] * 2))
@@ -145,27 +153,32 @@ def toy(rows_of_a_grade, outputs=5, seed=0):
 
 
 @pytest.mark.parametrize(("batch", "epochs"), [(32, 60), (4096, 400)])
-def test_a_head_learns_what_can_be_told_apart(batch, epochs):
+def test_a_head_learns_what_can_be_told_apart(batch, epochs, tmp_path):
     # The larger batch holds more rows than there are: they are learnt from all the same.
     features, grades = toy(40)
-    recipe = scorer.HeadRecipe(epochs=epochs, batch=batch, learning_rate=5e-3)
-    head = scorer.train_head(features, grades, 5, recipe)
+    schedule = HeadSchedule(epochs=epochs, batch=batch, learning_rate=5e-3)
+    head = train_head(tmp_path, features[:, None], grades.numpy(), 5, HeadTraining(schedule))
     unseen, truth = toy(20, seed=1)
     with torch.no_grad():
-        guess = scorer.decode_grades(head(unseen).sigmoid().numpy())
-    assert scorer.balanced_accuracy(truth.numpy(), guess) > 0.95
+        guess = decode_grades(head(unseen).sigmoid().numpy())
+    assert balanced_accuracy(truth.numpy(), guess) > 0.95
 
 
-def test_a_head_is_decided_by_its_seed(same_weights):
+def test_a_head_is_decided_by_its_seed(same_weights, tmp_path):
     features, grades = toy(8)
-    recipe = scorer.HeadRecipe(epochs=3, batch=16)
-    first, again = (scorer.train_head(features, grades, 5, recipe) for _ in range(2))
-    same_weights(first.state_dict(), again.state_dict())
+    found = []
+    for seed in (1, 1, 2):
+        training = HeadTraining(HeadSchedule(epochs=3, batch=16, seed=seed))
+        run = tmp_path / f"{len(found)}"
+        found.append(train_head(run, features[:, None], grades.numpy(), 5, training).state_dict())
+    same_weights(found[0], found[1])
+    assert not torch.equal(found[0]["dense.0.weight"], found[2]["dense.0.weight"])
 
 
-def test_a_head_needs_crops():
-    with pytest.raises(TrainingError, match="1 crops with a known grade are too few"):
-        scorer.train_head(torch.zeros(1, 512), torch.zeros(1), 5, scorer.HeadRecipe())
+def test_a_head_needs_crops(tmp_path):
+    one = np.zeros(1, np.int64)
+    with pytest.raises(TrainingError, match=r"joints by grade \{0: 1\} are too few"):
+        train_head(tmp_path, torch.zeros(1, 1, 512), one, 5, HeadTraining(HeadSchedule()))
 
 
 def test_the_test_fold_is_scikit_learns_with_random_state_42():
@@ -187,43 +200,41 @@ def test_the_folds_share_no_row_and_lose_none(rows):
 def test_grade_zero_is_thinned_to_the_next_largest_grade_and_nothing_else_is():
     grades = np.array([0] * 50 + [1] * 7 + [2] * 12 + [3])
     np.random.default_rng(3).shuffle(grades)
-    kept = scorer.undersample_zero(grades, np.random.default_rng(1))
+    kept = undersample_zero(grades, np.random.default_rng(1))
     assert np.unique(grades[kept], return_counts=True)[1].tolist() == [12, 7, 12, 1]
     assert (np.diff(kept) > 0).all()
-    again = scorer.undersample_zero(grades, np.random.default_rng(1))
-    other = scorer.undersample_zero(grades, np.random.default_rng(2))
+    again = undersample_zero(grades, np.random.default_rng(1))
+    other = undersample_zero(grades, np.random.default_rng(2))
     np.testing.assert_array_equal(kept, again)
     assert kept.tolist() != other.tolist()
 
 
 @pytest.mark.parametrize("grades", [[0, 0, 0], [1, 2, 2], [0, 1, 1, 2], []])
 def test_thinning_takes_nothing_where_zero_is_no_majority(grades):
-    kept = scorer.undersample_zero(np.array(grades, int), np.random.default_rng(0))
+    kept = undersample_zero(np.array(grades, int), np.random.default_rng(0))
     assert kept.tolist() == list(range(len(grades)))
 
 
 def test_balanced_accuracy_weighs_every_grade_the_same():
     truth = np.array([0] * 98 + [1, 2])
-    assert scorer.balanced_accuracy(truth, np.zeros(100, int)) == pytest.approx(1 / 3)
-    assert scorer.balanced_accuracy(truth, np.zeros(100, int), 1) == pytest.approx(2 / 3)
+    assert balanced_accuracy(truth, np.zeros(100, int)) == pytest.approx(1 / 3)
+    assert balanced_accuracy(truth, np.zeros(100, int), 1) == pytest.approx(2 / 3)
 
 
 def test_cooled_head_is_as_sure_as_it_is_right_and_decides_as_before():
     torch.manual_seed(3)
     features = torch.randn(4000, 512)
-    head = scorer.Head(5).eval()
+    head = Head(5).eval()
     with torch.no_grad():
         honest = head(features)
         grades = (honest.sigmoid() > torch.rand(honest.shape)).int().cumprod(1).sum(1) - 1
         grades = grades.clamp(min=0)
-        before = scorer.decode_grades((3 * honest).sigmoid().numpy())
-        temperature = scorer.fitting_temperature([(3 * honest, grades)])
-        assert scorer.ordinal_loss(3 * honest / temperature, grades) < scorer.ordinal_loss(
-            3 * honest, grades
-        )
+        before = decode_grades((3 * honest).sigmoid().numpy())
+        temperature = fitting_temperature([(3 * honest, grades)])
+        assert ordinal_loss(3 * honest / temperature, grades) < ordinal_loss(3 * honest, grades)
         head.bn[-1].weight *= 3
         head.bn[-1].bias *= 3
         head.cool(temperature)
         after = head(features)
     assert torch.allclose(after, 3 * honest / temperature, atol=1e-4)
-    assert (scorer.decode_grades(after.sigmoid().numpy()) == before).all()
+    assert (decode_grades(after.sigmoid().numpy()) == before).all()

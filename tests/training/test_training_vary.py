@@ -5,8 +5,8 @@ import pytest
 from edge.anatomy import shape_template
 from edge.model import Limb
 from edge.pipeline.template import unit_px
-from training.data.films import LabelledFilm
-from training.synthetic.vary import PAINTED_UNIT_PX, enlarge, own_sharpness, vary
+from training.datasets.labelled_films import LabelledFilm
+from training.synthetic.variation import PAINTED_UNIT_PX, enlarge, own_sharpness, vary
 
 
 def dotted(limb, unit=180.0):

@@ -23,7 +23,7 @@ from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import unit_px
 from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines
-from training.data.films import PROPOSED, LabelledFilm, labelled_films
+from training.datasets.labelled_films import PROPOSED, LabelledFilm, labelled_films
 from training.errors import TrainingError
 from training.evaluation.measure import named
 

@@ -16,6 +16,7 @@ from training.datasets.files import number, read_text, shown, walk
 from training.datasets.truth import Code, Fault, detector_classes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from training.datasets.files import Films
@@ -37,11 +38,17 @@ def yolo_files(folder: Path) -> list[Path]:
     return found
 
 
-def read_yolo(folder: Path, films: Films, options: Options, faults: list[Fault]) -> list[Drawing]:
+def read_yolo(
+    files: Sequence[Path],
+    films: Films,
+    options: Options,
+    faults: list[Fault],
+) -> list[Drawing]:
     """Boxes of every YOLO text file; what cannot be used is a fault."""
+    folder = films.folder
     names = _class_names(folder, options, faults)
     drawings = []
-    for path in yolo_files(folder):
+    for path in files:
         where = shown(path, folder)
         film = films.named(path.stem)
         if film is None:

@@ -69,12 +69,6 @@ class Measured:
         return None if self.matched is None else self.results[self.matched]
 
 
-def balanced_accuracy(truth: np.ndarray, guess: np.ndarray, within: int = 0) -> float:
-    """Mean over the grades present of the share graded right (or at most ``within`` off)."""
-    right = np.abs(truth - guess) <= within
-    return float(np.mean([right[truth == grade].mean() for grade in np.unique(truth)]))
-
-
 def named(result: LimbResult, *, certain: bool = True) -> dict[str, JointScore]:
     """Joints that have a place, by name; with ``certain`` only those whose name is certain."""
     found = {}

@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING
 from edge.errors import REASONS
 from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing, joint_class
 from phantom.ra2_columns import ScoreKind
-from training.data.placement import stated_places
-from training.datasets import read_dataset
+from training.datasets.places import stated_places
+from training.datasets.reading import read_dataset
+from training.datasets.split import Part, split_patients
 from training.datasets.truth import JointTruth, grade_maximum
 from training.errors import TrainingError
 from training.evaluation.truth import TRUTH_NAME, Kind, LabelledSet, TruthLimb, read_truth
-from training.run.split import Part, split_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edge.model import Limb
-    from training.datasets import DataSet, Layout
-    from training.datasets.truth import FilmTruth
+    from training.datasets.truth import DataSet, FilmTruth
 
 
 READY_MADE = (
@@ -39,8 +38,8 @@ READ_OFF = (
 )
 
 
-def read_set(folder: Path, layout: Layout | None = None) -> LabelledSet:
-    """Read a folder in any layout that `training.datasets` knows.
+def read_set(folder: Path, layout: str | None = None) -> LabelledSet:
+    """Read a folder in any layout of `training.datasets.readers`.
 
     A ``truth.jsonl`` of the simulator or of painted films is read with all that it says. Raises
     `TrainingError` where nothing is known of any film.

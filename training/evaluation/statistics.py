@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.run.split import split_rows
+from training.datasets.split import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ import numpy as np
 
 from edge.model import Limb, Status
 from training.evaluation import statistics as st
-from training.evaluation.build import PAPER_TABLE_1, grades_of
 from training.evaluation.measure import NOT_SCORED
+from training.evaluation.rows import PAPER_TABLE_1, grades_of
 from training.evaluation.truth import PAPER_SPLIT, Kind, Split
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from edge.model import (
     joint_class,
 )
 from edge.pipeline.template import unit_px
-from training.data.films import is_validation
+from training.datasets.labelled_films import is_validation
 from training.errors import TrainingError
 from training.evaluation.measure_identity import finite
 

@@ -15,7 +15,7 @@ from edge.pipeline.template import apply
 
 if TYPE_CHECKING:
     from edge.model import GreyImage, Points, Transform
-    from training.data.films import LabelledFilm
+    from training.datasets.labelled_films import LabelledFilm
 
 QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
 

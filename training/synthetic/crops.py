@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.model import Limb
 from phantom import render_crop
+from phantom.ra2_columns import ScoreKind
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Crops:
         """These crops, in this order."""
         return Crops(self.pixels[rows], self.limb[rows], self.erosion[rows], self.narrowing[rows])
 
+    def grades(self, kind: ScoreKind) -> np.ndarray:
+        """Grades [n] of one kind."""
+        return self.erosion if kind is ScoreKind.EROSION else self.narrowing
+
     def first(self, count: int) -> Crops:
         """The first ``count`` crops."""
         return self.at(slice(count))
@@ -64,6 +69,10 @@ class CropSet:
         """The crops of one limb."""
         return CropSet(self.simulated.of(limb), self.painted.of(limb) if self.painted else None)
 
+    def first_simulated(self, count: int) -> CropSet:
+        """The first ``count`` simulated crops, and all painted ones."""
+        return CropSet(self.simulated.first(count), self.painted)
+
 
 def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
     """Render crops of all joints of both limbs, every grade about equally often."""
@@ -81,7 +90,7 @@ def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
     return Crops(pixels, which, erosion, narrowing)
 
 
-def shelve_crops(
+def draw_crop_shards(
     folder: Path, shards: int, per_shard: int, size_px: int, seed: int, style: StyleName = "train"
 ) -> None:
     """Draw crops to disk in shards; a shard that is there is left alone."""

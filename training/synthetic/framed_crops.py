@@ -20,7 +20,7 @@ from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
 from phantom import render_film, sample_limb
-from training.data.films import LabelledFilm
+from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.synthetic.outlines import refined_outline
 
@@ -112,7 +112,7 @@ def framed_crops(
     return Crops(np.stack(pixels), which, np.array(erosion), np.array(narrowing))
 
 
-def shelve_framed(folder: Path, shards: int, films: int, size_px: int, seed: int) -> None:
+def draw_framed_shards(folder: Path, shards: int, films: int, size_px: int, seed: int) -> None:
     """Draw ``films`` of each limb a shard to disk; a shard that is there is left alone."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):

@@ -19,7 +19,7 @@ from edge.pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from edge.model import GreyImage, Points
-    from training.data.films import LabelledFilm
+    from training.datasets.labelled_films import LabelledFilm
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ import numpy as np
 from edge.model import Limb
 from training.synthetic.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.synthetic.framed_crops import film_crops
-from training.synthetic.paint import draw_grades, paint_film, sharp_films
-from training.synthetic.vary import own_sharpness, vary
+from training.synthetic.painted_films import draw_grades, paint_film, sharp_films
+from training.synthetic.variation import own_sharpness, vary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from training.synthetic.paint import SharpFilm
+    from training.synthetic.painted_films import SharpFilm
 
 VARIED_SHARE = 0.85
 
@@ -31,7 +31,7 @@ def painted_crops(
     """Crops of ``count`` paintings, one film after the other, all joints of each.
 
     ``varied``: most films are bent and exposed anew before they are painted
-    (`training.synthetic.vary`).
+    (`training.synthetic.variation`).
     """
     rng = np.random.default_rng((seed, len(films)))
     pixels, which, erosion, narrowing = [], [], [], []
@@ -53,7 +53,7 @@ def painted_crops(
     return Crops(np.stack(pixels), np.array(which), np.array(erosion), np.array(narrowing))
 
 
-def shelve_painted(
+def paint_crop_shards(
     folder: Path,
     films: list[SharpFilm],
     shards: int,

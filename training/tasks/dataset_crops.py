@@ -1,6 +1,6 @@
-"""Joints of an own data set, cut out as the pipeline cuts them, with their grades.
+"""Joints of a data set, cropped as the pipeline crops them, with their grades.
 
-Room: training. Reads films; keeps crops film by film in the runs folder.
+Layer: training.tasks; reads films, keeps crops film by film in the runs folder. Imports no torch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from phantom.ra2_columns import ScoreKind
 from training.data.placement import labelled, place_films
+from training.datasets.split import Part
 from training.errors import TrainingError
 from training.evaluation.measure_crops import square_crop
-from training.run.split import Part
 from training.synthetic.crops import UNKNOWN
 from training.synthetic.framed_crops import film_crops
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import Limb
-    from training.data.placement import Placed
-    from training.datasets import FilmTruth
-    from training.tasks.job import Job
+    from training.datasets.places import Placed
+    from training.datasets.truth import FilmTruth
+    from training.tasks.dataset_job import DataSetJob
 
 
 @dataclass(frozen=True)
 class JointCrops:
-    """Crops [n, views, s, s] uint8, their grades [n] (-1: not known), and whose they are."""
+    """Crops [n, views, s, s] uint8, their grades [n] (-1: not known), their patients and films."""
 
     pixels: np.ndarray
     grades: dict[ScoreKind, np.ndarray]
@@ -39,7 +39,7 @@ class JointCrops:
     films: tuple[FilmTruth, ...]
 
 
-def cut_joints(job: Job, limb: Limb) -> JointCrops:
+def cut_joints(job: DataSetJob, limb: Limb) -> JointCrops:
     """Crops of every joint with a grade. Raises `TrainingError` where there is none."""
     films = [film for film in job.films(limb, *Part) if _graded(film)]
     whole = [film for film in films if film.path is not None]
@@ -94,8 +94,8 @@ def _known(*grades: int | None) -> bool:
     return any(grade is not None for grade in grades)
 
 
-def _cut(one: Placed, folder: Path, job: Job) -> dict[str, np.ndarray]:
-    """Crops [views, s, s] by joint; a film that was cut before is read from disk."""
+def _cut(one: Placed, folder: Path, job: DataSetJob) -> dict[str, np.ndarray]:
+    """Crops [views, s, s] by joint; a film that was cropped before is read from disk."""
     recipe = job.recipe.heads
     path = folder / f"{one.truth.name.replace('/', '__')}.npz"
     if path.is_file():

@@ -1,6 +1,6 @@
 """``sharpedge train scorers``: a frozen trunk, and heads for erosion and narrowing of each limb.
 
-Room: training. Writes crops, checkpoints, the trunk and one file of heads a limb.
+Layer: training.tasks; writes crops, checkpoints, the trunk and one file of heads a limb.
 """
 
 from __future__ import annotations
@@ -12,32 +12,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from edge.pipeline.plausibility import PASSPORT_KEY
-from export.importers.compact import save_compact
+from edge.model import DISCLAIMER
 from phantom.ra2_columns import ScoreKind
-from training.data.crop_statistics import describe_crops
+from training.datasets.split import Part, fingerprint, split_rows
 from training.errors import TrainingError
-from training.models.scorer import TASKS
-from training.run.publish import committed_trunk, head_figures
-from training.run.split import Part, fingerprint, keep_to_one_recipe, split_rows
+from training.models.heads import TASKS
+from training.models.trunk import trunk_features
+from training.run.run_folder import require_same_values
 from training.synthetic.crops import UNKNOWN
-from training.tasks.crops import cut_joints
-from training.tasks.heads import calibrate, train_own_head
-from training.tasks.job import limbs_of
+from training.tasks.dataset_crops import cut_joints
+from training.tasks.dataset_job import limbs_of
+from training.tasks.heads import HeadTraining, calibrate, head_figures, train_head
+from training.tasks.publish import committed_trunk, publish_heads, publish_trunk
 from training.tasks.recipe_files import next_command, write_recipe
-from training.tasks.trunk import read_trunk, ship_trunk, trunk_features
+from training.tasks.trunk_file import read_trunk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import Limb
-    from training.models.scorer import FoldedTrunk
-    from training.tasks.crops import JointCrops
-    from training.tasks.job import Job
-    from training.tasks.trunk import TrunkFile
+    from training.models.trunk import FoldedTrunk
+    from training.tasks.dataset_crops import JointCrops
+    from training.tasks.dataset_job import DataSetJob
+    from training.tasks.trunk_file import TrunkFile
 
-LEAST_TO_KNOW = 500
-"""With fewer crops learnt from, the engine is not told what crops it knows."""
+LEAST_TO_CALIBRATE = 50
+"""With fewer joints of other patients a head is not calibrated."""
+LEAST_TO_DESCRIBE = 500
+"""With fewer crops learnt from, the heads' file does not describe them."""
 TEST_SHARE = VALIDATION_SHARE = 0.1
 SPLITS = {
     "patient": "by patient",
@@ -46,17 +48,22 @@ SPLITS = {
 }
 
 
-def train_scorers(job: Job, trunk_path: Path | None) -> dict[str, Any]:
+def train_scorers(job: DataSetJob, trunk_path: Path | None) -> dict[str, Any]:
     """Train both heads of each limb on a frozen trunk; returns the figures by task."""
     figures: dict[str, Any] = {"split": SPLITS[job.recipe.heads.split]}
     written = []
     for limb in limbs_of(job):
         trunk = read_trunk(trunk_path or committed_trunk(limb))
-        folded = ship_trunk(trunk, job.out / "weights" / f"{limb}-trunk.npz")
+        folded = publish_trunk(
+            trunk.arrays,
+            job.out / "weights" / f"{limb}-trunk.npz",
+            {"trunk": trunk.source, "trunk_sha256": trunk.sha256, "notice": DISCLAIMER},
+            trunk.compact,
+        )
         job.say(f"{limb}: trunk {trunk.source} ({trunk.sha256[:16]}), frozen")
         run_dir = job.runs / f"scorers-{limb}"
         values = {"data_set": fingerprint(job.dataset), "trunk": trunk.sha256}
-        keep_to_one_recipe(run_dir, asdict(job.recipe.heads) | values)
+        require_same_values(run_dir, asdict(job.recipe.heads) | values)
         crops = cut_joints(job, limb)
         features = _features(crops, folded, trunk, run_dir)
         arrays: dict[str, np.ndarray] = {}
@@ -66,7 +73,7 @@ def train_scorers(job: Job, trunk_path: Path | None) -> dict[str, Any]:
             figures[task] = found
             job.say(f"{task}: {json.dumps(found)}")
             arrays |= head
-        written.append(_ship(job, limb, crops, arrays, trunk, figures))
+        written.append(_publish(job, limb, crops, arrays, trunk, figures))
     job.say(next_command(job.out, written))
     return figures
 
@@ -74,7 +81,7 @@ def train_scorers(job: Job, trunk_path: Path | None) -> dict[str, Any]:
 def _features(
     crops: JointCrops, folded: FoldedTrunk, trunk: TrunkFile, run_dir: Path
 ) -> torch.Tensor:
-    """Features [n, views, 512]; kept on disk, so that another try at the heads takes no trunk."""
+    """Features [n, views, 512]; kept on disk, so that the trunk runs once for all heads."""
     path = run_dir / "features.npy"
     n, views = crops.pixels.shape[:2]
     if path.is_file():
@@ -90,7 +97,7 @@ def _features(
 
 
 def _train_head(
-    job: Job,
+    job: DataSetJob,
     run_dir: Path,
     task: str,
     kind: ScoreKind,
@@ -106,15 +113,19 @@ def _train_head(
         )
     fold = _folds(job, crops, rows)
     learnt = fold[Part.TRAIN]
-    head = train_own_head(
+    recipe = job.recipe.heads
+    head = train_head(
         run_dir / str(kind),
         features[torch.from_numpy(learnt)],
         grades[learnt],
         TASKS[task],
-        job.recipe.heads,
+        HeadTraining(recipe, recipe.balance, recipe.gate, recipe.checkpoint_every_s),
     )
+    calibrated = {}
     apart = fold[Part.VALIDATION]
-    cooled = calibrate(head, features[torch.from_numpy(apart), 0], grades[apart])
+    if len(apart) >= LEAST_TO_CALIBRATE:
+        found = calibrate(head, [(features[torch.from_numpy(apart), 0], grades[apart])])
+        calibrated = {} if found is None else {"temperature": round(found.temperature, 4)}
     figures = {
         str(part): head_figures(
             head,
@@ -124,10 +135,10 @@ def _train_head(
         )
         for part in (Part.VALIDATION, Part.TEST)
     }
-    return {"n_learnt": len(learnt), **cooled, **figures}, head.arrays(task)
+    return {"n_learnt": len(learnt), **calibrated, **figures}, head.arrays(task)
 
 
-def _folds(job: Job, crops: JointCrops, rows: np.ndarray) -> dict[Part, np.ndarray]:
+def _folds(job: DataSetJob, crops: JointCrops, rows: np.ndarray) -> dict[Part, np.ndarray]:
     if job.recipe.heads.split == "paper":
         cut = split_rows(len(rows), TEST_SHARE, VALIDATION_SHARE)
         return {
@@ -138,8 +149,8 @@ def _folds(job: Job, crops: JointCrops, rows: np.ndarray) -> dict[Part, np.ndarr
     return {part: rows[parts == str(part)] for part in Part}
 
 
-def _ship(
-    job: Job,
+def _publish(
+    job: DataSetJob,
     limb: Limb,
     crops: JointCrops,
     arrays: dict[str, np.ndarray],
@@ -153,16 +164,14 @@ def _ship(
         for film in crops.films
         if recipe.split == "paper" or job.parts[film.patient] is Part.TRAIN
     }
-    meta = job.passport(recipe, learnt.values(), mine | {"split": SPLITS[recipe.split]})
+    meta = job.record(recipe, learnt.values(), mine | {"split": SPLITS[recipe.split]})
     meta["trunk"] = {"file": trunk.source, "sha256": trunk.sha256}
     rows = [i for i, film in enumerate(crops.films) if film.name in learnt]
     views = crops.pixels[rows].reshape(-1, *crops.pixels.shape[2:])
-    if len(views) >= LEAST_TO_KNOW:
-        meta[PASSPORT_KEY] = describe_crops(views)
-    else:
+    if len(views) < LEAST_TO_DESCRIBE:
         job.say(f"{limb}: {len(views)} crops are too few to tell foreign ones by: all are graded")
     name = f"weights/{limb}-heads.npz"
-    save_compact(job.out / name, arrays, meta)
+    publish_heads(job.out / name, arrays, meta, views if len(views) >= LEAST_TO_DESCRIBE else None)
     source = ['kind = "compact"', 'architecture = "vgg16"',
               f'files = ["weights/{limb}-trunk.npz", "{name}"]']  # fmt: skip
     return write_recipe(

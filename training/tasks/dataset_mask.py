@@ -1,6 +1,6 @@
-"""``sharpedge train mask``: outlines made, looked at by a person, and learnt.
+"""``sharpedge train mask``: outlines of a data set, reviewed by a person, and the training on them.
 
-Room: training. Writes outlines, sheets, checkpoints and one model a limb.
+Layer: training.tasks; writes outlines, sheets, checkpoints and one model a limb.
 """
 
 from __future__ import annotations
@@ -11,31 +11,33 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from training.data.films import FULL_SIZE_PX
 from training.data.placement import labelled, outline_of, place_films
+from training.datasets.labelled_films import FULL_SIZE_PX
+from training.datasets.split import Part, fingerprint
 from training.errors import TrainingError
-from training.models import unet
-from training.run.publish import last_figures, ship_mask
-from training.run.split import Part, fingerprint, keep_to_one_recipe
+from training.run.run_folder import last_figures, require_same_values
 from training.synthetic.outlines import MaskExample, canvas_example
 from training.tasks.contact_sheet import Candidate, rejected, write_list, write_sheets
-from training.tasks.job import limbs_of
+from training.tasks.dataset_job import limbs_of
+from training.tasks.mask import MaskExamples, train_mask
+from training.tasks.publish import publish_mask
 from training.tasks.recipe_files import next_command, write_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import Limb
-    from training.data.placement import Placed
-    from training.datasets import FilmTruth
-    from training.tasks.job import Job
+    from training.datasets.places import Placed
+    from training.datasets.truth import FilmTruth
+    from training.tasks.dataset_job import DataSetJob
+    from training.tasks.recipes import MaskRecipe
 
 LIST_NAME = "outlines.txt"
 DRAWN, CLASSICAL = "drawn", "classical"
 
 
 def train_masks(
-    job: Job, *, sheets_only: bool, refuse: Path | None, epochs: int | None
+    job: DataSetJob, *, sheets_only: bool, reject: Path | None, epochs: int | None
 ) -> dict[str, Any]:
     """Make outlines and sheets, then train one network a limb; returns the figures by limb."""
     recipe = job.recipe.mask if epochs is None else replace(job.recipe.mask, epochs=epochs)
@@ -58,18 +60,20 @@ def train_masks(
             job.say(f"look at {len(pages)} sheets, then mark {run_dir / LIST_NAME}")
             continue
         names = [one.film for one in candidates]
-        refused = rejected(refuse, names) & set(names) if refuse else set()
-        kept = [one for one in candidates if one.film not in refused]
-        job.say(f"{limb}: {len(kept)} outlines kept, {len(refused)} rejected")
+        dropped = rejected(reject, names) & set(names) if reject else set()
+        kept = [one for one in candidates if one.film not in dropped]
+        job.say(f"{limb}: {len(kept)} outlines kept, {len(dropped)} rejected")
         figures[str(limb)] = _train(job, limb, kept, by_name, recipe, run_dir)
-        written.append(_ship(job, limb, kept, by_name, recipe, run_dir))
+        written.append(_publish(job, limb, kept, by_name, recipe, run_dir))
     if written:
         job.say(next_command(job.out, written))
     return figures
 
 
-def _candidates(job: Job, limb: Limb, placed: list[Placed], run_dir: Path) -> list[Candidate]:
-    """Outlines of every film, kept on disk: a training that goes on makes none again."""
+def _candidates(
+    job: DataSetJob, limb: Limb, placed: list[Placed], run_dir: Path
+) -> list[Candidate]:
+    """Outlines of every film, kept on disk: a training that resumes does not make them again."""
     folder = run_dir / "outlines"
     folder.mkdir(parents=True, exist_ok=True)
     show = job.progress(f"{limb} outlines")
@@ -102,11 +106,11 @@ def _candidate(one: Placed, folder: Path) -> Candidate | None:
 
 
 def _train(
-    job: Job,
+    job: DataSetJob,
     limb: Limb,
     kept: list[Candidate],
     films: dict[str, FilmTruth],
-    recipe: unet.MaskRecipe,
+    recipe: MaskRecipe,
     run_dir: Path,
 ) -> dict[str, Any]:
     parts: dict[Part, list[MaskExample]] = {part: [] for part in Part}
@@ -120,30 +124,24 @@ def _train(
             mend="bring more films, or reject fewer outlines",
         )
     values = {"data_set": fingerprint(job.dataset), "kept": sorted(one.film for one in kept)}
-    keep_to_one_recipe(run_dir, asdict(recipe) | values)
-    unet.train(
-        run_dir,
-        [],
-        parts[Part.TRAIN],
-        recipe,
-        ([], parts[Part.VALIDATION]),
-        parts[Part.VALIDATION],
-    )
+    require_same_values(run_dir, asdict(recipe) | values)
+    validation = parts[Part.VALIDATION]
+    train_mask(run_dir, MaskExamples([], parts[Part.TRAIN], [], validation, validation), recipe)
     return last_figures(run_dir)
 
 
-def _ship(
-    job: Job,
+def _publish(
+    job: DataSetJob,
     limb: Limb,
     kept: list[Candidate],
     films: dict[str, FilmTruth],
-    recipe: unet.MaskRecipe,
+    recipe: MaskRecipe,
     run_dir: Path,
 ) -> Path:
     learnt = [films[one.film] for one in kept]
     learnt = [film for film in learnt if job.parts[film.patient] is Part.TRAIN]
     name = f"weights/{limb}-mask.npz"
-    meta = job.passport(recipe, learnt, last_figures(run_dir))
-    ship_mask(run_dir, job.out / name, meta)
+    meta = job.record(recipe, learnt, last_figures(run_dir))
+    publish_mask(run_dir, job.out / name, meta)
     source = ['kind = "compact"', 'architecture = "unet"', f'files = ["{name}"]']
     return write_recipe(job.out, limb, "mask", source, recipe.size, 1)

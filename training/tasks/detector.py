@@ -1,13 +1,14 @@
-"""Train one limb's YOLOv3 detector on labelled real films and phantoms, resumable.
+"""Train one limb's YOLO detector on labelled real films and simulated ones, resumable.
 
-Room: training. Writes checkpoints and logs into its run folder only.
+Layer: training.tasks; writes checkpoints and logs into its run folder. Uses
+`training.models.darknet`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,9 +16,9 @@ import torch
 from torch import Tensor
 
 from edge.model import JointClass, Limb
-from training.data.films import split
 from training.errors import TrainingError
 from training.models.darknet import DarknetModule, Section, decode, detection_loss
+from training.models.tensors import device, half_precision, to_device
 from training.run import loop
 from training.run.checkpoint import read_checkpoint
 from training.synthetic.augment import QUARTER_TURNS, detector_sample, warp
@@ -26,30 +27,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from training.data.films import LabelledFilm
-    from training.synthetic.phantom_shelf import PhantomShelf
+    from training.datasets.labelled_films import LabelledFilm
+    from training.synthetic.phantom_films import PhantomFilms
+    from training.tasks.recipes import DetectorRecipe
 
 
 @dataclass(frozen=True)
-class DetectorRecipe:
-    """How a detector is trained; the defaults are the demo's. Lengths are in samples.
+class DetectorExamples:
+    """Films to learn from and films to measure; ``shelf`` holds simulated films to learn from."""
 
-    ``rate_steps`` are Darknet's ``steps``: with them the learning rate rises with the fourth power
-    of the warm-up's share and falls to a tenth at each; without them it ends in a cosine.
-    """
+    films: list[LabelledFilm]
+    validation: list[LabelledFilm]
+    shelf: PhantomFilms
 
-    samples: int = 40_000
-    batch: int = 16
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
-    warm_up: int = 2_000
-    decay_share: float = 0.35
-    rate_steps: tuple[int, ...] = ()
-    phantom_share: float = 0.4
-    size_px: int = 416
-    seed: int = 1
-    checkpoint_every_s: float = 180.0
+
+def shortened(recipe: DetectorRecipe, samples: int) -> DetectorRecipe:
+    """The recipe with another length, its warm-up and steps in the same proportion."""
+    share = samples / recipe.samples
+    return replace(
+        recipe,
+        samples=samples,
+        warm_up=max(1, round(recipe.warm_up * share)),
+        rate_steps=tuple(round(step * share) for step in recipe.rate_steps),
+    )
 
 
 def learning_rate(recipe: DetectorRecipe, seen: int) -> float:
@@ -67,12 +67,13 @@ def learning_rate(recipe: DetectorRecipe, seen: int) -> float:
 
 
 def detector_batch(
-    films: list[LabelledFilm], shelf: PhantomShelf, recipe: DetectorRecipe, seen: int
+    examples: DetectorExamples, recipe: DetectorRecipe, seen: int
 ) -> tuple[Tensor, list[Tensor]]:
     """Batch number ``seen / batch``: images [n, 1, s, s] uint8 and boxes [k, 4] float32 an image.
 
-    Phantoms alone where there are no real films, and the reverse.
+    Simulated films alone where there are no real films, and the reverse.
     """
+    films, shelf = examples.films, examples.shelf
     rng = loop.batch_rng(recipe.seed, seen)
     images, boxes = [], []
     for _ in range(recipe.batch):
@@ -91,7 +92,7 @@ def layout(model: DarknetModule, size_px: int) -> tuple[Tensor, Tensor]:
     where = next(model.parameters()).device
     was_training = model.training
     with torch.no_grad():
-        # In eval mode: an empty image must leave no trace in the running figures.
+        # In evaluation mode: an empty image must not change the running statistics.
         heads = model.eval()(torch.zeros(1, model.input_channels, size_px, size_px, device=where))
     model.train(was_training)
     anchors, cells = [], []
@@ -125,7 +126,7 @@ def found_share(
             matrix = np.eye(3)
             matrix[:2, :2] = linear
             matrix[:2, 2] = size_px / 2 - linear @ (width / 2, height / 2)
-            image = loop.to_device(warp(film.pixels, matrix, size_px)).float()[None, None] / 255
+            image = to_device(warp(film.pixels, matrix, size_px)).float()[None, None] / 255
             points = film.points @ linear.T + matrix[:2, 2]
             image = image.expand(-1, model.input_channels, -1, -1)
             with torch.no_grad():
@@ -153,35 +154,30 @@ def non_maximum_suppression(boxes: np.ndarray, keep: int) -> np.ndarray:
     return rows[np.asarray(order, dtype=int).ravel()[:keep]]
 
 
-def train(
+def train_detector(
     sections: list[Section],
     run_dir: Path,
-    films: list[LabelledFilm],
-    shelf: PhantomShelf,
+    examples: DetectorExamples,
     recipe: DetectorRecipe,
     start_from: Path | None = None,
-    *,
-    apart: list[LabelledFilm] | None = None,
     pretrained: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Train until ``recipe.samples``; resumes from ``run_dir``; returns the last figures.
 
-    ``start_from`` is another limb's finished checkpoint, whose weights a new run begins with;
+    ``start_from`` is another limb's finished checkpoint, whose weights a new run starts from;
     ``pretrained`` are arrays as the importer names them, of which those that fit are taken.
-    ``apart`` are films that are only measured; without it one film in six is, by its name.
-    Raises `TrainingError` where there is neither a film nor a phantom to learn from.
+    Raises `TrainingError` where there is neither a film nor a simulated one to learn from.
     """
     torch.manual_seed(recipe.seed)
-    training, validation = split(films) if apart is None else (films, apart)
-    if not training and not len(shelf):
+    if not examples.films and not len(examples.shelf):
         raise TrainingError(
             f"{run_dir.name}: no labelled film and no simulated film to learn from",
             mend="name the folder of labelled films, or draw simulated ones",
         )
-    model = DarknetModule(sections).to(loop.device(), memory_format=torch.channels_last)
+    model = DarknetModule(sections).to(device(), memory_format=torch.channels_last)
     if pretrained is not None:
         model.load_arrays(pretrained)
-    average = DarknetModule(sections).to(loop.device())
+    average = DarknetModule(sections).to(device())
     average.load_state_dict(model.state_dict())
     if start_from is not None and not (run_dir / "checkpoint.pt").exists():
         state = read_checkpoint(start_from)
@@ -194,10 +190,10 @@ def train(
     def step(batch: tuple[Tensor, list[Tensor]], seen: int) -> float:
         images, targets = batch
         model.train()
-        x = (images.to(loop.device()).float() / 255).expand(-1, model.input_channels, -1, -1)
-        with loop.half_precision():
+        x = (images.to(device()).float() / 255).expand(-1, model.input_channels, -1, -1)
+        with half_precision():
             heads = model(x.contiguous(memory_format=torch.channels_last))
-        boxes = [target.to(loop.device()) for target in targets]
+        boxes = [target.to(device()) for target in targets]
         decoded = decode(heads, anchors, recipe.size_px, model.network.heads)
         loss = detection_loss(decoded, anchor, cell, boxes)
         value = loop.descend(loss, model, optimiser, learning_rate(recipe, seen), 30.0)
@@ -206,17 +202,17 @@ def train(
 
     def measure(final: bool) -> dict[str, Any]:
         figures: dict[str, Any] = {}
-        shelf.refresh()
-        if validation:
+        examples.shelf.refresh()
+        if examples.validation:
             turns = QUARTER_TURNS if final else (0.0,)
-            figures["found"] = found_share(average, validation, recipe.size_px, turns)
-        return figures | {"phantoms": len(shelf)}
+            figures["found"] = found_share(average, examples.validation, recipe.size_px, turns)
+        return figures | {"phantoms": len(examples.shelf)}
 
     return loop.run(
         run_dir,
         {"model": model, "average": average, "optimiser": optimiser},
         loop.Plan(recipe.samples, recipe.batch, recipe.checkpoint_every_s),
-        lambda seen: detector_batch(training, shelf, recipe, seen),
+        lambda seen: detector_batch(examples, recipe, seen),
         step,
         measure,
     )

@@ -19,7 +19,7 @@ from edge.pipeline.template import unit_px
 
 if TYPE_CHECKING:
     from edge.model import GreyImage
-    from training.data.films import LabelledFilm
+    from training.datasets.labelled_films import LabelledFilm
 
 MARGIN_UNITS = 1.2
 """What is kept of a film around its joints, in units (MCP3-PIP3, or MTP1-MTP5)."""

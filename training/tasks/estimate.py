@@ -1,6 +1,6 @@
-"""How long a recipe will take on the machine at hand, from a few timed samples of each step.
+"""How long a demo recipe will take on this machine, from a few timed samples of each step.
 
-Room: training. Reads the shipped network configuration, writes nothing.
+Layer: training.tasks; reads the committed network configuration, writes nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,21 +19,27 @@ from edge.anatomy import shape_template
 from edge.model import Laterality, Limb
 from edge.system.paths import engines_home
 from phantom import render_film, sample_limb
-from training.data.films import LabelledFilm
-from training.models import detector, scorer, unet
+from training.datasets.labelled_films import LabelledFilm
 from training.models.darknet import DarknetModule, decode, detection_loss, read_cfg
-from training.run import loop
+from training.models.heads import TrunkTrainer
+from training.models.tensors import device, half_precision
+from training.models.trunk import FEATURES, Trunk, trunk_features
+from training.models.unet import MultiScaleUNet
 from training.synthetic.augment import detector_sample
 from training.synthetic.crops import Crops, augment, draw_crops
 from training.synthetic.framed_crops import framed_crops
 from training.synthetic.outlines import MaskExample
-from training.synthetic.paint import sharp_films
 from training.synthetic.painted_crops import painted_crops
+from training.synthetic.painted_films import sharp_films
+from training.tasks.detector import layout
+from training.tasks.heads import HeadTraining, train_head
+from training.tasks.mask import mask_sample, plan_of
+from training.tasks.recipes import HeadSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.run.recipes import DemoRecipe
+    from training.tasks.recipes import DemoRecipe, TrunkRecipe
 
 _BATCH = 8
 _SHARP_PX = 2_600
@@ -45,7 +53,7 @@ def estimate_hours(recipe: DemoRecipe, real_films: int = 0) -> dict[str, float]:
     crops = draw_crops(_BATCH, recipe.crop_px, recipe.seed, "train")
     detectors = recipe.hand_detector.samples + recipe.foot_detector.samples
     examples = recipe.mask_phantoms + real_films // 2
-    masks = 2 * unet.plan_of(recipe.mask, examples).samples
+    masks = 2 * plan_of(recipe.mask, examples).samples
     simulated = recipe.crop_shards * recipe.crops_per_shard
     shards = recipe.painted_shards + recipe.enlarged_shards if real_films else 0
     painted = shards * sum(n * len(limb.joints) for limb, n in recipe.paintings.items())
@@ -79,7 +87,7 @@ def _seconds(work: Callable[[], object]) -> float:
     work()
     begun = time.perf_counter()
     work()
-    if loop.device().type == "cuda":
+    if device().type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - begun
 
@@ -115,13 +123,13 @@ def _beside(prepare_s: float) -> float:
 def _detector_s(recipe: DemoRecipe) -> float:
     size = recipe.hand_detector.size_px
     cfg = read_cfg(engines_home() / "cfg" / "yolov3-quarter.cfg")
-    model = DarknetModule(cfg).to(loop.device(), memory_format=torch.channels_last)
-    anchor, cell = detector.layout(model, size)
-    boxes = [torch.tensor([[0.0, 100.0, 100.0, 30.0]], device=loop.device())] * _BATCH
+    model = DarknetModule(cfg).to(device(), memory_format=torch.channels_last)
+    anchor, cell = layout(model, size)
+    boxes = [torch.tensor([[0.0, 100.0, 100.0, 30.0]], device=device())] * _BATCH
 
     def learn() -> None:
-        with loop.half_precision():
-            heads = model(torch.rand(_BATCH, 1, size, size, device=loop.device()))
+        with half_precision():
+            heads = model(torch.rand(_BATCH, 1, size, size, device=device()))
         detection_loss(decode(heads, model.anchors(), size), anchor, cell, boxes).backward()
 
     limb, rng = Limb.HAND, np.random.default_rng(recipe.seed)
@@ -133,28 +141,28 @@ def _detector_s(recipe: DemoRecipe) -> float:
 
 
 def _mask_s(recipe: DemoRecipe) -> float:
-    model = unet.MultiScaleUNet().to(loop.device())
+    model = MultiScaleUNet().to(device())
 
     def learn() -> None:
-        x = torch.rand(_BATCH, 1, *recipe.mask.size, device=loop.device())
-        with loop.half_precision():
+        x = torch.rand(_BATCH, 1, *recipe.mask.size, device=device())
+        with half_precision():
             logits = model(x.to(memory_format=torch.channels_last))
         logits.float().mean().backward()
 
     example = MaskExample(np.zeros((600, 480), np.uint8), np.zeros((600, 480), np.uint8))
     rng = np.random.default_rng(recipe.seed)
-    prepare = _seconds(lambda: unet.mask_sample(example, recipe.mask.size, rng))
+    prepare = _seconds(lambda: mask_sample(example, recipe.mask.size, rng))
     return _seconds(learn) / _BATCH + _beside(prepare)
 
 
-def _trunk_s(recipe: scorer.TrunkRecipe, crops: Crops) -> float:
-    trunk = scorer.TrunkTrainer().to(loop.device(), memory_format=torch.channels_last)
+def _trunk_s(recipe: TrunkRecipe, crops: Crops) -> float:
+    trunk = TrunkTrainer().to(device(), memory_format=torch.channels_last)
     trunk.trunk.freeze(recipe.frozen)
-    known = torch.zeros(_BATCH, dtype=torch.long, device=loop.device())
+    known = torch.zeros(_BATCH, dtype=torch.long, device=device())
 
     def learn() -> None:
-        x = torch.rand(_BATCH, 3, *crops.pixels.shape[1:], device=loop.device())
-        with loop.half_precision():
+        x = torch.rand(_BATCH, 3, *crops.pixels.shape[1:], device=device())
+        with half_precision():
             loss = trunk.loss(x.contiguous(memory_format=torch.channels_last), known, known, known)
         loss.backward()
 
@@ -163,13 +171,18 @@ def _trunk_s(recipe: scorer.TrunkRecipe, crops: Crops) -> float:
     return recipe.samples * (_seconds(learn) / _BATCH + _beside(prepare))
 
 
-def _heads_s(recipe: scorer.HeadRecipe, crops: Crops, count: int) -> float:
-    trunk = scorer.Trunk().to(loop.device(), memory_format=torch.channels_last)
-    caching = _seconds(lambda: scorer.cache_features(trunk, crops.pixels)) / len(crops)
+def _heads_s(recipe: HeadSchedule, crops: Crops, count: int) -> float:
+    trunk = Trunk().to(device(), memory_format=torch.channels_last)
+    caching = _seconds(lambda: trunk_features(trunk, crops.pixels)) / len(crops)
     batch = recipe.batch
-    one = scorer.HeadRecipe(epochs=20, batch=batch)
-    features, grades = torch.rand(batch, 512), torch.zeros(batch, dtype=torch.long)
-    step = _seconds(lambda: scorer.train_head(features, grades, 6, one)) / one.epochs
+    one = HeadTraining(HeadSchedule(epochs=20, batch=batch))
+    features, grades = torch.rand(batch, 1, FEATURES), np.arange(batch) % 2
+
+    def learn() -> None:
+        with TemporaryDirectory() as folder:
+            train_head(Path(folder), features, grades, 6, one)
+
+    step = _seconds(learn) / one.schedule.epochs
     # Each of the two limbs has about half the crops, and two heads learn from each.
     steps = 2 * recipe.epochs * count / batch
     return caching * count + step * steps

@@ -1,6 +1,6 @@
-"""What the three trainings on an own data set share: the check, the split, the passport.
+"""What the trainings on a data set share: the check, the split by patient, the training record.
 
-Room: training. Writes into the runs folder it is given.
+Layer: training.tasks; reads the data set, writes into the runs folder.
 """
 
 from __future__ import annotations
@@ -10,29 +10,27 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from edge import __version__
-from edge.model import DISCLAIMER, Limb
-from training.datasets import read_dataset
+from edge.model import Limb
 from training.datasets.check import check_dataset
 from training.datasets.files import decode
+from training.datasets.reading import read_dataset
+from training.datasets.split import Part, fingerprint, split_of
 from training.errors import TrainingError
-from training.run.split import Part, fingerprint, split_of
+from training.tasks.publish import training_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from training.datasets import DataSet, FilmTruth, Layout
-    from training.run.recipes_own import OwnRecipe
+    from training.datasets.truth import DataSet, FilmTruth
+    from training.tasks.recipes import DataSetRecipe
 
 CHECKED_NAME = "checked.json"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One command's data, folders and voice.
+class DataSetJob:
+    """Data, folders, recipe and output functions of one command.
 
     ``out`` gets recipes and weights for export; ``engines`` holds the installed engines that find
     joints where nobody drew boxes.
@@ -43,7 +41,7 @@ class Job:
     runs: Path
     out: Path
     engines: Path
-    recipe: OwnRecipe
+    recipe: DataSetRecipe
     limb: Limb | None
     command: str
     say: Callable[[str], None]
@@ -57,48 +55,43 @@ class Job:
             if film.limb is limb and self.parts[film.patient] in parts
         ]
 
-    def passport(
+    def record(
         self, values: Any, films: Iterable[FilmTruth], figures: dict[str, Any]
     ) -> dict[str, Any]:
-        """What a model's file says of its training; ``films`` are those it learnt from."""
+        """What a model's file states of its training; ``films`` are those it learnt from."""
         patients = Counter(str(part) for part in self.parts.values())
         learnt = sorted(films, key=lambda film: film.name)
-        return {
-            "command": self.command,
-            "software": __version__,
-            "torch": torch.__version__,
+        return training_record(self.command, figures) | {
             "recipe": {"name": self.recipe.name, **asdict(values)},
             "data_set": {
                 "name": self.dataset.folder.name,
-                "layouts": [str(layout) for layout in self.dataset.layouts],
+                "layouts": list(self.dataset.layouts),
                 "simulated": self.dataset.simulated,
                 "patients": dict(patients),
             },
             "films": {
                 film.name: decode(film.path).sha256 for film in learnt if film.path is not None
             },
-            "figures": figures,
-            "notice": DISCLAIMER,
         }
 
 
 def begin(
     folder: Path,
-    layout: Layout | None,
+    layout: str | None,
     runs: Path,
     out: Path,
     engines: Path,
-    recipe: OwnRecipe,
+    recipe: DataSetRecipe,
     limb: Limb | None,
     command: str,
     say: Callable[[str], None],
     progress: Callable[[str], Callable[[int, int], None]],
-) -> Job:
-    """Read, check and split a data set. Raises `TrainingError` where it is not fit to train on."""
+) -> DataSetJob:
+    """Read, check and split a data set. Raises `TrainingError` for faults that stop a training."""
     dataset = read_dataset(folder, layout)
-    mark = runs / CHECKED_NAME
-    fit = {"data_set": fingerprint(dataset)}
-    if not mark.is_file() or json.loads(mark.read_text("utf-8")) != fit:
+    path = runs / CHECKED_NAME
+    checked_set = {"data_set": fingerprint(dataset)}
+    if not path.is_file() or json.loads(path.read_text("utf-8")) != checked_set:
         checked = check_dataset(dataset, progress("checking"))
         wrong = sum(fault.stops for fault in checked.faults)
         if wrong:
@@ -107,16 +100,16 @@ def begin(
                 mend=f"sharpedge train data check {folder} names them",
             )
         runs.mkdir(parents=True, exist_ok=True)
-        mark.write_text(json.dumps(fit) + "\n", "utf-8")
+        path.write_text(json.dumps(checked_set) + "\n", "utf-8")
     parts = split_of(dataset, runs)
     counts = Counter(parts.values())
-    said = ", ".join(f"{counts[part]} {part}" for part in Part)
+    by_part = ", ".join(f"{counts[part]} {part}" for part in Part)
     what = "simulated films" if dataset.simulated else "films"
-    say(f"{len(dataset.usable)} {what} of {len(parts)} patients ({said}), split by patient")
-    return Job(dataset, parts, runs, out, engines, recipe, limb, command, say, progress)
+    say(f"{len(dataset.usable)} {what} of {len(parts)} patients ({by_part}), split by patient")
+    return DataSetJob(dataset, parts, runs, out, engines, recipe, limb, command, say, progress)
 
 
-def limbs_of(job: Job) -> tuple[Limb, ...]:
+def limbs_of(job: DataSetJob) -> tuple[Limb, ...]:
     """Limbs that the training part has films of, or the one that was asked for.
 
     Raises `TrainingError` for none.

@@ -14,7 +14,7 @@ import numpy as np
 from edge.model import Laterality, Limb
 from edge.pipeline.template import unit_px
 from phantom import render_film, sample_limb
-from training.data.films import LabelledFilm
+from training.datasets.labelled_films import LabelledFilm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from phantom.statistics import GradeSetting
 
 
-class PhantomShelf:
+class PhantomFilms:
     """Phantom films on disk, one PNG and one line of ``index.jsonl`` each, read as they arrive."""
 
     def __init__(self, folder: Path, limb: Limb) -> None:
@@ -70,7 +70,9 @@ def _whole_lines(index: Path) -> list[str]:
     return index.read_text("utf-8").split("\n")[:-1]
 
 
-def fill_shelf(folder: Path, limb: Limb, count: int, seed: int, longest_px: int = 700) -> None:
+def draw_phantom_films(
+    folder: Path, limb: Limb, count: int, seed: int, longest_px: int = 700
+) -> None:
     """Draw ``count`` films onto a shelf; continues a shelf that was begun with the same seed."""
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "index.jsonl"

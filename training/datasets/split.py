@@ -1,6 +1,6 @@
-"""What a runs folder belongs to, and which patients a training may see.
+"""Which patients, or which rows, a training may learn from.
 
-Room: training. Writes ``recipe.json`` and ``split.json`` into a runs folder; imports no torch.
+Layer: training.datasets; writes ``split.json`` into a runs folder.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from edge.model import StrEnum
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from training.datasets import DataSet
+    from training.datasets.truth import DataSet
 
 LEAST_PATIENTS = 3
 
@@ -30,28 +30,6 @@ class Part(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
-
-
-def keep_to_one_recipe(runs: Path, values: Mapping[str, Any]) -> None:
-    """Refuse to go on with checkpoints that were begun with other values.
-
-    Raises `TrainingError` naming them; writes ``recipe.json`` otherwise.
-    """
-    path = runs / "recipe.json"
-    mine = json.loads(json.dumps(values, default=str))
-    if path.exists():
-        try:
-            begun = json.loads(path.read_text("utf-8"))
-        except ValueError:
-            begun = {}
-        odd = sorted(key for key in mine if begun.get(key) != mine[key])
-        if odd:
-            raise TrainingError(
-                f"{runs} was begun with other values of {', '.join(odd)}",
-                mend="name another folder with --runs, or delete this one",
-            )
-    runs.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(mine, indent=1) + "\n", "utf-8")
 
 
 def split_patients(
@@ -78,7 +56,7 @@ def split_patients(
 
 
 def split_of(dataset: DataSet, runs: Path) -> dict[str, Part]:
-    """`split_patients` of a data set, written down as ``split.json``."""
+    """`split_patients` of a data set; writes it to ``split.json``."""
     parts = split_patients(film.patient for film in dataset.usable)
     runs.mkdir(parents=True, exist_ok=True)
     text = json.dumps({name: str(part) for name, part in sorted(parts.items())}, indent=1)
@@ -87,7 +65,7 @@ def split_of(dataset: DataSet, runs: Path) -> dict[str, Part]:
 
 
 def fingerprint(dataset: DataSet) -> str:
-    """Hash of everything that a data set says: a run does not go on with other truth."""
+    """Hash of the labels of a data set: a run does not resume with other labels."""
     total = hashlib.sha256()
     for film in dataset.usable:
         joints = [

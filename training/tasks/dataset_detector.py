@@ -1,6 +1,6 @@
-"""``sharpedge train detector``: boxes learnt by any Darknet network that the importer knows.
+"""``sharpedge train detector``: any Darknet network that the importer knows, on a data set's boxes.
 
-Room: training. Writes checkpoints, and one ``.cfg`` and ``.weights`` a limb.
+Layer: training.tasks; writes checkpoints, and one ``.cfg`` and ``.weights`` a limb.
 """
 
 from __future__ import annotations
@@ -18,42 +18,44 @@ from edge.system.paths import engines_home
 from export.importers.compact import load_compact
 from export.importers.darknet import parse_cfg, read_weights, write_darknet_weights
 from export.importers.darknet.weights import array_shapes
-from training.data.placement import Placed, boxed_films, place_films
+from training.data.placement import boxed_films, place_films
+from training.datasets.split import Part, fingerprint
 from training.errors import TrainingError
-from training.models import detector
 from training.models.darknet import DarknetModule, sections_of
-from training.run.checkpoint import read_checkpoint
-from training.run.publish import last_figures
-from training.run.split import Part, fingerprint, keep_to_one_recipe
-from training.synthetic.phantom_shelf import PhantomShelf
-from training.tasks.job import limbs_of
+from training.run.run_folder import last_figures, require_same_values
+from training.synthetic.phantom_films import PhantomFilms
+from training.tasks.dataset_job import limbs_of
+from training.tasks.detector import DetectorExamples, shortened, train_detector
 from training.tasks.pretrained import fitting_arrays, two_classes
+from training.tasks.publish import trained_detector
 from training.tasks.recipe_files import next_command, write_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import Limb
-    from training.datasets import FilmTruth
-    from training.models.detector import DetectorRecipe
-    from training.tasks.job import Job
+    from training.datasets.places import Placed
+    from training.datasets.truth import FilmTruth
+    from training.tasks.dataset_job import DataSetJob
+    from training.tasks.recipes import DetectorRecipe
 
-_AGREEMENT = 1e-3
+_TOLERANCE = 1e-3
 
 
 def train_detectors(
-    job: Job,
+    job: DataSetJob,
     cfg: Path,
     weights: Path | None,
     *,
     samples: int | None,
     places_from_engines: bool,
-    from_shipped: bool,
+    from_committed: bool,
 ) -> dict[str, Any]:
     """Train one detector a limb; returns the figures by limb.
 
-    ``weights`` are Darknet's to begin with; ``from_shipped`` begins with the shipped detector's.
-    ``places_from_engines``: films without boxes get the boxes that the installed engines see.
+    ``weights`` are Darknet weights to start from; ``from_committed`` starts from the committed
+    detector's. ``places_from_engines``: films without boxes get the boxes that the installed
+    engines find.
     """
     text = cfg.read_text("utf-8-sig", errors="replace")
     adapted = two_classes(text)
@@ -65,10 +67,10 @@ def train_detectors(
     written = []
     for limb in limbs_of(job):
         run_dir = job.runs / f"detect-{limb}"
-        begins_with = _begins_with(text, adapted, weights, limb, from_shipped=from_shipped)
-        arrays = None if begins_with is None else begins_with.arrays
-        if begins_with is not None:
-            job.say(f"{limb}: begins with {begins_with.said}")
+        start = _start_of(text, adapted, weights, limb, from_committed=from_committed)
+        arrays = None if start is None else start.arrays
+        if start is not None:
+            job.say(f"{limb}: begins with {start.summary}")
         learnt, apart = (
             _with_boxes(job, limb, part, places_from_engines=places_from_engines)
             for part in (Part.TRAIN, Part.VALIDATION)
@@ -83,48 +85,43 @@ def train_detectors(
             )
         job.say(f"{limb}: {len(films[Part.TRAIN])} films with boxes, "
                 f"{len(films[Part.VALIDATION])} of other patients only measured")  # fmt: skip
-        keep_to_one_recipe(
+        require_same_values(
             run_dir,
             asdict(recipe)
             | {
                 "data_set": fingerprint(job.dataset),
                 "cfg": hashlib.sha256(adapted.encode()).hexdigest(),
-                "pretrained": begins_with and begins_with.sha256,
+                "pretrained": start and start.sha256,
                 "boxes_from_engines": places_from_engines,
             },
         )
-        detector.train(
-            sections_of(adapted),
-            run_dir,
-            films[Part.TRAIN],
-            PhantomShelf(run_dir, limb),
-            recipe,
-            apart=films[Part.VALIDATION],
-            pretrained=arrays,
+        examples = DetectorExamples(
+            films[Part.TRAIN], films[Part.VALIDATION], PhantomFilms(run_dir, limb)
         )
+        train_detector(sections_of(adapted), run_dir, examples, recipe, pretrained=arrays)
         figures[str(limb)] = last_figures(run_dir)
-        written.append(_ship(job, limb, adapted, learnt, recipe, run_dir))
+        written.append(_publish(job, limb, adapted, learnt, recipe, run_dir))
     job.say(next_command(job.out, written))
     return figures
 
 
 @dataclass(frozen=True)
 class _Pretrained:
-    """Arrays that a detector begins with, and how to say it."""
+    """Arrays that a detector starts from, and a summary to print."""
 
     arrays: dict[str, np.ndarray]
-    said: str
+    summary: str
     sha256: str
 
 
-def _begins_with(
-    text: str, adapted: str, weights: Path | None, limb: Limb, *, from_shipped: bool
+def _start_of(
+    text: str, adapted: str, weights: Path | None, limb: Limb, *, from_committed: bool
 ) -> _Pretrained | None:
-    path = engines_home() / "weights" / f"{limb}-detect.npz" if from_shipped else weights
+    path = engines_home() / "weights" / f"{limb}-detect.npz" if from_committed else weights
     if path is None:
         return None
     data = path.read_bytes()
-    arrays = load_compact(path)[0] if from_shipped else fitting_arrays(text, data)
+    arrays = load_compact(path)[0] if from_committed else fitting_arrays(text, data)
     shapes = array_shapes(parse_cfg(adapted))
     fit = [name for name, shape in shapes.items() if name in arrays and arrays[name].shape == shape]
     if not fit:
@@ -132,32 +129,23 @@ def _begins_with(
             f"{path.name}: none of its arrays fits the .cfg",
             mend="give the .cfg that the weights were trained with",
         )
-    said = f"{len(fit)} of {len(shapes)} arrays of {path.name}"
-    return _Pretrained(arrays, said, hashlib.sha256(data).hexdigest())
+    summary = f"{len(fit)} of {len(shapes)} arrays of {path.name}"
+    return _Pretrained(arrays, summary, hashlib.sha256(data).hexdigest())
 
 
-def shortened(recipe: DetectorRecipe, samples: int) -> DetectorRecipe:
-    """The recipe with another length, its warm-up and steps in the same proportion."""
-    share = samples / recipe.samples
-    return replace(
-        recipe,
-        samples=samples,
-        warm_up=max(1, round(recipe.warm_up * share)),
-        rate_steps=tuple(round(step * share) for step in recipe.rate_steps),
-    )
-
-
-def _with_boxes(job: Job, limb: Limb, part: Part, *, places_from_engines: bool) -> list[FilmTruth]:
+def _with_boxes(
+    job: DataSetJob, limb: Limb, part: Part, *, places_from_engines: bool
+) -> list[FilmTruth]:
     films = job.films(limb, part)
     if not places_from_engines:
         return films
     bare = [film for film in films if all(joint.place is None for joint in film.joints)]
-    seen = place_films(bare, job.engines, job.runs, job.progress(f"{limb} joints"))
-    found = {one.truth.name: _as_seen(one) for one in seen}
+    placed = place_films(bare, job.engines, job.runs, job.progress(f"{limb} joints"))
+    found = {one.truth.name: _as_found(one) for one in placed}
     return [found.get(film.name, film) for film in films]
 
 
-def _as_seen(one: Placed) -> FilmTruth:
+def _as_found(one: Placed) -> FilmTruth:
     places = dict(zip(one.names, one.points.tolist(), strict=True))
     joints = tuple(
         replace(joint, centre=tuple(places[joint.name])) if joint.name in places else joint
@@ -166,8 +154,8 @@ def _as_seen(one: Placed) -> FilmTruth:
     return replace(one.truth, joints=joints)
 
 
-def _ship(
-    job: Job,
+def _publish(
+    job: DataSetJob,
     limb: Limb,
     cfg: str,
     learnt: list[FilmTruth],
@@ -175,19 +163,17 @@ def _ship(
     run_dir: Path,
 ) -> Path:
     network = parse_cfg(cfg)
-    model = DarknetModule(sections_of(cfg))
-    state = read_checkpoint(run_dir / "checkpoint.pt")
-    model.load_state_dict(state["average"])
-    data = write_darknet_weights(network, model.eval().arrays(), seen=int(state["seen"]))
+    model, seen = trained_detector(run_dir, sections_of(cfg))
+    data = write_darknet_weights(network, model.arrays(), seen=seen)
     read_weights(network, data)
     names = {"cfg": f"cfg/{limb}-detect.cfg", "weights": f"weights/{limb}-detect.weights"}
     for name, content in ((names["cfg"], cfg.encode()), (names["weights"], data)):
         (job.out / name).parent.mkdir(parents=True, exist_ok=True)
         (job.out / name).write_bytes(content)
     job.say(f"{limb}: {opencv_agrees(model, job.out / names['cfg'], job.out / names['weights'])}")
-    passport = job.passport(recipe, learnt, last_figures(run_dir))
+    record = job.record(recipe, learnt, last_figures(run_dir))
     (job.out / "weights" / f"{limb}-detect.json").write_text(
-        json.dumps(passport, indent=1) + "\n", "utf-8"
+        json.dumps(record, indent=1) + "\n", "utf-8"
     )
     source = ['kind = "darknet"', *(f'{key} = "{name}"' for key, name in names.items()),
               "bn_epsilon = 1e-6"]  # fmt: skip
@@ -216,7 +202,7 @@ def opencv_agrees(model: DarknetModule, cfg: Path, weights: Path) -> str:
         rows = head.reshape(n, len(anchor), -1, high, wide).permute(0, 3, 4, 1, 2)
         decoded.append(rows[..., 4].sigmoid().reshape(-1))
     apart = float(np.abs(theirs[:, 4] - torch.cat(decoded).numpy()).max())
-    if apart > _AGREEMENT:
+    if apart > _TOLERANCE:
         raise TrainingError(
             f"OpenCV's reader gives another objectness, {apart:.2g} apart",
             mend="report it with the .cfg: the file must not be used",

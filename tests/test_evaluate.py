@@ -7,7 +7,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from training.evaluation.build import Rows, scorers
 from typer.testing import CliRunner
 
 from edge.engine.loader import load_engines
@@ -18,6 +17,8 @@ from edge.system.paths import built_engines
 from phantom.command import write_patients
 from sharpedge.cli import app
 from training.evaluation.measure import NOT_SCORED, HeardScorer, measure_set
+from training.evaluation.rows import Rows
+from training.evaluation.scorer_findings import scorers
 from training.evaluation.tables import tabulate
 from training.evaluation.text import truth_text
 from training.evaluation.truth import read_truth

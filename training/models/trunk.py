@@ -144,7 +144,8 @@ def trunk_features(
 ) -> Tensor:
     """Features [n, 512] float32, on the CPU, of crops [n, s, s] uint8.
 
-    The trunk is put into evaluation mode; pixels are normalised by ``rule``.
+    The trunk is put into evaluation mode; pixels are normalised by ``rule``, in the order of
+    operations of an engine's input.
     """
     trunk.eval()
     where = next(trunk.parameters()).device
@@ -156,7 +157,6 @@ def trunk_features(
     with torch.no_grad():
         for start in range(0, len(pixels), batch):
             x = torch.from_numpy(pixels[start : start + batch]).to(where).float()[:, None]
-            # Divided, not multiplied: x / 255 is what the trunk was trained on, to the last bit.
-            x = (x / (1 / rule.scale) - mean) / std
+            x = (x * rule.scale - mean) / std
             parts.append(trunk(x.contiguous(memory_format=torch.channels_last)).float().cpu())
     return torch.cat(parts)

@@ -147,6 +147,7 @@ def evaluate_identity(
     from training.errors import TrainingError
     from training.evaluation.measure_identity import Trial, name_all, read_landmarks, summed
 
+    _require_templates(html)
     trial = Trial(drop, noise, turn, mirror, seed)
     try:
         images = read_landmarks(points)
@@ -179,6 +180,7 @@ def _evaluate(
     from training.evaluation.text import as_text
     from training.evaluation.truth import Kind, Split, part_of
 
+    _require_templates(html)
     part = Split(split.value)
     try:
         labelled = part_of(read(), part)
@@ -207,16 +209,30 @@ def _evaluate(
     say(NOTICE)
 
 
+def _require_templates(html: Path | None) -> None:
+    """Fail before anything is measured where the page could not be written."""
+    from importlib.util import find_spec
+
+    if html is not None and find_spec("jinja2") is None:
+        _fail("the page needs Jinja2: pip install 'sharpedge[evaluate]', or leave --html out")
+
+
 def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
     from edge.system.terminal import say
-    from training.evaluation.findings import as_json
-    from training.evaluation.page import as_html
 
-    for path, write in ((html, as_html), (json_file, as_json)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(write(report), encoding="utf-8")
-            say(f"report: {path}")
+    writers: list[tuple[Path, Callable[[Report], str]]] = []
+    if html is not None:
+        from training.evaluation.page import as_html
+
+        writers.append((html, as_html))
+    if json_file is not None:
+        from training.evaluation.findings import as_json
+
+        writers.append((json_file, as_json))
+    for path, write in writers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(write(report), encoding="utf-8")
+        say(f"report: {path}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -16,7 +16,7 @@ from edge.scoring.film_scorer import FilmOutcome, LimbOutcome
 from edge.system.paths import built_engines
 from phantom.command import write_patients
 from sharpedge.cli import app
-from training.evaluation.measure import NOT_SCORED, HeardScorer, measure_set
+from training.evaluation.measure import NOT_SCORED, ProbabilityScorer, measure_set
 from training.evaluation.rows import Rows
 from training.evaluation.scorer_findings import scorers
 from training.evaluation.tables import tabulate
@@ -98,7 +98,7 @@ def test_a_film_that_is_rejected_counts_as_wrong(folder):
 
 
 def test_the_shipped_engines_are_measured_and_called_phantom_figures(folder):
-    scorer = HeardScorer(load_engines(built_engines()), PipelineSettings(), want_masks=True)
+    scorer = ProbabilityScorer(load_engines(built_engines()), PipelineSettings(), want_masks=True)
     tables = tables_of(scorer, folder)
     assert all(film.side_right for film in tables.films)
     assert min(film.dice for film in tables.films) > 0.9
@@ -174,5 +174,5 @@ def test_what_cannot_be_measured_is_said_in_one_line(tmp_path):
     for command in ("phantoms", "painted", "report", "films"):
         run = CliRunner().invoke(app, ["evaluate", command, str(tmp_path)])
         assert run.exit_code == 2
-        assert "mend:" in run.stderr
+        assert "fix:" in run.stderr
         assert run.stderr.count("\n") == 1

@@ -174,7 +174,7 @@ def _evaluate(
     from edge.system.paths import built_engines
     from edge.system.terminal import Progress, say
     from training.errors import TrainingError
-    from training.evaluation.measure import HeardScorer, measure_set
+    from training.evaluation.measure import ProbabilityScorer, measure_set
     from training.evaluation.rows import paper_part
     from training.evaluation.tables import tabulate
     from training.evaluation.text import as_text
@@ -188,7 +188,7 @@ def _evaluate(
         _fail(str(error))
     # A simulated film states its side, as a scanner's does; a labelled one often states none.
     settings = PipelineSettings(accept_side_from_geometry=labelled.kind is not Kind.PHANTOM)
-    scorer = HeardScorer(
+    scorer = ProbabilityScorer(
         load_engines(engines or built_engines()),
         settings,
         want_masks=any(limb.mask is not None for limb in labelled.limbs),

@@ -6,7 +6,7 @@ from edge.anatomy import shape_template
 from edge.model import Limb
 from edge.pipeline.template import unit_px
 from training.datasets.labelled_films import LabelledFilm
-from training.synthetic.variation import PAINTED_UNIT_PX, enlarge, own_sharpness, vary
+from training.synthetic.variation import PAINTED_UNIT_PX, enlarge, own_sharpness, varied_film
 
 
 def dotted(limb, unit=180.0):
@@ -26,7 +26,7 @@ def dotted(limb, unit=180.0):
 @pytest.mark.parametrize("seed", range(8))
 def test_joints_stay_where_the_points_say_when_a_film_is_bent(limb, seed):
     film = dotted(limb)
-    bent = vary(film, np.random.default_rng(seed))
+    bent = varied_film(film, np.random.default_rng(seed))
     assert bent.names == film.names
     for x, y in bent.points:
         top, left = round(y) - 12, round(x) - 12
@@ -39,9 +39,9 @@ def test_joints_stay_where_the_points_say_when_a_film_is_bent(limb, seed):
 
 def test_no_two_films_are_alike_and_a_seed_repeats_one():
     film = dotted(Limb.HAND)
-    first, second = (vary(film, np.random.default_rng(4)) for _ in range(2))
+    first, second = (varied_film(film, np.random.default_rng(4)) for _ in range(2))
     assert np.array_equal(first.pixels, second.pixels)
-    other = vary(film, np.random.default_rng(5))
+    other = varied_film(film, np.random.default_rng(5))
     assert first.pixels.shape != other.pixels.shape or (first.pixels != other.pixels).any()
 
 

@@ -1,6 +1,6 @@
 """Boxes as COCO: one JSON file with ``images``, ``annotations`` and ``categories``.
 
-Room: training/datasets. Segmentations are passed over.
+Layer: training.datasets; segmentations are passed over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PARTS = ("images", "annotations", "categories")
 
 
 def coco_files(folder: Path) -> list[Path]:
-    """JSON files of a folder that name all three parts near the surface."""
+    """JSON files of a folder that name all three parts."""
     found = []
     for path in walk(folder):
         if path.suffix.lower() != ".json":

@@ -1,6 +1,6 @@
 """JSON Lines: ``truth.jsonl``, one limb of one film a line, as ``sharpedge phantom`` writes it.
 
-Room: training/datasets. Reads one file. A line needs ``file``, ``limb`` and ``joints`` (``name``,
+Layer: training.datasets; reads one file. A line needs ``file``, ``limb`` and ``joints`` (``name``,
 ``erosion``, ``narrowing``, ``centre``, ``box``; what is not known is null or left out); it may have
 ``laterality``, ``patient`` and ``status``. Everything else is passed over.
 """
@@ -64,9 +64,9 @@ def _film(
     if not isinstance(file, str) or not file.strip() or "\0" in file:
         faults.append(Fault(Code.NOT_UNDERSTOOD, where, "the key file is missing or no text"))
         return None
-    said = name_says(file)
+    by_name = name_says(file)
     stated = row.get("patient")
-    patient = stated if isinstance(stated, str) and stated else said.id if said else None
+    patient = stated if isinstance(stated, str) and stated else by_name.id if by_name else None
     patient = patient or PurePosixPath(file).stem or file
     if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file:
         faults.append(

@@ -1,6 +1,6 @@
-"""Labelled films for training: reads the joint labels, splits them by film, caches small copies.
+"""Labelled films for training: reads the joint labels, splits them by film, shrinks them.
 
-Room: training. Reads the label table and image files, never writes beside them.
+Layer: training.datasets; reads the label table and image files, never writes beside them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.errors import TrainingError
 SHIPPED_LABELS = Path(__file__).parents[1] / "labels" / "joints.csv"
 """The project's own joint labels."""
 PROPOSED = "proposed"
-"""What stands under ``issues`` in labels that `training.data.proposals` wrote."""
+"""Value of ``issues`` in labels that `training.data.proposals` wrote."""
 VALIDATION_SHARE = 6
 """One film in this many, chosen by the hash of its name, is kept out of every training."""
 FULL_SIZE_PX = 100_000
@@ -100,7 +100,7 @@ def read_labelled(
     """Read every labelled film of one limb, sorted by name.
 
     ``films_dir`` is searched recursively by file name. A label whose film is not there is left
-    out: an outsider has the labels but may not have every film. Raises `TrainingError` where the
+    out: the labels are public, the films may not all be there. Raises `TrainingError` where the
     labels cannot be read, where none of their films is there, or where a film is damaged.
     """
     rows = _read_rows(labels_csv, limb)

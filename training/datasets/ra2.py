@@ -1,6 +1,6 @@
 """The RA2 layout: ``ID-LH.jpg``, ``-RH``, ``-LF``, ``-RF`` and one table of 90 columns.
 
-Room: training/datasets. Reads one table.
+Layer: training.datasets; reads one table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The scoring part of RAM-H1200: one folder a hand with a crop a joint, two JSON files of grades.
 
-Room: training/datasets. The wrist's joints are counted and left out: the method scores none.
+Layer: training.datasets; the wrist's joints are counted and left out: the method scores none.
 """
 
 from __future__ import annotations

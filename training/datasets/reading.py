@@ -131,13 +131,13 @@ def _with_drawings(
 
 def bare_film(path: Path, films: Films) -> FilmTruth:
     """A film of which only its name is known."""
-    said = name_says(path.name)
+    stated = name_says(path.name)
     return FilmTruth(
         name=shown(path, films.folder),
         path=path,
-        patient=(said.id if said else None) or path.stem,
-        limb=said.limb if said else None,
-        laterality=said.side if said else None,
+        patient=(stated.id if stated else None) or path.stem,
+        limb=stated.limb if stated else None,
+        laterality=stated.side if stated else None,
     )
 
 
@@ -223,11 +223,11 @@ def _without_truth(found: list[FilmTruth], films: Films) -> list[Fault]:
     for path in films.all:
         # A film of the same stem is reported as a second one of its limb instead.
         if path.stem.casefold() not in known:
-            said = name_says(path.name)
+            stated = name_says(path.name)
             why = "nothing says what it shows"
-            if said is None:
+            if stated is None:
                 why += ", and its name is not ID-LH, -RH, -LF or -RF"
-            patient = said.id if said else None
+            patient = stated.id if stated else None
             faults.append(Fault(Code.FILM_WITHOUT_TRUTH, shown(path, films.folder), why, patient))
     return faults
 

@@ -1,6 +1,6 @@
 """Boxes from labelImg: Pascal VOC, one XML file a film.
 
-Room: training/datasets. A document type is refused before anything of it is expanded, so no entity
+Layer: training.datasets; a document type is refused before anything of it is expanded, so no entity
 can grow.
 """
 

@@ -1,6 +1,6 @@
 """Boxes as YOLO text: ``STEM.txt`` with ``class x y width height`` a line, shares of the film.
 
-Room: training/datasets. Classes come from ``classes.txt`` (or ``obj.names``), else from
+Layer: training.datasets; classes come from ``classes.txt`` (or ``obj.names``), else from
 ``dataset.toml``, else they are 0 = PIP and 1 = MCP or MTP, as the detectors have them.
 """
 
@@ -74,8 +74,8 @@ def _class_names(folder: Path, options: Options, faults: list[Fault]) -> tuple[s
 
 
 def _own_classes(film: Path) -> tuple[str, ...]:
-    said = name_says(film.name)
-    return tuple(str(one) for one in detector_classes(said.limb if said else Limb.HAND))
+    stated = name_says(film.name)
+    return tuple(str(one) for one in detector_classes(stated.limb if stated else Limb.HAND))
 
 
 def _box(

@@ -1,6 +1,6 @@
 """One report from one measured set, or from one table of landmarks.
 
-Room: training; pure, but for `now`.
+Layer: training.evaluation; pure, but for `now`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def assemble(
     split: Split,
     made: datetime,
 ) -> Report:
-    """Every part that the set can tell of."""
+    """Every part of the report that the set has labels for."""
     rows = Rows.of(tables)
     kind = labelled.kind
     about = About(
@@ -104,7 +104,7 @@ def now() -> datetime:
 
 
 def split_statement(split: Split, *, fresh: bool) -> str:
-    """What a split means for a set, in words."""
+    """Text of the page for a split."""
     if split is Split.PAPER:
         return PAPER_SPLIT
     if split is Split.ALL:

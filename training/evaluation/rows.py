@@ -34,7 +34,7 @@ def task_name(limb: Limb, kind: str) -> str:
 
 
 def grades_of(limb: Limb, kind: str) -> int:
-    """How many grades a scorer tells apart."""
+    """Number of grades of a scorer."""
     return 1 + (limb.erosion_maximum if kind == "erosion" else NARROWING_MAXIMUM)
 
 
@@ -51,7 +51,7 @@ class Rows:
         return cls(tables, st.draw_weights(len(tables.patients)))
 
     def weights_of(self, clusters: Ints) -> Floats:
-        """Weights for figures over some patients: of a single one no draw tells anything."""
+        """Weights for figures over some patients; a single patient has no interval."""
         few = len(np.unique(clusters)) < st.LEAST_CLUSTERS
         return self.weights[:1] if few else self.weights
 

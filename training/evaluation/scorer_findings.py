@@ -81,7 +81,7 @@ def scorer_groups(rows: Rows) -> tuple[GroupGrades, ...]:
 
 
 def stricter(rows: Rows) -> tuple[StricterDoubt, ...]:
-    """Each scorer at limits of doubt no looser than the one it ran with, where it was heard."""
+    """Each scorer at limits of doubt no looser than its own, where probabilities are known."""
     found = []
     for limb, kind in PAPER_TABLE_1:
         grades = [
@@ -120,7 +120,7 @@ def _scorer(rows: Rows, limb: Limb, kind: str, grades: list[GradeRow]) -> Scorer
     given = np.array([row.given for row in grades], np.int64)
     weights = rows.weights_of(clusters)
     every = st.confusions(weights, clusters, true, given, count)
-    # A film that is too small is told so beforehand: that is no error of the scorer.
+    # A film too small to be scored is reported as such: that is no error of the scorer.
     judged = np.array([row.reason != _TOO_SMALL for row in grades])
     fair = st.confusions(weights, clusters[judged], true[judged], given[judged], count)
     scored = given != NOT_SCORED
@@ -175,9 +175,11 @@ def _damage_calibration(
     """Probability of any damage against how often there is some."""
     if not known:
         return None
-    said = np.array([1 - _probabilities(grades[i])[0] for i in known])
+    predicted = np.array([1 - _probabilities(grades[i])[0] for i in known])
     true = np.array([grades[i].true > 0 for i in known])
-    return st.calibration(rows.weights_of(clusters), clusters[known], np.clip(said, 0, 1), true)
+    return st.calibration(
+        rows.weights_of(clusters), clusters[known], np.clip(predicted, 0, 1), true
+    )
 
 
 def _grade_calibration(
@@ -186,14 +188,16 @@ def _grade_calibration(
     """Probability of the grade that was given against how often it is right."""
     if not known:
         return None
-    said = np.array([_probabilities(grades[i])[grades[i].given] for i in known])
+    predicted = np.array([_probabilities(grades[i])[grades[i].given] for i in known])
     true = np.array([grades[i].true == grades[i].given for i in known])
-    return st.calibration(rows.weights_of(clusters), clusters[known], np.clip(said, 0, 1), true)
+    return st.calibration(
+        rows.weights_of(clusters), clusters[known], np.clip(predicted, 0, 1), true
+    )
 
 
 def _probabilities(row: GradeRow) -> Floats:
     if row.probabilities is None:
-        raise ValueError(f"{row.joint}: no probabilities were heard")
+        raise ValueError(f"{row.joint}: it has no probabilities")
     return row.probabilities
 
 

@@ -1,6 +1,7 @@
-"""Any labelled folder as a set to measure: other people's layouts beside our own.
+"""Any labelled folder as a set to measure, in every layout and with this project's own files.
 
-Room: training. Reads labels through `training.datasets`; films are read when they are scored.
+Layer: training.evaluation; reads labels through `training.datasets`; films are read when they are
+scored.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ READ_OFF = (
 def read_set(folder: Path, layout: str | None = None) -> LabelledSet:
     """Read a folder in any layout of `training.datasets.readers`.
 
-    A ``truth.jsonl`` of the simulator or of painted films is read with all that it says. Raises
+    A ``truth.jsonl`` of the simulator or of painted films is read in full. Raises
     `TrainingError` where nothing is known of any film.
     """
     if layout is None and (folder / TRUTH_NAME).is_file():
         try:
             own = read_truth(folder)
         except TrainingError:
-            # A shorter form than a result's: the readers of data sets say what is wrong with it.
+            # Shorter than a result: the readers of data sets report what is wrong with it.
             own = None
         if own is not None and own.kind is not Kind.REAL:
             tested = _tested(limb.patient for limb in own.limbs)
@@ -130,8 +131,7 @@ def _of_film(film: FilmTruth, *, kept_out: bool) -> TruthLimb | None:
 def named_joints(film: FilmTruth) -> tuple[JointTruth, ...]:
     """Joints whose name is known, each once, with its grades and its place.
 
-    Boxes that say only their class get the names that their places give away, where these are
-    certain.
+    Boxes with a class alone get the names that follow from their places, where these are certain.
     """
     named = {joint.name: joint for joint in film.joints if joint.name is not None}
     placed = None

@@ -1,6 +1,6 @@
 """Sums of grades beside the true ones: of one limb, of both hands or feet, of a patient.
 
-Room: training; pure functions over tables.
+Layer: training.evaluation; pure functions over tables.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The few lines that ``sharpedge evaluate`` prints, in words a terminal can hold.
+"""The few lines that ``sharpedge evaluate`` prints, as plain text.
 
-Room: training; pure functions over tables.
+Layer: training.evaluation; pure functions over tables.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def as_text(labelled: LabelledSet, tables: Tables, split: Split) -> str:
 
 
 def truth_text(tables: Tables, what: str) -> str:
-    """Summary of a set with grades; ``what`` says of which films it speaks.
+    """Summary of a set with grades; ``what`` is its heading.
 
     A joint with a known grade that was not scored counts as wrong, unless its film is too small.
     """

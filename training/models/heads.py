@@ -80,7 +80,7 @@ class Head(DenseLayers):
         return head
 
     def cool(self, temperature: float) -> None:
-        """Divide the logits by ``temperature``, for good: it is folded into the last layer."""
+        """Divide the logits by ``temperature``, folded into the last layer."""
         with torch.no_grad():
             self.bn[-1].weight /= temperature
             self.bn[-1].bias /= temperature
@@ -99,10 +99,10 @@ class Head(DenseLayers):
 
 
 def join_gate(gate: DenseLayers, rest: DenseLayers, outputs: int) -> Head:
-    """One head that answers with the gate first: side by side in one network, nothing in common.
+    """One head that answers with the gate first: both networks side by side, no weight shared.
 
     Its outputs are: always, the gate, then the rest; the usual decoding gives grade 0 where the
-    gate says so and the rest's grade elsewhere.
+    gate gives it and the rest's grade elsewhere.
     """
     head = Head(outputs)
     with torch.no_grad():
@@ -142,8 +142,8 @@ def ordinal_loss(logits: Tensor, grades: Tensor) -> Tensor:
 def fitting_temperature(parts: Sequence[tuple[Tensor, Tensor]]) -> float:
     """What logits must be divided by to make known grades most probable, .5 to 4.
 
-    Temperature scaling (Guo et al., 2017) on crops that were not learnt from: probabilities that
-    mean what they say; no decision at .5 changes. Each of ``parts``, logits [n, K] and grades [n],
+    Temperature scaling (Guo et al., 2017) on crops that were not learnt from: calibrated
+    probabilities; no decision at .5 changes. Each of ``parts``, logits [n, K] and grades [n],
     counts alike.
     """
 
@@ -154,7 +154,7 @@ def fitting_temperature(parts: Sequence[tuple[Tensor, Tensor]]) -> float:
 
 
 class TrunkTrainer(nn.Module):
-    """The trunk with four linear heads, thrown away after training."""
+    """The trunk with four linear heads, which only its training uses."""
 
     def __init__(self) -> None:
         super().__init__()

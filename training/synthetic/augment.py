@@ -1,6 +1,6 @@
 """Random poses and exposures for detector and mask training.
 
-Room: training. Pure functions over arrays and one random generator.
+Layer: training.synthetic; pure functions over arrays and one random generator.
 """
 
 from __future__ import annotations

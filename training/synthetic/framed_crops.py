@@ -1,7 +1,7 @@
-"""Crops cut as the pipeline cuts them: out of a whole limb, framed, equalised and masked.
+"""Crops made as the pipeline makes them: out of a whole limb, framed, equalised and masked.
 
-Room: training; needs no torch. Writes shards of crops of simulated films beside those of joints
-that were drawn alone (`training.synthetic.crops`).
+Layer: training.synthetic; writes shards of crops of simulated films beside those of joints that
+were drawn alone (`training.synthetic.crops`).
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def framed_crops(
 
 
 def draw_framed_shards(folder: Path, shards: int, films: int, size_px: int, seed: int) -> None:
-    """Draw ``films`` of each limb a shard to disk; a shard that is there is left alone."""
+    """Draw ``films`` of each limb a shard to disk; an existing shard is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
         path = folder / f"crops-framed-{shard:04d}.npz"

@@ -108,7 +108,7 @@ def _rows(patch: Float, low: float, high: float) -> Float:
 
 
 def measure_joint(film: LabelledFilm, name: str) -> RealJoint | None:
-    """Axis, width, and joint space of one labelled joint; ``None`` where they cannot be told."""
+    """Axis, width, and joint space of one labelled joint; ``None`` where these are not clear."""
     heading = _direction(film, name)
     if heading is None:
         return None

@@ -1,6 +1,6 @@
 """``sharpedge train data paint``: a folder of labelled films with painted damage and its truth.
 
-Room: training; needs no torch. Writes painted films and ``truth.jsonl`` into its output folder.
+Layer: training.synthetic; writes painted films and ``truth.jsonl`` into its output folder.
 """
 
 from __future__ import annotations

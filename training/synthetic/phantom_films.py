@@ -1,6 +1,6 @@
-"""Simulated films kept as small labelled copies, so that a training never waits for the simulator.
+"""Simulated films kept as small labelled copies, drawn before a training starts.
 
-Room: training. Reads and writes its shelf folder (ignored by git).
+Layer: training.synthetic; reads and writes one folder (ignored by git).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class PhantomFilms:
         return len(self.films)
 
     def refresh(self) -> None:
-        """Read what was put on the shelf since the last look."""
+        """Read the films that were added since the last call."""
         index = self._folder / "index.jsonl"
         if not index.exists():
             return
@@ -66,14 +66,14 @@ class PhantomFilms:
 
 
 def _whole_lines(index: Path) -> list[str]:
-    """Lines of an index without the one that a cut-off or running writer left unfinished."""
+    """Lines of an index without the incomplete one of an interrupted or running writer."""
     return index.read_text("utf-8").split("\n")[:-1]
 
 
 def draw_phantom_films(
     folder: Path, limb: Limb, count: int, seed: int, longest_px: int = 700
 ) -> None:
-    """Draw ``count`` films onto a shelf; continues a shelf that was begun with the same seed."""
+    """Draw ``count`` films into a folder; continues one that was begun with the same seed."""
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "index.jsonl"
     done = _whole_lines(index) if index.exists() else []

@@ -1,8 +1,9 @@
 """Another patient's film made from a labelled one: bent bones, another exposure, another size.
 
-Room: training. Pure functions over arrays and one random generator. A handful of sharp films would
-be learnt by heart; what is painted afterwards is painted on bones that no film shows. Small films
-are enlarged to be painted and given their own sharpness back: they show many more patients' joints.
+Layer: training.synthetic; pure functions over arrays and one random generator. A handful of sharp
+films would be memorised; what is painted afterwards is painted on bones that no film shows.
+Small films are enlarged to be painted and given their own sharpness back: they show many more
+patients' joints.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ PAINTED_UNIT_PX = {Limb.HAND: 170.0, Limb.FOOT: 260.0}
 """Size to which a film is enlarged that is too small to be painted as it is."""
 
 
-def vary(film: LabelledFilm, rng: np.random.Generator) -> LabelledFilm:
-    """Cut out a film's joints, stretch, shear and bend them, and expose them anew.
+def varied_film(film: LabelledFilm, rng: np.random.Generator) -> LabelledFilm:
+    """Cut out a film's joints, stretch, shear and bend them, and change their exposure.
 
     Stretching is at most `STRETCH` along each of the film's axes, so that a joint space keeps its
     width relative to its bones within what healthy joints differ by anyway.

@@ -121,11 +121,10 @@ def _train_head(
         TASKS[task],
         HeadTraining(recipe, recipe.balance, recipe.gate, recipe.checkpoint_every_s),
     )
-    calibrated = {}
     apart = fold[Part.VALIDATION]
-    if len(apart) >= LEAST_TO_CALIBRATE:
-        found = calibrate(head, [(features[torch.from_numpy(apart), 0], grades[apart])])
-        calibrated = {} if found is None else {"temperature": round(found.temperature, 4)}
+    unseen = [(features[torch.from_numpy(apart), 0], grades[apart])]
+    found = calibrate(head, unseen, LEAST_TO_CALIBRATE)
+    calibrated = {} if found is None else {"temperature": round(found.temperature, 4)}
     figures = {
         str(part): head_figures(
             head,

@@ -182,16 +182,18 @@ class _Fold:
         return share[np.searchsorted(values, grades)].astype(np.float32)
 
 
-def calibrate(head: Head, parts: Sequence[tuple[Tensor, np.ndarray]]) -> Calibration | None:
+def calibrate(
+    head: Head, parts: Sequence[tuple[Tensor, np.ndarray]], least: int = 1
+) -> Calibration | None:
     """Divide a head's logits by the temperature that fits joints it did not learn from.
 
     ``parts`` are features [n, 512] with known grades [n]; each part counts alike. No decision at .5
-    changes. ``None``, and the head as it was, where no part has a joint.
+    changes. ``None``, and the head as it was, with fewer than ``least`` joints.
     """
+    if sum(len(grades) for _, grades in parts) < least:
+        return None
     with torch.no_grad():
         known = [(head(f), torch.from_numpy(grades)) for f, grades in parts if len(grades)]
-    if not known:
-        return None
     temperature = fitting_temperature(known)
     head.cool(temperature)
     before, after = (

@@ -5,7 +5,7 @@ from edge.system.paths import engines_home
 from export.importers.compact import load_compact
 from training.run.model_cards import cards_page, code_hash
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_cards_in_the_documentation_are_those_of_the_committed_models():

@@ -1,10 +1,8 @@
-"""Crops to learn from: drawn by their seed, kept in shards, shown in many ways. Needs no torch."""
+"""Simulated crops, their shards and their augmentation."""
 
 import numpy as np
 import pytest
 
-from edge.pipeline.plausibility import PASSPORT_KEY, FamiliarCrops
-from training.data.crop_statistics import describe_crops
 from training.errors import TrainingError
 from training.synthetic.crops import UNKNOWN, augment, draw_crop_shards, draw_crops, read_crops
 
@@ -52,12 +50,3 @@ def test_augmentation_keeps_the_joint_in_the_middle():
         assert abs(rows.mean() - 47.5) < 4
         assert abs(columns.mean() - 47.5) < 4
         assert 0.7 < bright.sum() / 256 < 1.4
-
-
-def test_crops_that_were_learnt_from_are_familiar_and_noise_is_not():
-    crops = draw_crops(60, 48, 5, "train").pixels
-    known = FamiliarCrops.of({PASSPORT_KEY: describe_crops(crops)})
-    assert known is not None
-    assert known.knows(crops).all()
-    noise = np.random.default_rng(1).integers(0, 256, (5, 48, 48), dtype=np.uint8)
-    assert not known.knows(noise).any()

@@ -19,9 +19,9 @@ from skimage.feature import hog
 
 from edge.model import DISCLAIMER, Limb
 from phantom import render_crop
-from training.data.films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
+from training.datasets.labelled_films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
 from training.synthetic.framed_crops import film_crops
-from training.synthetic.paint import sharp_films
+from training.synthetic.painted_films import sharp_films
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,3 +33,12 @@ class BackEnd(str, Enum, metaclass=TableKeys):
     def table() -> str:
         """Name the table."""
         return "edge.engine.backends:BACKENDS"
+
+
+class Layout(str, Enum, metaclass=TableKeys):
+    """Layout of a data set; the keys of `training.datasets.readers.READERS`."""
+
+    @staticmethod
+    def table() -> str:
+        """Name the table."""
+        return "training.datasets.readers:READERS"

@@ -63,7 +63,8 @@ def test_the_detector(engines_dir, tools):
 
 @torch.no_grad()
 def test_the_scorer(tools):
-    from training.models.scorer import Head, Trunk
+    from training.models.heads import Head
+    from training.models.trunk import Trunk
 
     trunk, erosion, narrowing = settle(Trunk()), settle(Head(11)), settle(Head(5))
     arrays = {

@@ -1,7 +1,9 @@
 """One validated configuration, from a TOML file and the environment.
 
 ``SHARPEDGE_<SECTION>_<KEY>`` sets or replaces one key; its value is plain text where the key takes
-text, and TOML otherwise. This module reads files and the environment and touches nothing else.
+text, and TOML otherwise.
+
+Layer: configuration; reads one file and the environment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Every error of the package `edge`, with its reason code and the advice a person can act on.
+"""Every error of the package `edge`, with its reason code and advice for a person.
 
 Reason codes are part of the MQTT contract: they are stable, and `REASONS` is the one table
-from which the documentation and the tests are made. This module imports only `model`.
+from which the documentation and the tests are made.
+
+Layer: vocabulary; imports only `edge.model`.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import json
 import pkgutil
 from typing import TYPE_CHECKING, cast
 
+from edge.anatomy import LIMBS
 from edge.engine.passport import Role
 from edge.model import Limb
 from export.errors import RecipeError
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from export.importers.facts import Facts
-
-_CLASSES = {Limb.HAND: ("PIP", "MCP"), Limb.FOOT: ("PIP", "MTP")}
 
 
 def write_template(files: Sequence[Path]) -> Path:
@@ -76,7 +75,7 @@ def render(facts: Facts, limb: Limb) -> str:
         "std = [1.0]",
     ]
     for number in range(facts.classes):
-        name = (*_CLASSES[limb], *_CLASSES[limb])[number % 2]
+        name = str(LIMBS[limb].detector_classes[number % 2])
         rows += [
             "",
             "[[classes]] # in the order of the model's outputs",

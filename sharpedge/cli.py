@@ -18,8 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from edge import __version__
 from edge.system.terminal import complain, prepare_streams
-
-NOTICE = "Research use only, not a medical device."
+from sharpedge.commands.options import NOTICE
 
 
 class Command(NamedTuple):

@@ -1,6 +1,8 @@
-"""The main job on one machine: simulated scanner, drop folder, daemon, broker, subscriber.
+"""The demo: simulated scanner, drop folder, daemon, broker and subscriber on one machine.
 
 Nothing here serves a clinic. The films are simulated, and their scores mean nothing about patients.
+
+Layer: sharpedge; starts a broker and a daemon on this machine, writes one folder.
 """
 
 from __future__ import annotations

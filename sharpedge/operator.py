@@ -1,6 +1,6 @@
-"""The operator's commands on a box: release, retry, dismiss, replay, audit, drift.
+"""What the operator's commands do: release, retry, dismiss, replay, audit, drift.
 
-Opens the configuration's state folder and its journal; the daemon may run or not.
+Layer: sharpedge; opens the state folder and the journal of a configuration.
 """
 
 from __future__ import annotations

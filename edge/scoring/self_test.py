@@ -1,9 +1,10 @@
 """The power-on self-test: one shipped film, scored at each start and compared with a record.
 
-Reads the film of this package and one file beside the engines, ``self-test.record``. The record is
-made from the FP32 graphs when they are exported, and signed under the device's key: what a film
-must give follows from the weights, so it cannot be shipped. It is looked at only while graphs and
-pipeline are those that it was made with.
+The record is made from the FP32 graphs when they are exported, and signed under the device's key:
+what a film must give follows from the weights, so it cannot be shipped. It is used only while
+graphs and pipeline are those that it was made with.
+
+Layer: scoring; reads the shipped film and one file beside the engines, ``self-test.record``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Delivery: one film's times on the monotonic clock, laid onto one reading of the wall clock."""
+"""Lays times of the monotonic clock onto one reading of the wall clock.
+
+Layer: system; reads the clocks of the machine.
+"""
 
 from __future__ import annotations
 

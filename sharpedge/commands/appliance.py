@@ -13,11 +13,6 @@ from typing import Annotated
 
 import typer
 
-from edge.config import load
-from edge.daemon import appliance
-from edge.delivery.listen import listen
-from edge.delivery.settings import BrokerSettings
-from edge.system.terminal import say
 from sharpedge.commands.options import ConfigOption
 
 
@@ -25,6 +20,8 @@ def run(config: ConfigOption = None) -> None:
     """Watch the drop folder, score what arrives, publish over MQTT."""
     # A stop that is asked for while it starts is a stop, not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from edge.config import load
+    from edge.daemon import appliance
 
     raise typer.Exit(appliance.run(load(config)))
 
@@ -41,6 +38,11 @@ def listen_to(
     ] = None,
 ) -> None:
     """Print messages as JSON lines, each once (images: their size)."""
+    from edge.config import load
+    from edge.delivery.listen import listen
+    from edge.delivery.settings import BrokerSettings
+    from edge.system.terminal import say
+
     broker = BrokerSettings(host=host, port=port) if config is None else load(config).broker
     for message in listen(broker, topic=topic, receiver=receipt):
         body: object = None

@@ -10,9 +10,6 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.report import as_table, run_benchmarks, write_report
-from edge.system.terminal import Progress, say
-
 
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of four films, after a warm-up.")] = 10,
@@ -21,6 +18,9 @@ def bench(
     ] = None,
 ) -> None:
     """Measure latency: each stage, and from file closed to message received."""
+    from benchmarks.report import as_table, run_benchmarks, write_report
+    from edge.system.terminal import Progress, say
+
     shows: dict[str, Progress] = {}
 
     def show(label: str, done: int, total: int) -> None:

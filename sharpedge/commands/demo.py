@@ -11,9 +11,6 @@ from typing import Annotated
 
 import typer
 
-from edge.system.terminal import say
-from sharpedge.demo import run_demo
-
 
 class Broker(str, Enum):
     """Which broker the demo starts."""
@@ -32,4 +29,7 @@ def demo(
     ] = Broker.auto,
 ) -> None:
     """Show the main job end to end with simulated films and a broker on this machine."""
+    from edge.system.terminal import say
+    from sharpedge.demo import run_demo
+
     raise typer.Exit(run_demo(out, say, broker.value))

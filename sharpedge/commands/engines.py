@@ -11,8 +11,6 @@ from typing import Annotated
 
 import typer
 
-from export.builders.build import BuilderOptions
-from sharpedge import engines as actions
 from sharpedge.choices import BackEnd
 from sharpedge.commands.options import EnginesOption
 
@@ -39,6 +37,8 @@ def export(
     ] = False,
 ) -> None:
     """Write ONNX engines with passports from trained weights."""
+    from sharpedge import engines as actions
+
     if init:
         raise typer.Exit(actions.init_recipe([Path(item) for item in recipes or ()]))
     raise typer.Exit(actions.export(recipes or (), out, target.value if target else None))
@@ -64,6 +64,9 @@ def build(
     ] = None,
 ) -> None:
     """Build engines for this device, judge them against FP32, install what agrees."""
+    from export.builders.build import BuilderOptions
+    from sharpedge import engines as actions
+
     wanted = [item.value for item in backend or ()]
     options = BuilderOptions(workspace_mib, level)
     raise typer.Exit(actions.build(recipes or (), out, wanted, films, options))
@@ -78,6 +81,8 @@ def engines_list(
     folder: EnginesOption = None,
 ) -> None:
     """Show installed engines: hash, verdict, latency, and why one is refused."""
+    from sharpedge import engines as actions
+
     raise typer.Exit(actions.show_engines(folder, name))
 
 
@@ -87,12 +92,16 @@ def engines_activate(
     folder: EnginesOption = None,
 ) -> None:
     """Let an engine come first for its recipe."""
+    from sharpedge import engines as actions
+
     raise typer.Exit(actions.activate_engine(folder, stem))
 
 
 @engines.command(name="rollback")
 def engines_rollback(folder: EnginesOption = None) -> None:
     """Take back the last choice."""
+    from sharpedge import engines as actions
+
     raise typer.Exit(actions.roll_back(folder))
 
 
@@ -103,4 +112,6 @@ def agree(
     folder: EnginesOption = None,
 ) -> None:
     """Compare two back ends over a folder of films; 1: a grade or a film's fate differs."""
+    from sharpedge import engines as actions
+
     raise typer.Exit(actions.agree(folder, first.value, second.value, films))

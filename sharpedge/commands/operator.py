@@ -11,11 +11,7 @@ from typing import Annotated
 
 import typer
 
-from edge.config import load
-from edge.model import Laterality, Limb, OperatorWord
-from sharpedge import operator
 from sharpedge.commands.options import ConfigOption, fail
-from sharpedge.engines import rescore as rescore_archive
 
 
 class LimbName(str, Enum):
@@ -44,6 +40,9 @@ def release(
     config: ConfigOption = None,
 ) -> None:
     """Have held films scored with the limb and side that you state."""
+    from edge.model import Laterality, Limb, OperatorWord
+    from sharpedge import operator
+
     word = OperatorWord(
         None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
     )
@@ -61,6 +60,8 @@ def retry(
     config: ConfigOption = None,
 ) -> None:
     """Have films worked on again; without one, list messages that are set aside."""
+    from sharpedge import operator
+
     if everything and films:
         fail("give films, or --all", 2)
     if everything:
@@ -72,6 +73,8 @@ def retry(
 
 def dismiss(films: _Films, config: ConfigOption = None) -> None:
     """End held films without a score, or give up messages that are set aside."""
+    from sharpedge import operator
+
     raise typer.Exit(operator.dismiss(config, films))
 
 
@@ -90,9 +93,13 @@ def replay(
     if rescore != (engines is not None) or rescore == bool(ids):
         fail("give result ids, or --rescore with --engines FOLDER", 2)
     if engines is not None:
+        from edge.config import load
+        from sharpedge.engines import rescore as rescore_archive
+
         at = load(config)
         archive = at.state_folder / "archive"
         raise typer.Exit(rescore_archive(at.worker.engines, engines, archive))
+    from sharpedge import operator
 
     raise typer.Exit(operator.replay(config, ids or []))
 
@@ -105,6 +112,8 @@ def audit(
     ] = True,
 ) -> None:
     """Prove that every film is in exactly one state; 1: missing, changed or given up, 3: waits."""
+    from sharpedge import operator
+
     raise typer.Exit(operator.audit(config, machine=json_object, ask_broker=broker))
 
 
@@ -116,4 +125,6 @@ def drift(
     ] = False,
 ) -> None:
     """Compare the last films' pictures and scores with a site's first ones; 1: they drifted."""
+    from sharpedge import operator
+
     raise typer.Exit(operator.drift(config, machine=json_object, again=again))

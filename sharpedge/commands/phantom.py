@@ -11,9 +11,6 @@ from typing import Annotated
 
 import typer
 
-from edge.system.terminal import Progress, say
-from phantom.command import write_patients
-from phantom.verdict import ceiling_table, check_table
 from sharpedge.commands.options import NOTICE, fail
 
 
@@ -74,10 +71,13 @@ def phantom(
     ] = False,
 ) -> None:
     """Simulate a scanner: films with known truth."""
+    from edge.system.terminal import Progress, say
+
     if check or ceiling:
         raise typer.Exit(_tables(patients, seed, style, check=check, ceiling=ceiling))
     if out is None:
         fail("name a folder with --out", 2)
+    from phantom.command import write_patients
 
     summary = write_patients(
         out,
@@ -95,6 +95,8 @@ def phantom(
 
 
 def _tables(patients: int, seed: int, style: Looks, *, check: bool, ceiling: bool) -> int:
+    from edge.system.terminal import Progress, say
+    from phantom.verdict import ceiling_table, check_table
 
     wanted = [*((check_table,) if check else ()), *((ceiling_table,) if ceiling else ())]
     show = Progress("measuring")

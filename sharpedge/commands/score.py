@@ -6,26 +6,14 @@ Layer: sharpedge; parses, calls, prints.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.engine.loader import load_engines
-from edge.model import LimbResult
-from edge.pipeline.settings import PipelineSettings
-from edge.scoring.fallback import FallbackScorer
-from edge.scoring.film_scorer import FilmScorer
-from edge.scoring.score_files import (
-    as_json,
-    as_text,
-    exit_status,
-    films_in,
-    lacks_scorer,
-    score_files,
-)
-from edge.system.paths import built_engines
-from edge.system.terminal import Progress, complain, say
 from sharpedge.commands.options import NOTICE, fail
+
+if TYPE_CHECKING:
+    from edge.model import LimbResult
 
 
 def score(
@@ -41,6 +29,21 @@ def score(
     engines: Annotated[Path | None, typer.Option(help="Folder of built engines.")] = None,
 ) -> None:
     """Score files without a broker."""
+    from edge.engine.loader import load_engines
+    from edge.pipeline.settings import PipelineSettings
+    from edge.scoring.fallback import FallbackScorer
+    from edge.scoring.film_scorer import FilmScorer
+    from edge.scoring.score_files import (
+        as_json,
+        as_text,
+        exit_status,
+        films_in,
+        lacks_scorer,
+        score_files,
+    )
+    from edge.system.paths import built_engines
+    from edge.system.terminal import Progress, complain, say
+
     missing = [path for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         fail(f"{missing[0]}: no such file or folder", 2)

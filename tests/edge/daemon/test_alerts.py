@@ -5,17 +5,17 @@ from edge.daemon.alerts import Alerts
 
 def test_every_change_is_told_once_and_what_stands_is_kept_in_order():
     told = []
-    alerts = Alerts(lambda: told.append(alerts.standing()))
-    assert alerts.say("folder", "the share hangs")
-    assert not alerts.say("folder", "the share hangs")
-    assert alerts.say("disk_low", "no film is taken")
-    assert alerts.say("folder", "the share is gone")
+    alerts = Alerts(lambda: told.append(alerts.active()))
+    assert alerts.update("folder", "the share hangs")
+    assert not alerts.update("folder", "the share hangs")
+    assert alerts.update("disk_low", "no film is taken")
+    assert alerts.update("folder", "the share is gone")
     assert [(it.code, it.detail) for it in told[-1]] == [
         ("folder", "the share is gone"),
         ("disk_low", "no film is taken"),
     ]
-    assert alerts.say("folder", None)
-    assert not alerts.say("folder", None)
+    assert alerts.update("folder", None)
+    assert not alerts.update("folder", None)
     assert [len(standing) for standing in told] == [1, 2, 2, 1]
 
 
@@ -25,4 +25,4 @@ def test_what_is_noted_is_told_by_who_noted_it():
     assert alerts.note("self_test", "a grade differs")
     assert alerts.note("self_test", "")
     assert told == []
-    assert alerts.standing() == ()
+    assert alerts.active() == ()

@@ -17,7 +17,7 @@ from stand_in import film_bytes
 
 from edge.delivery.settings import BrokerSettings
 
-SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
+SYSTEMD = Path(__file__).resolve().parents[1] / "systemd"
 
 
 MAIN = Path("/etc/mosquitto/mosquitto.conf")

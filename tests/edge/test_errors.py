@@ -31,10 +31,10 @@ HAND = shape_template(Limb.HAND)
 SIZE = 1200
 ELSEWHERE = {
     Reason.NOT_A_REGULAR_FILE: "tests/edge/intake/test_intake.py",
-    Reason.WORKER_DIED: "tests/edge/test_daemon.py",
-    Reason.WORKER_TIMEOUT: "tests/edge/test_daemon.py",
-    Reason.INTERNAL: "tests/edge/test_daemon.py",
-    Reason.DUPLICATE_CONFLICT: "tests/edge/test_daemon.py",
+    Reason.WORKER_DIED: "tests/edge/daemon/test_appliance.py",
+    Reason.WORKER_TIMEOUT: "tests/edge/daemon/test_appliance.py",
+    Reason.INTERNAL: "tests/edge/daemon/test_appliance.py",
+    Reason.DUPLICATE_CONFLICT: "tests/edge/daemon/test_appliance.py",
     Reason.LIMB_DOUBTFUL: "tests/edge/pipeline/test_evidence.py",
     Reason.GRADES_DOUBTFUL: "tests/edge/pipeline/test_evidence.py",
 }

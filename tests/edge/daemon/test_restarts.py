@@ -5,7 +5,7 @@ import time
 import pytest
 
 from edge.config import Config
-from edge.daemon.restarts import Revival
+from edge.daemon.restarts import RestartPolicy
 from edge.worker.messages import Died
 
 
@@ -29,7 +29,7 @@ UNREADY = Died(timeout=False, detail="", ready=False)
 
 def revival_of(worker, **settings):
     values = {"folders": {"watch": "/films"}, "worker": settings}
-    return Revival(worker, Config.model_validate(values))
+    return RestartPolicy(worker, Config.model_validate(values))
 
 
 @pytest.fixture

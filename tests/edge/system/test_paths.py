@@ -10,7 +10,7 @@ import pytest
 from edge.errors import ConfigError
 from edge.system import paths
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_clone_has_its_own_recipes():

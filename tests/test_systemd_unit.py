@@ -12,7 +12,7 @@ import pytest
 from appliance import until
 from stand_in import film_bytes
 
-SYSTEMD = Path(__file__).resolve().parents[2] / "systemd"
+SYSTEMD = Path(__file__).resolve().parents[1] / "systemd"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from edge.daemon import originals
 from edge.daemon.alerts import Alerts
-from edge.daemon.originals import Parting
+from edge.daemon.originals import OriginalFiles
 from edge.journal.journal import Original
 from edge.model import After, Signature
 
@@ -47,11 +47,11 @@ def test_a_folder_that_the_service_may_not_write_to_is_an_alert_until_the_restar
     answers = {1: "read_only", 2: "deleted", 3: "read_only"}
     monkeypatch.setattr(originals, "part_with", lambda *film: answers[film[-1]])
     journal, alerts = Journal(answers), Alerts(lambda: None)
-    it = Parting(journal, Intake(), alerts, after, tmp_path, tmp_path)
+    it = OriginalFiles(journal, Intake(), alerts, after, tmp_path, tmp_path)
     it.turn()
     it.turn()
     assert journal.became == answers
-    (alert,) = alerts.standing()
+    (alert,) = alerts.active()
     assert alert.code == "originals"
     assert alert.detail.startswith("films that have ended stay in the drop folder")
     assert os.fspath(tmp_path) not in alert.detail

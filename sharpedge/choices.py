@@ -27,9 +27,9 @@ class TableKeys(EnumMeta):
 
 
 class BackEnd(str, Enum, metaclass=TableKeys):
-    """What runs an engine; the keys of `edge.engine.backends.BACKENDS`."""
+    """What runs an engine; the keys of `edge.engine.backend_table.BACKENDS`."""
 
     @staticmethod
     def table() -> str:
         """Name the table."""
-        return "edge.engine.backends:BACKENDS"
+        return "edge.engine.backend_table:BACKENDS"

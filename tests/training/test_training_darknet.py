@@ -7,7 +7,7 @@ import pytest
 
 from edge.model import JointClass
 from export.importers.darknet import parse_cfg
-from export.verification.numpy_reference import darknet_forward, decode_heads
+from export.importers.numpy_reference import darknet_forward, decode_heads
 from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")

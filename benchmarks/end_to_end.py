@@ -1,4 +1,4 @@
-"""Measures the time from file closed to message received, through the daemon and a broker.
+"""Measures file closed to message received, through the real daemon and a real broker.
 
 Layer: benchmarks; starts a broker and a daemon on this machine and stops both.
 """

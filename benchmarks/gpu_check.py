@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.full_size import write_full_size
 from benchmarks.statistics import machine
-from edge.engine.backends import BACKENDS, Precision, is_installed
+from edge.engine.backend_table import BACKENDS, Precision, is_installed
 from edge.engine.device import preflight
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.key import device_key

@@ -1,6 +1,6 @@
 """Runs both benchmarks and writes their results: JSON, a table, a plot.
 
-Layer: benchmarks; writes into the folder it is given.
+Layer: benchmarks; measures, writes what it is asked to.
 """
 
 from __future__ import annotations

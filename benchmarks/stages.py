@@ -1,6 +1,6 @@
-"""Times each stage of the pipeline in one process, without folder and broker.
+"""Measures each stage of the pipeline in one process, without folder and broker.
 
-Layer: benchmarks; reads the installed engines.
+Layer: benchmarks; measures, writes what it is asked to.
 """
 
 from __future__ import annotations

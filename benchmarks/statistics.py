@@ -1,4 +1,4 @@
-"""Percentiles, and the description of the machine they were measured on.
+"""Percentiles, and the machine that they were measured on.
 
 Layer: benchmarks; reads the machine's own description, changes nothing.
 """

@@ -1,6 +1,6 @@
-"""Runs our graphs through torch: FP16 on a GPU without TensorRT.
+"""Runs exported graphs by torch: the reference for FP16 on a GPU without TensorRT.
 
-Layer: benchmarks; needs torch; reads only the operators that `export` writes.
+Layer: benchmarks; needs torch. Knows the operators that `export` writes and no other.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ from export.fp16.sibling import Sibling, half_file, make_sibling
 from export.importers.built import build_graph, source_files
 from export.importers.filekind import refuse_other_kinds
 from export.importers.meaning import to_engine_form
+from export.importers.role_contract import check_contract
 from export.onnx_graph.session import open_session
 from export.recipe import Recipe, read_recipe
-from export.verification.role_contract import check_contract
 from export.verification.verify import run_checks
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from pydantic import (
 from edge.engine.passport import Role
 from edge.model import JointClass, Limb, Record
 from export.errors import RecipeError
-from export.importers import IMPORTERS
+from export.importer_table import IMPORTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +44,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Source(Record):
     """Where the weights come from: the section ``[source]``; each importer has a model of it.
 
-    See `export.importers.IMPORTERS`. ``outputs_known`` is true where the importer makes the outputs
-    in the engine's own form; a recipe then declares no meaning of them.
+    See `export.importer_table.IMPORTERS`. ``outputs_known`` is true where the importer makes the
+    outputs in the engine's own form; a recipe then declares no meaning of them.
     """
 
     outputs_known: ClassVar[bool] = False

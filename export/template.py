@@ -13,7 +13,7 @@ from edge.anatomy import LIMBS
 from edge.engine.passport import Role
 from edge.model import Limb
 from export.errors import RecipeError
-from export.importers import IMPORTERS
+from export.importer_table import IMPORTERS
 from export.importers.facts import DEFAULT_SIDE_PX, wanted_files
 from export.importers.filekind import kind_of
 

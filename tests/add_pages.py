@@ -43,7 +43,7 @@ class Page:
 
     def add_row(self, module, table, number=0):
         """Put the rows of the block ``# in TABLE, FILE`` into the table of ``module``."""
-        file = module.__name__.replace(".", "/") + "/__init__.py"
+        file = str(Path(module.__file__).relative_to(DOCS.parent))
         rows = eval("{" + self.code(f"in {table}, {file}", number) + "}", vars(module))  # noqa: S307 - our own page
         for key, row in rows.items():
             self._monkeypatch.setitem(getattr(module, table), key, row)

@@ -5,7 +5,7 @@ import pytest
 from add_pages import Page
 from typer.testing import CliRunner
 
-import edge.engine.backends
+import edge.engine.backend_table
 import export.builders
 from edge.config import Config
 from edge.engine.installed import activate
@@ -43,7 +43,7 @@ def home(tmp_path_factory):
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     page = Page("add-backend.md", tmp_path, monkeypatch)
-    page.add_row(edge.engine.backends, "BACKENDS")
+    page.add_row(edge.engine.backend_table, "BACKENDS")
     return page
 
 
@@ -110,7 +110,7 @@ def test_the_command_line_the_configuration_and_passports_know_it(home, page):
 def test_without_its_row_none_of_them_knows_it(home, page, monkeypatch):
     page.add_row(export.builders, "BUILDERS")
     found = build_candidate("hand-mask", home / "built", "opencv")
-    monkeypatch.delitem(edge.engine.backends.BACKENDS, "opencv")
+    monkeypatch.delitem(edge.engine.backend_table.BACKENDS, "opencv")
     assert "opencv" not in CliRunner().invoke(app, ["build", "--help"]).output
     with pytest.raises(ValueError, match=r"'tensorrt', .*'openvino' or 'onnxruntime'"):
         Config.model_validate({"folders": {"watch": "/"}, "worker": {"backend": "opencv"}})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from add_pages import Page
 
-import export.importers
+import export.importer_table
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend
 from edge.engine.passport import open_engine
@@ -21,7 +21,7 @@ KERNEL = "-6\n1 1 1\n1 4 1\n1 1 1\n"
 def page(tmp_path, monkeypatch):
     monkeypatch.setenv("SHARPEDGE_HOME", str(tmp_path / "home"))
     page = Page("add-importer.md", tmp_path, monkeypatch)
-    page.add_row(export.importers, "IMPORTERS")
+    page.add_row(export.importer_table, "IMPORTERS")
     return page
 
 
@@ -82,6 +82,6 @@ def test_init_writes_a_recipe_for_its_file(tmp_path):
 
 
 def test_without_its_row_the_kind_is_unknown(recipe, monkeypatch):
-    monkeypatch.delitem(export.importers.IMPORTERS, "kernel")
+    monkeypatch.delitem(export.importer_table.IMPORTERS, "kernel")
     with pytest.raises(RecipeError, match=r"'kernel' found using 'kind' does not match"):
         read_recipe(recipe)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.backends import BACKENDS
+from edge.engine.backend_table import BACKENDS
 from edge.engine.passport import FIX, Passport, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Record

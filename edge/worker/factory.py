@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from edge.engine.backends import REFERENCE
+from edge.engine.backend_table import REFERENCE
 from edge.engine.loader import load_engines
 from edge.errors import EngineError, OutputError
 from edge.pipeline.settings import PipelineSettings

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.anatomy import LIMBS
-from edge.engine.backends import Precision
+from edge.engine.backend_table import Precision
 from edge.engine.passport import Acceptance, Role
 from edge.model import Limb, has_narrowing
 from edge.pipeline.detect import to_detections

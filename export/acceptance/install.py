@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from edge.engine.backends import BACKENDS, Precision
+from edge.engine.backend_table import BACKENDS, Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.device import preflight
 from edge.engine.installed import activate, not_serving, scan

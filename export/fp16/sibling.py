@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.passport import HalfGraph, InputSpec, KeptNode, Role
+from export.calibration import calibration_inputs
 from export.errors import ContractError
 from export.fp16.convert import to_half, to_rounded
 from export.fp16.plan import activation_ranges, plan_half
 from export.onnx_graph.session import open_session, run_session
-from export.verification.calibration import calibration_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

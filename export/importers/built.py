@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from export.importers import IMPORTERS
+from export.importer_table import IMPORTERS
 
 if TYPE_CHECKING:
     from pathlib import Path

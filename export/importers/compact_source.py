@@ -15,11 +15,11 @@ from export.errors import ContractError, WeightsError
 from export.importers.built import Built
 from export.importers.compact import load_compact
 from export.importers.darknet import BN_EPSILON, write_darknet_weights
-from export.importers.darknet.source import BnEpsilon, build_detector, read_network
+from export.importers.darknet_source import BnEpsilon, build_detector, read_network
+from export.importers.numpy_reference import unet_forward, vgg_forward
 from export.importers.unet import unet_to_onnx
 from export.importers.vgg import vgg_to_onnx
 from export.recipe import Source
-from export.verification.numpy_reference import unet_forward, vgg_forward
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.engine.passport import Role
-from export.importers import IMPORTERS
+from export.importer_table import IMPORTERS
 from export.importers.vgg import NARROWING_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from export.verification.role_contract import Shape
+    from export.importers.role_contract import Shape
 
 DEFAULT_SIDE_PX = 416
 """Width and height where the model leaves them free."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from export.errors import WeightsError
-from export.importers import IMPORTERS
+from export.importer_table import IMPORTERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -17,9 +17,9 @@ from export.importers.built import Built
 from export.importers.facts import DEFAULT_SIDE_PX, Facts, guess_classes, guess_role, wanted_files
 from export.importers.filekind import kind_of
 from export.importers.onnx_file import import_onnx, load_onnx, run_original
+from export.importers.role_contract import decode_raw_heads, shapes_of, wanted_input
 from export.onnx_graph.opset import CEILINGS, DEFAULT_CEILING
 from export.recipe import Source
-from export.verification.role_contract import decode_raw_heads, shapes_of, wanted_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.passport import Role
+from export.calibration import FILMS
 from export.errors import ContractError
-from export.verification.calibration import FILMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def check_meaning(
     """Raise `ContractError` where outputs over simulated images are not what the recipe states.
 
     ``model`` fits its contract and is not yet in the engine's own form; ``outputs`` are what it
-    gives, by name, for each of the inputs of `export.verification.calibration.calibration_inputs`.
+    gives, by name, for each of the inputs of `export.calibration.calibration_inputs`.
     """
     # The forms of these are known: the importer, or this package's training, makes the outputs.
     is_known = recipe.source.outputs_known

@@ -12,10 +12,10 @@ import numpy as np
 
 from edge.engine.inputs import scale_grey
 from edge.engine.passport import Role
+from export.calibration import calibration_inputs
 from export.errors import ContractError
 from export.fp16.sibling import largest_differences
 from export.onnx_graph.session import open_session, run_session
-from export.verification.calibration import calibration_inputs
 from export.verification.probe import check_meaning
 from export.verification.reference_pair import check_pair
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.engine.backends import Precision
+from edge.engine.backend_table import Precision
 from edge.engine.backends.onnxruntime import usable_cores
 from edge.engine.inputs import check_inputs
 from edge.engine.loaded import LoadedEngine

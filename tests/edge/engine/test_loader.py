@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edge.engine.backends import BACKENDS
+from edge.engine.backend_table import BACKENDS
 from edge.engine.installed import activate, read_active, rollback, scan
 from edge.engine.key import device_key
 from edge.engine.loaded import LoadedEngine

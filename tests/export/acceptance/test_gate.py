@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import numpy_helper
 
-from edge.engine.backends import Precision
+from edge.engine.backend_table import Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend

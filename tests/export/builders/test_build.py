@@ -13,7 +13,7 @@ import pytest
 import edge.engine.backends.openvino
 import export.acceptance.install
 import export.builders.child
-from edge.engine.backends import Precision
+from edge.engine.backend_table import Precision
 from edge.engine.backends.tensorrt import refuse_stale
 from edge.engine.device import preflight
 from edge.engine.installed import activate

@@ -12,8 +12,8 @@ from edge.engine.key import device_key
 from edge.engine.passport import open_engine
 from export.errors import ContractError, ExportError, LayerError, WeightsError
 from export.exporter import export_engine
+from export.importers.numpy_reference import conv2d, sigmoid
 from export.importers.onnx_file import import_onnx, load_onnx
-from export.verification.numpy_reference import conv2d, sigmoid
 
 RECIPE = """name = "foot-mask"
 role = "mask"

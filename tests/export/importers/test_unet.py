@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from export.errors import WeightsError
+from export.importers.numpy_reference import unet_forward
 from export.importers.unet import unet_shapes, unet_to_onnx
-from export.verification.numpy_reference import unet_forward
 
 WIDTHS = {"enc0": (4, 5), "enc1": (6, 7), "mid": (8, 9), "dec1": (5, 6), "dec0": (3, 4)}
 

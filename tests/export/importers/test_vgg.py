@@ -5,13 +5,13 @@ import pytest
 
 from edge.model import Limb
 from export.errors import WeightsError
+from export.importers.numpy_reference import vgg_forward
 from export.importers.vgg import (
     head_shapes,
     scorer_shapes,
     trunk_shapes,
     vgg_to_onnx,
 )
-from export.verification.numpy_reference import vgg_forward
 
 
 @pytest.fixture(scope="module")

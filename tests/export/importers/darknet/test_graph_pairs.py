@@ -12,7 +12,7 @@ from export.importers.darknet import (
     parse_cfg,
     read_weights,
 )
-from export.verification.numpy_reference import darknet_forward, decode_heads
+from export.importers.numpy_reference import darknet_forward, decode_heads
 
 MODELS = ("yolo-fastest-1.1", "yolo-fastest-1.1-xl")
 HEADS = ("yolo_121", "yolo_130")

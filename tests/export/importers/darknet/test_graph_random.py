@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from export.importers.darknet import darknet_to_onnx, parse_cfg, read_weights, write_darknet_weights
 from export.importers.darknet.cfg import ACTIVATIONS, Yolo
 from export.importers.darknet.weights import array_shapes
-from export.verification.numpy_reference import darknet_forward, decode_heads
+from export.importers.numpy_reference import darknet_forward, decode_heads
 
 
 @st.composite

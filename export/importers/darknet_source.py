@@ -17,8 +17,8 @@ from export.importers.darknet.cfg import Network, parse_cfg
 from export.importers.darknet.graph import darknet_to_onnx
 from export.importers.darknet.weights import BN_EPSILON, epsilon_notes, read_weights
 from export.importers.facts import Facts
+from export.importers.numpy_reference import darknet_forward, decode_heads
 from export.recipe import Source
-from export.verification.numpy_reference import darknet_forward, decode_heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

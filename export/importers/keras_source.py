@@ -17,10 +17,10 @@ from export.importers.filekind import kind_of
 from export.importers.keras.graph import add_keras_model, keras_to_onnx, output_names
 from export.importers.keras.weights import SavedModel, read_keras
 from export.importers.onnx_source import default_outputs, with_decoded_heads
+from export.importers.role_contract import shapes_of
 from export.onnx_graph.builder import GraphBuilder
 from export.onnx_graph.fold import fold_batch_norms
 from export.recipe import Source
-from export.verification.role_contract import shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -31,12 +31,15 @@ from edge.intake.intake import Film, Intake
 from edge.intake.settings import AtFirstStart
 from edge.intake.settle import Patience
 from edge.journal.copies import kept_film
-from edge.journal.journal import Journal, Recall
+from edge.journal.first_start import FirstStart
+from edge.journal.journal import Journal
 from edge.journal.names import Names
 from edge.journal.places import Places
+from edge.journal.recall import Recall
 from edge.journal.store import JournalError, suspect_mark
 from edge.model import DISCLAIMER, OperatorWord, Outcome, Versions
-from edge.outputs.record import Filing, FilmInHand
+from edge.outputs.film import FilmInWork
+from edge.outputs.record import Recorder
 from edge.scoring import drift
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas, temperature_c
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.delivery.outbox import Outbox
-    from edge.journal.journal import Order
+    from edge.journal.records import Order
     from edge.model import Recheck
 
 log = logging.getLogger(__name__)
@@ -130,10 +133,10 @@ class Appliance:
             root / "journal.sqlite", journal_key, expected=ran_before, busy=self._notifier.busy
         )
         Names(store, config.device).refuse_other_device()
-        self._journal = Journal(store, str(config.device))
+        self._journal = Journal(store)
         self._session = self._journal.start_session()
-        self._filing = Filing(
-            self._journal,
+        self._recorder = Recorder(
+            store,
             self._places,
             config.device,
             key,
@@ -153,11 +156,12 @@ class Appliance:
         )
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         left_over = self._journal.unfinished()
+        first_start = FirstStart(store)
         skip = config.folders.at_first_start is AtFirstStart.SKIP
         # After the loss of a journal, what waits in the folder is no backlog of a first start.
-        self._passes_over = skip and not mended and not self._journal.was_begun()
+        self._passes_over = skip and not mended and not first_start.is_over()
         if not self._passes_over:
-            self._journal.begin()
+            first_start.mark_over()
         self._intake = Intake(
             folder,
             config.folders.mode,
@@ -183,7 +187,7 @@ class Appliance:
         self._idle_since_s = time.monotonic()
         self._unfit = ""
         self._degraded = False
-        self._hand: FilmInHand | None = None
+        self._hand: FilmInWork | None = None
         self._unfiled: Outcome | None = None
         self._pending: Film | None = None
         self._told_ready = False
@@ -353,7 +357,7 @@ class Appliance:
         files = self._intake.passed_over()
         if files is None:
             return
-        self._journal.pass_over(files)
+        FirstStart(self._journal.store).pass_over(files)
         self._passes_over = False
         log.info("first start: %d files in the folder are left alone", len(files))
 
@@ -396,7 +400,7 @@ class Appliance:
             picked_up_s=picked_up_s,
         )
         log.info("job %d: claimed by order", order.job)
-        self._hand = FilmInHand(film, order.job, order.supersedes_job, operator=order.word)
+        self._hand = FilmInWork(film, order.job, order.supersedes_job, operator=order.word)
         if order.deaths >= _DEATHS:
             self._refuse(Reason.WORKER_DIED)
         else:
@@ -413,7 +417,7 @@ class Appliance:
             log.info("job %d: %s", claim.job, claim.state)
             return
         log.info("job %d: claimed", claim.job)
-        self._hand = FilmInHand(film, claim.job, claim.supersedes_job, claim.same_as)
+        self._hand = FilmInWork(film, claim.job, claim.supersedes_job, claim.same_as)
         if film.refusal is not None:
             self._refuse(film.refusal)
         elif claim.deaths >= _DEATHS:
@@ -453,7 +457,7 @@ class Appliance:
         assert hand is not None  # noqa: S101 - an outcome belongs to a film in hand
         # Kept until it is written: a full disk must not cost the work, nor count as a try.
         self._unfiled = outcome
-        state = self._filing.file(hand, outcome, self._engine_set, time.monotonic())
+        state = self._recorder.record(hand, outcome, self._engine_set, time.monotonic())
         self._hand = self._unfiled = None
         self._sender.wake()
         log.info("job %d: %s", hand.job, state)
@@ -557,7 +561,7 @@ class Appliance:
             self._guarded(lambda: self._after_death(hand, word, forgiven=forgiven))
         return True
 
-    def _after_death(self, hand: FilmInHand, word: Died, *, forgiven: bool) -> None:
+    def _after_death(self, hand: FilmInWork, word: Died, *, forgiven: bool) -> None:
         """Decide whether the film in work is tried again."""
         if word.bad_engine:
             # Not the film's fault: it waits for another engine.
@@ -651,7 +655,7 @@ class Appliance:
     def _health(self, outbox: Outbox) -> HealthMessage:
         """Figures for the topic ``health``; called on the sender's thread with its outbox."""
         head = outbox.store.head()
-        depth = outbox.depth()
+        depth = outbox.counts.depth()
         folder = self._intake.condition()
         standing = self._sender.standing()
         return HealthMessage(

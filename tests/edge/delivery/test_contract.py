@@ -14,10 +14,12 @@ from edge.contract.ids import (
     DeviceName,
     ResultKey,
     is_topic_word,
-    pseudonym,
 )
-from edge.contract.payloads import CHANNELS, StudyStatus, asyncapi, write_contract
-from edge.outputs.record import with_comment
+from edge.contract.payloads import StudyStatus
+from edge.contract.pseudonyms import pseudonym
+from edge.contract.schemas import asyncapi, write_contract
+from edge.contract.topics import CHANNELS
+from edge.outputs.picture import with_comment
 from edge.outputs.study import StudyBody, message_of, place_of, with_limb
 
 DEVICE = DeviceName("clinic", "xr1", "box1")

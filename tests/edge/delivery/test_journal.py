@@ -8,8 +8,13 @@ from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.outbox import Outbox
 from edge.journal.chain import CUT_FOUND, Head
-from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State
+from edge.journal.journal import Journal
 from edge.journal.orders import set_aside, take_back
+from edge.journal.outcomes import Outcomes
+from edge.journal.published import published_row_is_missing
+from edge.journal.recall import Recall
+from edge.journal.records import REJECT, RESULT, Finish, Parcel
+from edge.journal.states import State
 from edge.journal.store import JournalError, Store
 from edge.model import Signature
 
@@ -40,10 +45,10 @@ def key_of(sha=SHA):
 
 def finish(journal, job, *, sha=SHA, state=State.QUEUED, reason=None):
     outcome = f"{'scored' if state is State.QUEUED else state}:{reason or ''}"
-    found = journal.resolve(key_of(sha), outcome)
-    kind = Kind.RESULT if state is State.QUEUED else Kind.REJECT
+    found = Outcomes(journal.store).resolve(key_of(sha), outcome)
+    kind = RESULT if state is State.QUEUED else REJECT
     parcel = Parcel(kind, found.result_id, 0, outcome, b"{}")
-    return journal.finish(job, Finish(state, reason, (parcel,))), found
+    return Outcomes(journal.store).finish(job, Finish(state, reason, (parcel,))), found
 
 
 def state_of(journal, job):
@@ -212,12 +217,12 @@ def test_a_row_closes_on_puback_only_in_the_weaker_mode(store, journal):
     (row,) = strict.next_rows(10, ())
     strict.note_sent([row])
     assert state_of(journal, job) is State.SENT
-    strict.acknowledged([row.row])
+    strict.endings.acknowledged([row.row])
     assert state_of(journal, job) is State.SENT
     strict.reopen()
     (again,) = strict.next_rows(10, ())
     assert again.result_id == row.result_id
-    open_outbox(store, DeliveryMode.PUBACK).acknowledged([row.row])
+    open_outbox(store, DeliveryMode.PUBACK).endings.acknowledged([row.row])
     assert state_of(journal, job) is State.ACKED
     assert strict.next_rows(10, ()) == []
 
@@ -228,11 +233,11 @@ def test_every_named_receiver_must_answer(store, journal):
     outbox = open_outbox(store, receivers=("pacs", "ward"))
     (row,) = outbox.next_rows(1, ())
     outbox.note_sent([row])
-    outbox.acknowledged([row.row])
-    assert outbox.receipts([("00000000-0000-0000-0000-000000000000", "pacs")]) == 1
-    assert outbox.receipts([(found.result_id, "pacs")] * 2) == 0
+    outbox.endings.acknowledged([row.row])
+    assert outbox.endings.receipts([("00000000-0000-0000-0000-000000000000", "pacs")]) == 1
+    assert outbox.endings.receipts([(found.result_id, "pacs")] * 2) == 0
     assert state_of(journal, job) is State.SENT
-    outbox.receipts([(found.result_id, "ward")])
+    outbox.endings.receipts([(found.result_id, "ward")])
     assert state_of(journal, job) is State.RECEIPTED
 
 
@@ -240,7 +245,7 @@ def test_a_receipt_for_what_was_never_sent_closes_nothing(store, journal):
     job = journal.claim(b"/a", SHA, signature()).job
     _, found = finish(journal, job)
     outbox = open_outbox(store)
-    assert outbox.receipts([(found.result_id, "forger")]) == 1
+    assert outbox.endings.receipts([(found.result_id, "forger")]) == 1
     assert len(outbox.next_rows(1, ())) == 1
     assert state_of(journal, job) is State.QUEUED
 
@@ -250,20 +255,20 @@ def test_receipts_of_dashboards_that_are_not_named_do_not_fill_the_journal(store
     outbox = open_outbox(store, receivers=("pacs",))
     outbox.note_sent(outbox.next_rows(1, ()))
     head = store.head()
-    assert outbox.receipts([(found.result_id, f"x{n}") for n in range(100)]) == 100
+    assert outbox.endings.receipts([(found.result_id, f"x{n}") for n in range(100)]) == 100
     assert store.head() == head
     anybody = open_outbox(store)
-    assert anybody.receipts([(found.result_id, f"x{n}") for n in range(100)]) == 0
+    assert anybody.endings.receipts([(found.result_id, f"x{n}") for n in range(100)]) == 0
     assert store.db.execute("SELECT COUNT(*) FROM receipt").fetchone()[0] == 16
 
 
 def test_a_published_row_that_is_missing_is_told_once_and_numbers_go_on_beyond(store, journal):
     finish(journal, journal.claim(b"/a", SHA, signature()).job)
-    outbox, head = open_outbox(store), store.head()
-    assert not outbox.note_published(head)
-    assert not outbox.note_published(Head(head.row + 5, "e" * 64), first_start=True)
-    assert outbox.note_published(Head(head.row + 9, "f" * 64))
-    assert outbox.note_published(Head(head.row + 9, "f" * 64))
+    head = store.head()
+    assert not published_row_is_missing(store, head)
+    assert not published_row_is_missing(store, Head(head.row + 5, "e" * 64), first_start=True)
+    assert published_row_is_missing(store, Head(head.row + 9, "f" * 64))
+    assert published_row_is_missing(store, Head(head.row + 9, "f" * 64))
     assert [e.kind for e in store.events()].count(CUT_FOUND) == 1
     with store.transaction():
         assert store.counter("sequence") > 1_000_000
@@ -274,9 +279,9 @@ def test_what_has_no_receipt_is_queued_again(store, journal):
     outbox = open_outbox(store)
     rows = outbox.next_rows(1, ())
     outbox.note_sent(rows)
-    outbox.acknowledged([rows[0].row])
+    outbox.endings.acknowledged([rows[0].row])
     assert outbox.next_rows(1, ()) == []
-    assert outbox.resend_overdue() == 1
+    assert outbox.repeats.choose_overdue() == 1
     assert outbox.next_rows(1, ())[0].sendings == 1
 
 
@@ -287,21 +292,21 @@ def test_a_refused_row_stays_in_the_outbox(store, journal):
     (row,) = outbox.next_rows(1, ())
     for _ in range(50):
         outbox.note_sent([row])
-        outbox.refused(row.row)
+        outbox.repeats.refused(row.row)
     assert [it.row for it in outbox.next_rows(1, ())] == [row.row]
-    assert outbox.depth().set_aside == 0
+    assert outbox.counts.depth().set_aside == 0
 
 
 def test_what_is_set_aside_is_counted_and_named_until_it_is_taken_back(store, journal):
     job = journal.claim(b"/a", SHA, signature()).job
     finish(journal, job)
     outbox = open_outbox(store)
-    outbox.set_aside(outbox.next_rows(1, ())[0].row, "larger_than_broker_limit")
+    outbox.endings.set_aside(outbox.next_rows(1, ())[0].row, "larger_than_broker_limit")
     assert state_of(journal, job) is State.SET_ASIDE
-    assert outbox.latest_set_aside() == (1, f"job {job}: result: larger_than_broker_limit")
+    assert outbox.counts.latest_set_aside() == (1, f"job {job}: result: larger_than_broker_limit")
     take_back(store, set_aside(store)[0])
     assert state_of(journal, job) is State.QUEUED
-    assert outbox.latest_set_aside() is None
+    assert outbox.counts.latest_set_aside() is None
     assert len(outbox.next_rows(1, ())) == 1
 
 
@@ -316,7 +321,7 @@ def test_sequence_numbers_ascend_over_restarts(tmp_path, journal):
 
 def test_an_answer_to_a_later_sending_tells_that_the_earlier_were_lost(store, journal, monkeypatch):
     now = {"s": 1000.0}
-    monkeypatch.setattr("edge.delivery.outbox.time.monotonic", lambda: now["s"])
+    monkeypatch.setattr("edge.delivery.repeats.time.monotonic", lambda: now["s"])
     ids = []
     for number in range(40):
         sha = f"{number:064d}"
@@ -327,22 +332,22 @@ def test_an_answer_to_a_later_sending_tells_that_the_earlier_were_lost(store, jo
     for _ in range(40):
         (row,) = outbox.next_rows(1, ())
         outbox.note_sent([row])
-        outbox.acknowledged([row.row])
+        outbox.endings.acknowledged([row.row])
         now["s"] += 2
-    assert outbox.resend_overdue() == 25
+    assert outbox.repeats.choose_overdue() == 25
     outbox.note_sent(outbox.next_rows(32, ()))
     # The fifteen latest have time yet (one asks whether a dashboard is back) until the last of
     # them is answered.
-    assert outbox.resend_overdue() == 1
-    outbox.receipts([(ids[-1], "ward")])
-    assert outbox.resend_overdue() == 13
+    assert outbox.repeats.choose_overdue() == 1
+    outbox.endings.receipts([(ids[-1], "ward")])
+    assert outbox.repeats.choose_overdue() == 13
 
 
 def test_while_no_dashboard_answers_the_oldest_asks_often_and_the_rest_ever_less(
     store, journal, monkeypatch
 ):
     now = {"s": 1000.0}
-    monkeypatch.setattr("edge.delivery.outbox.time.monotonic", lambda: now["s"])
+    monkeypatch.setattr("edge.delivery.repeats.time.monotonic", lambda: now["s"])
     for number in range(5):
         sha = f"{number:064d}"
         finish(journal, journal.claim(b"/%d" % number, sha, signature(number)).job, sha=sha)
@@ -351,8 +356,8 @@ def test_while_no_dashboard_answers_the_oldest_asks_often_and_the_rest_ever_less
         now["s"] += 1
         rows = outbox.next_rows(32, ())
         outbox.note_sent(rows)
-        outbox.acknowledged([row.row for row in rows])
-        outbox.resend_overdue()
+        outbox.endings.acknowledged([row.row for row in rows])
+        outbox.repeats.choose_overdue()
     counts = store.db.execute("SELECT sendings FROM outbox ORDER BY row")
     oldest, *others = [r["sendings"] for r in counts]
     assert oldest > 60

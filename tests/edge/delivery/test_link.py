@@ -14,7 +14,7 @@ from stand_in import film_bytes
 from edge.delivery.link import TOO_LARGE, Answered, Failure, Link, LinkError, open_link
 from edge.delivery.listen import Seen
 from edge.delivery.settings import BrokerSettings, Protocol
-from edge.outputs.message import Extras
+from edge.outputs.packet import Extras
 
 
 class OldBroker:

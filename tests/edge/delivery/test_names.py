@@ -8,8 +8,8 @@ import pytest
 
 from edge.contract.ids import DeviceName
 from edge.errors import ConfigError
-from edge.journal.journal import Kind
 from edge.journal.names import Names
+from edge.journal.records import REJECT
 
 NEW = DeviceName("new-clinic", "xr2", "box1")
 
@@ -75,7 +75,7 @@ def test_messages_of_a_release_that_kept_no_names_belong_to_the_name_of_the_upgr
 
 def test_another_device_is_refused_while_messages_wait_and_taken_when_none_does(make_box):
     box = make_box()
-    box.film(1, Kind.REJECT)
+    box.film(1, REJECT)
     other = DeviceName("clinic", "xr1", "box2")
     with pytest.raises(ConfigError, match=r'site\.device: .* set site\.device to "box1"') as caught:
         Names(box.store, other).refuse_other_device()

@@ -44,7 +44,7 @@ def test_a_journal_of_release_0_1_with_a_full_outbox_is_taken_over_whole(tmp_pat
     box = make_box()
     ids = [box.film(number, picture=True, study=True) for number in range(12)]
     box.run(2)
-    box.outbox.set_aside(1, "Not authorized")
+    box.outbox.endings.set_aside(1, "Not authorized")
     box.film(99)
     box.close()
     of_first_release(box.path, tmp_path / "old.sqlite")
@@ -62,7 +62,7 @@ def test_a_journal_of_release_0_1_with_a_full_outbox_is_taken_over_whole(tmp_pat
     bodies = {payload for _, payload, _ in box.broker.words("image")}
     assert {f"picture of {it}".encode() for it in ids[1:]} <= bodies
     assert len(box.broker.sequences()) == 12
-    assert box.outbox.latest_set_aside()[0] == 1
+    assert box.outbox.counts.latest_set_aside()[0] == 1
 
 
 def test_an_older_release_is_told_apart_from_an_empty_outbox(tmp_path):
@@ -174,7 +174,7 @@ def test_the_start_asks_for_time_while_it_works(make_box):
         "SELECT SUM(i) FROM n"
     ).fetchone()
     assert asked
-    store.at_rest()
+    store.end_opening()
     store.close()
 
 
@@ -187,4 +187,4 @@ def test_an_outbox_with_rows_of_unknown_kind_or_state_works(make_box):
     assert [row.row for row in Outbox(box.store, box.settings.mode, (), 1.0).next_rows(9, ())] == [
         3, 4,
     ]  # fmt: skip
-    assert box.outbox.depth().rows == 4
+    assert box.outbox.counts.depth().rows == 4

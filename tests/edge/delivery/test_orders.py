@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from edge.contract.ids import DeviceName, ResultKey
-from edge.daemon.repair import mend
-from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State, move
+from edge.daemon.repair import repair
+from edge.journal.journal import Journal
 from edge.journal.orders import (
     dismiss,
     find_job,
@@ -15,6 +15,10 @@ from edge.journal.orders import (
     set_aside,
     take_back,
 )
+from edge.journal.outcomes import Outcomes
+from edge.journal.recall import Recall
+from edge.journal.records import REJECT, RESULT, Finish, Parcel
+from edge.journal.states import State, move
 from edge.journal.store import JournalError, Store
 from edge.model import Laterality, Limb, OperatorWord, Signature
 
@@ -39,10 +43,10 @@ def film(journal, path=b"/drop/a.jpg", state=State.HELD, reason="side_not_known"
     """A film that ended in a state; returns its job and the id of its message."""
     job = journal.claim(path, sha, Signature(1, hash(path) % 1000, 10, 1)).job
     key = ResultKey(DEVICE, sha, 0, "e" * 64)
-    found = journal.resolve(lambda _revision: key, f"{state}:{reason}")
-    kind = Kind.RESULT if state is State.QUEUED else Kind.REJECT
+    found = Outcomes(journal.store).resolve(lambda _revision: key, f"{state}:{reason}")
+    kind = RESULT if state is State.QUEUED else REJECT
     parcel = Parcel(kind, found.result_id, 0, f"{state}:{reason}", b"{}")
-    journal.finish(job, Finish(state, reason, (parcel,)))
+    Outcomes(journal.store).finish(job, Finish(state, reason, (parcel,)))
     return job, found.result_id
 
 
@@ -177,7 +181,7 @@ def test_a_message_that_can_never_pass_is_given_up_by_dismissing_its_film(store,
     dismiss(store, job)
     assert state_of(store, job) == State.DISMISSED
     assert set_aside(store) == []
-    assert mend(store) == {}
+    assert repair(store) == {}
 
 
 def test_a_picture_is_sent_again_while_it_is_kept(tmp_path, store, journal):

@@ -59,7 +59,7 @@ def test_after_a_restart_a_dashboard_that_comes_gets_all_at_full_speed(make_box)
     box.start()
     box.broker.taken = []
     box.run(30, box.answer_new())
-    assert box.outbox.depth().rows == 0
+    assert box.outbox.counts.depth().rows == 0
     assert len({payload for _, payload, _ in box.broker.words("image")}) == 400
 
 
@@ -70,7 +70,7 @@ def test_what_only_asks_for_a_dashboard_brings_its_picture_with_the_answer(make_
     answer, before = box.answer_new(), count(box, "image")
     box.broker.taken = []
     box.run(20, answer)
-    assert box.outbox.depth().rows == 0
+    assert box.outbox.counts.depth().rows == 0
     assert count(box, "image") >= 1
     assert before < 10
 
@@ -83,7 +83,7 @@ def test_a_picture_that_was_removed_with_age_is_no_message_set_aside(make_box):
         path.unlink()
     box.connect()
     box.run(20, box.answer_new())
-    assert box.outbox.depth() == type(box.outbox.depth())(0, 0.0, 0)
+    assert box.outbox.counts.depth() == type(box.outbox.counts.depth())(0, 0.0, 0)
     assert box.alerts() == {}
 
 
@@ -105,4 +105,4 @@ def test_a_replay_sends_message_and_picture_once_more(make_box, mode):
     replay(box.store, result_id)
     box.run(5, box.answer_new())
     assert (count(box, "result"), count(box, "image")) == (1, 1)
-    assert box.outbox.depth().rows == 0
+    assert box.outbox.counts.depth().rows == 0

@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.delivery.link import TOO_LARGE, Failure, LinkError
-from edge.journal.journal import Kind
+from edge.journal.records import REJECT, RESULT
 
 PUBACK_REFUSALS = [
     str(ReasonCode(PacketTypes.PUBACK, identifier=code))
@@ -28,7 +28,7 @@ def states(box, kind="result"):
 def test_whatever_the_reason_what_was_refused_for_a_minute_arrives_in_order(make_box, why):
     box = make_box()
     for number in range(20):
-        box.film(number, Kind.RESULT if number % 3 else Kind.REJECT, picture=number % 2 == 0)
+        box.film(number, RESULT if number % 3 else REJECT, picture=number % 2 == 0)
     words = {"result", "reject", "image"}
     box.broker.refuses = lambda topic: why if topic.split("/")[4] in words else ""
     box.run(60, box.answer_new())
@@ -60,7 +60,7 @@ def test_a_refusal_is_told_after_a_restart_until_the_broker_takes_something(make
 def test_a_refused_kind_holds_up_no_other(make_box, word):
     box = make_box()
     for number in range(12):
-        kind = Kind.REJECT if number % 4 == 0 else Kind.RESULT
+        kind = REJECT if number % 4 == 0 else RESULT
         box.film(number, kind, picture=True, study=True)
     box.broker.refuses = lambda topic: "Not authorized" if topic.split("/")[4] == word else ""
     box.run(120, box.answer_new())
@@ -110,11 +110,11 @@ def test_only_what_is_larger_than_the_brokers_limit_is_set_aside(make_box):
     box.film(2)
     box.broker.refuses = lambda _topic: ""
     box.run(2, box.answer_new())
-    assert box.outbox.latest_set_aside()[0] == 1
+    assert box.outbox.counts.latest_set_aside()[0] == 1
     box.film(3)
     box.broker.refuses = lambda _topic: TOO_LARGE
     box.run(2)
-    assert box.outbox.latest_set_aside()[0] == 2
+    assert box.outbox.counts.latest_set_aside()[0] == 2
     assert "sharpedge retry" in box.alerts()["message_set_aside"]
     box.start()
     box.run(2)
@@ -217,12 +217,12 @@ def test_a_broker_that_refuses_by_ending_the_connection_loses_nothing(make_box, 
 
     def turn():
         turn_of_box()
-        if ends and box.shipping.flights.rows():
+        if ends and box.outgoing.flights.rows():
             box.broker.answers = []
-            box.shipping.ended(LinkError(Failure.UNREACHABLE, "refused", code))
+            box.outgoing.ended(LinkError(Failure.UNREACHABLE, "refused", code))
             box.broker.taken = [it for it in box.broker.taken if "/result" not in it[0]]
             box.connect()
-            box.shipping._proved = True
+            box.outgoing._proved = True
 
     turn_of_box, box.turn = box.turn, turn
     hear, box.hear = box.hear, lambda: None if ends else hear()
@@ -249,7 +249,7 @@ def test_sendings_are_counted_although_a_later_one_failed(make_box):
 
     box.broker.publish = publish
     with pytest.raises(LinkError):
-        box.shipping.send_rows()
+        box.outgoing.send_rows()
     rows = box.store.db.execute("SELECT sendings FROM outbox ORDER BY row")
     assert [r["sendings"] for r in rows] == [1, 1, 0, 0]
 
@@ -261,5 +261,5 @@ def test_pictures_take_at_most_half_of_the_places(make_box):
         box.film(number, picture=True)
     box.broker.acknowledges = False
     box.run(2, box.answer_new())
-    assert box.shipping.flights.pictures() <= 6
+    assert box.outgoing.flights.without_receipt() <= 6
     assert len(box.broker.sequences()) > 12

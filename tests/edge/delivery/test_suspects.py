@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from edge.delivery.suspects import Rivalry, Suspects
+from edge.delivery.rivalry import Rivalry
+from edge.delivery.suspects import Suspects
 
 LARGE = 100_000
 

@@ -56,7 +56,7 @@ class Repeats:
         chosen = []
         for number in sorted(self._again):
             found = self._db.execute(
-                "SELECT kind, state FROM outbox WHERE row = ?", (number,)
+                "SELECT kind, state FROM outbox WHERE row = ? AND destination = ?", (number, MQTT)
             ).fetchone()
             if found is None or found["state"] != "waiting":
                 self._again.pop(number)

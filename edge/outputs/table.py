@@ -64,6 +64,8 @@ class Output:
             raise ValueError(f"{self.kind!r} cannot be the kind of an output")
         if not self.lane:
             object.__setattr__(self, "lane", self.kind)
+        if self.lane in _TAKEN:
+            raise ValueError(f"{self.kind}: {self.lane!r} is the lane of other messages")
 
 
 OUTPUTS: dict[str, Output] = {

@@ -59,7 +59,7 @@ class PlayedBroker:
     def is_flushed(self):
         return self.flushed
 
-    def words(self, word):
+    def topic(self, word):
         """What was taken on one of the appliance's topics, in order."""
         return [it for it in self.taken if it[0].split("/")[4] == word]
 

@@ -10,7 +10,7 @@ from edge.journal.orders import replay
 
 
 def count(box, word):
-    return len(box.broker.words(word))
+    return len(box.broker.topic(word))
 
 
 def test_without_a_dashboard_repeats_are_few_and_new_results_do_not_wait(make_box):
@@ -23,7 +23,7 @@ def test_without_a_dashboard_repeats_are_few_and_new_results_do_not_wait(make_bo
     assert count(box, "result") - before < 450
     late = box.film(1000)
     box.run(1)
-    assert any(json.loads(p)["id"] == late for _, p, _ in box.broker.words("result"))
+    assert any(json.loads(p)["id"] == late for _, p, _ in box.broker.topic("result"))
 
 
 def test_a_line_that_flaps_does_not_repeat_everything_each_time(make_box):
@@ -46,7 +46,7 @@ def test_after_a_reconnect_what_waits_goes_before_what_is_new(make_box):
     box.broker.taken = []
     box.connect(window=14)
     box.run(1)
-    order = [json.loads(p)["id"] for _, p, _ in box.broker.words("result")]
+    order = [json.loads(p)["id"] for _, p, _ in box.broker.topic("result")]
     assert order[: len(old)] == old
     assert set(order) == {*old, *new}
 
@@ -60,7 +60,7 @@ def test_after_a_restart_a_dashboard_that_comes_gets_all_at_full_speed(make_box)
     box.broker.taken = []
     box.run(30, box.answer_new())
     assert box.outbox.counts.depth().rows == 0
-    assert len({payload for _, payload, _ in box.broker.words("image")}) == 400
+    assert len({payload for _, payload, _ in box.broker.topic("image")}) == 400
 
 
 def test_what_only_asks_for_a_dashboard_brings_its_picture_with_the_answer(make_box):

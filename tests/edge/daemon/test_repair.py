@@ -5,8 +5,9 @@ import sqlite3
 import pytest
 
 from edge.contract.ids import DeviceName, ResultKey
-from edge.contract.payloads import StudyStatus
+from edge.contract.payloads import DeliveryMode, StudyStatus
 from edge.daemon.repair import open_sound, repair
+from edge.delivery.outbox import Outbox
 from edge.journal.chain import CUT_FOUND
 from edge.journal.journal import Journal
 from edge.journal.outcomes import Outcomes
@@ -15,6 +16,7 @@ from edge.journal.states import State
 from edge.journal.store import JournalError, Store
 from edge.model import Signature
 from edge.outputs.study import StudyBody
+from edge.outputs.table import OUTPUTS, Output
 
 KEY = b"k" * 32
 STUDY = "5" * 32
@@ -43,6 +45,38 @@ def test_a_sound_journal_is_left_as_it_is(store):
     assert store.head() == head
 
 
+ELSEWHERE = Output(
+    kind="note", content_type="text/plain", parcels="unused:unused", destination="elsewhere"
+)
+
+
+def test_a_row_of_another_destination_that_was_changed_to_mqtt_is_not_sent(store, monkeypatch):
+    monkeypatch.setitem(OUTPUTS, "note", ELSEWHERE)
+    parcel = Parcel("note", "n" * 36, 0, "scored:", b"payload", "elsewhere")
+    Outcomes(store).finish(3, Finish(State.QUEUED, None, (parcel,)))
+    assert repair(store) == {}
+    row = "SELECT row, destination, state FROM outbox WHERE kind = 'note'"
+    number = store.db.execute(row).fetchone()["row"]
+    outbox = Outbox(store, DeliveryMode.RECEIPT, (), 1.0)
+    assert number not in {it.row for it in outbox.next_rows(9, ())}
+    store.db.execute("UPDATE outbox SET destination = 'mqtt' WHERE row = ?", (number,))
+    assert not outbox.row(number).sound
+    assert repair(store) == {"outbox": 1}
+    assert tuple(store.db.execute(row).fetchone()) == (number, "elsewhere", "queued")
+    assert outbox.row(number).sound
+
+
+def test_a_row_of_an_output_that_the_table_lacks_is_kept_and_not_sent(store, monkeypatch):
+    parcel = Parcel("note", "n" * 36, 0, "scored:", b"payload")
+    monkeypatch.setitem(OUTPUTS, "note", ELSEWHERE)
+    Outcomes(store).finish(3, Finish(State.QUEUED, None, (parcel,)))
+    monkeypatch.delitem(OUTPUTS, "note")
+    assert repair(store) == {}
+    outbox = Outbox(store, DeliveryMode.RECEIPT, (), 1.0)
+    assert {it.kind for it in outbox.next_rows(9, ())} == {RESULT}
+    assert outbox.counts.depth().rows == 4
+
+
 @pytest.mark.parametrize(
     ("statement", "table"),
     [
@@ -50,6 +84,7 @@ def test_a_sound_journal_is_left_as_it_is(store):
         ("UPDATE job SET state = 'dismissed' WHERE number = 2", "job"),
         ("UPDATE job SET sha256 = 'x' WHERE number = 2", "job"),
         ("UPDATE outbox SET kind = 'rusult' WHERE row = 2", "outbox"),
+        ("UPDATE outbox SET destination = 'mqut' WHERE row = 2", "outbox"),
         ("UPDATE outbox SET state = 'queuee' WHERE row = 2", "outbox"),
         ("UPDATE outbox SET sendings = 'x' WHERE row = 2", "outbox"),
         ("UPDATE study SET status = 'fulling'", "study"),

@@ -39,7 +39,7 @@ def test_whatever_the_reason_what_was_refused_for_a_minute_arrives_in_order(make
     box.broker.refuses = lambda _topic: ""
     box.run(60, box.answer_new())
     assert box.broker.sequences() == list(range(1, 21))
-    assert len(box.broker.words("image")) == 10
+    assert len(box.broker.topic("image")) == 10
     assert states(box) == states(box, "reject") == states(box, "image") == {"closed"}
     assert box.alerts() == {}
 
@@ -64,14 +64,14 @@ def test_a_refused_kind_holds_up_no_other(make_box, word):
         box.film(number, kind, picture=True, study=True)
     box.broker.refuses = lambda topic: "Not authorized" if topic.split("/")[4] == word else ""
     box.run(120, box.answer_new())
-    assert box.broker.words(word) == []
+    assert box.broker.topic(word) == []
     for other in {"image", "reject", "study", "result"} - {word}:
-        assert box.broker.words(other), other
+        assert box.broker.topic(other), other
     assert "message_refused" in box.alerts()
     box.broker.refuses = lambda _topic: ""
     box.run(60, box.answer_new())
     assert len(set(box.broker.sequences())) == 12
-    assert len({topic for topic, _, _ in box.broker.words("study")}) == 12
+    assert len({topic for topic, _, _ in box.broker.topic("study")}) == 12
 
 
 def test_a_refused_study_is_tried_ever_less_often_and_told(make_box):
@@ -96,7 +96,7 @@ def test_one_message_that_the_broker_never_takes_holds_up_no_other(make_box):
 
     box.broker.publish = publish
     box.run(60, box.answer_new())
-    arrived = {json.loads(payload)["id"] for _, payload, _ in box.broker.words("result")}
+    arrived = {json.loads(payload)["id"] for _, payload, _ in box.broker.topic("result")}
     assert arrived == set(ids) - {ids[2]}
     refused = ""
     box.run(60, box.answer_new())
@@ -161,7 +161,7 @@ def test_lost_acknowledgements_cost_a_reconnect_and_no_result(make_box):
     assert "does not acknowledge" in box.alerts()["no_acknowledgement"]
     box.broker.acknowledges = True
     box.run(60, box.answer_new())
-    assert {json.loads(p)["id"] for _, p, _ in box.broker.words("result")} == set(ids)
+    assert {json.loads(p)["id"] for _, p, _ in box.broker.topic("result")} == set(ids)
     assert states(box) == states(box, "image") == {"closed"}
     assert "no_acknowledgement" not in box.alerts()
 

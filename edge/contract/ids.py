@@ -39,8 +39,8 @@ class DeviceName:
     @classmethod
     def parse(cls, text: str) -> DeviceName | None:
         """Parse what ``str`` gave; None for anything else."""
-        words = text.split("/")
-        return cls(*words) if len(words) == 3 and all(map(is_topic_word, words)) else None
+        parts = text.split("/")
+        return cls(*parts) if len(parts) == 3 and all(map(is_topic_word, parts)) else None
 
     def topic(self, *parts: str) -> str:
         """Topic below this device, e.g. ``sharpedge/<site>/<room>/<device>/result``."""

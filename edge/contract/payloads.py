@@ -44,9 +44,9 @@ class ClosedSource(StrEnum):
 
     CLOSE_EVENT = "close_event"
     FIRST_SEEN = "first_seen"
-    """A listing met the file; no event told of its close."""
+    """A listing of the folder found the file; no event reported its close."""
     AT_START = "at_start"
-    """The file lay in the folder when the appliance started."""
+    """The file was in the folder when the appliance started."""
     ORDERED = "ordered"
     """A person released or retried the film."""
     MTIME = "mtime"

@@ -400,7 +400,7 @@ class Appliance:
             picked_up_s=picked_up_s,
         )
         log.info("job %d: claimed by order", order.job)
-        self._hand = FilmInWork(film, order.job, order.supersedes_job, operator=order.word)
+        self._hand = FilmInWork(film, order.job, order.supersedes_job, operator=order.operator)
         if order.deaths >= _DEATHS:
             self._refuse(Reason.WORKER_DIED)
         else:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from edge.journal.chain import COUNTERS
 from edge.journal.copies import job_of
+from edge.journal.kinds import RESULT
 from edge.journal.orders import UNREAD
-from edge.journal.records import RESULT
 from edge.journal.rows import proves
 from edge.journal.spans import Logged, read, spans, strays
 from edge.journal.states import State

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from edge.contract.payloads import StudyStatus
 from edge.journal.chain import COUNTERS, CUT_FOUND
+from edge.journal.kinds import LIMB_MESSAGES, REJECT, RESULT
 from edge.journal.opening import is_machine_fault, open_store, replace_store
 from edge.journal.orders import work_again
-from edge.journal.records import LIMB_MESSAGES, REJECT, RESULT
 from edge.journal.rows import proves
 from edge.journal.spans import Logged, Span, read, spans, strays
 from edge.journal.states import State, move

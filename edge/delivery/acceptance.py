@@ -15,7 +15,7 @@ from edge.delivery.paho_client import PACKET_TOO_LARGE
 from edge.delivery.refusals import Refusals
 from edge.delivery.refused_lanes import RefusedLanes
 from edge.delivery.suspects import Suspects
-from edge.journal.records import MQTT
+from edge.journal.kinds import MQTT
 from edge.outputs.table import OUTPUTS, holds_file_name, lanes_of
 
 if TYPE_CHECKING:

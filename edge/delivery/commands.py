@@ -46,14 +46,14 @@ def carry_out(
     command: CommandMessage,
     store: Store,
     pictures: Path,
-    rebirth: Callable[[], None],
+    publish_again: Callable[[], None],
     pass_on: Callable[[Command], None],
 ) -> AnswerMessage:
     """Carry out a command; the answer says whether that was possible, and why not."""
     if command.command in FOLDERS:
         pass_on(command.command)
     elif command.command is Command.REBIRTH:
-        rebirth()
+        publish_again()
     elif command.id is None:
         detail = f"{command.command} needs an id"
         return AnswerMessage(command=command.command, done=False, detail=detail)

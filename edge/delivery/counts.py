@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.journal.records import MQTT
+from edge.journal.kinds import MQTT
 from edge.journal.rows import Depth
 from edge.journal.schema import OPEN
 from edge.system.clock import steady_unix_s

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.repeats import queue_companions, receivers_of
+from edge.journal.kinds import MQTT, RESULT
 from edge.journal.orders import work_again
-from edge.journal.records import MQTT, RESULT
 from edge.journal.rows import number_of
 from edge.journal.states import State, move
 from edge.outputs.table import needs_receipt

@@ -108,7 +108,7 @@ class Incoming:
         return []
 
     def obey(
-        self, event: Arrived, rebirth: Callable[[], None], pass_on: Callable[[Command], None]
+        self, event: Arrived, publish_again: Callable[[], None], pass_on: Callable[[Command], None]
     ) -> tuple[str, bytes, Extras] | None:
         """Carry out a command; returns topic, payload and properties of the answer, if any."""
         if event.retained:
@@ -125,7 +125,7 @@ class Incoming:
             answer = AnswerMessage(command=None, done=False, detail=str(error))
         else:
             log.info("command: %s", command.command)
-            answer = carry_out(command, self._store, self._pictures, rebirth, pass_on)
+            answer = carry_out(command, self._store, self._pictures, publish_again, pass_on)
         extras = Extras(correlation=event.correlation)
         return self._answer_topic(event), answer.model_dump_json().encode(), extras
 
@@ -143,10 +143,10 @@ class Incoming:
         otherwise: a client must not make the appliance publish results or commands of another.
         """
         topic = event.response_topic or ""
-        words = topic.split("/")
+        parts = topic.split("/")
         plain = not set(topic) & set("+#\0") and len(topic.encode()) <= _TOPIC_BYTES
-        used = len(words) > 4 and words[4] in _OWN_TOPICS | OUTPUTS.keys()
-        if words[0] == "sharpedge" and len(words) > 1 and plain and not used:
+        used = len(parts) > 4 and parts[4] in _OWN_TOPICS | OUTPUTS.keys()
+        if parts[0] == "sharpedge" and len(parts) > 1 and plain and not used:
             return topic
         return self._commands[event.topic].topic("answer")
 

@@ -16,7 +16,7 @@ from edge.delivery.counts import Counts
 from edge.delivery.endings import Endings, state_of
 from edge.delivery.repeats import Repeats, queue_companions
 from edge.delivery.studies import Studies
-from edge.journal.records import MQTT, RESULT
+from edge.journal.kinds import MQTT, RESULT
 from edge.journal.rows import row_of
 from edge.journal.states import State, move
 from edge.outputs.table import kinds_of

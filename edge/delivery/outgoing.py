@@ -20,7 +20,7 @@ from edge.delivery.old_topics import OldTopics
 from edge.delivery.refusals import STATE, STUDY
 from edge.delivery.studies import StudyRow
 from edge.errors import place_of
-from edge.journal.records import MQTT
+from edge.journal.kinds import MQTT
 from edge.journal.rows import Row
 from edge.outputs.packet import Extras, Sending, packet_of
 from edge.outputs.table import holds_file_name, lanes_of, needs_receipt

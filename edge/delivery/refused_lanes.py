@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.delivery.refusals import STATE, STUDY
-from edge.journal.records import MQTT
+from edge.journal.kinds import MQTT
 from edge.outputs.table import lanes_of
 from edge.system.clock import steady_unix_s
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.unanswered import REPEATS_A_PASS, Unanswered
-from edge.journal.records import MQTT
+from edge.journal.kinds import MQTT
 from edge.outputs.table import OUTPUTS
 
 if TYPE_CHECKING:

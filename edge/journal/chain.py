@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge.journal.records import MQTT
+from edge.journal.kinds import MQTT
 from edge.journal.schema import RARE
 
 if TYPE_CHECKING:

@@ -139,7 +139,7 @@ class Journal:
         ).fetchone()
         if it is None:
             return None
-        word = OperatorWord(
+        stated = OperatorWord(
             Limb(it["operator_limb"]) if it["operator_limb"] else None,
             Laterality(it["operator_side"]) if it["operator_side"] else None,
         )
@@ -148,7 +148,7 @@ class Journal:
             path=it["path"],
             signature=signature_in(it),
             sha256=it["sha256"],
-            word=None if word == OperatorWord() else word,
+            operator=None if stated == OperatorWord() else stated,
             deaths=it["deaths"],
             supersedes_job=it["previous_job"],
         )

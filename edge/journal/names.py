@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge.contract.ids import DeviceName
 from edge.errors import ConfigError
-from edge.journal.records import MQTT
+from edge.journal.kinds import MQTT
 from edge.journal.schema import OPEN
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from edge.journal.copies import job_of
 from edge.journal.first_start import BEFORE_FIRST_START
-from edge.journal.records import LIMB_MESSAGES, ORDERED, RESULT
+from edge.journal.kinds import LIMB_MESSAGES, RESULT
+from edge.journal.records import ORDERED
 from edge.journal.rows import proves
 from edge.journal.states import State, move
 from edge.journal.store import JournalError
@@ -54,34 +55,34 @@ class SetAside:
     why: str
 
 
-def find_job(store: Store, word: str) -> int:
+def find_job(store: Store, name: str) -> int:
     """Find a film's latest job by job number, result id, path, or the name of its kept copy.
 
     Raises `JournalError` when there is none, or when a bare name fits several films.
     """
-    if word.isascii() and word.isdigit():
+    if name.isascii() and name.isdigit():
         # More digits than SQLite's integers have are the number of no job.
-        number = int(word) if len(word) <= _DIGITS else -1
+        number = int(name) if len(name) <= _DIGITS else -1
         found = store.db.execute("SELECT number FROM job WHERE number = ?", (number,)).fetchone()
-    elif _UUID.fullmatch(word):
+    elif _UUID.fullmatch(name):
         found = store.db.execute(
-            "SELECT job AS number FROM outbox WHERE id = ?", (word.lower(),)
+            "SELECT job AS number FROM outbox WHERE id = ?", (name.lower(),)
         ).fetchone()
     else:
-        return _job_of_file(store, os.fsencode(word))
+        return _job_of_file(store, os.fsencode(name))
     if found is None:
-        raise JournalError(f"{word}: the journal knows no such film; topic reject tells its id")
+        raise JournalError(f"{name}: the journal knows no such film; the topic reject gives its id")
     return int(found["number"])
 
 
-def _job_of_file(store: Store, word: bytes) -> int:
-    path = os.path.abspath(word)  # noqa: PTH100 - names that are not UTF-8
+def _job_of_file(store: Store, file: bytes) -> int:
+    path = os.path.abspath(file)  # noqa: PTH100 - names that are not UTF-8
     found = store.db.execute(
-        "SELECT MAX(number) AS number FROM job WHERE path IN (?, ?)", (path, word)
+        "SELECT MAX(number) AS number FROM job WHERE path IN (?, ?)", (path, file)
     ).fetchone()["number"]
     if found is not None:
         return int(found)
-    name = os.path.basename(word)  # noqa: PTH119 - as above
+    name = os.path.basename(file)  # noqa: PTH119 - as above
     kept = job_of(os.fsdecode(name))
     if kept is not None:
         return find_job(store, str(kept))
@@ -94,23 +95,23 @@ def _job_of_file(store: Store, word: bytes) -> int:
     why = "several films have this name: give the whole path or the id" if jobs else (
         "the journal knows no such film; give its path, its id or its job number"
     )  # fmt: skip
-    raise JournalError(f"{os.fsdecode(word)!a}: {why}")
+    raise JournalError(f"{os.fsdecode(file)!a}: {why}")
 
 
-def release(store: Store, job: int, word: OperatorWord) -> Done:
+def release(store: Store, job: int, stated: OperatorWord) -> Done:
     """Have a held film scored with the limb and side that a person states.
 
     Raises `JournalError` where the film is not held, or nothing was stated.
     """
-    if word == OperatorWord():
-        raise JournalError("say what the film shows: --limb hand|foot, --side L|R, or both")
+    if stated == OperatorWord():
+        raise JournalError("state what the film shows: --limb hand|foot, --side L|R, or both")
     with store.transaction():
         row = _row_of(store, job)
         if row["state"] != State.HELD:
             raise JournalError(
                 f"job {job} is {_state_of(store, row)}, not held: nothing to release"
             )
-        limb, side = str(word.limb or ""), str(word.laterality or "")
+        limb, side = str(stated.limb or ""), str(stated.laterality or "")
         return Done(job, _order(store, row, limb, side, "released"))
 
 

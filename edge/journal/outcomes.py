@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import StudyStatus
-from edge.journal.records import LIMB_MESSAGES, RESULT, Resolved
+from edge.journal.kinds import LIMB_MESSAGES, RESULT
+from edge.journal.records import Resolved
 from edge.journal.states import State, move
 from edge.system.clock import steady_unix_s
 

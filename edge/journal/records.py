@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge.journal.kinds import MQTT
 from edge.model import Signature
 
 if TYPE_CHECKING:
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from edge.journal.states import State
     from edge.model import OperatorWord
 
-RESULT = "result"
-REJECT = "reject"
-IMAGE = "image"
-"""Kinds of outbox rows that the journal itself knows; `edge.outputs.table` lists all kinds."""
-LIMB_MESSAGES = (RESULT, REJECT)
-"""Kinds that carry a limb's outcome: each limb has one, with a sequence number."""
-MQTT = "mqtt"
-"""Destination of a row that is published to the broker."""
 ORDERED = "order"
 """Origin of a job that a person ordered; all others come from the folder."""
 
@@ -55,7 +48,7 @@ class Order:
     path: bytes
     signature: Signature
     sha256: str
-    word: OperatorWord | None
+    operator: OperatorWord | None
     deaths: int
     supersedes_job: int | None
 

@@ -67,7 +67,7 @@ def tidy(
     waits = {
         row["id"]: row["job"]
         for row in store.db.execute(
-            f"SELECT id, job FROM outbox WHERE {OPEN}"  # noqa: S608 - our own words
+            f"SELECT id, job FROM outbox WHERE {OPEN}"  # noqa: S608 - our own condition
         )
     }
     needed = set(waits.values()) | _needed_jobs(store)

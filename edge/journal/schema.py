@@ -9,7 +9,7 @@ import contextlib
 import sqlite3
 
 OPEN = "state NOT IN ('closed', 'set_aside')"
-"""Condition of the outbox rows that are not delivered; in these words it matches the indices.
+"""Condition of the outbox rows that are not delivered; in this form it matches the indices.
 
 It includes states that no release writes, so that a damaged row stays visible.
 """

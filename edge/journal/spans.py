@@ -63,7 +63,7 @@ class Logged:
 
 @dataclass(frozen=True)
 class Span:
-    """The films whose job numbers lie from ``first`` to ``last``."""
+    """The films whose job numbers are ``first`` to ``last``."""
 
     first: int
     last: int

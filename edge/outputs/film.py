@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.contract.ids import output_id
-from edge.journal.records import REJECT, RESULT, Parcel
+from edge.journal.kinds import REJECT, RESULT
+from edge.journal.records import Parcel
 from edge.model import Status
 from edge.outputs.table import OUTPUTS
 

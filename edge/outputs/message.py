@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import ClosedSource, Envelope, Ledger, RejectMessage, ResultMessage
-from edge.journal.records import REJECT, RESULT
+from edge.journal.kinds import REJECT, RESULT
 from edge.model import LimbResult, Record
 from edge.outputs.packet import Packet, extras_of
 from edge.system.clock import Anchor  # noqa: TC001 - pydantic needs it at run time

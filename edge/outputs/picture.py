@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.journal.records import IMAGE
+from edge.journal.kinds import IMAGE
 from edge.model import DISCLAIMER
 from edge.outputs.packet import Packet, extras_of
 from edge.system.files import write_whole

@@ -14,8 +14,9 @@ from edge.contract.payloads import ClosedSource, Ledger
 from edge.contract.pseudonyms import pseudonym
 from edge.errors import REASONS, NullReason, Reason
 from edge.journal.copies import keep_copy
+from edge.journal.kinds import RESULT
 from edge.journal.outcomes import Outcomes
-from edge.journal.records import RESULT, Finish, Resolved, StudyChange
+from edge.journal.records import Finish, Resolved, StudyChange
 from edge.journal.states import State
 from edge.model import JointScore, LimbResult, OperatorWord, Status
 from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edge.journal.records import IMAGE, MQTT, REJECT, RESULT
+from edge.journal.kinds import IMAGE, MQTT, REJECT, RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,10 @@ from edge.delivery.outgoing import Outgoing
 from edge.delivery.settings import DeliverySettings
 from edge.delivery.standing import DeliveryAlerts, Latencies
 from edge.journal.journal import Journal
+from edge.journal.kinds import IMAGE, RESULT
 from edge.journal.names import Names
 from edge.journal.outcomes import Outcomes
-from edge.journal.records import IMAGE, RESULT, Finish, Parcel, StudyChange
+from edge.journal.records import Finish, Parcel, StudyChange
 from edge.journal.states import State
 from edge.journal.store import Store
 from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status

@@ -8,8 +8,9 @@ from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.outbox import Outbox
 from edge.journal.journal import Journal
+from edge.journal.kinds import REJECT, RESULT
 from edge.journal.outcomes import Outcomes
-from edge.journal.records import REJECT, RESULT, Finish, Parcel
+from edge.journal.records import Finish, Parcel
 from edge.journal.states import State
 from edge.journal.store import Store
 from edge.model import Signature

@@ -12,8 +12,9 @@ from stand_in import VERSIONS
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, Ledger
 from edge.journal.journal import Journal
+from edge.journal.kinds import RESULT
 from edge.journal.outcomes import Outcomes
-from edge.journal.records import RESULT, Finish, Parcel
+from edge.journal.records import Finish, Parcel
 from edge.journal.states import State
 from edge.journal.store import Store
 from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status

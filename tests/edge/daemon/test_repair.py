@@ -10,8 +10,9 @@ from edge.daemon.repair import open_sound, repair
 from edge.delivery.outbox import Outbox
 from edge.journal.chain import CUT_FOUND
 from edge.journal.journal import Journal
+from edge.journal.kinds import RESULT
 from edge.journal.outcomes import Outcomes
-from edge.journal.records import RESULT, Finish, Parcel, StudyChange
+from edge.journal.records import Finish, Parcel, StudyChange
 from edge.journal.states import State
 from edge.journal.store import JournalError, Store
 from edge.model import Signature

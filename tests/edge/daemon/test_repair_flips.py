@@ -15,10 +15,11 @@ from edge.daemon.repair import open_sound
 from edge.delivery.outbox import Outbox
 from edge.intake.watch import Folder
 from edge.journal.journal import Journal
+from edge.journal.kinds import REJECT, RESULT
 from edge.journal.outcomes import Outcomes
 from edge.journal.places import Places
 from edge.journal.recall import Recall
-from edge.journal.records import REJECT, RESULT, Finish, Parcel, StudyChange
+from edge.journal.records import Finish, Parcel, StudyChange
 from edge.journal.states import State
 from edge.journal.store import JournalError, Store
 from edge.model import Signature

@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.delivery.link import TOO_LARGE, Failure, LinkError
-from edge.journal.records import REJECT, RESULT
+from edge.journal.kinds import REJECT, RESULT
 
 PUBACK_REFUSALS = [
     str(ReasonCode(PacketTypes.PUBACK, identifier=code))

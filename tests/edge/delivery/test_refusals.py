@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge.delivery.refusals import Refusals
-from edge.journal.records import IMAGE, RESULT
+from edge.journal.kinds import IMAGE, RESULT
 
 R = RESULT
 

@@ -8,8 +8,8 @@ import pytest
 
 from edge.contract.ids import DeviceName
 from edge.errors import ConfigError
+from edge.journal.kinds import REJECT
 from edge.journal.names import Names
-from edge.journal.records import REJECT
 
 NEW = DeviceName("new-clinic", "xr2", "box1")
 

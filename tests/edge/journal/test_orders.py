@@ -5,6 +5,7 @@ import pytest
 from edge.contract.ids import DeviceName, ResultKey
 from edge.daemon.repair import repair
 from edge.journal.journal import Journal
+from edge.journal.kinds import REJECT, RESULT
 from edge.journal.orders import (
     dismiss,
     find_job,
@@ -17,7 +18,7 @@ from edge.journal.orders import (
 )
 from edge.journal.outcomes import Outcomes
 from edge.journal.recall import Recall
-from edge.journal.records import REJECT, RESULT, Finish, Parcel
+from edge.journal.records import Finish, Parcel
 from edge.journal.states import State, move
 from edge.journal.store import JournalError, Store
 from edge.model import Laterality, Limb, OperatorWord, Signature
@@ -73,7 +74,7 @@ def test_a_release_is_a_new_job_with_the_operators_word_and_ends_the_held_one(st
     assert state_of(store, job) == State.SET_ASIDE
     order = journal.next_order()
     assert (order.job, order.supersedes_job) == (done.new_job, job)
-    assert order.word == OperatorWord(Limb.FOOT, Laterality.LEFT)
+    assert order.operator == OperatorWord(Limb.FOOT, Laterality.LEFT)
     assert journal.unfinished() == {}
     with pytest.raises(JournalError, match=f"went on as job {done.new_job}"):
         release(store, job, LEFT)

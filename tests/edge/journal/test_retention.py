@@ -11,10 +11,11 @@ from edge.delivery.outbox import Outbox
 from edge.intake.watch import Folder
 from edge.journal.copies import keep_copy
 from edge.journal.journal import Journal
+from edge.journal.kinds import IMAGE, REJECT, RESULT
 from edge.journal.outcomes import Outcomes
 from edge.journal.places import Places
 from edge.journal.recall import Recall
-from edge.journal.records import IMAGE, REJECT, RESULT, Finish, Parcel
+from edge.journal.records import Finish, Parcel
 from edge.journal.retention import tidy
 from edge.journal.settings import RetentionSettings
 from edge.journal.states import State

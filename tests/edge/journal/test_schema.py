@@ -11,8 +11,8 @@ from box import KEY
 from journal_films import open_outbox
 
 from edge.daemon.repair import open_sound
+from edge.journal.kinds import REJECT, RESULT
 from edge.journal.orders import find_job, release
-from edge.journal.records import REJECT, RESULT
 from edge.journal.schema import is_ours
 from edge.journal.states import State
 from edge.journal.store import JournalError, Store

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from edge.daemon.housekeeping import Inspection
+from edge.journal.kinds import REJECT, RESULT
 from edge.journal.orders import set_aside, take_back
-from edge.journal.records import REJECT, RESULT
 from edge.journal.states import State
 from edge.model import Signature
 

@@ -47,7 +47,7 @@ _RECEIPT_BYTES = 4096
 """No receipt is longer."""
 _TOPIC_BYTES = 512
 _ANSWERS_A_SECOND = 10
-"""Answers to what is no command: a flood of junk is not answered with a flood."""
+"""Limit of answers to malformed commands."""
 _OWN_TOPICS = frozenset(it.topic.split("/")[0] for it in CHANNELS) - {"answer"}
 
 
@@ -107,7 +107,7 @@ class Incoming:
         log.warning("a receipt was dropped: retained, malformed, or with another's correlation")
         return []
 
-    def obey(
+    def answer_command(
         self, event: Arrived, publish_again: Callable[[], None], pass_on: Callable[[Command], None]
     ) -> tuple[str, bytes, Extras] | None:
         """Carry out a command; returns topic, payload and properties of the answer, if any."""
@@ -137,7 +137,7 @@ class Incoming:
         return self._answers >= 0
 
     def _answer_topic(self, event: Arrived) -> str:
-        """Response topic where we may write to it, else our own topic for answers.
+        """Response topic where it may be used, else the appliance's topic ``answer``.
 
         It must be below ``sharpedge/`` and no topic that an appliance or a dashboard uses
         otherwise: a client must not make the appliance publish results or commands of another.

@@ -81,7 +81,7 @@ class Refusals:
     def choose(self, lane: str, oldest: Collection[int], known: int | None = None) -> int:
         """Choose the probe of a paused lane, which is sent next.
 
-        ``oldest`` are the oldest messages, at least one; The broker accepted ``known`` before.
+        ``oldest`` are the oldest messages, at least one. The broker accepted ``known`` before.
         """
         pause = self._pauses[lane]
         numbers = sorted(oldest)

@@ -204,7 +204,9 @@ class Session:
                 self._outgoing.clear(old, event.topic)
             return
         if self._incoming.is_command(event):
-            answer = self._incoming.obey(event, self._publish_again, self._control.commands.put)
+            answer = self._incoming.answer_command(
+                event, self._publish_again, self._control.commands.put
+            )
             if answer is not None:
                 topic, payload, extras = answer
                 self._outgoing.publish_plain("answer", topic, payload, extras, retain=False)

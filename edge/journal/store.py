@@ -191,7 +191,7 @@ class Store(Chain):
             other.execute("PRAGMA synchronous=FULL")
             self.db.backup(other)
             other.execute("PRAGMA journal_mode=DELETE")
-        move_aside(self._path, "replaced")
+        move_aside(self._path, "foreign")
         part.replace(self._path)
         sync_folder(self._path.parent)
 

@@ -40,9 +40,9 @@ TAMPERINGS = {
 @pytest.mark.parametrize("statement", TAMPERINGS)
 def test_what_was_changed_long_ago_is_found_while_idle(large, statement):
     large.store.db.execute(statement)
-    store, told = open_sound(large.path, KEY, expected=True)
+    store, text = open_sound(large.path, KEY, expected=True)
     # The start looks at the end only: what it reports has nothing to do with row 3 or film 2.
-    assert told == ""
+    assert text == ""
     it, found, turns = Inspection(store), [], 0
     while not it.resting:
         found += it.turn(-1.0)
@@ -53,9 +53,9 @@ def test_what_was_changed_long_ago_is_found_while_idle(large, statement):
 
 
 def test_a_sound_large_journal_gives_no_finding_and_is_left_as_it_is(large):
-    store, told = open_sound(large.path, KEY, expected=True)
+    store, text = open_sound(large.path, KEY, expected=True)
     head, it = store.head(), Inspection(store)
-    assert told == ""
+    assert text == ""
     while not it.resting:
         assert it.turn(-1.0) == []
     assert store.head() == head

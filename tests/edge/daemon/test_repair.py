@@ -93,7 +93,7 @@ def test_a_row_of_an_output_that_the_table_lacks_is_kept_and_not_sent(store, mon
         ("UPDATE meta SET value = 'x' WHERE key = 'sequence'", "meta"),
     ],
 )
-def test_what_chain_and_seals_prove_is_put_right_and_told(store, statement, table):
+def test_what_chain_and_seals_prove_is_repaired_and_reported(store, statement, table):
     before = [tuple(row) for row in store.db.execute("SELECT number, state, sha256 FROM job")]
     store.db.execute(statement)
     assert repair(store) == {table: 1}
@@ -148,12 +148,12 @@ def test_no_number_is_given_twice_after_a_counter_was_set_back(store, statement)
         assert store.counter("sequence") > 3
 
 
-def test_a_cut_end_stays_told_when_new_rows_are_written(store):
+def test_a_cut_end_stays_recorded_when_new_rows_are_written(store):
     last = store.head().row
     store.db.execute("DELETE FROM event WHERE row > 6")
     repair(store)
-    (told,) = [event for event in store.events() if event.kind == CUT_FOUND]
-    assert told.detail["published"] == last
+    (text,) = [event for event in store.events() if event.kind == CUT_FOUND]
+    assert text.detail["published"] == last
     assert store.verify() is None
 
 
@@ -177,10 +177,10 @@ def test_a_journal_that_was_taken_away_in_use_is_put_back_whole(tmp_path, store,
         path.write_bytes(other)
     assert not store.is_in_place()
     store.put_back()
-    again, told = open_sound(path, KEY, expected=True)
-    assert told == ""
+    again, text = open_sound(path, KEY, expected=True)
+    assert text == ""
     assert again.head() == head
-    assert len(list(tmp_path.glob("journal.sqlite.stranger-*"))) == (other is not None)
+    assert len(list(tmp_path.glob("journal.sqlite.foreign-*"))) == (other is not None)
     again.close()
 
 

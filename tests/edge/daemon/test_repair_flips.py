@@ -96,7 +96,7 @@ def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(
         store.close()
 
 
-def test_a_journal_that_another_holds_is_told_and_left_alone(tmp_path, monkeypatch):
+def test_a_journal_that_another_holds_is_reported_and_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("edge.journal.store._BUSY_S", 0)
     path = tmp_path / "journal.sqlite"
     Store(path, KEY).close()

@@ -28,7 +28,7 @@ def obey(incoming, payload, *, topic=None, retained=False, response=None):
     handed = []
     topic = topic or "sharpedge/clinic/xr1/box1/command"
     event = Arrived(topic, payload, retained, response, b"7")
-    answer = incoming.obey(event, lambda: handed.append("rebirth"), handed.append)
+    answer = incoming.answer_command(event, lambda: handed.append("rebirth"), handed.append)
     return (None if answer is None else (answer[0], json.loads(answer[1]), answer[2])), handed
 
 
@@ -47,7 +47,7 @@ def test_what_is_no_command_is_answered_with_the_reason_and_does_nothing(incomin
     assert incoming.take_dropped() == 1
 
 
-def test_a_retained_command_is_neither_obeyed_nor_answered(incoming):
+def test_a_retained_command_is_neither_carried_out_nor_answered(incoming):
     assert obey(incoming, b'{"command": "pause"}', retained=True) == (None, [])
     assert incoming.take_dropped() == 1
 
@@ -59,7 +59,7 @@ def test_a_flood_of_junk_is_not_answered_with_a_flood(incoming):
 
 
 @pytest.mark.parametrize("command", Command)
-def test_every_command_is_done_or_says_what_it_lacks(incoming, command):
+def test_every_command_is_done_or_answered_with_what_it_lacks(incoming, command):
     (_, body, _), handed = obey(incoming, json.dumps({"command": command}).encode())
     assert body["command"] == command
     if command in {Command.REPLAY, Command.PICTURE}:
@@ -108,7 +108,7 @@ def test_an_answer_goes_where_it_was_asked_for_only_where_nothing_else_is(incomi
     assert topic == (response if used else "sharpedge/clinic/xr1/box1/answer")
 
 
-def test_receipts_and_commands_below_a_former_name_are_heard(box, incoming):
+def test_receipts_and_commands_below_a_former_name_are_read(box, incoming):
     event = Arrived(OLD.topic("receipt"), b"{}", retained=False)
     assert incoming.is_receipt(event)
     assert not incoming.is_receipt(Arrived("sharpedge/x/y/box1/receipt", b"{}", retained=False))

@@ -44,7 +44,7 @@ def test_whatever_the_reason_what_was_refused_for_a_minute_arrives_in_order(make
     assert box.alerts() == {}
 
 
-def test_a_refusal_is_told_after_a_restart_until_the_broker_takes_something(make_box):
+def test_the_alert_of_a_refusal_survives_a_restart_until_the_broker_accepts_something(make_box):
     box = make_box()
     box.film(1)
     box.broker.refuses = lambda _topic: "Not authorized"
@@ -74,7 +74,7 @@ def test_a_refused_kind_holds_up_no_other(make_box, word):
     assert len({topic for topic, _, _ in box.broker.topic("study")}) == 12
 
 
-def test_a_refused_study_is_tried_ever_less_often_and_told(make_box):
+def test_a_refused_study_is_tried_ever_less_often_and_raises_an_alert(make_box):
     box = make_box()
     box.film(1, study=True)
     box.broker.refuses = lambda topic: "Not authorized" if "/study/" in topic else ""

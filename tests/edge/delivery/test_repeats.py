@@ -87,7 +87,7 @@ def test_a_picture_that_was_removed_with_age_is_no_message_set_aside(make_box):
     assert box.alerts() == {}
 
 
-def test_a_picture_that_is_gone_before_its_first_sending_is_told(make_box):
+def test_a_picture_that_is_gone_before_its_first_sending_raises_an_alert(make_box):
     box = make_box()
     box.film(1, picture=True)
     for path in box.pictures.iterdir():

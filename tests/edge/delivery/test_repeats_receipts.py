@@ -31,7 +31,7 @@ def test_a_refused_row_stays_in_the_outbox(store, journal):
     assert outbox.counts.depth().set_aside == 0
 
 
-def test_an_answer_to_a_later_sending_tells_that_the_earlier_were_lost(store, journal, monkeypatch):
+def test_an_answer_to_a_later_sending_shows_that_the_earlier_were_lost(store, journal, monkeypatch):
     now = {"s": 1000.0}
     monkeypatch.setattr("edge.delivery.repeats.time.monotonic", lambda: now["s"])
     ids = []

@@ -12,7 +12,7 @@ def test_a_rival_is_left_alone_for_longer_and_never_too_long():
     assert it.suspected
 
 
-def test_the_brokers_own_word_needs_no_suspicion():
+def test_the_brokers_reason_taken_over_is_proof_enough():
     assert Rivalry().ended(100.0, taken_over=True) == 5.0
 
 

@@ -7,7 +7,7 @@ from edge.delivery.suspects import Suspects
 LARGE = 100_000
 
 
-def test_a_message_that_ends_the_connection_alone_three_times_is_guilty():
+def test_a_message_that_ends_the_connection_alone_three_times_is_the_cause():
     it = Suspects()
     three = dict.fromkeys((1, 2, 3), LARGE)
     assert it.ended(three, 0.1) is None
@@ -19,21 +19,21 @@ def test_a_message_that_ends_the_connection_alone_three_times_is_guilty():
     assert not it.careful
 
 
-def test_one_that_the_broker_calls_too_large_is_guilty_at_once_when_it_was_alone():
+def test_one_that_the_broker_calls_too_large_is_the_cause_at_once_when_it_was_alone():
     it = Suspects()
     assert it.ended({1: LARGE, 2: 10}, 0.1, too_large=True) is None
     assert it.careful
     assert it.ended({1: LARGE}, 0.1, too_large=True) == 1
 
 
-def test_what_is_large_is_told_by_what_the_broker_has_taken():
+def test_a_message_is_large_when_it_exceeds_all_that_the_broker_accepted():
     it = Suspects()
     assert it.is_large(LARGE)
     it.taken(9, LARGE)
     assert not it.is_large(LARGE)
 
 
-def test_a_message_that_the_broker_took_in_between_is_innocent():
+def test_a_message_that_the_broker_accepted_in_between_is_not_the_cause():
     it = Suspects()
     for _ in range(10):
         assert it.ended({1: LARGE}, 0.1) is None

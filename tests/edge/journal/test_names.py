@@ -52,7 +52,9 @@ def test_retained_topics_of_the_old_name_are_cleared_once_the_broker_has_it(make
     assert box.names.to_clear() == []
 
 
-def test_a_broker_that_refuses_to_clear_is_told_and_asked_again_at_the_next_connection(make_box):
+def test_a_broker_that_refuses_to_clear_raises_an_alert_and_is_asked_at_the_next_connection(
+    make_box,
+):
     make_box().run(1)
     box = make_box(device=NEW)
     box.broker.refuses = lambda topic: "Not authorized" if "/clinic/" in topic else ""

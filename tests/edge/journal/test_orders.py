@@ -68,7 +68,7 @@ def test_a_film_is_found_by_number_id_path_name_and_kept_copy(store, journal):
             find_job(store, word)
 
 
-def test_a_release_is_a_new_job_with_the_operators_word_and_ends_the_held_one(store, journal):
+def test_a_release_is_a_new_job_with_what_the_operator_stated_and_ends_the_held_one(store, journal):
     job, _ = film(journal)
     done = release(store, job, OperatorWord(Limb.FOOT, Laterality.LEFT))
     assert state_of(store, job) == State.SET_ASIDE

@@ -8,7 +8,7 @@ from edge.journal.chain import CUT_FOUND, Head
 from edge.journal.published import published_row_is_missing
 
 
-def test_a_published_row_that_is_missing_is_told_once_and_numbers_go_on_beyond(store, journal):
+def test_a_published_row_that_is_missing_is_recorded_once_and_numbers_go_on_beyond(store, journal):
     finish(journal, journal.claim(b"/a", SHA, signature()).job)
     head = store.head()
     assert not published_row_is_missing(store, head)

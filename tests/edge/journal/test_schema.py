@@ -92,7 +92,7 @@ def test_rows_of_an_earlier_release_leave_over_mqtt_and_a_changed_destination_sh
     assert not box.outbox.row(rows[0].row).sound
 
 
-def test_an_older_release_is_told_apart_from_an_empty_outbox(tmp_path):
+def test_a_journal_of_a_later_release_is_refused_with_the_ways_out(tmp_path):
     path = tmp_path / "later.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")

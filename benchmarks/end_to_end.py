@@ -1,6 +1,6 @@
-"""From file closed to message received, through the real daemon and a real broker.
+"""Measures file closed to message received, through the real daemon and a real broker.
 
-Room: benchmarks. Starts a broker and a daemon on this machine and stops both.
+Layer: benchmarks; starts a broker and a daemon on this machine and stops both.
 """
 
 from __future__ import annotations

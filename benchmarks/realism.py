@@ -1,10 +1,12 @@
-"""How well a classifier tells simulated joints from real ones: the gap to close, honestly stated.
+"""Measures how well a classifier tells simulated joints from real ones.
 
-Reads labelled real films and the simulator; prints a table. No model of the appliance takes part.
+No model of the appliance takes part.
 ``python -m benchmarks.realism FILMS`` where FILMS holds the labelled FracAtlas films.
 
 Linear discriminant analysis on oriented gradients (HOG) of healthy joint crops, films never on both
 sides of a fold. An area under the curve of .5 would mean that it cannot tell; 1 that it always can.
+
+Layer: benchmarks; reads labelled real films and the simulator, prints a table.
 """
 
 from __future__ import annotations

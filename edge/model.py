@@ -4,18 +4,25 @@ Types that carry arrays are frozen dataclasses. What leaves the appliance (the l
 ``sharpedge score --json``, the MQTT ``result``, the simulator's ``truth.jsonl``) is one frozen
 pydantic model, `LimbResult`.
 
-Layer: vocabulary; imported by every package, imports none of ours.
+Layer: vocabulary; imported by every package, imports no package of ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Annotated, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+
+from edge.anatomy import NARROWING_MAXIMUM as NARROWING_MAXIMUM
+from edge.anatomy import JointClass as JointClass
+from edge.anatomy import Limb as Limb
+from edge.anatomy import View as View
+from edge.anatomy import has_narrowing as has_narrowing
+from edge.anatomy import joint_class as joint_class
+from edge.enums import StrEnum as StrEnum
 
 DISCLAIMER: Final = "research use only, not a medical device"
 PARTIAL_SVH_NAME = "partial SvH (no wrist), of 340"
@@ -26,42 +33,6 @@ Points = npt.NDArray[np.float64]
 """[n, 2] float64, x then y, in pixels; the centre of the top-left pixel is (0, 0)."""
 Transform = npt.NDArray[np.float64]
 """[3, 3] float64 acting on column vectors (x, y, 1)."""
-
-
-class StrEnum(str, Enum):
-    """A string enumeration that prints as its value (`enum.StrEnum` needs Python 3.11)."""
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class Limb(StrEnum):
-    """Which extremity; decides joint names, detector and scorer."""
-
-    HAND = "hand"
-    FOOT = "foot"
-
-    @property
-    def joints(self) -> tuple[str, ...]:
-        """Joint names in the order of the shape template."""
-        return HAND_JOINTS if self is Limb.HAND else FOOT_JOINTS
-
-    @property
-    def erosion_maximum(self) -> int:
-        """Highest erosion grade of one joint: 5 (hand), 10 (foot, 0-5 on each side)."""
-        return 5 if self is Limb.HAND else 10
-
-
-HAND_JOINTS = (
-    "IP1", "PIP2", "PIP3", "PIP4", "PIP5", "MCP1", "MCP2", "MCP3", "MCP4", "MCP5",
-)  # fmt: skip
-FOOT_JOINTS = ("IP1", "MTP1", "MTP2", "MTP3", "MTP4", "MTP5")
-NARROWING_MAXIMUM = 4
-
-
-def has_narrowing(limb: Limb, joint: str) -> bool:
-    """Whether SvH gives this joint a narrowing grade: the thumb's IP has none."""
-    return not (limb is Limb.HAND and joint == "IP1")
 
 
 class Laterality(StrEnum):
@@ -81,16 +52,6 @@ class LateralitySource(StrEnum):
     GEOMETRY = "geometry"
 
 
-class View(StrEnum):
-    """Projection of the film."""
-
-    PA = "pa"
-    AP = "ap"
-    OBLIQUE = "oblique"
-    LATERAL = "lateral"
-    UNKNOWN = "unknown"
-
-
 class Status(StrEnum):
     """How one limb of one film ended."""
 
@@ -99,19 +60,6 @@ class Status(StrEnum):
     """Limb and joints were found, and no joint could be graded."""
     HELD = "held"
     REJECTED = "rejected"
-
-
-class JointClass(StrEnum):
-    """What the detector tells apart: hand PIP (with the thumb's IP) and MCP; foot PIP and MTP."""
-
-    PIP = "PIP"
-    MCP = "MCP"
-    MTP = "MTP"
-
-
-def joint_class(joint: str) -> JointClass:
-    """Detector class of a joint name: ``IP1`` counts as PIP (paper, section 2.3)."""
-    return JointClass.PIP if joint.startswith(("IP", "PIP")) else JointClass(joint[:3])
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from __future__ import annotations
 class ExportError(Exception):
     """A model cannot be exported.
 
-    ``where`` names the file, section and line, layer, or key; ``mend`` says what to do next.
+    ``where`` names the file, section and line, layer, or key; ``fix`` says what to do next.
     """
 
-    def __init__(self, message: str, *, where: str, mend: str) -> None:
-        super().__init__(f"{where}: {message} (mend: {mend})")
+    def __init__(self, message: str, *, where: str, fix: str) -> None:
+        super().__init__(f"{where}: {message} (fix: {fix})")
         self.message = message
         self.where = where
-        self.mend = mend
+        self.fix = fix
 
 
 class CfgError(ExportError):

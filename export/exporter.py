@@ -163,7 +163,7 @@ def export_all(
     """
     recipes = sorted(recipes_dir.glob("*.toml"))
     if not recipes:
-        raise RecipeError("no recipe (*.toml)", where=str(recipes_dir), mend="name another folder")
+        raise RecipeError("no recipe (*.toml)", where=str(recipes_dir), fix="name another folder")
     return tuple(export_recipes(recipes, out_dir, progress))
 
 
@@ -194,15 +194,15 @@ def _outcome(path: Path, out_dir: Path, target: Target | None) -> ExportOutcome:
         failure = ExportError(
             f"cannot read or write: {error.strerror or error}",
             where=str(error.filename or path),
-            mend="check that the folder exists, may be written and has space",
+            fix="check that the folder exists, may be written and has space",
         )
     except EngineError as error:
-        failure = ExportError(str(error), where=str(path), mend=error.mend)
+        failure = ExportError(str(error), where=str(path), fix=error.fix)
     except Exception as error:  # noqa: BLE001 - the other recipes go on, and a user sees one line
         failure = ExportError(
             f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}",
             where=str(path),
-            mend="check the model in its own framework; report this with the recipe if it is sound",
+            fix="check the model in its own framework; report this with the recipe if it is sound",
         )
     return ExportOutcome(path, None, failure)
 
@@ -218,14 +218,14 @@ def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
             raise RecipeError(
                 f"the source of {recipe.name} cannot be read: {error.strerror}",
                 where=str(folder / name),
-                mend="put the trained weights there, or correct source in the recipe",
+                fix="put the trained weights there, or correct source in the recipe",
             ) from error
         digest = hashlib.sha256(data).hexdigest()
         if stated.get(name, digest) != digest:
             raise RecipeError(
                 f"{recipe.name}: SHA-256 of {name} is {digest}, the recipe asks for {stated[name]}",
                 where=str(folder / name),
-                mend="copy the file again, or correct source.sha256 in the recipe",
+                fix="copy the file again, or correct source.sha256 in the recipe",
             )
         files.append(SourceFile(file=name, sha256=digest, bytes=len(data)))
     unknown = set(stated) - {file.file for file in files}
@@ -233,7 +233,7 @@ def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
         raise RecipeError(
             f"source.sha256 names {', '.join(sorted(unknown))}, which is no source",
             where=recipe.name,
-            mend="correct the name in the recipe",
+            fix="correct the name in the recipe",
         )
     return tuple(files)
 

@@ -203,10 +203,10 @@ def read_recipe(path: Path) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(
-            f"cannot be read: {error.strerror}", where=str(path), mend="give the right path"
+            f"cannot be read: {error.strerror}", where=str(path), fix="give the right path"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"no TOML: {error}", where=str(path), mend="correct that line") from error
+        raise RecipeError(f"no TOML: {error}", where=str(path), fix="correct that line") from error
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -216,5 +216,5 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(
             f"{key}: {'unknown key' if unknown else first['msg']}",
             where=str(path),
-            mend="remove it, or correct its spelling" if unknown else "correct the key",
+            fix="remove it, or correct its spelling" if unknown else "correct the key",
         ) from error

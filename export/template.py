@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.anatomy import LIMBS
 from edge.engine.passport import Role
 from edge.model import Limb
 from export.errors import RecipeError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _HEADS = ("erosion", "narrowing")
 _SCALING = frozenset({"Rescaling", "Normalization", "Subtract", "Multiply", "TrueDivide", "Divide"})
-_CLASSES = {Limb.HAND: ("PIP", "MCP"), Limb.FOOT: ("PIP", "MTP")}
 _FILES = (
     "give a Darknet .cfg and .weights, a Keras .keras or .h5, or an .onnx; for other frameworks "
     "export to .onnx first"
@@ -60,7 +60,7 @@ def write_template(files: Sequence[Path]) -> Path:
     path = files[0].with_suffix(".toml")
     if path.exists():
         raise RecipeError(
-            "the recipe is there already", where=str(path), mend="remove it, or edit it"
+            "the recipe is there already", where=str(path), fix="remove it, or edit it"
         )
     name = files[0].name.lower()
     limb = Limb.FOOT if "foot" in name or "feet" in name else Limb.HAND
@@ -101,7 +101,7 @@ def render(facts: Facts, limb: Limb) -> str:
         "std = [1.0]",
     ]
     for number in range(facts.classes):
-        name = (*_CLASSES[limb], *_CLASSES[limb])[number % 2]
+        name = str(LIMBS[limb].detector_classes[number % 2])
         rows += [
             "",
             "[[classes]] # in the order of the model's outputs",
@@ -143,16 +143,16 @@ def _facts(files: Sequence[Path]) -> Facts:
         if "onnx" in fits:
             return _of_onnx(path)
         if kind is not None:
-            raise RecipeError(f"the file is {kind.name}", where=str(path), mend=kind.mend)
+            raise RecipeError(f"the file is {kind.name}", where=str(path), fix=kind.fix)
     names = ", ".join(path.name for path in files) or "no file"
-    raise RecipeError(f"{names}: not files of one model", where="--init", mend=_FILES)
+    raise RecipeError(f"{names}: not files of one model", where="--init", fix=_FILES)
 
 
 def _of_darknet(cfg: Path, weights: Path) -> Facts:
     network = parse_cfg(cfg.read_text(encoding="utf-8-sig", errors="replace"))
     if not network.heads:
         raise RecipeError(
-            "the network has no [yolo] layer", where=str(cfg), mend="give a detector's .cfg"
+            "the network has no [yolo] layer", where=str(cfg), fix="give a detector's .cfg"
         )
     source = (
         'kind = "darknet"',
@@ -200,7 +200,7 @@ def _of_onnx(path: Path) -> Facts:
     )
     if len(image) != 4:
         raise RecipeError(
-            f"its input has {len(image)} axes, an image has 4", where=str(path), mend=_FILES
+            f"its input has {len(image)} axes, an image has 4", where=str(path), fix=_FILES
         )
     last = image[1] not in (1, 3) and image[3] in (1, 3)
     channels, height, width = (image[3], image[1], image[2]) if last else image[1:]

@@ -1,6 +1,8 @@
-"""The main job on one machine: simulated scanner, drop folder, daemon, broker, subscriber.
+"""The demo: simulated scanner, drop folder, daemon, broker and subscriber on one machine.
 
 Nothing here serves a clinic. The films are simulated, and their scores mean nothing about patients.
+
+Layer: sharpedge; starts a broker and a daemon on this machine, writes one folder.
 """
 
 from __future__ import annotations
@@ -184,7 +186,7 @@ def _as_promised(answers: list[_Answer], say: Say) -> bool:
         if result is not None
         for joint in result.joints
     ):
-        say("no grades: the scorers are not installed (mend: sharpedge export)")
+        say("no grades: the scorers are not installed (fix: sharpedge export)")
     return (
         all(isinstance(result, ResultMessage) for result in results[:-1])
         and isinstance(results[-1], RejectMessage)

@@ -1,6 +1,6 @@
 """Writes the reference pages under ``docs/`` from the code that they describe.
 
-Run by ``make docs`` in a clone; reads models and tables, writes the folder it is given.
+Layer: sharpedge; reads models and tables, writes the folder that it is given.
 """
 
 from __future__ import annotations

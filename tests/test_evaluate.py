@@ -173,5 +173,5 @@ def test_what_cannot_be_measured_is_said_in_one_line(tmp_path):
     for command in ("phantoms", "painted", "report", "films"):
         run = CliRunner().invoke(app, ["evaluate", command, str(tmp_path)])
         assert run.exit_code == 2
-        assert "mend:" in run.stderr
+        assert "fix:" in run.stderr
         assert run.stderr.count("\n") == 1

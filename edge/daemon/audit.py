@@ -1,7 +1,8 @@
-"""The audit: proves that every film is in exactly one state, or names what is missing or changed.
+"""The audit: shows that every film is in exactly one state, or names what is missing or changed.
 
-Reads the journal, the watched folder, our own folders and, last, what the broker keeps; writes
-nothing. `edge.daemon.audit_checks` holds the checks; memory does not grow with the journal.
+`edge.daemon.audit_checks` holds the checks; memory does not grow with the journal.
+
+Layer: daemon; reads journal, watched folder, state folder and broker, writes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The audit's checks: each looks at one part and may be repeated.
+"""The checks of the audit; each examines one part and may be repeated.
 
 Holds the journal's tables against its chain, so that an edited table shows even where the chain is
 whole, and our own files against both.
+
+Layer: daemon; reads journal and folders, writes nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The state folder: who holds it, and the watched folder without it.
+"""The lock of the state folder, and checks of the watched folder.
 
-Touches the folder's lock and nothing else in it.
+Layer: daemon; locks one file.
 """
 
 from __future__ import annotations

@@ -65,5 +65,5 @@ def check_inputs(
             raise EngineError(
                 f"{name}: input {key}: given {given}, wanted {asked}",
                 engine=name,
-                mend="give arrays as the passport's input says",
+                fix="give arrays as the passport's input says",
             )

@@ -29,6 +29,6 @@ def device_key(path: Path | None = None) -> bytes:
         raise EngineError(
             str(error),
             engine="any",
-            mend="run this as the user who built the engines; or remove the key, then: "
+            fix="run this as the user who built the engines; or remove the key, then: "
             "sharpedge export",
         ) from error

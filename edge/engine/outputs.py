@@ -31,7 +31,7 @@ RANGE_TOLERANCE = 1e-3
 """A sigmoid that was computed in half precision may round to this much beyond 0 or 1."""
 _BOX_SIDES = 4
 _OBJECTNESS = 5
-_MEND = "sharpedge export, then restart; sharpedge engines list shows what is installed"
+_FIX = "sharpedge export, then restart; sharpedge engines list shows what is installed"
 
 _suspected: ContextVar[dict[str, tuple[Engine, Role]] | None] = ContextVar(
     "_suspected", default=None
@@ -125,7 +125,7 @@ def _fault(engine: Engine, why: str) -> OutputError:
     return OutputError(
         f"{engine.name}: {why}; no grade is given from it",
         engine=engine.name,
-        mend=_MEND,
+        fix=_FIX,
         sha256=engine.sha256,
     )
 

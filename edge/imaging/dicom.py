@@ -1,6 +1,6 @@
-"""DICOM: pixel data to the film as stored, by the tags' word on bits, colour and polarity.
+"""Decodes DICOM pixel data as stored, by the tags on bits, colour and polarity.
 
-Room: imaging; bytes in, arrays out.
+Layer: imaging; bytes in, arrays out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whose film it is said to be: limb, side, view, age and keys from DICOM tags and file name.
+"""Reads the stated identity of a film (limb, side, view, age, keys) from tags and file name.
 
-Room: imaging; pure functions over a data set and a string. The strongest source that speaks
-decides; sources that contradict one another are named, never settled.
+Layer: imaging; pure functions over a data set and a string. The strongest source that is
+present decides; a contradiction between sources is reported, never resolved.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from edge.anatomy import limb_of_letter
 from edge.imaging.subject import LIMB_CODES, other_part
 from edge.imaging.tags import items, text
 from edge.imaging.words import limb_in, side_in, view_in
@@ -94,7 +95,7 @@ def name_says(file_name: str) -> NamedFilm | None:
     return NamedFilm(
         id=plain or None,
         side=Laterality(found["side"].upper()),
-        limb=Limb.HAND if found["limb"].upper() == "H" else Limb.FOOT,
+        limb=limb_of_letter(found["limb"].upper()),
     )
 
 

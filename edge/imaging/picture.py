@@ -1,6 +1,6 @@
-"""What every format's reader gives, and the rules that all of them share: limits, depth, grey.
+"""The type that every format's reader gives, with their common limits, depths and grey scale.
 
-Room: imaging; pure functions over numbers and arrays.
+Layer: imaging; pure functions over numbers and arrays.
 """
 
 from __future__ import annotations

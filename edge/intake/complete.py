@@ -1,8 +1,9 @@
-"""Intake: whether a film's bytes are all there, told from its structure without decoding it.
+"""Checks whether all bytes of a film are there, from its structure and without decoding it.
 
-Every check reads headers, lengths and the tail of an open file, in bounded work whatever the
-bytes say, because the bytes come from outside. A film that passes may still be damaged: that
-is the decoder's to say. A film that does not pass is not damaged, only perhaps still growing.
+Every check reads headers, lengths and the tail of an open file. A film that passes may still be
+damaged, which the decoder finds. A film that does not pass may still be growing.
+
+Layer: intake; reads an open file, in bounded work whatever its bytes are.
 """
 
 from __future__ import annotations

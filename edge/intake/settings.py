@@ -1,4 +1,7 @@
-"""Intake: what a site may set, the section ``[folders]``."""
+"""What a site may set: the section ``[folders]``.
+
+Layer: intake; models only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intake: when a file in the watched folder may be taken, as a pure state machine.
+"""Decides when a file in the watched folder may be taken: a pure state machine.
 
 The rules (times in `Patience`):
 
@@ -13,7 +13,7 @@ The rules (times in `Patience`):
 - never an event and no end: `abandoned_s` after its last change, or `unwatched_s` where no
   events come, and never before `incomplete_s` where bytes are missing.
 
-This module touches no file and no clock: events, looks and times are handed in.
+Layer: intake; touches no file and no clock: events, looks and times are arguments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Intake: one look at a file, and taking its bytes, safe against what is not a plain file."""
+"""Looks at a file and reads its bytes; refuses what is no regular file.
+
+Layer: intake; opens files below the watched folder without following links.
+"""
 
 from __future__ import annotations
 

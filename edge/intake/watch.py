@@ -1,8 +1,10 @@
-"""Intake: what happens in the watched folder, told by watchdog where it can and by listing.
+"""Collects events of the watched folder from watchdog and by listing.
 
 watchdog's handlers run on its threads and die with any exception, so they only put a line into
-`Inbox`. Listing is the net under the events: it also notices that the folder itself went away,
-came back as another one, or was never there, which watchdog does not tell.
+`Inbox`. Listing finds what events miss, and that the folder itself went away, came back as
+another one, or was never there, which watchdog does not report.
+
+Layer: intake; watches and lists one folder.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edge.contract.ids import DeviceName
     from edge.contract.payloads import Ledger
-    from edge.intake.intake import Film
+    from edge.intake.film import Film
     from edge.model import LimbResult, OperatorWord
     from edge.system.clock import Anchor
 

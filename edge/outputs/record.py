@@ -27,7 +27,7 @@ from edge.system.clock import Anchor, wall_clock_is_set
 from edge.system.files import suffix_of
 
 if TYPE_CHECKING:
-    from edge.intake.intake import Film
+    from edge.intake.film import Film
     from edge.journal.places import Places
     from edge.journal.records import Parcel
     from edge.journal.store import Store

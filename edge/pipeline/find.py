@@ -1,7 +1,8 @@
-"""Stage 1b and 7-9 together: look at a picture for limbs, and name what was found.
+"""Stages 1b and 7 to 9 together: finds limbs on a picture and names their joints.
 
-Room: pipeline. The first look sees the whole film in unknown turn; the second look sees the framed
-canvas. Both return `Sighting`s in the pixels of the picture they were given.
+Layer: pipeline; arrays and engines only. The first look sees the whole film in unknown turn; the
+second look sees the framed canvas. Both return `Sighting`s in the pixels of the picture they were
+given.
 """
 
 from __future__ import annotations

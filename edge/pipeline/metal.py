@@ -1,6 +1,6 @@
-"""Stage 10b: what stands in a joint's way: metal in it, or something that covers it.
+"""Stage 10b: finds metal in a joint, and what covers one.
 
-Room: pipeline; pure functions over arrays. A joint that cannot be read is not graded (the hazard
+Layer: pipeline; pure functions over arrays. A joint that cannot be read is not graded (the hazard
 table of the method): a prosthesis or a screw is ``implant``, a ring or wire across it ``occluded``.
 """
 

@@ -1,8 +1,8 @@
-"""Stage 11b: whether the scorer is to be believed on a joint.
+"""Stage 11b: decides whether a grade of the scorer is plausible for a joint.
 
-Room: pipeline; pure functions over arrays. A joint is left without a grade rather than guessed at:
-where its crop looks like nothing that the scorer learnt from, and where the scorer itself gives its
-grade too little credit. The first is judged against numbers in the scorer's passport.
+Layer: pipeline; pure functions over arrays. A joint gets no grade where its crop is unlike those
+that the scorer learnt from, or where the scorer itself is in doubt. The first is judged against
+numbers in the scorer's passport.
 """
 
 from __future__ import annotations

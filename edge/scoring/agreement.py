@@ -1,6 +1,6 @@
-"""How two ways to score the same films differ: grades, fates, places.
+"""Compares two ways to score the same films: grades, end states, places.
 
-Pure functions over results; imports only the vocabulary.
+Layer: scoring; pure functions over results.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""The drift watch: whether a site's films and scores are still like those of its first days.
+"""Drift watch: compares a site's films and scores with those of its first days.
 
-Touches its own folder below the state folder; no images, no MQTT. It keeps figures of films, never
+It keeps figures of films, never
 names or keys. The first `COMMISSIONING` films of a limb under one set of engines are the measure;
-the last `RECENT` are compared with them. A change is told, nothing is held: a new tube, another
-exposure or other patients look the same from here, and a person must look.
+the last `RECENT` are compared with them. A change raises an alert
+and holds nothing: a new tube, another exposure or other patients look alike here.
+
+Layer: scoring; reads and writes its own folder below the state folder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The whole method: bytes of one film in, one outcome a limb out.
 
-Room: pipeline; the door through which the daemon, the worker and the command line come. Never
-raises for a bad film: that gives a rejected result with its reason.
+Layer: scoring; called by the worker, the command line and the self-test. A bad film raises nothing:
+it gives a rejected result with its reason.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from edge.model import (
     View,
 )
 from edge.pipeline.evidence import is_released, nothing_found
+from edge.pipeline.film_statistics import film_figures
 from edge.pipeline.find import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
 from edge.pipeline.frame import warp
-from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
+from edge.pipeline.limb import LimbAnalysis, analyse, lay_out
 from edge.pipeline.overlay import draw_overlay
 from edge.pipeline.template import inverse
 from edge.scoring.reference_film import reference_film
+from edge.scoring.stage_clock import StageClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,14 +146,16 @@ class FilmScorer:
                 sighting,
                 self._engines,
                 self._settings,
-                clock,
+                clock.start,
                 file_name=file_name,
                 limb_index=index,
                 versions=self.versions,
                 verdict=verdict,
             )
+            clock.stop()
+            figures = film_figures(analysis.plain, analysis.result)
             clock.start("label")
-            limbs.append(self._outcome(film, analysis))
+            limbs.append(self._outcome(film, analysis, figures))
         clock.stop()
         stated = film.stated
         return FilmOutcome(
@@ -217,7 +221,9 @@ class FilmScorer:
         )
         return 0.0 if again is None else again.merit
 
-    def _outcome(self, film: Radiograph, analysis: LimbAnalysis) -> LimbOutcome:
+    def _outcome(
+        self, film: Radiograph, analysis: LimbAnalysis, figures: dict[str, float]
+    ) -> LimbOutcome:
         overlay = draw_overlay(analysis, film)
         ok, jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, 85])
         mask = None
@@ -227,7 +233,7 @@ class FilmScorer:
             ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
             mask = png.tobytes() if ok_mask else None
         labelled = jpeg.tobytes() if ok else None
-        return LimbOutcome(analysis.result, labelled, mask, analysis.figures)
+        return LimbOutcome(analysis.result, labelled, mask, figures)
 
 
 def _is_limb(look: FirstLook) -> bool:

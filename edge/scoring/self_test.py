@@ -1,9 +1,10 @@
 """The power-on self-test: one shipped film, scored at each start and compared with a record.
 
-Reads the film of this package and one file beside the engines, ``self-test.record``. The record is
-made from the FP32 graphs when they are exported, and signed under the device's key: what a film
-must give follows from the weights, so it cannot be shipped. It is looked at only while graphs and
-pipeline are those that it was made with.
+The record is made from the FP32 graphs when they are exported, and signed under the device's key:
+what a film must give follows from the weights, so it cannot be shipped. It is used only while
+graphs and pipeline are those that it was made with.
+
+Layer: scoring; reads the shipped film and one file beside the engines, ``self-test.record``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ EXPECTED_TOLERANCE = 0.25
 """Of an expected value. Engines that were accepted differ by .05 on equal crops; a detector's pixel
 adds to that. Damage moves grades by whole steps."""
 PLACE_TOLERANCE_PX = 8.0
-_MEND = "sharpedge export; then, if it repeats, sharpedge engines list"
+_FIX = "sharpedge export; then, if it repeats, sharpedge engines list"
 
 
 class JointRecord(Record):
@@ -68,7 +69,7 @@ def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
 
 
 def self_test(folder: Path, scorer: FilmScorer, engines: EngineSet) -> str:
-    """Score the film and compare; returns what does not fit and the mend, empty where all does.
+    """Score the film and compare; returns what does not fit and the fix, empty where all does.
 
     Empty too where no record fits these graphs and this software. A record that was changed is a
     mismatch. Raises `edge.errors.EngineError` where an engine fails.
@@ -78,14 +79,14 @@ def self_test(folder: Path, scorer: FilmScorer, engines: EngineSet) -> str:
     except OSError:
         return ""
     except ValidationError:
-        return f"the record of the self-test cannot be read (mend: {_MEND})"
+        return f"the record of the self-test cannot be read (fix: {_FIX})"
     if not hmac.compare_digest(record.hmac, _mac(record)):
-        return f"the record of the self-test was changed (mend: {_MEND})"
+        return f"the record of the self-test was changed (fix: {_FIX})"
     if record.graphs != _graphs(engines) or record.code != _code():
         return ""
     result = _scored(scorer)
     wrong = "the film was not scored" if result is None else _mismatch(record, _joints(result))
-    return f"{wrong} (mend: {_MEND})" if wrong else ""
+    return f"{wrong} (fix: {_FIX})" if wrong else ""
 
 
 def _scored(scorer: FilmScorer) -> LimbResult | None:

@@ -1,7 +1,9 @@
 """The device key: 32 secret bytes of this appliance, and the keys that are derived from it.
 
 One file of mode 0600, made at first use, serves pseudonyms, the journal's chain and the engines'
-passports, each under a key of its own purpose. Touches that file only.
+passports, each under a key of its own purpose.
+
+Layer: system; reads or makes one file of mode 0600.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The machine under the appliance: its disk, the space kept back for the journal, its heat.
+"""The machine below the appliance: disk, reserve for the journal, memory, temperature.
 
-Touches one file of its own, and asks the kernel.
+Layer: system; writes one file of its own, and asks the kernel.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""A broker on a free loopback port, for the demo and the benchmarks only.
+"""Starts a broker on a free loopback port, for the demo and the benchmarks.
 
 Mosquitto where it is installed; else the library amqtt in a process of its own, which speaks MQTT
 3.1.1 only. A site runs its own broker.
+
+Layer: system; starts one child process.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from edge.engine.backends import REFERENCE
 from edge.engine.loader import load_engines
-from edge.engine.passport import Backend
 from edge.errors import EngineError, OutputError
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
@@ -132,7 +132,7 @@ def film_scorer(config: Config) -> Made:
     return Made(
         FilmScorer(engines, config.pipeline),
         engines.engine_set_hash,
-        degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
+        degraded=tuple(f"{it.stem}: {it.why} (fix: {it.fix})" for it in engines.refusals),
         unfit=unfit,
         rechecker=rechecker,
         second_fault=second_fault,
@@ -147,7 +147,7 @@ def _rechecker(config: Config, folder: Path, serving: EngineSet) -> Rechecker | 
     second = load_engines(
         chosen.shadow or folder,
         threads=chosen.threads,
-        backend=None if chosen.shadow else Backend.ONNXRUNTIME,
+        backend=None if chosen.shadow else REFERENCE,
     )
     if second.engine_set_hash == serving.engine_set_hash:
         return None

@@ -1,6 +1,6 @@
 """The acceptance gate: whether an engine decides as the FP32 graph does.
 
-Room: export. Pure functions over recorded calls and an `Engine`. Judged is the task, not the
+Layer: export; pure functions over recorded calls and an `Engine`. It judges the task, not the
 tensors: grades, boxes, masks.
 """
 
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.passport import Acceptance, Precision, Role
+from edge.anatomy import LIMBS
+from edge.engine.backends import Precision
+from edge.engine.passport import Acceptance, Role
 from edge.model import Limb, has_narrowing
-from edge.pipeline.detect import CLASSES, to_detections
+from edge.pipeline.detect import to_detections
 from edge.pipeline.ordinal import decode_ordinal
 from edge.scoring.agreement import weighted_kappa
 from export.acceptance.golden import Call, inputs_of
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge.engine.protocol import Engine
-    from edge.model import Detection
+from edge.model import Detection
 
 NEAR = 0.02
 """A deciding FP32 value within this of .5 may fall either way: it is listed, not counted."""
@@ -270,7 +272,9 @@ def _joints(rows: npt.NDArray[np.float32], limb: Limb) -> tuple[Detection, ...]:
 def _unmatched(joints: Iterable[Detection], rows: npt.NDArray[np.float32], limb: Limb) -> int:
     """How many joints have no row of their class over the same place."""
     rows = rows[_confidence(rows) >= _LIMIT - NEAR]
-    classes = np.array([str(name) for name in CLASSES[limb]])[rows[:, 5:].argmax(axis=1)]
+    classes = np.array([str(name) for name in LIMBS[limb].detector_classes])[
+        rows[:, 5:].argmax(axis=1)
+    ]
     places = _edges(rows)
     missing = 0
     for joint in joints:

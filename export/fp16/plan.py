@@ -136,13 +136,13 @@ def plan_half(model: onnx.ModelProto, largest: Mapping[str, float]) -> HalfPlan:
             raise LayerError(
                 f"{node.op_type} holds a graph of its own, which is not converted to FP16",
                 where=f"node {node.name or node.output[0]}",
-                mend="export the model without control flow, or build it with precision fp32",
+                fix="export the model without control flow, or build it with precision fp32",
             )
         if not node.name or names.count(node.name) > 1:
             raise LayerError(
                 f"a {node.op_type} has no name of its own",
                 where=f"node {node.name or node.output[0]}",
-                mend="name every node of the graph",
+                fix="name every node of the graph",
             )
         if not any(types.get(name) == TensorProto.FLOAT for name in node.output):
             continue

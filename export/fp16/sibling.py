@@ -100,7 +100,7 @@ def _agreement(rounded: bytes, probes: Sequence[Probe], role: Role, name: str) -
                 raise ContractError(
                     f"output {output} is not finite in FP16",
                     where=name,
-                    mend="report this as a fault of the exporter, with recipe and weights",
+                    fix="report this as a fault of the exporter, with recipe and weights",
                 )
         for key, value in largest_differences(role, found, wanted).items():
             worst[key] = max(worst.get(key, 0.0), value)

@@ -31,7 +31,7 @@ class Kind:
     """A kind of file: its name, what to do with it, and the formats of a recipe that it fits."""
 
     name: str
-    mend: str
+    fix: str
     fits: tuple[Format, ...] = ()
 
 
@@ -120,7 +120,7 @@ def refuse_other_kinds(path: Path, wanted: Format) -> None:
     """
     kind = kind_of(path)
     if kind is not None and wanted not in kind.fits:
-        raise WeightsError(f"the file is {kind.name}", where=str(path), mend=kind.mend)
+        raise WeightsError(f"the file is {kind.name}", where=str(path), fix=kind.fix)
 
 
 def kind_of(path: Path) -> Kind | None:

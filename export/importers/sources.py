@@ -118,7 +118,7 @@ def _from_keras(recipe: Recipe, source: KerasSource, folder: Path) -> onnx.Model
             raise ContractError(
                 f"{file} has {len(saved.model.outputs)} outputs",
                 where=f"{recipe.name}, source.files",
-                mend="name a file with several outputs in source.file, with source.outputs",
+                fix="name a file with several outputs in source.file, with source.outputs",
             )
         outputs = {name: saved.model.outputs[0][0]}
         add_keras_model(graph, saved, outputs=outputs, size=size, batch=batch)
@@ -146,7 +146,7 @@ def _from_onnx(
         raise WeightsError(
             f"the file is damaged or not understood: {error!r}",
             where=str(path),
-            mend="copy the file again; run onnx.checker on it",
+            fix="copy the file again; run onnx.checker on it",
         ) from error
     last = recipe.input.layout == "NHWC"
 
@@ -180,7 +180,7 @@ def _from_compact(recipe: Recipe, source: CompactSource, folder: Path) -> Built:
             raise WeightsError(
                 f"the array {twice[0]} is in an earlier file too",
                 where=str(folder / name),
-                mend="name each file once in source.files",
+                fix="name each file once in source.files",
             )
         arrays |= more
         training |= meta
@@ -195,7 +195,7 @@ def _from_compact(recipe: Recipe, source: CompactSource, folder: Path) -> Built:
         raise WeightsError(
             f"the weights were trained with another .cfg than {cfg.name}",
             where=str(folder / source.files[0]),
-            mend="name the .cfg of the training in source.cfg",
+            fix="name the .cfg of the training in source.cfg",
         )
     network = _network(recipe, cfg)
     # The same bytes and the same reader as for a researcher's own Darknet files.
@@ -237,7 +237,7 @@ def _detector(
         raise RecipeError(
             f"anchors differ from those of the .cfg: {anchors}",
             where=recipe.name,
-            mend="remove anchors from the recipe, or correct one of the two",
+            fix="remove anchors from the recipe, or correct one of the two",
         )
     return Built(
         darknet_to_onnx(network, weights.arrays, bn_epsilon=bn_epsilon),
@@ -256,18 +256,18 @@ def _network(recipe: Recipe, cfg: Path) -> Network:
             f"{cfg.name} takes {network.input[0]} channels, the recipe states "
             f"{recipe.input.channels}",
             where=f"{recipe.name}, input.channels",
-            mend="make the two equal",
+            fix="make the two equal",
         )
     if not network.heads:
         raise ContractError(
-            f"{cfg.name} has no [yolo] layer", where=recipe.name, mend="give a detector's .cfg"
+            f"{cfg.name} has no [yolo] layer", where=recipe.name, fix="give a detector's .cfg"
         )
     classes = network.heads[0].classes
     if classes != len(recipe.classes):
         raise ContractError(
             f"{cfg.name} has {classes} classes, the recipe names {len(recipe.classes)}",
             where=f"{recipe.name}, classes",
-            mend="name every class of the .cfg, in its order",
+            fix="name every class of the .cfg, in its order",
         )
     return network
 
@@ -277,6 +277,6 @@ def _of_channels(recipe: Recipe, channels: int, built: Built) -> Built:
         raise ContractError(
             f"the network takes {channels} channels, the recipe states {recipe.input.channels}",
             where=f"{recipe.name}, input.channels",
-            mend=f"set channels = {channels}",
+            fix=f"set channels = {channels}",
         )
     return built

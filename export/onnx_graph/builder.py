@@ -220,11 +220,11 @@ def check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
                 if found and wanted
                 else f"the array is {'not known' if found else 'missing'}",
                 where=name,
-                mend="export weights that were trained for this architecture",
+                fix="export weights that were trained for this architecture",
             )
         if implausible(arrays[name]).any():
             raise WeightsError(
                 "a value is not finite, or too large to be trained",
                 where=name,
-                mend="take the last good checkpoint",
+                fix="take the last good checkpoint",
             )

@@ -49,5 +49,5 @@ def _cannot_run(error: Exception) -> LayerError:
     return LayerError(
         f"ONNX Runtime cannot run it: {' '.join(str(error).split())}",
         where="model",
-        mend="export the model with standard operators, opset 7 or newer, float32 and fixed sides",
+        fix="export the model with standard operators, opset 7 or newer, float32 and fixed sides",
     )

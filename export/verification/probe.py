@@ -194,8 +194,8 @@ class _Check:
                 'export ordinal heads; set grades = "each" in [meaning] for a softmax',
             )
 
-    def _error(self, message: str, mend: str) -> ContractError:
-        return ContractError(message, where=self._where, mend=mend)
+    def _error(self, message: str, fix: str) -> ContractError:
+        return ContractError(message, where=self._where, fix=fix)
 
 
 def _is_turned_over(mask: Array) -> bool:

@@ -65,7 +65,7 @@ def check_pair(
             raise ContractError(
                 f"{name} differs by {value:.3g} from the stored output, allowed is {limit:.3g}",
                 where=f"{recipe.name}, {path.name}",
-                mend="check scale, mean, std, layout and bn_epsilon in the recipe; convert the "
+                fix="check scale, mean, std, layout and bn_epsilon in the recipe; convert the "
                 "model to .onnx in its own framework if a layer is read differently",
             )
     return {f"reference.{name}": value for name, value in differences.items()}
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, AnyArray]:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"the reference is not a readable .npz file: {error}", where=str(path), mend=_STORE
+            f"the reference is not a readable .npz file: {error}", where=str(path), fix=_STORE
         ) from error
 
 
@@ -89,7 +89,7 @@ def _images(stored: Mapping[str, AnyArray], spec: InputSpec, path: Path) -> Arra
             f"the reference holds {', '.join(sorted(stored)) or 'nothing'}; it needs one of "
             "input and pixels",
             where=str(path),
-            mend=_STORE,
+            fix=_STORE,
         )
     array = stored[given[0]]
     sides = (spec.channels, spec.height, spec.width)
@@ -127,7 +127,7 @@ def _wanted(
             f"the reference holds the outputs {', '.join(sorted(given)) or 'none'}; the model "
             f"gives {', '.join(sorted(found))}",
             where=str(path),
-            mend=_STORE,
+            fix=_STORE,
         )
     wanted: dict[str, Array] = {}
     for name, array in given.items():
@@ -170,5 +170,5 @@ def _misshapen(name: str, array: AnyArray, wanted: str, path: Path) -> WeightsEr
     return WeightsError(
         f"the reference's {name} is {array.dtype} {list(array.shape)}, needed is {wanted}",
         where=str(path),
-        mend=_STORE,
+        fix=_STORE,
     )

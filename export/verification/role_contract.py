@@ -59,7 +59,7 @@ def decode_raw_heads(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
             raise ContractError(
                 f"has shape {_text(shape)}, no raw head of {fields} values for an anchor",
                 where=f"{recipe.name}, tensor {name}",
-                mend="list the anchors of every head; leave anchors out where boxes are decoded",
+                fix="list the anchors of every head; leave anchors out where boxes are decoded",
             )
         section = Section("yolo", 0, len(heads), {})
         heads.append(
@@ -80,13 +80,13 @@ def decode_raw_heads(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
         raise ContractError(
             f"{len(rest)} anchors are left over",
             where=f"{recipe.name}, anchors",
-            mend="list as many anchors as the heads hold",
+            fix="list as many anchors as the heads hold",
         )
     if any(name == "boxes" for name, _ in heads):
         raise ContractError(
             "a raw head is called boxes, the name of decoded rows",
             where=recipe.name,
-            mend='name it otherwise in source.outputs, e.g. { head0 = "boxes" }',
+            fix='name it otherwise in source.outputs, e.g. { head0 = "boxes" }',
         )
     decoding = decoding_graph(heads, (recipe.input.height, recipe.input.width))
     # Its operators mean the same in every opset that a graph may have.
@@ -108,7 +108,7 @@ def check_contract(model: onnx.ModelProto, recipe: Recipe) -> dict[str, Shape]:
             raise ContractError(
                 "is not float32",
                 where=f"{recipe.name}, tensor {value.name}",
-                mend="export the model with float32 inputs and outputs",
+                fix="export the model with float32 inputs and outputs",
             )
     _check(recipe, inputs, {"image": wanted_input(recipe)})
     if recipe.role is Role.DETECT:
@@ -135,7 +135,7 @@ def _wanted_boxes(recipe: Recipe, outputs: dict[str, Shape]) -> Shape:
         raise ContractError(
             f"the outputs {_named(outputs)} are raw heads, not decoded boxes",
             where=recipe.name,
-            mend="list the anchors of every head in the recipe, or export decoded boxes "
+            fix="list the anchors of every head in the recipe, or export decoded boxes "
             f"[1, N, {fields}]",
         )
     if shape is None or shape == (1, (shape + (None,) * 2)[1], fields):
@@ -146,7 +146,7 @@ def _wanted_boxes(recipe: Recipe, outputs: dict[str, Shape]) -> Shape:
             f"has shape {_text(shape)}: {fields - 1} values a box, without objectness, as YOLOv8 "
             "and later export (or boxes after suppression)",
             where=f"{recipe.name}, tensor boxes",
-            mend=f"append a transpose to [1, N, {fields - 1}] and a column of ones after column 3, "
+            fix=f"append a transpose to [1, N, {fields - 1}] and a column of ones after column 3, "
             "so that boxes are [1, N, 5 + classes] with an objectness of 1; export without "
             "suppression (nms=False)",
         )
@@ -154,7 +154,7 @@ def _wanted_boxes(recipe: Recipe, outputs: dict[str, Shape]) -> Shape:
         raise ContractError(
             f"has shape {_text(shape)}: boxes run over the last axis",
             where=f"{recipe.name}, tensor boxes",
-            mend=f"append a transpose to [1, N, {fields}]",
+            fix=f"append a transpose to [1, N, {fields}]",
         )
     return (1, -1, fields)
 
@@ -165,21 +165,21 @@ def _check(recipe: Recipe, found: dict[str, Shape], wanted: dict[str, Shape]) ->
             raise ContractError(
                 f"there is no tensor {name}; the model has {_named(found)}",
                 where=recipe.name,
-                mend=f'name it in [source]: outputs = {{ {name} = "NAME IN THE MODEL" }}',
+                fix=f'name it in [source]: outputs = {{ {name} = "NAME IN THE MODEL" }}',
             )
     for name in found:
         if name not in wanted:
             raise ContractError(
                 f"the model also has a tensor {name}, which a {recipe.role} engine does not have",
                 where=f"{recipe.name}, tensor {name}",
-                mend=f"choose in [source]: outputs = {{ {next(iter(wanted))} = ... }}",
+                fix=f"choose in [source]: outputs = {{ {next(iter(wanted))} = ... }}",
             )
     for name, shape in wanted.items():
         if found[name] != shape:
             raise ContractError(
                 f"has shape {_text(found[name])}, a {recipe.role} engine needs {_text(shape)}",
                 where=f"{recipe.name}, tensor {name}",
-                mend="correct input and classes in the recipe, or export the model with that shape",
+                fix="correct input and classes in the recipe, or export the model with that shape",
             )
 
 

@@ -70,7 +70,7 @@ def _of_arrays(recipe: Recipe, built: Built, spec: InputSpec, session: object) -
             raise ContractError(
                 f"output {name} is not finite on a random image",
                 where=recipe.name,
-                mend="check scale, mean and std in the recipe, and the trained weights",
+                fix="check scale, mean and std in the recipe, and the trained weights",
             )
     return {} if built.reference is None else _differences(recipe, found, built.reference(image))
 
@@ -86,6 +86,6 @@ def _differences(
             raise ContractError(
                 f"{name} differs by {value:.3g} from the arrays, allowed is {limit:.3g}",
                 where=recipe.name,
-                mend="report this as a fault of the exporter, with recipe and weights",
+                fix="report this as a fault of the exporter, with recipe and weights",
             )
     return differences

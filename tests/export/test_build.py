@@ -11,13 +11,14 @@ import pytest
 
 import edge.engine.backends.openvino
 import export.acceptance.install
-import export.builders.build
+import export.builders.child
+from edge.engine.backends import Precision
 from edge.engine.backends.tensorrt import refuse_stale
 from edge.engine.device import preflight
 from edge.engine.installed import activate
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines
-from edge.engine.passport import Acceptance, Backend, Precision, Role, open_engine, read_passport
+from edge.engine.passport import Acceptance, Role, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Limb
 from export.acceptance.gate import ACCEPTANCE_RULES, Rules
@@ -29,7 +30,7 @@ from export.exporter import export_engine, write_passport
 from export.importers.compact import save_compact
 from export.importers.unet import unet_shapes
 
-RTX = Backend.TENSORRT_RTX
+RTX = "tensorrt-rtx"
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None,
     reason="tensorrt_rtx is not installed: pip install tensorrt_rtx",
@@ -143,7 +144,7 @@ def test_what_the_builder_refuses_is_told_in_its_words(small):
 
 @needs_rtx
 def test_a_builder_that_dies_ends_only_its_own_process(small, monkeypatch):
-    monkeypatch.setattr(export.builders.build.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(export.builders.child.sys, "executable", shutil.which("false"))
     with pytest.raises(BuildError, match="ended with status 1: without a message"):
         build_candidate("hand-mask", small, RTX)
 
@@ -195,16 +196,16 @@ def test_a_plan_that_was_forced_in_is_refused_with_what_is_missing(small):
 def test_without_a_gpu_the_preflight_says_what_is_missing():
     found = preflight()
     assert found.missing
-    assert found.mend
+    assert found.fix
 
 
 @no_gpu
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed"
 )
-def test_tensorrt_that_is_not_there_is_refused_with_the_mend(small):
-    with pytest.raises(BuildError, match=r"tensorrt is not installed.*mend: pip install"):
-        build_candidate("hand-mask", small, Backend.TENSORRT)
+def test_tensorrt_that_is_not_there_is_refused_with_the_fix(small):
+    with pytest.raises(BuildError, match=r"tensorrt is not installed.*fix: pip install"):
+        build_candidate("hand-mask", small, "tensorrt")
 
 
 def test_a_plan_of_another_device_or_version_is_stale(small):
@@ -225,12 +226,12 @@ def test_a_plan_of_another_device_or_version_is_stale(small):
     ]:
         with pytest.raises(EngineError, match=words) as caught:
             refuse_stale(plan, here.model_copy(update=changed), version)
-        assert caught.value.mend == "sharpedge build hand-mask --backend tensorrt"
+        assert caught.value.fix == "sharpedge build hand-mask --backend tensorrt"
 
 
 @needs_openvino
 def test_openvino_gives_what_onnx_runtime_gives(small):
-    built = build_candidate("hand-mask", small, Backend.OPENVINO)
+    built = build_candidate("hand-mask", small, "openvino")
     bf16 = built.passport.engine.precision is Precision.BF16
     from edge.engine.loader import open_backend
 
@@ -249,7 +250,7 @@ def test_openvino_gives_what_onnx_runtime_gives(small):
 def test_openvino_is_judged_measured_and_serves_when_it_is_faster(installed, golden_cache):
     golden = phantom_set(golden_cache, patients=1, seed=3)
     gate = Gate(golden, golden_cache, reference_engines(installed, threads=1))
-    *refused, built = build_and_install("hand-score", installed, [Backend.OPENVINO], gate, silent)
+    *refused, built = build_and_install("hand-score", installed, ["openvino"], gate, silent)
     assert [one.passport.acceptance.accepted for one in refused] == [False] * len(refused)
     assert built.passport.acceptance.accepted, built.passport.acceptance
     mine = built.passport.latency_ms["total_p50"]
@@ -272,9 +273,9 @@ def test_a_library_that_was_missing_is_asked_for_again(installed, golden_cache, 
     monkeypatch.setattr(export.acceptance.install, "precisions", lambda _: (Precision.FP32,))
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "openvino", None)
-        (built,) = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
+        (built,) = build_and_install("hand-mask", installed, ["openvino"], gate, silent)
         assert "OpenVINO is not installed" in built.passport.acceptance.reason
-    (again,) = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
+    (again,) = build_and_install("hand-mask", installed, ["openvino"], gate, silent)
     assert again.cached
     assert again.passport.acceptance.accepted
 
@@ -288,7 +289,7 @@ def test_where_bf16_strays_too_far_fp32_is_built_instead(installed, golden_cache
     )
     monkeypatch.setitem(ACCEPTANCE_RULES, Precision.BF16, Rules(1, 0, 0, 0, 1, 1))
     monkeypatch.setattr(edge.engine.backends.openvino, "cpu_has_bf16", lambda: True)
-    first, second = build_and_install("hand-mask", installed, [Backend.OPENVINO], gate, silent)
+    first, second = build_and_install("hand-mask", installed, ["openvino"], gate, silent)
     assert not first.passport.acceptance.accepted
     assert second.passport.acceptance.accepted
     assert second.passport.engine.precision is Precision.FP32

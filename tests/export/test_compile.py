@@ -11,11 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 import export.builders.build
+import export.builders.child
 import export.builders.tensorrt
-from edge.engine.passport import Backend, Precision
+from edge.engine.backends import Precision
 from edge.errors import EngineError
 from export.builders.build import BuilderOptions
-from export.builders.tensorrt import CompileError, Order, Said, compile_plan
+from export.builders.child import _Call, _Line, main, run_in_child
+from export.builders.order import CompileError, Order
+from export.builders.tensorrt import _refusal, compile_plan
 from export.errors import BuildError
 
 LAYERS = {"conv": "float32", "head": "float32", "shape": "int64"}
@@ -140,7 +143,7 @@ def old(monkeypatch):
 def order(tmp_path):
     (tmp_path / "t.cache").write_bytes(b"earlier")
     return Order(
-        backend=Backend.TENSORRT,
+        backend="tensorrt",
         single=tmp_path / "net.onnx",
         half=tmp_path / "net.fp16.onnx",
         kept_fp32=("head", "shape"),
@@ -224,67 +227,68 @@ MEMORY = "--workspace-mib"
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "mend"),
+    ("error", "words", "fix"),
     [
         (TypeError("set_shape(): incompatible arguments\n  1. (self)"), "TypeError: set_shape",
          "report this message"),
         (AttributeError("no attribute 'OnnxParser'"), "AttributeError", "report this message"),
-        (CompileError("net.onnx was not understood: no importer"), "no importer", "--target"),
-        (CompileError("Cuda Runtime (out of memory)"), "out of memory", MEMORY),
+        (_refusal("net.onnx was not understood: no importer"), "no importer", "--target"),
+        (_refusal("Cuda Runtime (out of memory)"), "out of memory", MEMORY),
         (MemoryError(), "not enough memory", MEMORY),
         (OSError(28, "No space left on device"), "No space left", "may be written"),
-        (EngineError("tensorrt is not installed", engine="x", mend="pip install it"),
+        (EngineError("tensorrt is not installed", engine="x", fix="pip install it"),
          "not installed", "pip install it"),
     ],
 )  # fmt: skip
-def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, error, words, mend):
-    def fail(_order, _tell):
+def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, error, words, fix):
+    def fail(_order, _progress):
         raise error
 
     monkeypatch.setattr(export.builders.tensorrt, "compile_plan", fail)
-    stdin = SimpleNamespace(buffer=io.BytesIO(order.model_dump_json().encode()))
-    monkeypatch.setattr(export.builders.tensorrt.sys, "stdin", stdin)
-    assert export.builders.tensorrt.main() == 1
-    (line,) = capsys.readouterr().out.splitlines()
-    said = Said.model_validate_json(line)
-    assert words in said.error
-    assert "\n" not in said.error
-    assert mend in said.mend
+    call = _Call(build="export.builders.tensorrt:compile_plan", title="TensorRT", order=order)
+    stdin = SimpleNamespace(buffer=io.BytesIO(call.model_dump_json().encode()))
+    monkeypatch.setattr(export.builders.child.sys, "stdin", stdin)
+    assert main() == 1
+    (text,) = capsys.readouterr().out.splitlines()
+    line = _Line.model_validate_json(text)
+    assert words in line.error
+    assert "\n" not in line.error
+    assert fix in line.fix
 
 
 @pytest.mark.parametrize(
-    ("script", "words", "mend"),
+    ("script", "words", "fix"),
     [
         ("kill -9 $$", "was killed (SIGKILL)", MEMORY),
         ("kill -11 $$", "was killed (SIGSEGV)", "report"),
         ("echo ImportError: no libnvinfer >&2; exit 3", "status 3: ImportError", "report"),
         (
-            """echo '{"error": "TypeError: x", "mend": "report this message"}'; exit 1""",
+            """echo '{"error": "TypeError: x", "fix": "report this message"}'; exit 1""",
             "TypeError: x",
             "report this message",
         ),
     ],
 )
 def test_the_end_of_the_child_is_reported_with_its_cause(
-    order, monkeypatch, tmp_path, script, words, mend
+    order, monkeypatch, tmp_path, script, words, fix
 ):
     shell = tmp_path / "builder"
     shell.write_text(f"#!/bin/sh\ncat >/dev/null\n{script}\n")
     shell.chmod(0o755)
-    monkeypatch.setattr(export.builders.build.sys, "executable", str(shell))
+    monkeypatch.setattr(export.builders.child.sys, "executable", str(shell))
     with pytest.raises(BuildError) as caught:
-        export.builders.build._in_child(order, "hand-mask", silent)
+        run_in_child("x:y", "TensorRT", order, "hand-mask", silent)
     assert words in caught.value.message
-    assert mend in caught.value.mend
+    assert fix in caught.value.fix
 
 
 def test_other_options_of_the_builder_make_another_plan(monkeypatch):
     passport = SimpleNamespace(engine=SimpleNamespace(sha256="a"), half=None)
     monkeypatch.setattr(export.builders.build, "_version", lambda _backend: "10.3")
 
-    def key(options, backend=Backend.TENSORRT):
+    def key(options, backend="tensorrt"):
         return export.builders.build._build_key(passport, backend, Precision.FP16, options)
 
     plain = key(BuilderOptions())
     assert len({plain, key(BuilderOptions(64)), key(BuilderOptions(level=5))}) == 3
-    assert key(BuilderOptions(64), Backend.OPENVINO) == key(BuilderOptions(), Backend.OPENVINO)
+    assert key(BuilderOptions(64), "openvino") == key(BuilderOptions(), "openvino")

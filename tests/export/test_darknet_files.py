@@ -89,7 +89,7 @@ def test_a_fault_in_the_cfg_is_named_with_its_place(text, kind, words):
         parse_cfg(text)
     for word in words:
         assert word in str(caught.value)
-    assert "(mend: " in str(caught.value)
+    assert "(fix: " in str(caught.value)
 
 
 @pytest.mark.parametrize("cut", [1, 4, 8, 40])

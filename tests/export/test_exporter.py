@@ -1,4 +1,4 @@
-"""Recipes to engines: checked, cached by content, and refused with the place and the mend."""
+"""Recipes to engines: checked, cached by content, and refused with the place and the fix."""
 
 import json
 
@@ -137,9 +137,9 @@ def test_changed_weights_recipes_or_engines_are_built_again(home, tmp_path):
     built = tmp_path / "built"
     first = export_engine(home / "hand-mask.toml", built)
     first.engine.write_bytes(b"damaged")
-    mended = export_engine(home / "hand-mask.toml", built)
-    assert not mended.cached
-    assert mended.sha256 == first.sha256
+    repaired = export_engine(home / "hand-mask.toml", built)
+    assert not repaired.cached
+    assert repaired.sha256 == first.sha256
     arrays, meta = load_compact(home / "mask.npz")
     save_compact(home / "mask.npz", {k: v * 2 for k, v in arrays.items()}, meta)
     assert export_engine(home / "hand-mask.toml", built).sha256 != first.sha256
@@ -166,7 +166,7 @@ def test_missing_weights_stop_only_their_own_recipe(home, tmp_path):
     outcomes = export_all(home, tmp_path / "built")
     assert outcomes[0].exported is not None
     assert "mask.npz" in str(outcomes[1].error)
-    assert "(mend: " in str(outcomes[1].error)
+    assert "(fix: " in str(outcomes[1].error)
 
 
 def test_weights_may_be_pinned_by_hash(home, tmp_path):

@@ -93,7 +93,7 @@ def test_a_file_that_no_recipe_takes_is_named_with_the_way_out(tmp_path, name, s
     with pytest.raises(ExportError) as caught:
         export_engine(recipe(tmp_path, text, role), tmp_path / "built")
     assert what in caught.value.message
-    assert way in caught.value.mend
+    assert way in caught.value.fix
     assert "\n" not in str(caught.value)
 
 
@@ -105,7 +105,7 @@ def test_a_folder_is_named(tmp_path, inside):
     with pytest.raises(ExportError) as caught:
         export_engine(recipe(tmp_path, SOURCES["onnx"]), tmp_path / "built")
     assert ("SavedModel" in caught.value.message) == inside
-    assert ("tf2onnx" in caught.value.mend) == inside
+    assert ("tf2onnx" in caught.value.fix) == inside
 
 
 def keras_archive():
@@ -132,14 +132,14 @@ def test_a_file_of_another_source_names_that_source(tmp_path, source, right, kin
         text, role = f'{text}\n[[classes]]\nname = "PIP"\nmeaning = "a"', "detect"
     with pytest.raises(ExportError) as caught:
         export_engine(recipe(tmp_path, text, role), tmp_path / "built")
-    assert f'kind = "{right}"' in caught.value.mend
+    assert f'kind = "{right}"' in caught.value.fix
 
 
 def test_weights_alone_in_hdf5_say_what_to_save(tmp_path):
     hdf5(tmp_path / "model")
     with pytest.raises(ExportError, match="weights alone") as caught:
         export_engine(recipe(tmp_path, SOURCES["keras"]), tmp_path / "built")
-    assert "model.save" in caught.value.mend
+    assert "model.save" in caught.value.fix
 
 
 @pytest.mark.parametrize("data", [b"\x08\x08 no model", b"\0\0\0\0\2\0\0\0", b"plain text"])
@@ -200,7 +200,7 @@ def test_outputs_of_another_layout_are_named_with_the_way_out(tmp_path, role, ou
     text = SOURCES["onnx"] + (TWO if role == "detect" else "")
     with pytest.raises(ContractError, match=words) as caught:
         export_engine(recipe(tmp_path, text, role), tmp_path / "built")
-    assert way in caught.value.mend
+    assert way in caught.value.fix
     assert "no such tensor" not in str(caught.value)
 
 

@@ -137,7 +137,7 @@ def test_a_fault_in_a_model_names_the_layer(tmp_path, change, kind, words):
     path = _edit_h5(tmp_path, change)
     with pytest.raises(kind, match=words) as caught:
         keras_to_onnx(read_keras(path))
-    assert "(mend: " in str(caught.value)
+    assert "(fix: " in str(caught.value)
 
 
 def test_free_sides_are_fixed_by_the_recipe(tmp_path, tools):
@@ -150,12 +150,12 @@ def test_free_sides_are_fixed_by_the_recipe(tmp_path, tools):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
-def test_a_damaged_file_is_an_error_with_a_mend_or_still_a_model(tmp_path, suffix):
+def test_a_damaged_file_is_an_error_with_a_fix_or_still_a_model(tmp_path, suffix):
     whole = (DATA / f"sequential_keras3{suffix}").read_bytes()
     path = tmp_path / f"broken{suffix}"
     for keep in (0, 7, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:keep])
-        with pytest.raises(ExportError, match="mend"):
+        with pytest.raises(ExportError, match=r"\(fix: "):
             keras_to_onnx(read_keras(path))
 
 

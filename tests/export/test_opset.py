@@ -152,7 +152,7 @@ def test_what_only_a_newer_opset_means_needs_a_newer_target(node, opset, arrays,
     model = behind_conv(op, opset, 9, inputs, arrays, **attributes)
     with pytest.raises(LayerError, match=words) as caught:
         import_onnx(model, input_shape=SHAPE)
-    assert "tensorrt-10" in caught.value.mend
+    assert "tensorrt-10" in caught.value.fix
     assert import_onnx(model, input_shape=SHAPE, ceiling=20).opset_import[0].version == opset
 
 
@@ -317,7 +317,7 @@ def test_a_fault_of_any_kind_is_one_line_and_the_next_recipe_goes_on(tmp_path, m
 
 
 def test_the_command_exports_what_it_can_and_ends_with_1(tmp_path, capsys):
-    from sharpedge.commands import engines
+    from sharpedge import engines
 
     onnx.save_model(mask("Relu", 9, 3), tmp_path / "good.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"no model")

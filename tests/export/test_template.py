@@ -135,7 +135,7 @@ def test_files_that_are_no_model_are_refused(tmp_path, names):
         (tmp_path / name).write_text("[net]\n")
     with pytest.raises(ExportError) as caught:
         write_template([tmp_path / name for name in names])
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_a_file_of_another_framework_is_named(tmp_path):

@@ -52,7 +52,7 @@ class Fuse:
 
 
 def arm(step, count):
-    from edge.daemon import appliance, originals
+    from edge.daemon import films, originals
     from edge.delivery.endings import Endings
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
@@ -72,13 +72,13 @@ def arm(step, count):
     fuse.wrap(Outbox, "note_sent", after="noted")
     fuse.wrap(Endings, "acknowledged", before="acking", after="acked")
     fuse.wrap(Endings, "receipts", before="receipting", after="receipted")
-    hear = appliance.Appliance._on_stage
+    hear = films.Films.on_stage
 
     def on_stage(self, word):
         hear(self, word)
         fuse.reach(STAGES.get(word.name))
 
-    appliance.Appliance._on_stage = on_stage
+    films.Films.on_stage = on_stage
 
 
 def follow(file):
@@ -87,10 +87,10 @@ def follow(file):
 
 
 def fail(file):
-    from edge.intake import intake
+    from edge.intake import collector
 
     def wrap(name):
-        original = getattr(intake, name)
+        original = getattr(collector, name)
 
         def wrapped(*args):
             try:
@@ -101,7 +101,7 @@ def fail(file):
                 raise OSError(getattr(errno, word), word)
             return original(*args)
 
-        setattr(intake, name, wrapped)
+        setattr(collector, name, wrapped)
 
     wrap("look_at")
     wrap("take")

@@ -42,7 +42,7 @@ def read_dataset(folder: Path, layout: Layout | None = None) -> DataSet:
     nothing known, or two layouts of one kind.
     """
     if not folder.is_dir():
-        raise TrainingError(f"{folder}: no such folder", mend="name the folder of the data set")
+        raise TrainingError(f"{folder}: no such folder", fix="name the folder of the data set")
     options = read_options(folder)
     films = Films(folder)
     layouts = _layouts(folder, layout or options.layout)
@@ -80,7 +80,7 @@ def _layouts(folder: Path, forced: Layout | None) -> tuple[Layout, ...]:
     }
     if forced is not None and not there[forced]:
         raise TrainingError(
-            f"{folder}: no file of the layout {forced}", mend="name another one with --layout"
+            f"{folder}: no file of the layout {forced}", fix="name another one with --layout"
         )
     found = [kind for kind, paths in there.items() if paths]
     if forced is not None:
@@ -90,17 +90,17 @@ def _layouts(folder: Path, forced: Layout | None) -> tuple[Layout, ...]:
         if len(group) > 1:
             raise TrainingError(
                 f"{folder}: {' and '.join(group)} are both there",
-                mend=f"say which one counts: --layout {group[0]}, or layout in dataset.toml",
+                fix=f"say which one counts: --layout {group[0]}, or layout in dataset.toml",
             )
     if not found:
         raise TrainingError(
             f"{folder}: nothing that is known says what the films show",
-            mend="put an RA2 table, truth.jsonl, boxes (VOC, YOLO, COCO) or masks beside the films",
+            fix="put an RA2 table, truth.jsonl, boxes (VOC, YOLO, COCO) or masks beside the films",
         )
     for kind in (Layout.RA2, Layout.JSONL):
         if kind in found and len(there[kind]) > 1:
             names = ", ".join(shown(path, folder) for path in there[kind])
-            raise TrainingError(f"{folder}: several tables: {names}", mend="leave one of them")
+            raise TrainingError(f"{folder}: several tables: {names}", fix="leave one of them")
     return tuple(found)
 
 

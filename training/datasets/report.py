@@ -87,7 +87,7 @@ def as_text(checked: Checked) -> str:
     lines.append(
         "fit to be trained on"
         if checked.trainable
-        else f"NOT fit to be trained on: {wrong} faults (mend them, or name films in exclude = "
+        else f"NOT fit to be trained on: {wrong} faults (fix them, or name films in exclude = "
         "[...] of dataset.toml)"
     )
     return "\n".join(lines)

@@ -452,7 +452,7 @@ def train_head(features: Tensor, grades: Tensor, outputs: int, recipe: HeadRecip
     if len(features) < 2:
         raise TrainingError(
             f"{len(features)} crops with a known grade are too few for a head",
-            mend="draw more crops (crops_per_shard of the recipe)",
+            fix="draw more crops (crops_per_shard of the recipe)",
         )
     torch.manual_seed(recipe.seed)
     head = Head(outputs)

@@ -272,7 +272,7 @@ def train(
     if not len(pools) or (recipe.epochs is not None and not judged):
         raise TrainingError(
             f"{run_dir.name}: too few outlines to learn from",
-            mend="draw more simulated films (hand_phantoms and foot_phantoms of the recipe), or "
+            fix="draw more simulated films (hand_phantoms and foot_phantoms of the recipe), or "
             "keep more outlines of your own films",
         )
     model = MultiScaleUNet().to(loop.device())

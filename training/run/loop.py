@@ -141,7 +141,7 @@ def descend(
     if not math.isfinite(value):
         raise TrainingError(
             f"the loss is {value}",
-            mend="lower the learning rate and start again: the last checkpoint is still good",
+            fix="lower the learning rate and start again: the last checkpoint is still good",
         )
     for group in optimiser.param_groups:
         group["lr"] = rate

@@ -48,7 +48,7 @@ def keep_to_one_recipe(runs: Path, values: Mapping[str, Any]) -> None:
         if odd:
             raise TrainingError(
                 f"{runs} was begun with other values of {', '.join(odd)}",
-                mend="name another folder with --runs, or delete this one",
+                fix="name another folder with --runs, or delete this one",
             )
     runs.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(mine, indent=1) + "\n", "utf-8")
@@ -66,7 +66,7 @@ def split_patients(
     if len(ranked) < LEAST_PATIENTS:
         raise TrainingError(
             f"{len(ranked)} patients cannot be split into training, validation and test",
-            mend=f"bring films of {LEAST_PATIENTS} patients or more",
+            fix=f"bring films of {LEAST_PATIENTS} patients or more",
         )
     tests = math.ceil(test_share * len(ranked))
     validations = math.ceil(validation_share * (len(ranked) - tests))

@@ -51,7 +51,7 @@ def train_own_head(
                           strict=True))  # fmt: skip
         raise TrainingError(
             f"{run_dir.name}: joints by grade {counts} are too few to learn from",
-            mend="bring films with damage, and four joints or more",
+            fix="bring films with damage, and four joints or more",
         )
     if not recipe.gate:
         head = Head(outputs)
@@ -131,7 +131,7 @@ def _descend(
     if len(kept) < 2:
         raise TrainingError(
             f"{run_dir}: {len(kept)} joints are too few to learn from",
-            mend="bring more films with damage",
+            fix="bring more films with damage",
         )
     torch.manual_seed(recipe.seed)
     for part in head.modules():

@@ -104,7 +104,7 @@ def begin(
         if wrong:
             raise TrainingError(
                 f"{folder}: {wrong} faults would teach something wrong",
-                mend=f"sharpedge train data check {folder} names them",
+                fix=f"sharpedge train data check {folder} names them",
             )
         runs.mkdir(parents=True, exist_ok=True)
         mark.write_text(json.dumps(fit) + "\n", "utf-8")
@@ -126,6 +126,6 @@ def limbs_of(job: Job) -> tuple[Limb, ...]:
     if not found:
         raise TrainingError(
             f"{job.dataset.folder}: no film of {' or '.join(asked)} to learn from",
-            mend="name another folder, or another --limb",
+            fix="name another folder, or another --limb",
         )
     return found

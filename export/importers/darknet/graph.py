@@ -192,7 +192,7 @@ def _add_decoding(graph: GraphBuilder, network: Network, tensors: list[str]) -> 
         raise CfgError(
             f"the [yolo] layers have different class counts: {sorted(classes)}",
             where=heads[-1].section.where,
-            mend="give every [yolo] section the same classes=, or export raw heads",
+            fix="give every [yolo] section the same classes=, or export raw heads",
         )
     boxes = [
         add_yolo_decoding(graph, x, f"head{i}", head, network.input[1:])

@@ -73,11 +73,11 @@ def read_keras(path: Path) -> SavedModel:
         raise WeightsError(
             f"not a readable Keras file: {error}",
             where=str(path),
-            mend="compare its size and SHA-256 with the original; give an .h5 or .keras file",
+            fix="compare its size and SHA-256 with the original; give an .h5 or .keras file",
         ) from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise LayerError(
-            f"the model's description is not understood: {error!r}", where=str(path), mend=_WHOLE
+            f"the model's description is not understood: {error!r}", where=str(path), fix=_WHOLE
         ) from error
 
 
@@ -105,7 +105,7 @@ def _read_legacy(path: Path) -> SavedModel:
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs or "model_weights" not in file:
             raise WeightsError(
-                "the file holds weights alone, without the layers", where=str(path), mend=_WHOLE
+                "the file holds weights alone, without the layers", where=str(path), fix=_WHOLE
             )
         groups: dict[str, dict[str, AnyArray]] = {}
         for name, group in file["model_weights"].items():
@@ -121,7 +121,7 @@ def _read_archive(path: Path) -> SavedModel:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names or "model.weights.h5" not in names:
-            raise WeightsError("the archive is no whole Keras model", where=str(path), mend=_WHOLE)
+            raise WeightsError("the archive is no whole Keras model", where=str(path), fix=_WHOLE)
         model = parse_model(json.loads(archive.read("config.json")))
         version = json.loads(archive.read("metadata.json")).get("keras_version", "3")
         arrays: dict[str, AnyArray] = {}
@@ -217,7 +217,7 @@ def _floats(array: AnyArray, where: str, variable: str) -> Array:
     raise WeightsError(
         f"{variable} is stored as {stored}, not as floats of 16, 32 or 64 bits",
         where=where,
-        mend="save the model with the dtype policy float32 and without quantisation: build it "
+        fix="save the model with the dtype policy float32 and without quantisation: build it "
         "under keras.config.set_dtype_policy('float32'), load its weights, save it",
     )
 
@@ -227,7 +227,7 @@ def _missing(file: str, path: LayerPath, variable: str, found: int) -> WeightsEr
     return WeightsError(
         f"{found} arrays fit {variable}, one is needed",
         where=f"{file}, layer {place}",
-        mend="save the whole model again, with layer names that differ",
+        fix="save the whole model again, with layer names that differ",
     )
 
 

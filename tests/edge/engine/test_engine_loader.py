@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from edge.engine.backends import BACKENDS
 from edge.engine.installed import activate, read_active, rollback, scan
 from edge.engine.key import device_key
 from edge.engine.loaded import LoadedEngine
 from edge.engine.loader import load_engines
-from edge.engine.passport import Acceptance, Backend, Role
+from edge.engine.passport import Acceptance, Role
 from edge.errors import EngineError
 from edge.model import Limb
 
@@ -101,7 +102,7 @@ def test_a_refused_engine_gives_way_to_the_next_and_is_told(tmp_path, make_engin
     assert engines.degraded
     assert engines.refusals[0].stem == "hand-score.b"
     assert "not this device's" in engines.refusals[0].why
-    assert engines.refusals[0].mend.startswith("sharpedge build hand-score")
+    assert engines.refusals[0].fix.startswith("sharpedge build hand-score")
     with pytest.raises(EngineError, match="not this device's"):
         serving(tmp_path, fallback=False)
 
@@ -133,8 +134,8 @@ def test_a_back_end_can_be_asked_for(tmp_path, make_engine, sign_again):
     make_engine(tmp_path)
     add(tmp_path, make_engine, sign_again, "hand-score.b", backend="openvino")
     with pytest.raises(EngineError):
-        serving(tmp_path, backend=Backend.OPENVINO, fallback=False)
-    engine, engines = serving(tmp_path, backend=Backend.ONNXRUNTIME)
+        serving(tmp_path, backend="openvino", fallback=False)
+    engine, engines = serving(tmp_path, backend="onnxruntime")
     assert engine.passport["backend"] == "onnxruntime"
     assert not engines.degraded
 
@@ -143,7 +144,7 @@ class Stand(LoadedEngine):
     """Stands for a back end whose library is not installed here."""
 
 
-@pytest.mark.parametrize("backend", [None, *Backend])
+@pytest.mark.parametrize("backend", [None, *BACKENDS])
 @pytest.mark.parametrize("fallback", [True, False])
 @pytest.mark.parametrize(
     "state", ["absent", "present", "not accepted", "of another graph", "damaged"]
@@ -162,12 +163,12 @@ def test_the_back_end_that_was_asked_for_serves_or_its_lack_is_named(
         if state == "damaged":
             path.write_text("{")
     monkeypatch.setattr("edge.engine.loader.open_backend", lambda verified, **_: Stand(verified))
-    reachable = backend in (None, Backend.ONNXRUNTIME)
-    named = backend is Backend.OPENVINO and state == "present"
+    reachable = backend in (None, "onnxruntime")
+    named = backend == "openvino" and state == "present"
     if not fallback and not reachable and not named:
         with pytest.raises(EngineError, match="hand-score") as caught:
             serving(tmp_path, backend=backend, fallback=fallback)
-        assert caught.value.mend == f"sharpedge build hand-score --backend {backend}" or (
+        assert caught.value.fix == f"sharpedge build hand-score --backend {backend}" or (
             state == "damaged"
         )
         return
@@ -187,7 +188,7 @@ def test_a_strict_back_end_must_serve_every_recipe(tmp_path, make_engine, sign_a
     add(tmp_path, make_engine, sign_again, "hand-score.openvino-1", backend="openvino")
     monkeypatch.setattr("edge.engine.loader.open_backend", lambda verified, **_: Stand(verified))
     with pytest.raises(EngineError, match="no engine of hand-mask for the back end openvino"):
-        load_engines(tmp_path, backend=Backend.OPENVINO, fallback=False)
+        load_engines(tmp_path, backend="openvino", fallback=False)
 
 
 def test_a_choice_is_taken_back_step_by_step(tmp_path, make_engine, sign_again):

@@ -76,7 +76,7 @@ def test_a_wrong_input_is_named(verified, inputs):
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "fix"),
     [
         ("std::bad_alloc", "free memory"),
         ("Failed to allocate memory for requested buffer of size 9", "free memory"),
@@ -84,7 +84,7 @@ def test_a_wrong_input_is_named(verified, inputs):
     ],
 )
 def test_the_remedy_for_want_of_memory_is_memory_and_not_another_engine(
-    verified, monkeypatch, text, mend
+    verified, monkeypatch, text, fix
 ):
     engine = OnnxRuntimeEngine(verified)
 
@@ -95,4 +95,4 @@ def test_the_remedy_for_want_of_memory_is_memory_and_not_another_engine(
     monkeypatch.setattr(engine, "_session", Failing())
     with pytest.raises(EngineError) as caught:
         engine.run({"image": np.zeros((1, 1, 2, 2), np.float32)})
-    assert caught.value.mend.startswith(mend)
+    assert caught.value.fix.startswith(fix)

@@ -15,14 +15,9 @@ from pydantic import BaseModel
 
 from edge.config import PREFIX, Config
 from edge.contract.ids import RESULT_NAMESPACE, DeviceName, ResultKey
-from edge.contract.payloads import (
-    CHANNELS,
-    ClosedSource,
-    DeliveryMode,
-    Ledger,
-    ResultMessage,
-    write_contract,
-)
+from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger, ResultMessage
+from edge.contract.schemas import write_contract
+from edge.contract.topics import CHANNELS
 from edge.errors import NULL_REASONS, REASONS
 from edge.model import (
     DISCLAIMER,
@@ -39,7 +34,7 @@ from edge.totals import limb_subtotals
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from edge.contract.payloads import Channel
+    from edge.contract.topics import Channel
 
 _HEAD = f"""{DISCLAIMER.capitalize()}. Written by `make docs` from the code: do not edit."""
 

@@ -34,12 +34,14 @@ from edge.errors import ConfigError, place_of
 from edge.intake.intake import Intake
 from edge.intake.settings import AtFirstStart
 from edge.intake.settle import Patience
-from edge.journal.journal import Journal, Recall
+from edge.journal.first_start import FirstStart
+from edge.journal.journal import Journal
 from edge.journal.names import Names
 from edge.journal.places import Places
+from edge.journal.recall import Recall
 from edge.journal.store import JournalError, suspect_mark
 from edge.model import DISCLAIMER
-from edge.outputs.record import Filing
+from edge.outputs.record import Recorder
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas
 from edge.system.notify import Notifier
@@ -124,10 +126,10 @@ class Appliance:
             root / "journal.sqlite", journal_key, expected=ran_before, busy=self._notifier.busy
         )
         Names(store, config.device).refuse_other_device()
-        self._journal = Journal(store, str(config.device))
+        self._journal = Journal(store)
         self._session = self._journal.start_session()
-        recorder = Filing(
-            self._journal,
+        recorder = Recorder(
+            store,
             places,
             config.device,
             key,
@@ -147,11 +149,12 @@ class Appliance:
         )
         self._pipe = WakePipe()
         left_over = self._journal.unfinished()
+        first_start = FirstStart(store)
         skip = config.folders.at_first_start is AtFirstStart.SKIP
         # After the loss of a journal, what waits in the folder is no backlog of a first start.
-        passes_over = skip and not repaired and not self._journal.was_begun()
+        passes_over = skip and not repaired and not first_start.is_over()
         if not passes_over:
-            self._journal.begin()
+            first_start.mark_over()
         self._intake = _intake_of(
             config, folder, Recall(root / "journal.sqlite"), left_over, self._pipe.wake, passes_over
         )

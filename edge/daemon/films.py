@@ -15,8 +15,9 @@ from edge.daemon.drift_alert import DriftAlert
 from edge.errors import Reason, rejected
 from edge.intake.film import Film
 from edge.journal.copies import kept_film
+from edge.journal.first_start import FirstStart
 from edge.model import OperatorWord, Outcome
-from edge.outputs.record import FilmInHand
+from edge.outputs.film import FilmInWork
 from edge.worker.messages import Task
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from edge.daemon.serving import Serving
     from edge.daemon.storage import StorageGuard
     from edge.intake.intake import Intake
-    from edge.journal.journal import Journal, Order
+    from edge.journal.journal import Journal
     from edge.journal.places import Places
-    from edge.outputs.record import Filing
+    from edge.journal.records import Order
+    from edge.outputs.record import Recorder
     from edge.worker.handle import Worker
     from edge.worker.messages import Died, Stage
 
@@ -60,7 +62,7 @@ class Films:
         *,
         places: Places,
         journal: Journal,
-        recorder: Filing,
+        recorder: Recorder,
         intake: Intake,
         worker: Worker,
         serving: Serving,
@@ -87,7 +89,7 @@ class Films:
         self._unrecorded: Outcome | None = None
         self._second_waits = False
         self._idle_since_s = time.monotonic()
-        self.in_work: FilmInHand | None = None
+        self.in_work: FilmInWork | None = None
         self.stopped_taking = False
         """No film is taken: the disk is low, or a dashboard asked for a pause."""
 
@@ -129,7 +131,7 @@ class Films:
         files = self._intake.passed_over()
         if files is None:
             return
-        self._journal.pass_over(files)
+        FirstStart(self._journal.store).pass_over(files)
         self._passes_over = False
         log.info("first start: %d files in the folder are not scored", len(files))
 
@@ -162,7 +164,7 @@ class Films:
             return
         film = _film_of(order, data, picked_up_s)
         log.info("job %d: claimed by order", order.job)
-        self.in_work = FilmInHand(film, order.job, order.supersedes_job, operator=order.word)
+        self.in_work = FilmInWork(film, order.job, order.supersedes_job, operator=order.operator)
         if order.deaths >= _DEATHS:
             self._refuse(Reason.WORKER_DIED)
         else:
@@ -177,7 +179,7 @@ class Films:
             log.info("job %d: %s", claim.job, claim.state)
             return
         log.info("job %d: claimed", claim.job)
-        self.in_work = FilmInHand(film, claim.job, claim.supersedes_job, claim.same_as)
+        self.in_work = FilmInWork(film, claim.job, claim.supersedes_job, claim.same_as)
         if film.refusal is not None:
             self._refuse(film.refusal)
         elif claim.deaths >= _DEATHS:
@@ -217,7 +219,7 @@ class Films:
         assert film is not None  # noqa: S101 - an outcome belongs to a film in work
         # Kept until it is written: a full disk must not cost the work, nor count as a try.
         self._unrecorded = outcome
-        state = self._recorder.file(film, outcome, self._serving.engine_set, time.monotonic())
+        state = self._recorder.record(film, outcome, self._serving.engine_set, time.monotonic())
         self.in_work = self._unrecorded = None
         self._wake_sender()
         log.info("job %d: %s", film.job, state)
@@ -250,7 +252,7 @@ class Films:
             return
         self._storage.run(lambda: self._after_death(film, died, forgiven=forgiven))
 
-    def _after_death(self, film: FilmInHand, died: Died, *, forgiven: bool) -> None:
+    def _after_death(self, film: FilmInWork, died: Died, *, forgiven: bool) -> None:
         if died.bad_engine:
             # Not the film's fault: it waits for another engine.
             self._journal.give_back(film.job)

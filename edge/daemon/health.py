@@ -37,7 +37,7 @@ class HealthReport(NamedTuple):
     def message(self, outbox: Outbox) -> HealthMessage:
         """Collect the figures. Raises `sqlite3.Error` and `OSError`."""
         head = outbox.store.head()
-        depth = outbox.depth()
+        depth = outbox.counts.depth()
         condition = self.intake.condition()
         standing = self.sender.standing()
         return HealthMessage(

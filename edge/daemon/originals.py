@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from edge.daemon.alerts import Alerts
     from edge.intake.intake import Intake
-    from edge.journal.journal import Journal, Original
+    from edge.journal.journal import Journal
+    from edge.journal.records import Original
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""Delivery: what a site may set, the sections ``[broker]`` and ``[delivery]``."""
+"""Settings of the sections ``[broker]`` and ``[delivery]``.
+
+Layer: delivery; models only.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class Protocol(StrEnum):
-    """Which MQTT is spoken."""
+    """Version of MQTT."""
 
     AUTO = "auto"
-    """5, and 3.1.1 where the broker does not know it."""
+    """5, and 3.1.1 where the broker does not support it."""
     V5 = "5"
     V311 = "3.1.1"
 
 
 def protocol_of(broker: LocalBroker) -> Protocol:
-    """Give the setting ``protocol`` for a broker of `edge.system.local_broker`."""
+    """Setting ``protocol`` for a broker of `edge.system.local_broker`."""
     return Protocol.AUTO if broker.speaks_mqtt5 else Protocol.V311
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Subscriber:
-    """What a clinic's dashboard would receive, in order of arrival."""
+    """Messages that a dashboard would receive, in order of arrival."""
 
     def __init__(self, port: int, protocol: Protocol = Protocol.AUTO) -> None:
         self.messages: queue.Queue[Received] = queue.Queue()
@@ -60,7 +60,7 @@ class Subscriber:
         limit_s: float,
         alive: Callable[[], bool] = lambda: True,
     ) -> Received | None:
-        """The next message that is wanted.
+        """Next message that is wanted.
 
         ``None`` after ``limit_s``, or soon after its sender is no longer ``alive``.
         """
@@ -84,7 +84,7 @@ def state_of(message: Received) -> str | None:
 
 
 def serves(message: Received) -> bool:
-    """Whether the appliance says that it is up and has loaded its engines."""
+    """Whether a message says that the appliance is up and has loaded its engines."""
     body = message.message
     up = state_of(message) in ("online", "degraded")
     return up and isinstance(body, StateMessage) and body.versions is not None

@@ -1,7 +1,9 @@
-"""Intake: our own copies of films that were not scored.
+"""The appliance's own copies of films that were not scored.
 
-Names given here hold the job's number and nothing of the scanner's file name, because file
-names carry patients' names.
+Layer: journal; reads and writes quarantine and archive, reads the watched folder.
+
+A copy's name holds the job's number and nothing of the scanner's file name, which may hold a
+patient's name.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> Path:
-    """Put a copy of a held or rejected film into our own quarantine; returns where.
+    """Write a copy of a held or rejected film to the quarantine; returns its path.
 
-    Repeating it for the same job writes the same file again.
+    A repeat for the same job writes the same file again.
     """
     target = folder / f"{job:08d}-{reason}{suffix_of(path)}"
     write_whole(target, data, durable=True, mode=0o640)
@@ -31,7 +33,7 @@ def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> 
 
 
 def job_of(name: str) -> int | None:
-    """Job whose film a file of our own folders is, told by its name; None for any other."""
+    """Job number in the name of a copy; None where the name has none."""
     found = re.match(r"(\d{8})(?=[-.]|$)", name)
     return None if found is None else int(found[1])
 
@@ -39,10 +41,10 @@ def job_of(name: str) -> int | None:
 def kept_film(
     places: Iterable[Path], drop: Path, job: int, path: bytes, sha256: str, limit_bytes: int
 ) -> bytes | None:
-    """Find the bytes of a film that was dealt with before.
+    """Find the bytes of a film that was processed before.
 
-    Looks for the job's copy in our own folders, then at the scanner's file below ``drop``. None
-    where neither holds the bytes that ``sha256`` tells of.
+    Tries the job's copies in the folders ``places``, then the scanner's file below ``drop``. None
+    where no file has the digest ``sha256``.
     """
     candidates = [
         (os.fsencode(place), os.fsencode(copy))

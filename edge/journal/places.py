@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Places:
-    """Folders of our own, below the state folder."""
+    """The appliance's own folders, below the state folder."""
 
     pictures: Path
     quarantine: Path
@@ -22,10 +22,10 @@ class Places:
 
     @classmethod
     def below(cls, root: Path) -> Places:
-        """Give the folders of a state folder."""
+        """Folders below the state folder ``root``."""
         return cls(root / "pictures", root / "quarantine", root / "archive")
 
     def make(self) -> None:
-        """Create what is missing."""
+        """Create the folders that are missing."""
         for folder in (self.pictures, self.quarantine, self.archive):
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)

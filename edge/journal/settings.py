@@ -1,4 +1,4 @@
-"""What a site may set: the section ``[retention]``.
+"""Settings of the section ``[retention]``.
 
 Layer: journal; models only.
 """

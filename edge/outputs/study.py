@@ -1,4 +1,7 @@
-"""Delivery: a patient's set of four limbs as it fills. Pure functions over the contract."""
+"""A patient's set of four limbs as it fills.
+
+Layer: outputs; pure functions over the contract.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import jsonschema
 
-from edge.contract.payloads import CHANNELS, schema_of
+from edge.contract.schemas import schema_of
+from edge.contract.topics import CHANNELS
 from edge.delivery.listen import Seen, listen
 from edge.delivery.settings import BrokerSettings
 from edge.journal.store import Store

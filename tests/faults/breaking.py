@@ -53,23 +53,25 @@ class Fuse:
 
 def arm(step, count):
     from edge.daemon import films, originals
+    from edge.delivery.endings import Endings
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
     from edge.journal.journal import Journal
-    from edge.outputs import record
+    from edge.journal.outcomes import Outcomes
+    from edge.outputs import picture
 
     told = step.removeprefix("term-")
     fuse = Fuse(told, count, signal.SIGKILL if told == step else signal.SIGTERM)
     fuse.wrap(Journal, "claim", after="claimed")
     fuse.wrap(Journal, "begin_try", after="tried")
-    fuse.wrap(Journal, "finish", before="scored", after="committed")
+    fuse.wrap(Outcomes, "finish", before="scored", after="committed")
     fuse.wrap(Journal, "note_original", before="moved", after="parted")
-    fuse.wrap(record, "write_whole", after="written")
+    fuse.wrap(picture, "write_whole", after="written")
     fuse.wrap(originals, "part_with", before="moving")
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")
-    fuse.wrap(Outbox, "acknowledged", before="acking", after="acked")
-    fuse.wrap(Outbox, "receipts", before="receipting", after="receipted")
+    fuse.wrap(Endings, "acknowledged", before="acking", after="acked")
+    fuse.wrap(Endings, "receipts", before="receipting", after="receipted")
     hear = films.Films.on_stage
 
     def on_stage(self, word):

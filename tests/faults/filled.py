@@ -11,7 +11,11 @@ from stand_in import VERSIONS
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, Ledger
-from edge.journal.journal import Finish, Journal, Kind, Parcel, State
+from edge.journal.journal import Journal
+from edge.journal.kinds import RESULT
+from edge.journal.outcomes import Outcomes
+from edge.journal.records import Finish, Parcel
+from edge.journal.states import State
 from edge.journal.store import Store
 from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status
 from edge.outputs.message import StoredMessage
@@ -64,6 +68,6 @@ def _one(appliance, journal, number, closed, age_s, flags):
             queued=closed, clock_synchronised=True,
         ),
     )  # fmt: skip
-    parcel = Parcel(Kind.RESULT, result_id, 0, "scored:", stored.model_dump_json().encode())
-    journal.finish(job, Finish(State.QUEUED, None, (parcel,)))
+    parcel = Parcel(RESULT, result_id, 0, "scored:", stored.model_dump_json().encode())
+    Outcomes(journal.store).finish(job, Finish(State.QUEUED, None, (parcel,)))
     return result_id

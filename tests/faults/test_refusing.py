@@ -223,8 +223,8 @@ def deliver(it, count):
             with real(store):
                 rows = outbox.next_rows(len(ids), ())
                 outbox.note_sent(rows)
-                outbox.acknowledged([row.row for row in rows])
-                outbox.receipts([(result_id, "dashboard") for result_id in ids])
+                outbox.endings.acknowledged([row.row for row in rows])
+                outbox.endings.receipts([(result_id, "dashboard") for result_id in ids])
             store.close()
     finally:
         Store.transaction = real

@@ -9,7 +9,7 @@ import pytest
 from edge.daemon import originals
 from edge.daemon.alerts import Alerts
 from edge.daemon.originals import OriginalFiles
-from edge.journal.journal import Original
+from edge.journal.records import Original
 from edge.model import After, Signature
 
 

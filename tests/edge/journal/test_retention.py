@@ -10,10 +10,15 @@ from edge.daemon.audit import Fault, Limits, audit
 from edge.delivery.outbox import Outbox
 from edge.intake.watch import Folder
 from edge.journal.copies import keep_copy
-from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State
+from edge.journal.journal import Journal
+from edge.journal.kinds import IMAGE, REJECT, RESULT
+from edge.journal.outcomes import Outcomes
 from edge.journal.places import Places
+from edge.journal.recall import Recall
+from edge.journal.records import Finish, Parcel
 from edge.journal.retention import tidy
 from edge.journal.settings import RetentionSettings
+from edge.journal.states import State
 from edge.journal.store import JournalError, Store
 from edge.model import Signature
 
@@ -53,21 +58,21 @@ def box(tmp_path, monkeypatch):
             job = self.journal.claim(os.fsencode(path), sha, signature).job
             key = ResultKey(DEVICE, sha, 0, "e" * 64)
             result_id = key.result_id()
-            kind = Kind.RESULT if state is State.QUEUED else Kind.REJECT
+            kind = RESULT if state is State.QUEUED else REJECT
             parcels = [Parcel(kind, result_id, 0, "x:", b"{}")]
             picture = self.places.pictures / f"{result_id}.jpg"
             picture.write_bytes(b"p" * 1000)
-            parcels.append(Parcel(Kind.IMAGE, result_id, 0, "x:", picture.name.encode()))
+            parcels.append(Parcel(IMAGE, result_id, 0, "x:", picture.name.encode()))
             if state is not State.QUEUED:
                 copy = keep_copy(self.places.quarantine, job, os.fsencode(path), reason, data)
                 os.utime(copy, (clock["now"], clock["now"]))
-            self.journal.finish(job, Finish(state, reason, tuple(parcels)))
+            Outcomes(self.store).finish(job, Finish(state, reason, tuple(parcels)))
             os.utime(picture, (clock["now"], clock["now"]))
             if delivered:
                 outbox = Outbox(self.store, DeliveryMode.PUBACK, (), 1.0)
                 rows = outbox.next_rows(10, ())
                 outbox.note_sent(rows)
-                outbox.acknowledged([row.row for row in rows])
+                outbox.endings.acknowledged([row.row for row in rows])
             return job, picture
 
         def tidy(self, *, in_folder="listed", now=NOW, **settings):

@@ -7,8 +7,9 @@ import re
 import pytest
 
 from edge.daemon.housekeeping import Inspection
-from edge.journal.journal import Kind, State
+from edge.journal.kinds import REJECT, RESULT
 from edge.journal.orders import set_aside, take_back
+from edge.journal.states import State
 from edge.model import Signature
 
 BIG = ("event", "job", "outbox", "receipt", "study")
@@ -31,7 +32,7 @@ def statements(make_box):
     seen = []
     box.store.db.set_trace_callback(seen.append)
     for number in range(6):
-        box.film(number, Kind.REJECT if number % 3 == 0 else Kind.RESULT, picture=True, study=True)
+        box.film(number, REJECT if number % 3 == 0 else RESULT, picture=True, study=True)
     box.run(3)
     box.broker.refuses = lambda _topic: "Not authorized"
     box.film(7)
@@ -40,8 +41,8 @@ def statements(make_box):
     box.run(20, box.answer_new())
     box.connect()
     box.run(3)
-    box.outbox.depth()
-    box.outbox.set_aside(8, "unreadable")
+    box.outbox.counts.depth()
+    box.outbox.endings.set_aside(8, "unreadable")
     box.run(1)
     for message in set_aside(box.store):
         take_back(box.store, message)

@@ -8,7 +8,7 @@ import pytest
 
 from edge.contract.ids import DeviceName
 from edge.errors import ConfigError
-from edge.journal.journal import Kind
+from edge.journal.kinds import REJECT
 from edge.journal.names import Names
 
 NEW = DeviceName("new-clinic", "xr2", "box1")
@@ -52,7 +52,9 @@ def test_retained_topics_of_the_old_name_are_cleared_once_the_broker_has_it(make
     assert box.names.to_clear() == []
 
 
-def test_a_broker_that_refuses_to_clear_is_told_and_asked_again_at_the_next_connection(make_box):
+def test_a_broker_that_refuses_to_clear_raises_an_alert_and_is_asked_at_the_next_connection(
+    make_box,
+):
     make_box().run(1)
     box = make_box(device=NEW)
     box.broker.refuses = lambda topic: "Not authorized" if "/clinic/" in topic else ""
@@ -75,7 +77,7 @@ def test_messages_of_a_release_that_kept_no_names_belong_to_the_name_of_the_upgr
 
 def test_another_device_is_refused_while_messages_wait_and_taken_when_none_does(make_box):
     box = make_box()
-    box.film(1, Kind.REJECT)
+    box.film(1, REJECT)
     other = DeviceName("clinic", "xr1", "box2")
     with pytest.raises(ConfigError, match=r'site\.device: .* set site\.device to "box1"') as caught:
         Names(box.store, other).refuse_other_device()

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from edge.contract.ids import DeviceName, ResultKey
-from edge.daemon.repair import mend
-from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State, move
+from edge.daemon.repair import repair
+from edge.journal.journal import Journal
+from edge.journal.kinds import REJECT, RESULT
 from edge.journal.orders import (
     dismiss,
     find_job,
@@ -15,6 +16,10 @@ from edge.journal.orders import (
     set_aside,
     take_back,
 )
+from edge.journal.outcomes import Outcomes
+from edge.journal.recall import Recall
+from edge.journal.records import Finish, Parcel
+from edge.journal.states import State, move
 from edge.journal.store import JournalError, Store
 from edge.model import Laterality, Limb, OperatorWord, Signature
 
@@ -39,10 +44,10 @@ def film(journal, path=b"/drop/a.jpg", state=State.HELD, reason="side_not_known"
     """A film that ended in a state; returns its job and the id of its message."""
     job = journal.claim(path, sha, Signature(1, hash(path) % 1000, 10, 1)).job
     key = ResultKey(DEVICE, sha, 0, "e" * 64)
-    found = journal.resolve(lambda _revision: key, f"{state}:{reason}")
-    kind = Kind.RESULT if state is State.QUEUED else Kind.REJECT
+    found = Outcomes(journal.store).resolve(lambda _revision: key, f"{state}:{reason}")
+    kind = RESULT if state is State.QUEUED else REJECT
     parcel = Parcel(kind, found.result_id, 0, f"{state}:{reason}", b"{}")
-    journal.finish(job, Finish(state, reason, (parcel,)))
+    Outcomes(journal.store).finish(job, Finish(state, reason, (parcel,)))
     return job, found.result_id
 
 
@@ -63,13 +68,13 @@ def test_a_film_is_found_by_number_id_path_name_and_kept_copy(store, journal):
             find_job(store, word)
 
 
-def test_a_release_is_a_new_job_with_the_operators_word_and_ends_the_held_one(store, journal):
+def test_a_release_is_a_new_job_with_what_the_operator_stated_and_ends_the_held_one(store, journal):
     job, _ = film(journal)
     done = release(store, job, OperatorWord(Limb.FOOT, Laterality.LEFT))
     assert state_of(store, job) == State.SET_ASIDE
     order = journal.next_order()
     assert (order.job, order.supersedes_job) == (done.new_job, job)
-    assert order.word == OperatorWord(Limb.FOOT, Laterality.LEFT)
+    assert order.operator == OperatorWord(Limb.FOOT, Laterality.LEFT)
     assert journal.unfinished() == {}
     with pytest.raises(JournalError, match=f"went on as job {done.new_job}"):
         release(store, job, LEFT)
@@ -177,7 +182,7 @@ def test_a_message_that_can_never_pass_is_given_up_by_dismissing_its_film(store,
     dismiss(store, job)
     assert state_of(store, job) == State.DISMISSED
     assert set_aside(store) == []
-    assert mend(store) == {}
+    assert repair(store) == {}
 
 
 def test_a_picture_is_sent_again_while_it_is_kept(tmp_path, store, journal):

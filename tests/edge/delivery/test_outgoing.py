@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.delivery.link import TOO_LARGE, Failure, LinkError
-from edge.journal.journal import Kind
+from edge.journal.kinds import REJECT, RESULT
 
 PUBACK_REFUSALS = [
     str(ReasonCode(PacketTypes.PUBACK, identifier=code))
@@ -28,7 +28,7 @@ def states(box, kind="result"):
 def test_whatever_the_reason_what_was_refused_for_a_minute_arrives_in_order(make_box, why):
     box = make_box()
     for number in range(20):
-        box.film(number, Kind.RESULT if number % 3 else Kind.REJECT, picture=number % 2 == 0)
+        box.film(number, RESULT if number % 3 else REJECT, picture=number % 2 == 0)
     words = {"result", "reject", "image"}
     box.broker.refuses = lambda topic: why if topic.split("/")[4] in words else ""
     box.run(60, box.answer_new())
@@ -39,12 +39,12 @@ def test_whatever_the_reason_what_was_refused_for_a_minute_arrives_in_order(make
     box.broker.refuses = lambda _topic: ""
     box.run(60, box.answer_new())
     assert box.broker.sequences() == list(range(1, 21))
-    assert len(box.broker.words("image")) == 10
+    assert len(box.broker.topic("image")) == 10
     assert states(box) == states(box, "reject") == states(box, "image") == {"closed"}
     assert box.alerts() == {}
 
 
-def test_a_refusal_is_told_after_a_restart_until_the_broker_takes_something(make_box):
+def test_the_alert_of_a_refusal_survives_a_restart_until_the_broker_accepts_something(make_box):
     box = make_box()
     box.film(1)
     box.broker.refuses = lambda _topic: "Not authorized"
@@ -60,21 +60,21 @@ def test_a_refusal_is_told_after_a_restart_until_the_broker_takes_something(make
 def test_a_refused_kind_holds_up_no_other(make_box, word):
     box = make_box()
     for number in range(12):
-        kind = Kind.REJECT if number % 4 == 0 else Kind.RESULT
+        kind = REJECT if number % 4 == 0 else RESULT
         box.film(number, kind, picture=True, study=True)
     box.broker.refuses = lambda topic: "Not authorized" if topic.split("/")[4] == word else ""
     box.run(120, box.answer_new())
-    assert box.broker.words(word) == []
+    assert box.broker.topic(word) == []
     for other in {"image", "reject", "study", "result"} - {word}:
-        assert box.broker.words(other), other
+        assert box.broker.topic(other), other
     assert "message_refused" in box.alerts()
     box.broker.refuses = lambda _topic: ""
     box.run(60, box.answer_new())
     assert len(set(box.broker.sequences())) == 12
-    assert len({topic for topic, _, _ in box.broker.words("study")}) == 12
+    assert len({topic for topic, _, _ in box.broker.topic("study")}) == 12
 
 
-def test_a_refused_study_is_tried_ever_less_often_and_told(make_box):
+def test_a_refused_study_is_tried_ever_less_often_and_raises_an_alert(make_box):
     box = make_box()
     box.film(1, study=True)
     box.broker.refuses = lambda topic: "Not authorized" if "/study/" in topic else ""
@@ -96,7 +96,7 @@ def test_one_message_that_the_broker_never_takes_holds_up_no_other(make_box):
 
     box.broker.publish = publish
     box.run(60, box.answer_new())
-    arrived = {json.loads(payload)["id"] for _, payload, _ in box.broker.words("result")}
+    arrived = {json.loads(payload)["id"] for _, payload, _ in box.broker.topic("result")}
     assert arrived == set(ids) - {ids[2]}
     refused = ""
     box.run(60, box.answer_new())
@@ -110,11 +110,11 @@ def test_only_what_is_larger_than_the_brokers_limit_is_set_aside(make_box):
     box.film(2)
     box.broker.refuses = lambda _topic: ""
     box.run(2, box.answer_new())
-    assert box.outbox.latest_set_aside()[0] == 1
+    assert box.outbox.counts.latest_set_aside()[0] == 1
     box.film(3)
     box.broker.refuses = lambda _topic: TOO_LARGE
     box.run(2)
-    assert box.outbox.latest_set_aside()[0] == 2
+    assert box.outbox.counts.latest_set_aside()[0] == 2
     assert "sharpedge retry" in box.alerts()["message_set_aside"]
     box.start()
     box.run(2)
@@ -161,7 +161,7 @@ def test_lost_acknowledgements_cost_a_reconnect_and_no_result(make_box):
     assert "does not acknowledge" in box.alerts()["no_acknowledgement"]
     box.broker.acknowledges = True
     box.run(60, box.answer_new())
-    assert {json.loads(p)["id"] for _, p, _ in box.broker.words("result")} == set(ids)
+    assert {json.loads(p)["id"] for _, p, _ in box.broker.topic("result")} == set(ids)
     assert states(box) == states(box, "image") == {"closed"}
     assert "no_acknowledgement" not in box.alerts()
 
@@ -217,12 +217,12 @@ def test_a_broker_that_refuses_by_ending_the_connection_loses_nothing(make_box, 
 
     def turn():
         turn_of_box()
-        if ends and box.shipping.flights.rows():
+        if ends and box.outgoing.flights.rows():
             box.broker.answers = []
-            box.shipping.ended(LinkError(Failure.UNREACHABLE, "refused", code))
+            box.outgoing.ended(LinkError(Failure.UNREACHABLE, "refused", code))
             box.broker.taken = [it for it in box.broker.taken if "/result" not in it[0]]
             box.connect()
-            box.shipping._proved = True
+            box.outgoing._proved = True
 
     turn_of_box, box.turn = box.turn, turn
     hear, box.hear = box.hear, lambda: None if ends else hear()
@@ -249,7 +249,7 @@ def test_sendings_are_counted_although_a_later_one_failed(make_box):
 
     box.broker.publish = publish
     with pytest.raises(LinkError):
-        box.shipping.send_rows()
+        box.outgoing.send_rows()
     rows = box.store.db.execute("SELECT sendings FROM outbox ORDER BY row")
     assert [r["sendings"] for r in rows] == [1, 1, 0, 0]
 
@@ -261,5 +261,5 @@ def test_pictures_take_at_most_half_of_the_places(make_box):
         box.film(number, picture=True)
     box.broker.acknowledges = False
     box.run(2, box.answer_new())
-    assert box.shipping.flights.pictures() <= 6
+    assert box.outgoing.flights.without_receipt() <= 6
     assert len(box.broker.sequences()) > 12

@@ -14,8 +14,13 @@ from edge.daemon.inspection import Inspection
 from edge.daemon.repair import open_sound
 from edge.delivery.outbox import Outbox
 from edge.intake.watch import Folder
-from edge.journal.journal import Finish, Journal, Kind, Parcel, Recall, State, StudyChange
+from edge.journal.journal import Journal
+from edge.journal.kinds import REJECT, RESULT
+from edge.journal.outcomes import Outcomes
 from edge.journal.places import Places
+from edge.journal.recall import Recall
+from edge.journal.records import Finish, Parcel, StudyChange
+from edge.journal.states import State
 from edge.journal.store import JournalError, Store
 from edge.model import Signature
 from edge.outputs.study import StudyBody
@@ -34,10 +39,10 @@ def whole(tmp_path_factory):
         sha = f"{number:064d}"
         job = journal.claim(b"/drop/%d.jpg" % number, sha, Signature(1, number, 1, 1)).job
         result_id = ResultKey(DeviceName("a", "b", "c"), sha, 0, "e").result_id()
-        kind, state = ((Kind.RESULT, State.QUEUED), (Kind.REJECT, State.HELD))[number % 2]
+        kind, state = ((RESULT, State.QUEUED), (REJECT, State.HELD))[number % 2]
         parcel = Parcel(kind, result_id, 0, "x:", PAYLOAD)
         change = StudyChange("5" * 32, StudyBody().model_dump_json(), complete=False)
-        journal.finish(job, Finish(state, None, (parcel,), change))
+        Outcomes(journal.store).finish(job, Finish(state, None, (parcel,), change))
     store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.close()
     return path.read_bytes()
@@ -75,12 +80,12 @@ def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(
         rows = outbox.next_rows(32, ())
         assert all(row.payload == PAYLOAD for row in rows if row.sound)
         outbox.note_sent(rows)
-        outbox.acknowledged([row.row for row in rows])
-        outbox.receipts([(row.result_id, "ward") for row in rows])
-        outbox.depth()
-        outbox.expire_studies(1.0)
-        while (study := outbox.next_study(1e12)) is not None:
-            outbox.study_published(study)
+        outbox.endings.acknowledged([row.row for row in rows])
+        outbox.endings.receipts([(row.result_id, "ward") for row in rows])
+        outbox.counts.depth()
+        outbox.studies.expire(1.0)
+        while (study := outbox.studies.next(1e12)) is not None:
+            outbox.studies.published(study)
         claim = journal.claim(b"/drop/new.jpg", "f" * 64, Signature(1, 99, 1, 1))
         assert claim.work
         shortly = Limits(1e9, 1e9, 1e9, 1e9)
@@ -91,7 +96,7 @@ def test_no_flip_and_no_cut_keeps_the_appliance_from_starting(
         store.close()
 
 
-def test_a_journal_that_another_holds_is_told_and_left_alone(tmp_path, monkeypatch):
+def test_a_journal_that_another_holds_is_reported_and_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("edge.journal.store._BUSY_S", 0)
     path = tmp_path / "journal.sqlite"
     Store(path, KEY).close()

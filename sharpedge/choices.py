@@ -27,12 +27,12 @@ class TableKeys(EnumMeta):
 
 
 class BackEnd(str, Enum, metaclass=TableKeys):
-    """What runs an engine; the keys of `edge.engine.backends.table.BACKENDS`."""
+    """What runs an engine; the keys of `edge.engine.backend_table.BACKENDS`."""
 
     @staticmethod
     def table() -> str:
         """Name the table."""
-        return "edge.engine.backends.table:BACKENDS"
+        return "edge.engine.backend_table:BACKENDS"
 
 
 class Layout(str, Enum, metaclass=TableKeys):

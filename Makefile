@@ -33,6 +33,13 @@ test: $(VENV)/.dev
 	$(BIN)/sharpedge export
 	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS)
 
+# Line coverage of `make test`, with the floor of pyproject.toml; processes that tests start are not
+# counted.
+coverage: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) \
+		--cov --cov-report=term:skip-covered
+
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
 # A short form of it runs in `make test`. Needs Mosquitto; mounts small disks where it is root.
 # FAULTS=--long streams films for ten minutes and soaks for an hour.

@@ -12,11 +12,11 @@ export PYTHON
 .PHONY: demo test test-faults test-install test-train coverage lint docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo,keras
+	.ci/venv $(VENV) demo,keras,evaluate
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo,dev,keras
+	.ci/venv $(VENV) demo,dev,keras,evaluate
 	@touch $@
 
 $(VENV)/.site: pyproject.toml constraints.txt .ci/venv
@@ -32,6 +32,13 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
 	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS)
+
+# Line coverage of `make test`, with the floor of pyproject.toml; processes that tests start are not
+# counted.
+coverage: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) \
+		--cov --cov-report=term:skip-covered
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
 # A short form of it runs in `make test`. Needs Mosquitto; mounts small disks where it is root.

@@ -2,19 +2,25 @@
 # PYTHON=... names one that is not python3.
 PYTHON ?=
 VENV ?= .venv
+# Tests that run at once.
+JOBS ?= auto
 BIN := $(VENV)/bin
 export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train lint docs clean
+.PHONY: demo test test-faults test-install test-train coverage lint docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo
+	.ci/venv $(VENV) demo,keras,evaluate
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo,dev
+	.ci/venv $(VENV) demo,dev,keras,evaluate
+	@touch $@
+
+$(VENV)/.site: pyproject.toml constraints.txt .ci/venv
+	.ci/venv $(VENV) site
 	@touch $@
 
 # Sets up, then shows the main job end to end: films dropped in a folder become scores on MQTT.
@@ -25,7 +31,14 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults and not install'
+	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS)
+
+# Line coverage of `make test`, with the floor of pyproject.toml; processes that tests start are not
+# counted.
+coverage: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) \
+		--cov --cov-report=term:skip-covered
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
 # A short form of it runs in `make test`. Needs Mosquitto; mounts small disks where it is root.
@@ -51,8 +64,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
-# Writes docs/ anew from the code that it describes.
+# Builds the documentation site in build/site; a link that leads nowhere is an error.
+site: $(VENV)/.site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/site
+
+# Writes the generated pages of docs/.
 docs: $(VENV)/.dev
 	$(BIN)/python -m sharpedge.docs docs
 	$(BIN)/python -m training.run.model_cards docs/models.md

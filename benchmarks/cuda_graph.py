@@ -1,20 +1,40 @@
-"""Records what a plan enqueues once for each shape and replays it: one launch instead of hundreds.
+"""A TensorRT engine that records a CUDA graph for each input shape and replays it.
 
-Room: engine. Needs ``cuda-bindings``; pycuda has no CUDA graphs.
+Layer: benchmarks; uses a GPU. Needs ``cuda-bindings``, because pycuda has no CUDA graphs. A replay
+is one launch instead of one for each kernel.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edge.engine.backends.tensorrt import TensorRtEngine
 from edge.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.engine.passport import VerifiedEngine
 
-class GraphReplay:
-    """Graphs of one stream (its handle), by input shape.
+
+class CudaGraphEngine(TensorRtEngine):
+    """A `TensorRtEngine` whose computation is recorded once for each batch size.
+
+    Raises `EngineError` as `TensorRtEngine` does, and where ``cuda-bindings`` is missing.
+    """
+
+    def __init__(self, verified: VerifiedEngine, *, threads: int = 0) -> None:
+        super().__init__(verified, threads=threads)
+        with self._current("record"):
+            self._graphs = _GraphReplay(self.name, self._stream.handle)
+
+    def _enqueue(self, shape: tuple[int, ...]) -> None:
+        plain = super()._enqueue
+        self._graphs.launch(shape, lambda: plain(shape))
+
+
+class _GraphReplay:
+    """CUDA graphs of one stream (its handle), by input shape.
 
     Raises `EngineError` where ``cuda-bindings`` is missing.
     """
@@ -26,16 +46,17 @@ class GraphReplay:
             raise EngineError(
                 f"CUDA graphs need cuda-bindings: {error}",
                 engine=name,
-                mend="pip install cuda-bindings",
+                fix="pip install cuda-bindings",
             ) from error
         self._name, self._driver = name, driver
         self._stream = driver.CUstream(stream)
         self._ready: dict[tuple[int, ...], Any] = {}
 
     def launch(self, shape: tuple[int, ...], enqueue: Callable[[], None]) -> None:
-        """Enqueue the work of ``shape``; the first time it is run plainly, then recorded.
+        """Enqueue the work for ``shape``; the first call runs it without a graph, then records it.
 
-        The plain run lets the plan allocate and choose, which may not happen while recording.
+        TensorRT allocates memory and chooses kernels in that first run, which is not allowed while
+        a graph is recorded.
         """
         driver = self._driver
         if shape not in self._ready:
@@ -55,6 +76,6 @@ class GraphReplay:
             raise EngineError(
                 f"{self._name}: a CUDA graph failed: {code}",
                 engine=self._name,
-                mend="run without CUDA graphs",
+                fix="run without CUDA graphs",
             )
         return values[0] if values else None

@@ -1,6 +1,6 @@
-"""From file closed to message received, through the real daemon and a real broker.
+"""Measures file closed to message received, through the real daemon and a real broker.
 
-Room: benchmarks. Starts a broker and a daemon on this machine and stops both.
+Layer: benchmarks; starts a broker and a daemon on this machine and stops both.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.statistics import summary
 from edge.contract.payloads import ResultMessage
+from edge.delivery.settings import protocol_of
+from edge.delivery.subscriber import Subscriber, serves
 from edge.errors import EdgeError
 from edge.system.local_broker import LocalBroker, local_broker
-from sharpedge.demo import Subscriber, serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +40,7 @@ def appliance(folder: Path, broker: LocalBroker) -> Iterator[Path]:
     config.write_text(
         "[site]\nname = 'bench'\n"
         f"[folders]\nwatch = '{drop}'\nstate = '{folder / 'state'}'\n"
-        f"[broker]\nport = {broker.port}\nprotocol = '{broker.protocol}'\n"
+        f"[broker]\nport = {broker.port}\nprotocol = '{protocol_of(broker)}'\n"
         "[delivery]\nmode = 'puback'\n",
         "utf-8",
     )
@@ -72,7 +73,7 @@ def time_delivery(
     waits_ms: list[float] = []
     with (
         local_broker() as broker,
-        Subscriber(broker.port, broker.protocol) as subscriber,
+        Subscriber(broker.port, protocol_of(broker)) as subscriber,
         appliance(folder, broker) as drop,
     ):
         online = subscriber.wait_for(serves, START_S)

@@ -1,6 +1,6 @@
-"""Models of the sizes that others publish, with random weights: for time and memory alone.
+"""Models of published sizes with random weights, for measuring time and memory only.
 
-Room: benchmarks. Writes graphs and recipes into the folder it is given.
+Layer: benchmarks; writes graphs and recipes into the folder it is given.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Everything that only a GPU can show, in one run: ``python -m benchmarks.gpu_check --out FOLDER``.
+"""The checks that need a GPU, in one run: ``python -m benchmarks.gpu_check --out FOLDER``.
 
-Room: benchmarks. Exports the demo models and full-size ones with random weights, builds an engine
+Layer: benchmarks; exports the demo models and full-size ones with random weights, builds an engine
 of each, runs it, and writes ``gpu-check.json`` and ``gpu-check.md``: agreement with FP32, latency
 with copies and computation apart, CUDA graphs off and on, memory, time of build. It takes TensorRT
 where that is installed, else TensorRT-RTX where that serves this GPU, else the FP16 graphs through
-torch on CUDA. Without a GPU it says what is missing, builds what can be built, and ends with 3.
+torch on CUDA. Without a GPU it reports what is missing, builds what can be built, and ends with 3.
 
-It needs numpy, onnx, onnxruntime, OpenCV, pydantic and h5py; pycuda with one of the builders, or
+It needs numpy, onnx, onnxruntime, OpenCV and pydantic; pycuda with one of the builders, or
 torch; ``cuda-bindings`` for CUDA graphs of plans.
 """
 
@@ -29,11 +29,12 @@ import numpy as np
 
 from benchmarks.full_size import write_full_size
 from benchmarks.statistics import machine
+from edge.engine.backend_table import BACKENDS, Precision, is_installed
 from edge.engine.device import preflight
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend
-from edge.engine.passport import Backend, Precision, Role, VerifiedEngine, open_engine
+from edge.engine.passport import Role, VerifiedEngine, open_engine
 from edge.errors import EdgeError
 from edge.model import DISCLAIMER
 from edge.system.paths import engines_home
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from edge.engine.protocol import Engine, Tensor
 
 EXIT_NOTHING_RAN = 3
-_PLANS = (Backend.TENSORRT, Backend.TENSORRT_RTX)
+_PLANS = ("tensorrt", "tensorrt-rtx")
 _BATCHES = {Role.SCORE: (10, 20)}
 _PROBE_S = 300.0
 _GOLDEN_PATIENTS = 4
@@ -66,7 +67,7 @@ _NVIDIA_SMI = (
 
 @dataclass(frozen=True)
 class Runner:
-    """One way to run FP16 here; ``missing`` says why it cannot, empty where it can."""
+    """One way to run FP16 here; ``missing`` is why it cannot, empty where it can."""
 
     name: str
     missing: str
@@ -78,7 +79,7 @@ def runners() -> list[Runner]:
     found = []
     for backend in _PLANS:
         missing = device.missing if device.device is None else _lacks(backend)
-        found.append(Runner(str(backend), missing or _probe(backend)))
+        found.append(Runner(backend, missing or _probe(backend)))
     missing = device.missing if device.device is None else ""
     if not importlib.util.find_spec("torch"):
         missing = "torch is not installed"
@@ -234,10 +235,13 @@ def _runs(name: str, folder: Path, usable: Runner, seconds: float) -> Iterator[d
 def _engine(name: str, folder: Path, usable: Runner, *, cuda_graph: bool) -> Engine:
     if usable.name == "torch":
         return _torch_engine(name, folder, "cuda", cuda_graph=cuda_graph)
-    from edge.engine.backends.tensorrt import TensorRtEngine  # noqa: PLC0415 - needs a GPU
+    path = build_candidate(name, folder, usable.name).path
+    verified = open_engine(path, device_key())
+    if not cuda_graph:
+        return open_backend(verified)
+    from benchmarks.cuda_graph import CudaGraphEngine  # noqa: PLC0415 - needs a GPU
 
-    path = build_candidate(name, folder, Backend(usable.name)).path
-    return TensorRtEngine(open_engine(path, device_key()), cuda_graphs=cuda_graph)
+    return CudaGraphEngine(verified)
 
 
 def _torch_engine(name: str, folder: Path, device: str, *, cuda_graph: bool) -> Engine:
@@ -288,16 +292,16 @@ def _noise(engine: Engine, batch: int) -> dict[str, Tensor]:
     return to_inputs(engine, grey)
 
 
-def _lacks(backend: Backend, *, running: bool = True) -> str:
-    module = {Backend.TENSORRT: "tensorrt", Backend.TENSORRT_RTX: "tensorrt_rtx"}[backend]
-    names = (module, "pycuda") if running else (module,)
-    missing = [name for name in names if not importlib.util.find_spec(name)]
+def _lacks(backend: str, *, running: bool = True) -> str:
+    missing = [] if is_installed(backend) else [BACKENDS[backend].module]
+    if running and not importlib.util.find_spec("pycuda"):
+        missing.append("pycuda")
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
-def _probe(backend: Backend) -> str:
+def _probe(backend: str) -> str:
     """Build and run the smallest demo engine in a process of its own; why it failed, or nothing."""
-    command = [sys.executable, "-m", "benchmarks.gpu_check", "--probe", str(backend)]
+    command = [sys.executable, "-m", "benchmarks.gpu_check", "--probe", backend]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     try:
         done = subprocess.run(
@@ -307,20 +311,20 @@ def _probe(backend: Backend) -> str:
         return f"its smallest engine did not run in {_PROBE_S:.0f} s"
     if done.returncode == 0:
         return ""
-    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return said[-1] if said else f"its process ended with status {done.returncode}"
+    errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return errors[-1] if errors else f"its process ended with status {done.returncode}"
 
 
-def _run_probe(backend: Backend) -> None:
+def _run_probe(backend: str) -> None:
     with tempfile.TemporaryDirectory(prefix="sharpedge-probe-") as name:
         folder = Path(name)
         export_engine(engines_home() / "hand-mask.toml", folder)
-        engine = _engine("hand-mask", folder, Runner(str(backend), ""), cuda_graph=False)
+        engine = _engine("hand-mask", folder, Runner(backend, ""), cuda_graph=False)
         engine.run(_noise(engine, 1))
 
 
 def _gpu() -> dict[str, str]:
-    """What nvidia-smi says of the first GPU: clocks, power, temperature; empty where it is not."""
+    """Clocks, power and temperature of the first GPU by nvidia-smi; empty where that is missing."""
     command = ["nvidia-smi", f"--query-gpu={_NVIDIA_SMI}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=30, check=False)
@@ -333,7 +337,7 @@ def _gpu() -> dict[str, str]:
 
 
 def _used_mib() -> int:
-    """Memory in use on the first GPU, 0 where nvidia-smi does not say."""
+    """Memory in use on the first GPU, 0 where nvidia-smi does not give it."""
     command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=30, check=False)
@@ -361,7 +365,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--only", action="append", default=[], help="a model; may be repeated")
-    parser.add_argument("--probe", type=Backend, help=argparse.SUPPRESS)
+    parser.add_argument("--probe", choices=_PLANS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.probe is not None:
         _run_probe(given.probe)

@@ -1,6 +1,7 @@
-"""How well a classifier tells simulated joints from real ones: the gap to close, honestly stated.
+"""Measures how well a classifier separates simulated joints from real ones.
 
-Reads labelled real films and the simulator; prints a table. No model of the appliance takes part.
+Layer: benchmarks; reads labelled real films, draws simulated ones; prints a table. No model of the
+appliance takes part.
 ``python -m benchmarks.realism FILMS`` where FILMS holds the labelled FracAtlas films.
 
 Linear discriminant analysis on oriented gradients (HOG) of healthy joint crops, films never on both

@@ -1,6 +1,6 @@
-"""Run both benchmarks and write what they gave: JSON, a table, a plot.
+"""Runs both benchmarks and writes their results: JSON, a table, a plot.
 
-Room: benchmarks.
+Layer: benchmarks; measures, writes what it is asked to.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Each stage of the pipeline in one process, without folder and broker.
+"""Measures each stage of the pipeline in one process, without folder and broker.
 
-Room: benchmarks.
+Layer: benchmarks; measures, writes what it is asked to.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def time_stages(
             if round_number == 0:
                 result = outcome.limbs[0].result
                 if lacks_scorer([result]):
-                    raise EdgeError("the scorers are not installed (mend: sharpedge export)")
+                    raise EdgeError("the scorers are not installed (fix: sharpedge export)")
                 if result.status is not Status.SCORED:
                     raise EdgeError(
                         f"{film.name} was not scored ({result.reason}); check the engines with "

@@ -1,6 +1,6 @@
-"""Percentiles and what machine they were measured on.
+"""Percentiles, and the machine that they were measured on.
 
-Room: benchmarks. Reads the machine's own description, changes nothing.
+Layer: benchmarks; reads the machine's own description, changes nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Runs our graphs through torch: the reference for FP16 on a GPU where no TensorRT serves.
+"""Runs exported graphs by torch: the reference for FP16 on a GPU without TensorRT.
 
-Room: benchmarks; needs torch. Knows the operators that `export` writes and no other.
+Layer: benchmarks; needs torch. Knows the operators that `export` writes and no other.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TorchEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name}: torch is not taught {', '.join(unknown)}",
                 engine=self.name,
-                mend="add them to benchmarks/torch_graph.py",
+                fix="add them to benchmarks/torch_graph.py",
             )
         self._nodes = [
             (node.op_type, list(node.input), list(node.output),
@@ -93,7 +93,7 @@ class TorchEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name} failed while running: {error}",
                 engine=self.name,
-                mend="check the GPU with nvidia-smi",
+                fix="check the GPU with nvidia-smi",
             ) from error
 
     def _run(self, image: Tensor) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ Research use only, not a medical device.
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # ONNX Runtime's wheels send telemetry unless this is set before they are imported. Forced: this
 # software speaks to nobody but the broker.

@@ -1,7 +1,9 @@
 """One validated configuration, from a TOML file and the environment.
 
 ``SHARPEDGE_<SECTION>_<KEY>`` sets or replaces one key; its value is plain text where the key takes
-text, and TOML otherwise. This module reads files and the environment and touches nothing else.
+text, and TOML otherwise.
+
+Layer: configuration; reads one file and the environment.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ from pydantic import (
 
 from edge.contract.ids import DeviceName, is_topic_word
 from edge.delivery.settings import BrokerSettings, DeliverySettings
-from edge.engine.passport import Backend  # noqa: TC001 - pydantic needs it at run time
+from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
-from edge.journal.retention import RetentionSettings
+from edge.journal.settings import RetentionSettings
 from edge.pipeline.settings import PipelineSettings
 from edge.system.paths import data_root
 
@@ -96,7 +98,7 @@ class WorkerSettings(BaseModel):
         default=None, description="folder of built engines; default: where `export` puts them"
     )
     threads: int = Field(default=0, ge=0, description="inside one inference; 0: all cores")
-    backend: Backend | None = Field(
+    backend: BackendName | None = Field(
         default=None, description="comes first whatever was measured; default: the fastest accepted"
     )
     fallback: bool = Field(

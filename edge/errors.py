@@ -1,7 +1,9 @@
-"""Every error of the package `edge`, with its reason code and the advice a person can act on.
+"""Every error of the package `edge`, with its reason code and advice for a person.
 
 Reason codes are part of the MQTT contract: they are stable, and `REASONS` is the one table
-from which the documentation and the tests are made. This module imports only `model`.
+from which the documentation and the tests are made.
+
+Layer: vocabulary; imports only `edge.model`.
 """
 
 from __future__ import annotations
@@ -230,13 +232,13 @@ class ConfigError(EdgeError):
 class EngineError(EdgeError):
     """An engine is missing, refused or failed while running.
 
-    ``engine`` is its name; ``mend`` is the command that puts it right.
+    ``engine`` is its name; ``fix`` is the command that puts it right.
     """
 
-    def __init__(self, message: str, *, engine: str, mend: str) -> None:
-        super().__init__(f"{message} (mend: {mend})")
+    def __init__(self, message: str, *, engine: str, fix: str) -> None:
+        super().__init__(f"{message} (fix: {fix})")
         self.engine = engine
-        self.mend = mend
+        self.fix = fix
 
 
 class OutputError(EngineError):
@@ -245,8 +247,8 @@ class OutputError(EngineError):
     ``sha256`` is that of the engine file, so that this very engine can be left out.
     """
 
-    def __init__(self, message: str, *, engine: str, mend: str, sha256: str) -> None:
-        super().__init__(message, engine=engine, mend=mend)
+    def __init__(self, message: str, *, engine: str, fix: str, sha256: str) -> None:
+        super().__init__(message, engine=engine, fix=fix)
         self.sha256 = sha256
 
 

@@ -1,19 +1,28 @@
-"""The vocabulary: every noun that crosses from one room of the house to the next.
+"""The vocabulary: the types that packages hand to each other.
 
-Array-carrying types are frozen dataclasses; what leaves the house (the lines of
-``sharpedge score --json``, the MQTT ``result``, the simulator's ``truth.jsonl``) is
-one frozen pydantic model, `LimbResult`. This module imports no other room.
+Types that carry arrays are frozen dataclasses. What leaves the appliance (the lines of
+``sharpedge score --json``, the MQTT ``result``, the simulator's ``truth.jsonl``) is one frozen
+pydantic model, `LimbResult`.
+
+Layer: vocabulary; imported by every package, imports no package of ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+
+from edge.anatomy import NARROWING_MAXIMUM as NARROWING_MAXIMUM
+from edge.anatomy import JointClass as JointClass
+from edge.anatomy import Limb as Limb
+from edge.anatomy import View as View
+from edge.anatomy import has_narrowing as has_narrowing
+from edge.anatomy import joint_class as joint_class
+from edge.enums import StrEnum as StrEnum
 
 DISCLAIMER: Final = "research use only, not a medical device"
 PARTIAL_SVH_NAME = "partial SvH (no wrist), of 340"
@@ -24,42 +33,6 @@ Points = npt.NDArray[np.float64]
 """[n, 2] float64, x then y, in pixels; the centre of the top-left pixel is (0, 0)."""
 Transform = npt.NDArray[np.float64]
 """[3, 3] float64 acting on column vectors (x, y, 1)."""
-
-
-class StrEnum(str, Enum):
-    """A string enumeration that prints as its value (`enum.StrEnum` needs Python 3.11)."""
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class Limb(StrEnum):
-    """Which extremity; decides joint names, detector and scorer."""
-
-    HAND = "hand"
-    FOOT = "foot"
-
-    @property
-    def joints(self) -> tuple[str, ...]:
-        """Joint names in the order of the shape template."""
-        return HAND_JOINTS if self is Limb.HAND else FOOT_JOINTS
-
-    @property
-    def erosion_maximum(self) -> int:
-        """Highest erosion grade of one joint: 5 (hand), 10 (foot, 0-5 on each side)."""
-        return 5 if self is Limb.HAND else 10
-
-
-HAND_JOINTS = (
-    "IP1", "PIP2", "PIP3", "PIP4", "PIP5", "MCP1", "MCP2", "MCP3", "MCP4", "MCP5",
-)  # fmt: skip
-FOOT_JOINTS = ("IP1", "MTP1", "MTP2", "MTP3", "MTP4", "MTP5")
-NARROWING_MAXIMUM = 4
-
-
-def has_narrowing(limb: Limb, joint: str) -> bool:
-    """Whether SvH gives this joint a narrowing grade: the thumb's IP has none."""
-    return not (limb is Limb.HAND and joint == "IP1")
 
 
 class Laterality(StrEnum):
@@ -79,16 +52,6 @@ class LateralitySource(StrEnum):
     GEOMETRY = "geometry"
 
 
-class View(StrEnum):
-    """Projection of the film."""
-
-    PA = "pa"
-    AP = "ap"
-    OBLIQUE = "oblique"
-    LATERAL = "lateral"
-    UNKNOWN = "unknown"
-
-
 class Status(StrEnum):
     """How one limb of one film ended."""
 
@@ -99,25 +62,12 @@ class Status(StrEnum):
     REJECTED = "rejected"
 
 
-class JointClass(StrEnum):
-    """What the detector tells apart: hand PIP (with the thumb's IP) and MCP; foot PIP and MTP."""
-
-    PIP = "PIP"
-    MCP = "MCP"
-    MTP = "MTP"
-
-
-def joint_class(joint: str) -> JointClass:
-    """Detector class of a joint name: ``IP1`` counts as PIP (paper, section 2.3)."""
-    return JointClass.PIP if joint.startswith(("IP", "PIP")) else JointClass(joint[:3])
-
-
 @dataclass(frozen=True)
 class StatedIdentity:
-    """What metadata, file name and operator say of a film, before anybody looked at it.
+    """What metadata, file name and operator state of a film, before the pixels are read.
 
     ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
-    names a tag that says another body part, e.g. ``"BodyPartExamined CHEST"``.
+    names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``.
     """
 
     limb: Limb | None = None
@@ -135,7 +85,7 @@ class StatedIdentity:
 
 @dataclass(frozen=True)
 class OperatorWord:
-    """What an operator said of a film that was held; final."""
+    """What an operator stated of a film that was held; final."""
 
     limb: Limb | None = None
     laterality: Laterality | None = None
@@ -253,3 +203,63 @@ class LimbResult(Record):
     flags: tuple[str, ...] = ()
     versions: Versions
     notice: Literal["research use only, not a medical device"] = DISCLAIMER
+
+
+class Signature(NamedTuple):
+    """Identity of a file's contents as far as `os.stat` gives it; times in nanoseconds.
+
+    ``ctime_ns`` changes with the contents even where a writer sets the modification time back; it
+    is 0 where an earlier release did not note it.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int = 0
+
+    def is_of(self, other: Signature) -> bool:
+        """Whether both are of one file that nobody has changed.
+
+        The device number is left out: that of a share changes when it is mounted again.
+        """
+        same_ctime = self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns)
+        return self[1:4] == other[1:4] and same_ctime
+
+
+class Recheck(Record):
+    """What scoring films a second time, with other engines and when idle, has shown so far."""
+
+    films: int = 0
+    grades: int = 0
+    grades_differ: int = 0
+    fates_differ: int = Field(default=0, description="limbs that one of both did not score")
+    largest_expected: float = Field(
+        default=0.0, description="largest difference of an expected value"
+    )
+
+
+class Outcome(Record):
+    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none.
+
+    ``figures`` are for the drift watch, one of each limb or none at all. ``second_waits`` says that
+    the child kept the film to score it a second time when it is asked to.
+    """
+
+    limbs: tuple[LimbResult, ...] = Field(max_length=64)
+    stage_ms: dict[str, float]
+    study_key: str | None
+    patient_key: str | None
+    burned_in_annotation: bool
+    at_s: float
+    figures: tuple[dict[str, float], ...] = ()
+    second_waits: bool = False
+    pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
+
+
+class After(StrEnum):
+    """What happens to the scanner's own file once it has reached its end state."""
+
+    LEAVE = "leave"
+    MOVE = "move"
+    DELETE = "delete"

@@ -1,6 +1,6 @@
 """Stage 12: sums over the joints that were scored; a missing joint is never a zero.
 
-Room: pipeline; pure functions over the vocabulary.
+Layer: vocabulary; pure functions over results.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """From a recipe to a checked ONNX engine with its passport.
 
-Room: export. Reads the recipe's sources, writes three files into the folder it is given: the FP32
-engine, its FP16-typed sibling, then the passport that vouches for both. A build whose recipe,
-sources and exporter have not changed is left alone; an engine that is replaced is kept under
-another name, so that `sharpedge engines activate` can bring it back.
+Layer: export; reads the recipe's sources; writes three files into the folder it is given: the FP32
+engine, its FP16-typed sibling, then the passport with the hashes of both. A build whose recipe,
+sources and exporter have not changed is kept. An engine that is replaced is kept under another
+name, so that `sharpedge engines activate` can restore it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import onnx
 import onnxruntime
 
 import edge
-from edge.engine.installed import replace_file, scan
+from edge.engine.installed import scan
 from edge.engine.key import device_key
 from edge.engine.passport import (
     ClassSpec,
@@ -34,14 +34,15 @@ from edge.engine.passport import (
     signed,
 )
 from edge.errors import EngineError
+from edge.system.files import write_whole
 from export.errors import ExportError, LayerError, RecipeError
 from export.fp16.sibling import Sibling, half_file, make_sibling
+from export.importers.built import build_graph, source_files
 from export.importers.filekind import refuse_other_kinds
 from export.importers.meaning import to_engine_form
-from export.importers.sources import build_graph, source_files
+from export.importers.role_contract import check_contract
 from export.onnx_graph.session import open_session
-from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
-from export.verification.role_contract import check_contract
+from export.recipe import Recipe, read_recipe
 from export.verification.verify import run_checks
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ExportedEngine:
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """What became of one recipe: the engine, or the error that says why there is none."""
+    """Result of one recipe: the engine, or the error."""
 
     recipe: Path
     exported: ExportedEngine | None
@@ -139,9 +140,9 @@ def export_engine(
         built_at=now_utc(),
     )
     _keep_earlier(engine_path, digest, secret)
-    replace_file(engine_path, data)
+    write_whole(engine_path, data, durable=True)
     if sibling is not None:
-        replace_file(out_dir / sibling.record.file, sibling.data)
+        write_whole(out_dir / sibling.record.file, sibling.data, durable=True)
     write_passport(passport_path(engine_path), passport, secret)
     return ExportedEngine(
         recipe.name,
@@ -151,19 +152,6 @@ def export_engine(
         cached=False,
         notes=passport.notes,
     )
-
-
-def export_all(
-    recipes_dir: Path, out_dir: Path, progress: Callable[[str, int, int], None] | None = None
-) -> tuple[ExportOutcome, ...]:
-    """Export every ``*.toml`` of a folder; see `export_recipes`.
-
-    Raises `RecipeError` where the folder holds no recipe.
-    """
-    recipes = sorted(recipes_dir.glob("*.toml"))
-    if not recipes:
-        raise RecipeError("no recipe (*.toml)", where=str(recipes_dir), mend="name another folder")
-    return tuple(export_recipes(recipes, out_dir, progress))
 
 
 def export_recipes(
@@ -193,15 +181,15 @@ def _outcome(path: Path, out_dir: Path, target: Target | None) -> ExportOutcome:
         failure = ExportError(
             f"cannot read or write: {error.strerror or error}",
             where=str(error.filename or path),
-            mend="check that the folder exists, may be written and has space",
+            fix="check that the folder exists, may be written and has space",
         )
     except EngineError as error:
-        failure = ExportError(str(error), where=str(path), mend=error.mend)
+        failure = ExportError(str(error), where=str(path), fix=error.fix)
     except Exception as error:  # noqa: BLE001 - the other recipes go on, and a user sees one line
         failure = ExportError(
             f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}",
             where=str(path),
-            mend="check the model in its own framework; report this with the recipe if it is sound",
+            fix="check the model in its own framework; report this with the recipe if it is sound",
         )
     return ExportOutcome(path, None, failure)
 
@@ -209,22 +197,22 @@ def _outcome(path: Path, out_dir: Path, target: Target | None) -> ExportOutcome:
 def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
     stated = recipe.source.sha256
     files: list[SourceFile] = []
-    for name, wanted in source_files(recipe).items():
-        refuse_other_kinds(folder / name, wanted)
+    for name, kinds in source_files(recipe).items():
+        refuse_other_kinds(folder / name, kinds)
         try:
             data = (folder / name).read_bytes()
         except OSError as error:
             raise RecipeError(
                 f"the source of {recipe.name} cannot be read: {error.strerror}",
                 where=str(folder / name),
-                mend="put the trained weights there, or correct source in the recipe",
+                fix="put the trained weights there, or correct source in the recipe",
             ) from error
         digest = hashlib.sha256(data).hexdigest()
         if stated.get(name, digest) != digest:
             raise RecipeError(
                 f"{recipe.name}: SHA-256 of {name} is {digest}, the recipe asks for {stated[name]}",
                 where=str(folder / name),
-                mend="copy the file again, or correct source.sha256 in the recipe",
+                fix="copy the file again, or correct source.sha256 in the recipe",
             )
         files.append(SourceFile(file=name, sha256=digest, bytes=len(data)))
     unknown = set(stated) - {file.file for file in files}
@@ -232,7 +220,7 @@ def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
         raise RecipeError(
             f"source.sha256 names {', '.join(sorted(unknown))}, which is no source",
             where=recipe.name,
-            mend="correct the name in the recipe",
+            fix="correct the name in the recipe",
         )
     return tuple(files)
 
@@ -256,7 +244,9 @@ def _exporter_hash() -> str:
 
 def write_passport(path: Path, passport: Passport, key: bytes) -> None:
     """Sign a passport under the device's key and put it in its place, whole."""
-    replace_file(path, (signed(passport, key).model_dump_json(indent=1) + "\n").encode())
+    write_whole(
+        path, (signed(passport, key).model_dump_json(indent=1) + "\n").encode(), durable=True
+    )
 
 
 def now_utc() -> str:
@@ -297,13 +287,15 @@ def _keep_earlier(engine_path: Path, digest: str, key: bytes) -> None:
     if half is not None:
         moved = half.model_copy(update={"file": half_file(stem)})
         try:
-            replace_file(
-                engine_path.with_name(moved.file), (engine_path.parent / half.file).read_bytes()
+            write_whole(
+                engine_path.with_name(moved.file),
+                (engine_path.parent / half.file).read_bytes(),
+                durable=True,
             )
             half = moved
         except OSError:
             half = None
-    replace_file(engine_path.with_name(file.file), earlier.data)
+    write_whole(engine_path.with_name(file.file), earlier.data, durable=True)
     write_passport(
         engine_path.with_name(f"{stem}.json"),
         passport.model_copy(update={"engine": file, "half": half}),
@@ -350,9 +342,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "source": source.kind,
         "tolerance": recipe.tolerance.model_dump(mode="json"),
+        **source.settings(),
     }
-    if isinstance(source, CompactSource | DarknetSource):
-        settings["bn_epsilon"] = source.bn_epsilon
     if recipe.meaning.model_fields_set:
         settings["meaning"] = recipe.meaning.model_dump(mode="json")
     return settings

@@ -26,6 +26,15 @@ class TableKeys(EnumMeta):
         return iter(list(enumeration(cls.__name__, [(key, key) for key in keys], type=str)))
 
 
+class BackEnd(str, Enum, metaclass=TableKeys):
+    """What runs an engine; the keys of `edge.engine.backend_table.BACKENDS`."""
+
+    @staticmethod
+    def table() -> str:
+        """Name the table."""
+        return "edge.engine.backend_table:BACKENDS"
+
+
 class Layout(str, Enum, metaclass=TableKeys):
     """Layout of a data set; the keys of `training.datasets.readers.READERS`."""
 

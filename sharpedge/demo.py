@@ -1,30 +1,28 @@
-"""The main job on one machine: simulated scanner, drop folder, daemon, broker, subscriber.
+"""The demo: simulated scanner, drop folder, daemon, broker and subscriber on one machine.
 
 Nothing here serves a clinic. The films are simulated, and their scores mean nothing about patients.
+
+Layer: sharpedge; starts a broker and a daemon on this machine, writes one folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from typing_extensions import Self
-
-from edge.contract.payloads import RejectMessage, ResultMessage, StateMessage, StudyMessage
-from edge.delivery.listen import Received, listen
-from edge.delivery.settings import BrokerSettings, Protocol
+from edge.contract.payloads import RejectMessage, ResultMessage, StudyMessage
+from edge.delivery.settings import protocol_of
+from edge.delivery.subscriber import Subscriber, serves, state_of
 from edge.errors import NullReason
 from edge.model import DISCLAIMER, PARTIAL_SVH_NAME, Status
 from edge.scoring.score_files import grade_word, limb_rows, limb_words, subtotal_words
@@ -40,64 +38,6 @@ SEED = 7
 START_S = 60.0
 FILM_S = 30.0
 BAD_NAME = "P0002-LH.jpg"
-
-
-class Subscriber:
-    """What a clinic's dashboard would receive, in order of arrival."""
-
-    def __init__(self, port: int, protocol: Protocol = Protocol.AUTO) -> None:
-        self.messages: queue.Queue[Received] = queue.Queue()
-        self.protocol = ""
-        self._stop = threading.Event()
-        self._ready = threading.Event()
-        settings = BrokerSettings(port=port, protocol=protocol)
-        self._thread = threading.Thread(target=self._run, args=(settings,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(5)
-
-    def _connected(self, protocol: str) -> None:
-        self.protocol = protocol
-        self._ready.set()
-
-    def _run(self, settings: BrokerSettings) -> None:
-        for message in listen(
-            settings,
-            client_id="sharpedge-demo-dashboard",
-            receiver="demo-dashboard",
-            stopped=self._stop.is_set,
-            on_connected=self._connected,
-        ):
-            self.messages.put(message)
-
-    def wait_for(
-        self,
-        wanted: Callable[[Received], bool],
-        limit_s: float,
-        alive: Callable[[], bool] = lambda: True,
-    ) -> Received | None:
-        """The next message that is wanted.
-
-        ``None`` after ``limit_s``, or soon after its sender is no longer ``alive``.
-        """
-        end = time.monotonic() + limit_s
-        while (left := end - time.monotonic()) > 0:
-            was_alive = alive()
-            try:
-                message = self.messages.get(timeout=min(left, 0.5))
-            except queue.Empty:
-                if not was_alive:
-                    return None
-                continue
-            if wanted(message):
-                return message
-        return None
 
 
 def run_demo(out_dir: Path, say: Say, broker: BrokerChoice = "auto") -> int:
@@ -135,7 +75,7 @@ def _with_broker(
         f"[folders]\nwatch = '{drop.absolute()}'\nstate = '{(out_dir / 'state').absolute()}'\n"
         # Nobody wants to watch a demo wait for the rest of the film that is cut.
         "incomplete_s = 1\n"
-        f"[broker]\nport = {broker.port}\nprotocol = '{broker.protocol}'\n"
+        f"[broker]\nport = {broker.port}\nprotocol = '{protocol_of(broker)}'\n"
         "[delivery]\nmode = 'receipt'\n",
         "utf-8",
     )
@@ -143,7 +83,7 @@ def _with_broker(
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if not os.environ.get("HOME"):
         environment["HOME"] = str(home)
-    with Subscriber(broker.port, broker.protocol) as subscriber, log.open("wb") as log_file:
+    with Subscriber(broker.port, protocol_of(broker)) as subscriber, log.open("wb") as log_file:
         daemon = subprocess.Popen(
             [sys.executable, "-m", "sharpedge.cli", "run", "--config", str(config)],
             stdin=subprocess.DEVNULL,
@@ -180,11 +120,6 @@ def _errors(log: Path) -> list[str]:
     return list(dict.fromkeys(line for line in lines if line.startswith(("ERROR", "CRITICAL"))))
 
 
-def state_of(message: Received) -> str | None:
-    """The state that a message announces, or ``None`` for any other message."""
-    return str(message.message.state) if isinstance(message.message, StateMessage) else None
-
-
 @dataclass(frozen=True)
 class _Answer:
     """What came back for one film; ``result`` is None where nothing did in time."""
@@ -193,13 +128,6 @@ class _Answer:
     received_unix_s: float
     image: bytes | None
     study: StudyMessage | None
-
-
-def serves(message: Received) -> bool:
-    """Whether the appliance says that it is up and has loaded its engines."""
-    body = message.message
-    up = state_of(message) in ("online", "degraded")
-    return up and isinstance(body, StateMessage) and body.versions is not None
 
 
 def _scenes(
@@ -258,7 +186,7 @@ def _as_promised(answers: list[_Answer], say: Say) -> bool:
         if result is not None
         for joint in result.joints
     ):
-        say("no grades: the scorers are not installed (mend: sharpedge export)")
+        say("no grades: the scorers are not installed (fix: sharpedge export)")
     return (
         all(isinstance(result, ResultMessage) for result in results[:-1])
         and isinstance(results[-1], RejectMessage)
@@ -267,7 +195,7 @@ def _as_promised(answers: list[_Answer], say: Say) -> bool:
 
 
 def _await(subscriber: Subscriber, film_sha256: str, alive: Callable[[], bool]) -> _Answer:
-    """Collect what the appliance says of one film: its result and its picture, or its reject."""
+    """Collect the messages of one film: its result and its picture, or its reject."""
     result: ResultMessage | RejectMessage | None = None
     study: StudyMessage | None = None
     images: dict[str | None, bytes] = {}

@@ -1,6 +1,6 @@
 """Writes the reference pages under ``docs/`` from the code that they describe.
 
-Run by ``make docs`` in a clone; reads models and tables, writes the folder it is given.
+Layer: sharpedge; reads models and tables, writes the folder that it is given.
 """
 
 from __future__ import annotations
@@ -15,14 +15,9 @@ from pydantic import BaseModel
 
 from edge.config import PREFIX, Config
 from edge.contract.ids import RESULT_NAMESPACE, DeviceName, ResultKey
-from edge.contract.payloads import (
-    CHANNELS,
-    ClosedSource,
-    DeliveryMode,
-    Ledger,
-    ResultMessage,
-    write_contract,
-)
+from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger, ResultMessage
+from edge.contract.schemas import write_contract
+from edge.contract.topics import CHANNELS
 from edge.errors import NULL_REASONS, REASONS
 from edge.model import (
     DISCLAIMER,
@@ -39,7 +34,7 @@ from edge.totals import limb_subtotals
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from edge.contract.payloads import Channel
+    from edge.contract.topics import Channel
 
 _HEAD = f"""{DISCLAIMER.capitalize()}. Written by `make docs` from the code: do not edit."""
 
@@ -94,7 +89,7 @@ def mqtt_page() -> str:
 {_HEAD}
 
 Topics lie under `sharpedge/<site>/<room>/<device>/`; no patient data stands in a topic. Every
-payload but the picture is JSON. Its JSON Schema lies in [contract/](contract/), with an AsyncAPI 3
+payload but the picture is JSON. Its JSON Schema lies in [contract/](contract/asyncapi.json), with an AsyncAPI 3
 document of the whole ([asyncapi.json](contract/asyncapi.json)).
 
 {_table(("topic", "QoS", "retained", "from", "payload", "what"), topics)}

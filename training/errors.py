@@ -6,8 +6,8 @@ from edge.errors import EdgeError
 
 
 class TrainingError(EdgeError):
-    """A training cannot begin, resume or go on; ``mend`` says what to do next."""
+    """A training cannot begin, resume or go on; ``fix`` says what to do next."""
 
-    def __init__(self, message: str, *, mend: str) -> None:
-        super().__init__(f"{message} (fix: {mend})")
-        self.mend = mend
+    def __init__(self, message: str, *, fix: str) -> None:
+        super().__init__(f"{message} (fix: {fix})")
+        self.fix = fix

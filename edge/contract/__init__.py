@@ -1,4 +1,5 @@
 """The MQTT contract: payload models and their schemas, topics, result ids, pseudonyms.
 
-Layer: above the vocabulary and `edge.system`; a dashboard imports this package alone.
+Layer: contract; imports the vocabulary and `edge.system` only. A dashboard imports this package
+alone.
 """

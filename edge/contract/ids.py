@@ -1,24 +1,23 @@
-"""Delivery: names that leave the house: topics, result ids, pseudonyms. Pure functions.
+"""Names of devices and ids of results.
 
-The namespace and the canonical string of a result id are part of the MQTT contract and must
-never change: a dashboard tells a retry from a new result by them.
+Layer: contract; pure functions.
+
+The namespace and the canonical string of a result id are part of the MQTT contract and never
+change: a dashboard recognises a repeated result by its id.
 """
 
 from __future__ import annotations
 
-import hmac
 import re
 import uuid
 from dataclasses import dataclass
-
-from edge.system.device_key import derived_key
 
 RESULT_NAMESPACE = uuid.UUID("6f1c2d0e-5b0a-5c1e-9d0c-7e1f5a3b9c42")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def is_topic_word(word: str) -> bool:
-    """Whether a site's, room's or device's name may stand in a topic.
+    """Whether a site's, room's or device's name may be used in a topic.
 
     Letters, digits, ``.``, ``_`` and ``-``, at most 64, the first a letter or digit: no
     wildcard, slash or NUL can get in.
@@ -28,7 +27,7 @@ def is_topic_word(word: str) -> bool:
 
 @dataclass(frozen=True)
 class DeviceName:
-    """Where an appliance stands. Every word satisfies `is_topic_word`."""
+    """Name of an appliance. Every part satisfies `is_topic_word`."""
 
     site: str
     room: str
@@ -39,9 +38,9 @@ class DeviceName:
 
     @classmethod
     def parse(cls, text: str) -> DeviceName | None:
-        """Read what ``str`` gave; None for anything else."""
-        words = text.split("/")
-        return cls(*words) if len(words) == 3 and all(map(is_topic_word, words)) else None
+        """Parse what ``str`` gave; None for anything else."""
+        parts = text.split("/")
+        return cls(*parts) if len(parts) == 3 and all(map(is_topic_word, parts)) else None
 
     def topic(self, *parts: str) -> str:
         """Topic below this device, e.g. ``sharpedge/<site>/<room>/<device>/result``."""
@@ -50,7 +49,7 @@ class DeviceName:
 
 @dataclass(frozen=True)
 class ResultKey:
-    """What a result's id is made of.
+    """Fields from which a result's id is computed.
 
     ``revision`` is 0, and counts up only where the same film and engines gave another outcome
     than before (the site changed a setting).
@@ -83,7 +82,14 @@ class ResultKey:
         return str(uuid.uuid5(RESULT_NAMESPACE, self.canonical()))
 
 
-def pseudonym(device_key: bytes, kind: str, value: str) -> str:
-    """Keyed hash (32 hex digits) that stands for a study or patient outside this machine."""
-    key = derived_key(device_key, "pseudonym")
-    return hmac.new(key, f"{kind}\0{value}".encode(), "sha256").hexdigest()[:32]
+def output_id(result_id: str, kind: str) -> str:
+    """Id of a further output of a result that has receipts of its own: a UUIDv5, as text.
+
+    Parameters
+    ----------
+    result_id
+        Id of the limb's message.
+    kind
+        Kind of the output, e.g. ``csv``.
+    """
+    return str(uuid.uuid5(RESULT_NAMESPACE, f"{result_id}|{kind}"))

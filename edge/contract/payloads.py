@@ -1,22 +1,19 @@
-"""Delivery: the MQTT contract. Every payload is one model here, and nothing else is sent.
+"""Models of the JSON payloads of the MQTT contract.
 
-JSON Schemas and the AsyncAPI 3 document are generated from these models by `write_contract`,
-so that they cannot say anything else than the code.
+Layer: contract; models only. `edge.contract.schemas` generates the published schemas from them.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path  # noqa: TC003 - a public annotation
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import Field
-from pydantic.json_schema import models_json_schema
 
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
     LimbResult,
+    Recheck,
     Record,
     Status,
     StrEnum,
@@ -24,7 +21,6 @@ from edge.model import (
     Subtotals,
     Versions,
 )
-from edge.scoring.agreement import Recheck  # noqa: TC001 - pydantic needs it at run time
 
 SCHEMA_VERSION = 1
 Notice = Literal["research use only, not a medical device"]
@@ -48,9 +44,9 @@ class ClosedSource(StrEnum):
 
     CLOSE_EVENT = "close_event"
     FIRST_SEEN = "first_seen"
-    """A listing met the file; no event told of its close."""
+    """A listing of the folder found the file; no event reported its close."""
     AT_START = "at_start"
-    """The file lay in the folder when the appliance started."""
+    """The file was in the folder when the appliance started."""
     ORDERED = "ordered"
     """A person released or retried the film."""
     MTIME = "mtime"
@@ -266,99 +262,3 @@ class AnswerMessage(Record):
     command: Command | None = Field(description="null where the message was no command")
     done: bool
     detail: str = ""
-
-
-class Channel(NamedTuple):
-    """One topic of the contract."""
-
-    topic: str
-    model: type[Record] | None
-    content_type: str
-    qos: int
-    retained: bool
-    sent_by_device: bool
-    what: str
-
-
-_COMPONENT = "#/components/schemas/{model}"
-
-CHANNELS = (
-    Channel("state", StateMessage, "application/json", 1, True, True, "birth, will and condition"),
-    Channel("result", ResultMessage, "application/json", 1, False, True, "one scored limb"),
-    Channel("reject", RejectMessage, "application/json", 1, False, True, "one limb not scored"),
-    Channel("image", None, "image/jpeg", 1, False, True, "labelled picture of a result"),
-    Channel("study/{study}", StudyMessage, "application/json", 1, True, True, "a patient's set"),
-    Channel("health", HealthMessage, "application/json", 0, True, True, "figures of the device"),
-    Channel("receipt", ReceiptMessage, "application/json", 1, False, False, "a result is stored"),
-    Channel("command", CommandMessage, "application/json", 1, False, False, "a wish"),
-    Channel("answer", AnswerMessage, "application/json", 1, False, True, "what became of a wish"),
-)
-
-
-def schema_of(model: type[Record]) -> dict[str, Any]:
-    """JSON Schema (2020-12) of a payload as it is sent."""
-    schema = model.model_json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def asyncapi() -> dict[str, Any]:
-    """Build the AsyncAPI 3.0 document of the appliance."""
-    words = ("site", "room", "device")
-    channels: dict[str, Any] = {}
-    operations: dict[str, Any] = {}
-    for channel in CHANNELS:
-        name = channel.topic.split("/")[0]
-        parameters = [*words, "study"] if "{study}" in channel.topic else [*words]
-        message: dict[str, Any] = {"name": name, "contentType": channel.content_type}
-        if channel.model is not None:
-            message["payload"] = {"$ref": _COMPONENT.format(model=channel.model.__name__)}
-        channels[name] = {
-            "address": f"sharpedge/{{site}}/{{room}}/{{device}}/{channel.topic}",
-            "description": channel.what,
-            "parameters": {word: {} for word in parameters},
-            "messages": {name: message},
-        }
-        operations[name] = {
-            "action": "send" if channel.sent_by_device else "receive",
-            "channel": {"$ref": f"#/channels/{name}"},
-            "bindings": {"mqtt": {"qos": channel.qos, "retain": channel.retained}},
-        }
-    return {
-        "asyncapi": "3.0.0",
-        "info": {
-            "title": "sharpedge",
-            "version": f"{SCHEMA_VERSION}.0.0",
-            "description": f"Results of the sharpedge appliance: {DISCLAIMER}.",
-        },
-        "defaultContentType": "application/json",
-        "channels": channels,
-        "operations": operations,
-        "components": {"schemas": _component_schemas()},
-    }
-
-
-def _component_schemas() -> dict[str, Any]:
-    """Schema of every model, by name: a reference inside a document begins at the document."""
-    models = {channel.model for channel in CHANNELS if channel.model is not None}
-    ordered = sorted(models, key=lambda model: model.__name__)
-    _, found = models_json_schema(
-        [(model, "serialization") for model in ordered], ref_template=_COMPONENT
-    )
-    return dict(found["$defs"])
-
-
-def write_contract(out_dir: Path) -> list[Path]:
-    """Write one JSON Schema a payload and ``asyncapi.json``; returns the files, in order."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    documents = {
-        f"{channel.topic.split('/')[0]}.schema.json": schema_of(channel.model)
-        for channel in CHANNELS
-        if channel.model is not None
-    }
-    documents["asyncapi.json"] = asyncapi()
-    written = []
-    for name, document in documents.items():
-        path = out_dir / name
-        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        written.append(path)
-    return written

@@ -1,6 +1,6 @@
-"""What is wrong for now, by code: raised by whoever sees it, ended by the same.
+"""Active alerts, keyed by code. The caller that raises an alert also clears it.
 
-Part of `daemon`, on its thread; touches nothing.
+Layer: daemon, on its thread.
 """
 
 from __future__ import annotations
@@ -14,28 +14,34 @@ if TYPE_CHECKING:
 
 
 class Alerts:
-    """The standing alerts; ``changed`` is called after each change."""
+    """The active alerts; ``announce`` is called after each change."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self._standing: dict[str, Alert] = {}
+    def __init__(self, announce: Callable[[], None]) -> None:
+        self.announce = announce
+        self._active: dict[str, Alert] = {}
 
-    def standing(self) -> tuple[Alert, ...]:
+    def active(self) -> tuple[Alert, ...]:
         """All of them, in the order in which they were raised."""
-        return tuple(self._standing.values())
+        return tuple(self._active.values())
 
-    def say(self, code: str, detail: str | None) -> bool:
-        """Raise an alert, or end it where nothing is to be said; whether that is new."""
-        news = self.note(code, detail)
-        if news:
-            self._changed()
-        return news
+    def update(self, code: str, detail: str | None) -> bool:
+        """Raise an alert, or clear it where ``detail`` is empty, and announce a change.
+
+        Returns whether anything changed.
+        """
+        changed = self.note(code, detail)
+        if changed:
+            self.announce()
+        return changed
 
     def note(self, code: str, detail: str | None) -> bool:
-        """As `say`, for one who tells of the change with more news of its own."""
+        """Raise or clear without announcing: for a caller that announces several changes at once.
+
+        Returns whether anything changed.
+        """
         if not detail:
-            return self._standing.pop(code, None) is not None
+            return self._active.pop(code, None) is not None
         alert = Alert(code=code, detail=detail)
-        news = self._standing.get(code) != alert
-        self._standing[code] = alert
-        return news
+        changed = self._active.get(code) != alert
+        self._active[code] = alert
+        return changed

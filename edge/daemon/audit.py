@@ -1,7 +1,8 @@
-"""The audit: proves that every film is in exactly one state, or names what is missing or changed.
+"""The audit: shows that every film is in exactly one state, or names what is missing or changed.
 
-Reads the journal, the watched folder, our own folders and, last, what the broker keeps; writes
-nothing. `edge.daemon.audit_checks` holds the checks; memory does not grow with the journal.
+`edge.daemon.audit_checks` holds the checks; memory does not grow with the journal.
+
+Layer: daemon; reads journal, watched folder, state folder and broker, writes nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from edge.daemon.audit_checks import Check
     from edge.intake.watch import Folder
     from edge.journal.chain import Head
+    from edge.journal.places import Places
     from edge.journal.store import Store
-    from edge.outputs.record import Places
 
 __all__ = ["Fault", "Finding", "Limits", "Report", "as_json", "as_text", "audit", "bounded"]
 

@@ -1,7 +1,9 @@
-"""The audit's checks: each looks at one part and may be repeated.
+"""The checks of the audit; each examines one part and may be repeated.
 
 Holds the journal's tables against its chain, so that an edited table shows even where the chain is
 whole, and our own files against both.
+
+Layer: daemon; reads journal and folders, writes nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ from typing import TYPE_CHECKING
 
 from edge.journal.chain import COUNTERS
 from edge.journal.copies import job_of
-from edge.journal.journal import Kind, State
+from edge.journal.kinds import RESULT
 from edge.journal.orders import UNREAD
-from edge.journal.spans import Told, read, spans, strays
+from edge.journal.rows import proves
+from edge.journal.spans import Logged, read, spans, strays
+from edge.journal.states import State
 from edge.model import StrEnum
+from edge.outputs.table import has_own_id, holds_file_name, needs_receipt
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,9 +34,9 @@ if TYPE_CHECKING:
 
     from edge.intake.watch import Folder
     from edge.journal.chain import Head
+    from edge.journal.places import Places
     from edge.journal.spans import Span
     from edge.journal.store import Store
-    from edge.outputs.record import Places
 
 _SPAN = 200
 _UNREADABLE = (TypeError, ValueError, AttributeError)
@@ -168,8 +173,8 @@ class Checks:
         now = time.time()
         for number, job in span.jobs.items():
             self._counts[str(job["state"])] += 1
-            told = span.told.get(number, Told())
-            yield from _copies(job, told, quarantine.get(number), archive.get(number))
+            logged = span.logged.get(number, Logged())
+            yield from _copies(job, logged, quarantine.get(number), archive.get(number))
             waited_s = _since(now, job["since"])
             if job["state"] == State.HELD and waited_s > self._limits.held_s:
                 detail = f"held for {waited_s / 3600:.0f} h; fix: sharpedge release or dismiss"
@@ -186,28 +191,29 @@ class Checks:
     def _outbox(self, span: Span) -> Iterator[Finding]:
         now = time.time()
         for number, rows in span.messages.items():
-            told = span.told.get(number, Told())
+            logged = span.logged.get(number, Logged())
             for row in rows:
-                yield from self._message(row, told, now)
+                yield from self._message(row, logged, now)
         for number, job in span.jobs.items():
             if job["state"] in {State.QUEUED, State.SENT}:
                 rows = span.messages.get(number, [])
-                if not any(_waits(row) and row["kind"] == Kind.RESULT for row in rows):
+                if not any(_waits(row) and row["kind"] == RESULT for row in rows):
                     detail = f"is {job['state']}, and nothing waits"
                     yield Finding(Fault.MISSING, f"job {number}", detail)
 
-    def _message(self, row: sqlite3.Row, told: Told, now: float) -> Iterator[Finding]:
+    def _message(self, row: sqlite3.Row, logged: Logged, now: float) -> Iterator[Finding]:
         subject = f"job {row['job']}, {row['kind']} {row['id']}"
-        picture = row["kind"] == Kind.IMAGE
+        kind = str(row["kind"])
+        awaits_receipt = needs_receipt(kind)
         payload = row["payload"] if isinstance(row["payload"], bytes) else b""
-        if self._store.seal(row["id"], row["kind"], payload) != row["seal"]:
+        if not proves(self._store, row, kind, str(row["destination"])):
             yield Finding(Fault.CHANGED, subject, "is not what was written")
         if row["state"] == "set_aside":
             detail = f"was given up ({row['why']}); fix: sharpedge retry, or dismiss {row['job']}"
             yield Finding(Fault.SET_ASIDE, subject, detail)
         # Retention cuts the telling of old messages off the chain, with that of their jobs.
-        closed = row["state"] == "closed" and not picture
-        if closed and told.ids and row["id"] not in told.closed:
+        closed = row["state"] == "closed" and awaits_receipt
+        if closed and logged.ids and row["id"] not in logged.closed:
             yield Finding(Fault.CHANGED, subject, "is closed, and the chain does not tell of it")
         if not _waits(row):
             return
@@ -215,12 +221,12 @@ class Checks:
         if waited_s > self._limits.outbox_s:
             detail = f"undelivered for {waited_s:.0f} s"
             yield Finding(Fault.OVERDUE, subject, detail)
-        if picture:
+        if holds_file_name(kind):
             # One that is sent again may have been removed with age meanwhile.
             kept = (self._places.pictures / os.fsdecode(payload)).is_file()
             if not kept and not row["sendings"]:
                 yield Finding(Fault.MISSING, subject, "its picture is gone")
-        elif row["id"] in told.closed and row["id"] not in told.replayed:
+        if awaits_receipt and row["id"] in logged.closed and row["id"] not in logged.replayed:
             yield Finding(Fault.CHANGED, subject, "was closed and waits again")
 
     def _receipts(self, span: Span) -> Iterator[Finding]:
@@ -229,7 +235,7 @@ class Checks:
             if job is None or job["state"] != State.RECEIPTED:
                 continue
             for row in rows:
-                if row["kind"] == Kind.RESULT and row["state"] == "closed":
+                if row["kind"] == RESULT and row["state"] == "closed":
                     query = "SELECT 1 FROM receipt WHERE id = ? LIMIT 1"
                     if self._store.db.execute(query, (row["id"],)).fetchone() is None:
                         yield Finding(Fault.MISSING, f"job {number}", f"receipt of {row['id']}")
@@ -266,7 +272,7 @@ class Checks:
             yield Finding(Fault.OVERDUE, f"job {job['number']}", f"claimed for {waited_s:.0f} s")
 
     def _unclaimed(self) -> Iterator[Finding]:
-        """Files of the watched folder that no job tells of."""
+        """Files of the watched folder that no job holds."""
         now = time.time()
         try:
             for entry in self._folder.entries():
@@ -281,7 +287,7 @@ class Checks:
             yield Finding(Fault.MISSING, "watched folder", "cannot be listed")
 
     def _lies_since(self, path: bytes, *, regular: bool) -> float | None:
-        """Since when a file lies there; None where it is gone or a job tells of it."""
+        """Since when a file lies there; None where it is gone or a job holds it."""
         try:
             found = os.lstat(path)
         except OSError:
@@ -316,40 +322,41 @@ def _waits(row: sqlite3.Row) -> bool:
 
 
 def _tables(store: Store, span: Span) -> Iterator[Finding]:
-    for number, told in span.told.items():
-        if told.state is not None:
-            yield from _job(store, number, told, span)
+    for number, logged in span.logged.items():
+        if logged.state is not None:
+            yield from _job(store, number, logged, span)
     for number in span.jobs:
-        if span.told.get(number, Told()).state is None:
+        if span.logged.get(number, Logged()).state is None:
             yield Finding(Fault.CHANGED, f"job {number}", "the chain does not tell of it")
 
 
-def _job(store: Store, number: int, told: Told, span: Span) -> Iterator[Finding]:
+def _job(store: Store, number: int, logged: Logged, span: Span) -> Iterator[Finding]:
     """Hold one film against the chain."""
     subject, job = f"job {number}", span.jobs.get(number)
     if job is None:
-        detail = f"the chain tells of it ({told.state}), the table lacks it"
+        detail = f"the chain tells of it ({logged.state}), the table lacks it"
         yield Finding(Fault.MISSING, subject, detail)
-    elif job["state"] != told.state:
-        detail = f"the table says {job['state']}, the chain says {told.state}"
+    elif job["state"] != logged.state:
+        detail = f"the table says {job['state']}, the chain says {logged.state}"
         yield Finding(Fault.CHANGED, subject, detail)
-    elif job["sha256"] != told.sha256:
+    elif job["sha256"] != logged.sha256:
         yield Finding(Fault.CHANGED, subject, "the film's digest is not the one that was claimed")
     path = None if job is None else job["path"]
     code = store.code_of_path(path) if isinstance(path, bytes) and path else None
-    if code is not None and told.path_code not in {None, code}:
+    if code is not None and logged.path_code not in {None, code}:
         yield Finding(Fault.CHANGED, subject, "its path is not the one it was taken at")
-    own = {row["id"] for row in span.messages.get(number, []) if row["kind"] != Kind.IMAGE}
+    own = {row["id"] for row in span.messages.get(number, []) if has_own_id(str(row["kind"]))}
     # A duplicate's message is its first copy's, and goes with that one.
-    missing = told.ids - own if told.state != State.DUPLICATE else frozenset()
+    missing = logged.ids - own if logged.state != State.DUPLICATE else frozenset()
     for result_id in sorted(missing):
-        query = "SELECT 1 FROM outbox WHERE id = ? AND kind != 'image' LIMIT 1"
-        if store.db.execute(query, (result_id,)).fetchone() is None:
+        query = "SELECT kind FROM outbox WHERE id = ?"
+        rows = store.db.execute(query, (result_id,))
+        if not any(has_own_id(str(row["kind"])) for row in rows):
             yield Finding(Fault.MISSING, subject, f"message {result_id} is not kept")
 
 
 def _copies(
-    job: sqlite3.Row, told: Told, quarantined: Path | None, archived: Path | None
+    job: sqlite3.Row, logged: Logged, quarantined: Path | None, archived: Path | None
 ) -> Iterator[Finding]:
     subject = f"job {job['number']}"
     if quarantined is not None and _digest(quarantined) != job["sha256"]:
@@ -357,7 +364,7 @@ def _copies(
     if archived is not None and _digest(archived) != job["sha256"]:
         yield Finding(Fault.CHANGED, subject, "its file in the archive is not the film's")
     expired = job["copy"] == "expired"
-    if expired and not told.expired:
+    if expired and not logged.expired:
         yield Finding(Fault.CHANGED, subject, "its copy expired, and the chain lacks it")
     if job["original"] == "moved" and archived is None:
         yield Finding(Fault.MISSING, subject, "its file in the archive is gone")

@@ -1,6 +1,6 @@
-"""What the daemon does between films: disk, retention, the journal's log, the folder's state.
+"""Housekeeping between films: disk, retention, the journal's log, the state of the folder.
 
-Part of `daemon`, on its thread. Touches what retention and parting touch; raises and ends alerts.
+Layer: daemon, on its thread; removes what retention allows, raises and clears alerts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edge.daemon.inspection import Inspection
-from edge.daemon.originals import Parting
+from edge.daemon.originals import OriginalFiles
 from edge.journal.retention import Removed, tidy
 from edge.journal.store import JournalError
 from edge.system.clock import wall_clock_is_set
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge.daemon.alerts import Alerts
     from edge.intake.intake import Intake
     from edge.journal.journal import Journal
-    from edge.outputs.record import Places
+    from edge.journal.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ _INSPECT_S = 0.012
 """Of each second, for the inspection of the journal: hardly more than one in a hundred."""
 
 
-class Chores:
-    """The chores of one run; `turn` may raise what a full disk or a locked journal raises.
+class Housekeeping:
+    """The housekeeping of one run; `turn` may raise what a full disk or a locked journal raises.
 
     ``left_over`` are the jobs that an earlier run had claimed and not finished, by path: they are
     set aside where the folder does not hold their files any more.
@@ -56,7 +56,7 @@ class Chores:
         self._alerts = alerts
         self._left_over = left_over
         self._looked_again: set[bytes] = set()
-        self._parting = Parting(
+        self._originals = OriginalFiles(
             journal,
             intake,
             alerts,
@@ -64,7 +64,11 @@ class Chores:
             config.folders.watch.absolute(),
             places.archive,
         )
-        self._disk = DiskGuard(root, config.retention)
+        self._disk = DiskGuard(
+            root,
+            min_free_mib=config.retention.min_free_mib,
+            reserve_mib=config.retention.reserve_mib,
+        )
         self._inspection = Inspection(journal.store)
         self._tidy_at_s = time.monotonic() + _TIDY_S / 10
 
@@ -78,22 +82,22 @@ class Chores:
         self._look_for_left_over()
         self._look_at_disk()
         pinned = "a program holds the journal open: its log grows"
-        self._alerts.say("journal_pinned", None if self._journal.store.shorten_log() else pinned)
+        self._alerts.update("journal_pinned", None if self._journal.store.shorten_log() else pinned)
         if time.monotonic() >= self._tidy_at_s:
             self._tidy_at_s = time.monotonic() + _TIDY_S
             self._tidy()
         for fault in self._inspection.turn(_INSPECT_S):
             log.error("journal: %s", fault.detail)
-            self._alerts.say(*fault)
+            self._alerts.update(*fault)
         # Each once: a file that is gone must not have the folder listed for ever.
         again = set(self._journal.look_again())
         if again - self._looked_again:
             self._intake.forget(again - self._looked_again)
         self._looked_again = again
         condition = self._intake.condition()
-        self._alerts.say("folder", condition.fault)
-        self._alerts.say("unreadable", condition.unreadable)
-        self._parting.turn()
+        self._alerts.update("folder", condition.fault)
+        self._alerts.update("unreadable", condition.unreadable)
+        self._originals.turn()
 
     def _look_for_left_over(self) -> None:
         if not self._left_over or (present := self._intake.first_listing()) is None:
@@ -103,17 +107,17 @@ class Chores:
         self._left_over = {}
         if gone:
             log.error("jobs %s: their files vanished before they were scored", gone)
-            self._alerts.say("film_vanished", f"jobs {gone}: the files vanished before scoring")
+            self._alerts.update("film_vanished", f"jobs {gone}: the files vanished before scoring")
 
     def _look_at_disk(self) -> None:
         if not self._disk.look():
             return
         if self._disk.low:
-            self._alerts.say("disk_low", "free disk is below min_free_mib: no film is taken")
-            # What may go goes now rather than at the next turn.
+            self._alerts.update("disk_low", "free disk is below min_free_mib: no film is taken")
+            # Remove what may go now rather than at the next turn.
             self._tidy_at_s = 0.0
-        elif self._alerts.say("disk_low", None):
-            log.info("there is disk again: films are taken")
+        elif self._alerts.update("disk_low", None):
+            log.info("enough disk is free again: films are taken")
 
     def _tidy(self) -> None:
         try:
@@ -125,7 +129,7 @@ class Chores:
                 now_unix_s=time.time() if wall_clock_is_set() else None,
             )
         except JournalError as error:
-            self._alerts.say("journal_chain", str(error))
+            self._alerts.update("journal_chain", str(error))
             return
         if removed != Removed():
             log.info("retention: %s", removed)

@@ -1,8 +1,10 @@
-"""Delivery: looks at the whole journal while the appliance runs, a little at a time.
+"""Verifies the whole journal while the appliance runs, in small steps.
 
-The start looks at the end of a large journal only. This walks the chain from its checkpoint and
-holds every film, message and study against it; what can be proved is put right. One pass after
-each start, then one a day; memory and each step are small whatever the journal's size.
+Layer: daemon; reads and repairs the journal.
+
+A start verifies only the end of a large journal. This verifies the log from its checkpoint and
+compares every film, message and study with it; `edge.daemon.repair` repairs what can be proved. One
+pass follows each start, then one a day; memory and each step do not grow with the journal.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.daemon.repair import (
-    in_chain_words,
-    in_words,
-    mend_span,
-    mend_strays,
-    mend_study,
+    chain_text,
+    repair_span,
+    repair_strays,
+    repair_study,
+    repair_text,
 )
 from edge.journal.chain import BrokenChain
 from edge.journal.spans import spans
@@ -33,7 +35,7 @@ _UNREADABLE = (TypeError, ValueError, AttributeError)
 
 
 class Fault(NamedTuple):
-    """What a step found: the alert's code and its words."""
+    """Finding of a step: the alert's code and text."""
 
     code: str
     detail: str
@@ -53,7 +55,7 @@ class Inspection:
         return self._rest_until_s is not None
 
     def turn(self, budget_s: float) -> list[Fault]:
-        """Go on for a time; returns what was found.
+        """Continue for ``budget_s`` seconds; returns what was found.
 
         Raises `sqlite3.DatabaseError` where the file itself is damaged.
         """
@@ -74,21 +76,21 @@ class Inspection:
     def _pass(self) -> Iterator[Fault | None]:
         broken = yield from self._chain()
         if broken is not None:
-            yield Fault("journal_chain", in_chain_words(broken))
+            yield Fault("journal_chain", chain_text(broken))
         for first, last in spans(self._store, _FILMS):
             yield self._films(first, last, whole=broken is None)
         with self._store.transaction():
-            strays = mend_strays(self._store)
-        yield _mended(dict(+strays))
+            strays = repair_strays(self._store)
+        yield _repaired(dict(+strays))
         yield from self._studies()
 
     def _chain(self) -> Generator[None, None, BrokenChain | None]:
-        """Walk the chain; its generator returns where it is broken."""
+        """Verify the chain; the generator returns where it is broken."""
         store = self._store
         head = store.verify_checkpoint()
         while not isinstance(head, BrokenChain):
             yield None
-            # Retention may have cut the chain meanwhile; it verifies what it cuts.
+            # Retention may have deleted rows meanwhile; it verifies what it deletes.
             cut = store.checkpoint()
             head = cut if cut.row > head.row else head
             store.db.execute("BEGIN")
@@ -103,10 +105,10 @@ class Inspection:
 
     def _films(self, first: int, last: int, *, whole: bool) -> Fault | None:
         try:
-            return _mended(mend_span(self._store, first, last, whole=whole))
+            return _repaired(repair_span(self._store, first, last, whole=whole))
         except _UNREADABLE:
-            words = f"rows of jobs {first} to {last} cannot be read: sharpedge audit"
-            return Fault("journal_chain", words)
+            text = f"rows of jobs {first} to {last} cannot be read: sharpedge audit"
+            return Fault("journal_chain", text)
 
     def _studies(self) -> Iterator[Fault | None]:
         after = ""
@@ -115,16 +117,16 @@ class Inspection:
             try:
                 with self._store.transaction() as db:
                     rows = db.execute(query, (after, _STUDIES)).fetchall()
-                    count = sum(mend_study(self._store, row) for row in rows)
+                    count = sum(repair_study(self._store, row) for row in rows)
             except _UNREADABLE:
                 yield Fault("journal_chain", "rows of studies cannot be read: sharpedge audit")
                 return
             if not rows:
                 return
             after = rows[-1]["study"]
-            yield _mended({"study": count} if count else {})
+            yield _repaired({"study": count} if count else {})
 
 
-def _mended(counts: dict[str, int]) -> Fault | None:
-    words = in_words(counts)
-    return Fault("journal_mended", words) if words else None
+def _repaired(counts: dict[str, int]) -> Fault | None:
+    text = repair_text(counts)
+    return Fault("journal_mended", text) if text else None

@@ -1,7 +1,7 @@
 """Moves or deletes source files after processing.
 
-Layer: daemon, between journal and intake. The intake's thread touches the files, because it may
-hang on a share; the daemon's thread writes down what became of them.
+Layer: daemon. The intake's thread works on the files, because it may hang on a share; the daemon's
+thread records the result in the journal.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.intake.originals import ArchiveError, Scored, part_with
-from edge.journal.copies import After
+from edge.model import After
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.daemon.alerts import Alerts
     from edge.intake.intake import Intake
-    from edge.journal.journal import Journal, Original
+    from edge.journal.journal import Journal
+    from edge.journal.records import Original
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class _Done(NamedTuple):
     archive: bool = False
 
 
-class Parting:
+class OriginalFiles:
     """Moves or deletes originals as the site has set it; `turn` belongs to the daemon's thread.
 
     After a failure nothing is tried for a second, then for twice as long, up to ten.
@@ -70,11 +71,11 @@ class Parting:
         self._read_only = False
 
     def turn(self) -> None:
-        """Write down what was done, and hand on what is to be done."""
+        """Record what was done, and queue what is to be done."""
         if self._after is After.LEAVE:
             return
         while not self._done.empty():
-            self._take_note(self._done.get())
+            self._record(self._done.get())
         # A folder that is away holds nothing: its files are not gone.
         if time.monotonic() < self._not_before_s or self._intake.latest_listing() is None:
             return
@@ -83,15 +84,15 @@ class Parting:
                 self._in_work.add(original.job)
                 self._intake.do(partial(self._part, original))
 
-    def _take_note(self, done: _Done) -> None:
+    def _record(self, done: _Done) -> None:
         self._in_work.discard(done.job)
         if done.became is not None:
             self._journal.note_original(done.job, done.became)
             self._pause_s = 0.0
-            self._alerts.say("archive", None)
+            self._alerts.update("archive", None)
             self._read_only |= done.became == "read_only"
             fault = _READ_ONLY if self._read_only else None
-            if self._alerts.say("originals", fault) and fault is not None:
+            if self._alerts.update("originals", fault) and fault is not None:
                 log.warning("job %d: %s", done.job, fault)
             return
         self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
@@ -101,10 +102,10 @@ class Parting:
                 f"{self._archive} takes no film ({done.fault}): films stay in the drop folder; "
                 "fix: mount it or make room, and let the service write to it"
             )
-            new = self._alerts.say("archive", fault)
+            new = self._alerts.update("archive", fault)
         else:
             fault = f"a film that has ended can be neither moved nor deleted ({done.fault})"
-            new = self._alerts.say("originals", fault)
+            new = self._alerts.update("originals", fault)
         if new:
             log.warning("job %d: %s", done.job, fault)
 

@@ -1,8 +1,10 @@
-"""Delivery: puts the journal's tables right where its chain and seals prove what they held.
+"""Repairs the journal's tables where its log and seals prove what they held.
+
+Layer: daemon; reads and writes the journal.
 
 A bit that a disk has flipped must neither end the appliance nor become a score. At the start a
-journal of moderate size is put right whole; of a large one only what the start needs, and the rest
-by `edge.daemon.inspection`. What was put right is written into the chain and reported.
+journal of moderate size is repaired as a whole; of a large one only what the start needs, and the
+rest by `edge.daemon.inspection`. Repairs are recorded in the log and reported.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from pydantic import ValidationError
 
 from edge.contract.payloads import StudyStatus
 from edge.journal.chain import COUNTERS, CUT_FOUND
-from edge.journal.journal import Kind, State, move
-from edge.journal.opening import begin_anew, is_not_the_files, open_store
+from edge.journal.kinds import LIMB_MESSAGES, REJECT, RESULT
+from edge.journal.opening import is_machine_fault, open_store, replace_store
 from edge.journal.orders import work_again
-from edge.journal.spans import Span, Told, read, spans, strays
+from edge.journal.rows import proves
+from edge.journal.spans import Logged, Span, read, spans, strays
+from edge.journal.states import State, move
 from edge.journal.store import JournalError
 from edge.outputs.message import StoredMessage
 from edge.outputs.study import StudyBody, place_of, with_limb
+from edge.outputs.table import OUTPUTS, has_own_id, needs_receipt
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
@@ -37,41 +42,41 @@ if TYPE_CHECKING:
 _ROW_STATES = frozenset({"queued", "waiting", "closed", "set_aside"})
 _WHOLE_EVENTS = 20_000
 _WHOLE_MESSAGES = 5_000
-"""A journal with more is not put right whole at the start."""
+"""A journal with more is not repaired as a whole at the start."""
 _SPAN = 200
-_UNTOLD = Told()
+_NOT_LOGGED = Logged()
 
 
 def open_sound(
     path: Path, key: bytes, *, expected: bool, busy: Callable[[], None] | None = None
 ) -> tuple[Store, str]:
-    """Open the journal and put it right, or begin it again; the parameters are `open_store`'s.
+    """Open the journal and repair or replace it; the parameters are `open_store`'s.
 
-    Returns it, and what happened to it in words; empty where it was sound.
+    Returns it, and a text that says what was done; empty where it was sound.
     """
     store, rebuilt = open_store(path, key, expected=expected, busy=busy)
-    mended: dict[str, int] = {}
+    repaired: dict[str, int] = {}
     broken: BrokenChain | None = None
     try:
         broken = store.verify() if is_moderate(store) else store.verify_end(_WHOLE_EVENTS)
-        mended = mend(store) if is_moderate(store) else mend_end(store)
+        repaired = repair(store) if is_moderate(store) else repair_end(store)
         if broken is None:
             store.mark_clean()
     except (sqlite3.DatabaseError, TypeError, ValueError, AttributeError) as error:
         store.close()
-        if isinstance(error, sqlite3.DatabaseError) and is_not_the_files(error):
+        if isinstance(error, sqlite3.DatabaseError) and is_machine_fault(error):
             raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
         # Damage beyond single values; the file is kept beside the new one.
-        store, rebuilt = begin_anew(path, key), True
-    store.at_rest()
+        store, rebuilt = replace_store(path, key), True
+    store.end_opening()
     if rebuilt:
-        return store, "it was damaged or gone, and is begun anew"
-    words = [in_chain_words(broken) if broken is not None else "", in_words(mended)]
-    return store, "; ".join(filter(None, words))
+        return store, "it was damaged or gone, and a new one is in use"
+    texts = [chain_text(broken) if broken is not None else "", repair_text(repaired)]
+    return store, "; ".join(filter(None, texts))
 
 
-def in_chain_words(broken: BrokenChain) -> str:
-    """Say where the chain does not hold."""
+def chain_text(broken: BrokenChain) -> str:
+    """Text that says where the chain is broken."""
     if broken.row < broken.expected_row:
         rows = f"rows {broken.row + 1} to {broken.expected_row} were cut off the journal's end"
         return f"{rows}: sharpedge audit"
@@ -79,51 +84,51 @@ def in_chain_words(broken: BrokenChain) -> str:
     return f"{row}: sharpedge audit"
 
 
-def in_words(mended: dict[str, int]) -> str:
-    """Say what was put right; nothing where nothing was."""
-    told = ", ".join(f"{table} {count}" for table, count in mended.items())
-    return f"rows that a fault had changed were put right: {told}" if told else ""
+def repair_text(repaired: dict[str, int]) -> str:
+    """Text that says how many rows of each table were repaired; empty where none were."""
+    counts = ", ".join(f"{table} {count}" for table, count in repaired.items())
+    return f"rows that a fault had changed were put right: {counts}" if counts else ""
 
 
 def is_moderate(store: Store) -> bool:
-    """Whether the whole journal can be looked at without delaying the start."""
+    """Whether the whole journal can be read without delaying the start."""
     if store.head().row - store.checkpoint().row > _WHOLE_EVENTS:
         return False
     query = "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?)"
     return bool(store.db.execute(query, (_WHOLE_MESSAGES + 1,)).fetchone()[0] <= _WHOLE_MESSAGES)
 
 
-def mend(store: Store) -> dict[str, int]:
-    """Put right what can be proved; returns how many rows of each table were changed.
+def repair(store: Store) -> dict[str, int]:
+    """Repair what can be proved; returns how many rows of each table were changed.
 
     Raises `sqlite3.DatabaseError` where the file itself is damaged.
     """
     whole = store.verify() is None
     with store.transaction():
-        done = _mend_counters(store)
+        done = _repair_counters(store)
         for first, last in spans(store, _SPAN):
-            done += _mend_span(store, read(store, first, last), whole=whole)
-        done += mend_strays(store)
+            done += _repair_span(store, read(store, first, last), whole=whole)
+        done += repair_strays(store)
         for row in store.db.execute("SELECT * FROM study").fetchall():
-            done["study"] += mend_study(store, row)
+            done["study"] += repair_study(store, row)
         return _noted(store, done)
 
 
-def mend_end(store: Store) -> dict[str, int]:
-    """Put right what the start needs: the chain's end and the counters."""
+def repair_end(store: Store) -> dict[str, int]:
+    """Repair what the start needs: the log's end and the counters."""
     with store.transaction():
-        return _noted(store, _mend_counters(store))
+        return _noted(store, _repair_counters(store))
 
 
-def mend_span(store: Store, first: int, last: int, *, whole: bool) -> dict[str, int]:
-    """Put the films of one span right, in a transaction of its own where there is need.
+def repair_span(store: Store, first: int, last: int, *, whole: bool) -> dict[str, int]:
+    """Repair the films of one span, in a transaction of its own.
 
-    ``whole`` tells whether the chain holds; where not, nothing is concluded from it.
+    ``whole`` says whether the chain is intact; where not, nothing is concluded from the log.
     """
     store.db.execute("BEGIN IMMEDIATE")
     done: dict[str, int] = {}
     try:
-        done = _noted(store, _mend_span(store, read(store, first, last), whole=whole))
+        done = _noted(store, _repair_span(store, read(store, first, last), whole=whole))
     finally:
         store.db.execute("COMMIT" if done else "ROLLBACK")
     return done
@@ -136,39 +141,39 @@ def _noted(store: Store, counts: Counter[str]) -> dict[str, int]:
     return done
 
 
-def _mend_counters(store: Store) -> Counter[str]:
-    _tell_of_cut(store)
-    return Counter(meta=sum(_mend_counter(store, name) for name in COUNTERS))
+def _repair_counters(store: Store) -> Counter[str]:
+    _record_cut(store)
+    return Counter(meta=sum(_repair_counter(store, name) for name in COUNTERS))
 
 
-def mend_strays(store: Store) -> Counter[str]:
-    """Put right the messages whose job a fault has changed into no number; in a transaction."""
-    return Counter(outbox=sum(_mend_message(store, row, _UNTOLD) for row in strays(store)))
+def repair_strays(store: Store) -> Counter[str]:
+    """Repair messages whose job a fault has changed into no number; only inside a transaction."""
+    return Counter(outbox=sum(_repair_message(store, row, _NOT_LOGGED) for row in strays(store)))
 
 
-def _mend_span(store: Store, span: Span, *, whole: bool) -> Counter[str]:
+def _repair_span(store: Store, span: Span, *, whole: bool) -> Counter[str]:
     if not whole:
         span = Span(span.first, span.last, span.jobs, {}, span.messages)
     restored = _restore_jobs(store, span)
     done = Counter(job=restored)
     if restored:
         again = read(store, span.first, span.last)
-        span = Span(span.first, span.last, again.jobs, span.told, again.messages)
+        span = Span(span.first, span.last, again.jobs, span.logged, again.messages)
     for row in span.jobs.values():
-        done["job"] += _mend_job(store, row, span.told.get(row["number"], _UNTOLD))
+        done["job"] += _repair_job(store, row, span.logged.get(row["number"], _NOT_LOGGED))
     messages = [row for rows in span.messages.values() for row in rows]
     for row in messages:
-        done["outbox"] += _mend_message(store, row, span.told.get(row["job"], _UNTOLD))
+        done["outbox"] += _repair_message(store, row, span.logged.get(row["job"], _NOT_LOGGED))
     if done["job"] or done["outbox"]:
         again = read(store, span.first, span.last)
-        span = Span(span.first, span.last, again.jobs, span.told, again.messages)
+        span = Span(span.first, span.last, again.jobs, span.logged, again.messages)
     for row in span.jobs.values():
         done["job"] += _end_or_work_again(store, row, span)
     return done
 
 
-def _tell_of_cut(store: Store) -> None:
-    """Write down that rows were cut off the end: what is written next would hide it."""
+def _record_cut(store: Store) -> None:
+    """Record that the newest rows were deleted: the next row would hide it."""
     signed = store.signed_head()
     if signed is not None and signed.row > store.head().row:
         store.log(CUT_FOUND, published=signed.row, code=signed.mac)
@@ -176,13 +181,13 @@ def _tell_of_cut(store: Store) -> None:
 
 @dataclass(frozen=True)
 class _Origin:
-    """Film that a sealed message was made of."""
+    """Film of a sealed message."""
 
     job: int
     sha256: str
 
 
-def _mend_counter(store: Store, name: str) -> bool:
+def _repair_counter(store: Store, name: str) -> bool:
     if store.counter_holds(name):
         return False
     # Beyond any number that was given.
@@ -191,11 +196,11 @@ def _mend_counter(store: Store, name: str) -> bool:
 
 
 def _restore_jobs(store: Store, span: Span) -> int:
-    """Write jobs again that the chain or a sealed message tells of, and the table lacks."""
+    """Restore jobs that are in the log or in a sealed message and not in the table."""
     lost = {
-        number: (told.state, told.sha256)
-        for number, told in span.told.items()
-        if told.state is not None and number not in span.jobs
+        number: (logged.state, logged.sha256)
+        for number, logged in span.logged.items()
+        if logged.state is not None and number not in span.jobs
     }
     for rows in span.messages.values():
         for row in rows:
@@ -220,8 +225,8 @@ def _has_job(store: Store, number: int) -> bool:
     return found is not None
 
 
-def _mend_job(store: Store, row: sqlite3.Row, told: Told) -> bool:
-    state, sha256 = told.state, told.sha256
+def _repair_job(store: Store, row: sqlite3.Row, logged: Logged) -> bool:
+    state, sha256 = logged.state, logged.sha256
     if state is None:
         state = row["state"] if row["state"] in set(State) else State.SET_ASIDE
         sha256 = row["sha256"]
@@ -233,21 +238,31 @@ def _mend_job(store: Store, row: sqlite3.Row, told: Told) -> bool:
     return True
 
 
-def _mend_message(store: Store, row: sqlite3.Row, told: Told) -> bool:
-    """Find the kind that the seal proves; what none proves is set aside, never sent."""
-    changed: dict[str, object] = {}
-    if not _proves(store, row, row["kind"]):
-        kind = next((kind for kind in Kind if _proves(store, row, kind)), None)
-        if kind is not None:
-            changed["kind"] = kind
-        elif row["state"] != "set_aside":
-            kind = row["kind"] if row["kind"] in set(Kind) else Kind.REJECT
-            changed |= {"kind": kind, "state": "set_aside", "why": "damaged"}
-    origin = None if row["id"] in told.ids else _origin(store, row)
+def _sealed_columns(store: Store, row: sqlite3.Row) -> dict[str, object]:
+    """Changes that make kind and destination of a row those that its seal proves."""
+    kind, destination = str(row["kind"]), str(row["destination"])
+    if proves(store, row, kind, destination):
+        return {}
+    for it in OUTPUTS.values():
+        if proves(store, row, it.kind, it.destination):
+            return {"kind": it.kind, "destination": it.destination}
+    if row["state"] == "set_aside":
+        return {}
+    output = OUTPUTS.get(kind, OUTPUTS[REJECT])
+    return {
+        "kind": output.kind, "destination": output.destination, "state": "set_aside",
+        "why": "damaged",
+    }  # fmt: skip
+
+
+def _repair_message(store: Store, row: sqlite3.Row, logged: Logged) -> bool:
+    """Restore kind and destination that the seal proves; a row that it does not is set aside."""
+    changed = _sealed_columns(store, row)
+    origin = None if row["id"] in logged.ids else _origin(store, row)
     if origin is not None and origin.job != row["job"]:
         changed["job"] = origin.job
-    untold = row["id"] in told.ids and row["id"] not in told.closed
-    by_hand = row["state"] == "closed" and row["kind"] != Kind.IMAGE and untold
+    not_closed = row["id"] in logged.ids and row["id"] not in logged.closed
+    by_hand = row["state"] == "closed" and not_closed and needs_receipt(str(row["kind"]))
     if "state" not in changed and (row["state"] not in _ROW_STATES or by_hand):
         # Sent once more rather than not at all: subscribers know the id.
         changed["state"] = "queued"
@@ -263,21 +278,27 @@ def _mend_message(store: Store, row: sqlite3.Row, told: Told) -> bool:
 
 
 def _end_or_work_again(store: Store, job: sqlite3.Row, span: Span) -> bool:
-    """End a film of which nothing waits any more, or score it again where its message is lost."""
+    """End a film of which no message waits, or have it scored again where a message is lost."""
     if job["state"] not in (State.QUEUED, State.SENT, State.HELD, State.QUARANTINED):
         return False
     number = job["number"]
-    told, own = span.told.get(number, _UNTOLD), span.messages.get(number, [])
-    results = [row for row in own if row["kind"] == Kind.RESULT]
-    missing = told.ids - {row["id"] for row in own} - told.closed
+    logged, own = span.logged.get(number, _NOT_LOGGED), span.messages.get(number, [])
+    results = [row for row in own if row["kind"] == RESULT]
+    missing = [it for it in logged.ids - logged.closed if not _is_kept(store, it)]
     sent = job["state"] in {State.QUEUED, State.SENT}
-    damaged = any(row["why"] == "damaged" and row["kind"] != Kind.IMAGE for row in own)
+    damaged = any(row["why"] == "damaged" and needs_receipt(str(row["kind"])) for row in own)
     if damaged or missing or (sent and not results):
         return work_again(store, number, "message_lost") is not None
     if sent and all(row["state"] in {"closed", "set_aside"} for row in results):
         _end(store, number, {row["state"] for row in results})
         return True
     return False
+
+
+def _is_kept(store: Store, result_id: str) -> bool:
+    """Whether a message is in the outbox, under whatever job."""
+    rows = store.db.execute("SELECT kind FROM outbox WHERE id = ?", (result_id,))
+    return any(has_own_id(str(row["kind"])) for row in rows)
 
 
 def _end(store: Store, job: int, states: set[str]) -> None:
@@ -290,8 +311,8 @@ def _end(store: Store, job: int, states: set[str]) -> None:
 
 
 def _stored(store: Store, row: sqlite3.Row) -> StoredMessage | None:
-    """Read a result or reject whose seal holds."""
-    if row["kind"] == Kind.IMAGE or not _proves(store, row, row["kind"]):
+    """Parse a result or reject whose seal is valid."""
+    if not _is_sealed_limb_message(store, row):
         return None
     with contextlib.suppress(ValidationError):
         return StoredMessage.model_validate_json(row["payload"])
@@ -299,8 +320,8 @@ def _stored(store: Store, row: sqlite3.Row) -> StoredMessage | None:
 
 
 def _origin(store: Store, row: sqlite3.Row) -> _Origin | None:
-    """Film of a result or reject whose seal holds."""
-    if row["kind"] == Kind.IMAGE or not _proves(store, row, row["kind"]):
+    """Film of a result or reject whose seal is valid."""
+    if not _is_sealed_limb_message(store, row):
         return None
     with contextlib.suppress(ValueError):
         body = json.loads(row["payload"])
@@ -309,13 +330,12 @@ def _origin(store: Store, row: sqlite3.Row) -> _Origin | None:
     return None
 
 
-def _proves(store: Store, row: sqlite3.Row, kind: str) -> bool:
-    payload = row["payload"]
-    return isinstance(payload, bytes) and store.seal(row["id"], kind, payload) == row["seal"]
+def _is_sealed_limb_message(store: Store, row: sqlite3.Row) -> bool:
+    return row["kind"] in LIMB_MESSAGES and proves(store, row, row["kind"], row["destination"])
 
 
-def mend_study(store: Store, row: sqlite3.Row) -> bool:
-    """Put one study right, in a transaction; whether it had been changed."""
+def repair_study(store: Store, row: sqlite3.Row) -> bool:
+    """Repair one study, only inside a transaction; whether it had been changed."""
     body = str(row["body"])
     status = row["status"] if row["status"] in set(StudyStatus) else StudyStatus.FILLING
     sound = store.seal(str(row["study"]), "study", body.encode()) == row["seal"]
@@ -336,9 +356,9 @@ def mend_study(store: Store, row: sqlite3.Row) -> bool:
 
 
 def _from_results(store: Store, study: str) -> StudyBody:
-    """Build a study again from the results that were sent for it."""
+    """Build a study again from the results that are in the outbox."""
     body = StudyBody()
-    for row in store.db.execute("SELECT * FROM outbox WHERE kind = ? ORDER BY row", (Kind.RESULT,)):
+    for row in store.db.execute("SELECT * FROM outbox WHERE kind = ? ORDER BY row", (RESULT,)):
         if not isinstance(row["payload"], bytes) or study.encode() not in row["payload"]:
             continue
         stored = _stored(store, row)

@@ -1,6 +1,6 @@
 """Restart and fallback policy for the worker process.
 
-Layer: daemon, on its thread; touches nothing but the worker that it is given.
+Layer: daemon, on its thread; starts and kills the worker that it is given.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from edge.engine.passport import Backend
+from edge.engine.backend_table import REFERENCE
 
 if TYPE_CHECKING:
     from edge.config import Config
@@ -23,7 +23,7 @@ _OUTSIDE_S = (2.0, 5.0, 15.0, 30.0)
 """Pauses after a death from outside: what took the memory may have gone meanwhile."""
 
 
-class Revival:
+class RestartPolicy:
     """Starts a worker again after it died.
 
     ``at_s`` (monotonic) is when, None while it lives or loads. ``backend`` serves instead of the
@@ -41,7 +41,7 @@ class Revival:
         self._second = True
         self.restarts = 0
         self.at_s: float | None = None
-        self.backend: Backend | None = None
+        self.backend: str | None = None
         self.refused: tuple[str, ...] = ()
         self.unfit = ""
         self.device_is_down = False
@@ -81,36 +81,36 @@ class Revival:
         """Score no film a second time until the appliance is restarted."""
         self._second = False
 
-    def after_death(self, word: Died) -> bool:
+    def after_death(self, died: Died) -> bool:
         """Plan the next start; whether other engines serve than those that failed."""
         self.restarts += 1
         # One that died while it loaded engines is given time: it may be the machine.
-        pause_s = 0.0 if word.ready else _RELOAD_S
-        if word.outside:
+        pause_s = 0.0 if died.ready else _RELOAD_S
+        if died.outside:
             pause_s = _OUTSIDE_S[min(self._from_outside, len(_OUTSIDE_S) - 1)]
             self._from_outside += 1
         self.at_s = time.monotonic() + pause_s
-        if word.bad_engine:
-            return self._leave_engine(word)
-        return word.device_lost and self._leave_device()
+        if died.bad_engine:
+            return self._leave_engine(died)
+        return died.device_lost and self._leave_device()
 
     def served(self) -> None:
         """Take note of an outcome: the device works."""
         self._device_failures = self._from_outside = 0
         self.device_is_down = False
 
-    def _leave_engine(self, word: Died) -> bool:
+    def _leave_engine(self, died: Died) -> bool:
         """Whether the worker may find another engine instead of one whose outputs are unusable."""
-        if word.bad_engine in self.refused or not self._fallback:
+        if died.bad_engine in self.refused or not self._fallback:
             # The worker's factory has no other: nothing is scored.
-            self.unfit = word.detail
+            self.unfit = died.detail
             return False
-        self.refused = (*self.refused, word.bad_engine)
+        self.refused = (*self.refused, died.bad_engine)
         return True
 
     def _leave_device(self) -> bool:
         self._device_failures += 1
         if self._device_failures < _DEVICE_FAILURES or self.backend or not self._fallback:
             return False
-        self.backend = Backend.ONNXRUNTIME
+        self.backend = REFERENCE
         return True

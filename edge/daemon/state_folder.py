@@ -1,6 +1,6 @@
-"""The state folder: who holds it, and the watched folder without it.
+"""The lock of the state folder, and checks of the watched folder.
 
-Touches the folder's lock and nothing else in it.
+Layer: daemon; locks one file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
 from edge.intake.watch import Folder
-from edge.outputs.record import Places
+from edge.journal.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

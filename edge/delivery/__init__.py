@@ -1,4 +1,5 @@
-"""Delivery: journal, outbox, MQTT.
+"""Delivery: sends the outbox over MQTT, and reads receipts and commands.
 
-This room knows no images and never opens the scanner's folder.
+Layer: delivery; uses the broker, the journal and the folder of pictures. It decodes no images and
+never opens the scanner's folder.
 """

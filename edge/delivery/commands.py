@@ -1,6 +1,7 @@
-"""Delivery: what a dashboard may ask of the appliance, and what is answered.
+"""Commands of dashboards, and their answers.
 
-Runs on the sender's thread; what concerns the folder is handed on to the daemon's.
+Layer: delivery; on the sender's thread; writes orders into the journal. Commands about the folder
+are passed to the daemon's thread.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 LONGEST_BYTES = 4096
 FOLDERS = frozenset({Command.PAUSE, Command.RESUME, Command.RESCAN})
-"""Commands that the daemon's own thread carries out."""
+"""Commands that the daemon's thread carries out."""
 
 
 class NotACommandError(Exception):
-    """A message on the topic ``command`` is none; the text says why, and what is one."""
+    """A message on the topic ``command`` is no command; the text gives cause and fix."""
 
 
 def command_in(event: Arrived) -> CommandMessage:
@@ -36,32 +37,32 @@ def command_in(event: Arrived) -> CommandMessage:
     try:
         return CommandMessage.model_validate_json(event.payload)
     except ValidationError:
-        words = ", ".join(Command)
-        message = f'not a command: send {{"command": ...}} with one of {words}'
+        commands = ", ".join(Command)
+        message = f'not a command: send {{"command": ...}} with one of {commands}'
         raise NotACommandError(message) from None
 
 
 def carry_out(
-    wish: CommandMessage,
+    command: CommandMessage,
     store: Store,
     pictures: Path,
-    rebirth: Callable[[], None],
-    hand_on: Callable[[Command], None],
+    publish_again: Callable[[], None],
+    pass_on: Callable[[Command], None],
 ) -> AnswerMessage:
-    """Do what a command asks, or say why it cannot be done."""
-    if wish.command in FOLDERS:
-        hand_on(wish.command)
-    elif wish.command is Command.REBIRTH:
-        rebirth()
-    elif wish.id is None:
-        detail = f"{wish.command} needs an id"
-        return AnswerMessage(command=wish.command, done=False, detail=detail)
+    """Carry out a command; the answer says whether that was possible, and why not."""
+    if command.command in FOLDERS:
+        pass_on(command.command)
+    elif command.command is Command.REBIRTH:
+        publish_again()
+    elif command.id is None:
+        detail = f"{command.command} needs an id"
+        return AnswerMessage(command=command.command, done=False, detail=detail)
     else:
         try:
-            if wish.command is Command.PICTURE:
-                picture(store, wish.id, pictures)
+            if command.command is Command.PICTURE:
+                picture(store, command.id, pictures)
             else:
-                replay(store, wish.id)
+                replay(store, command.id)
         except JournalError as error:
-            return AnswerMessage(command=wish.command, done=False, detail=str(error))
-    return AnswerMessage(command=wish.command, done=True)
+            return AnswerMessage(command=command.command, done=False, detail=str(error))
+    return AnswerMessage(command=command.command, done=True)

@@ -1,8 +1,9 @@
-"""Delivery: what is with the broker on one connection and not acknowledged yet.
+"""Messages that were sent on one connection and are not acknowledged yet.
 
-Every place has a deadline. It counts from the moment when the broker's machine had all bytes, and
-again from each acknowledgement of something sent before: a slow line is no lost acknowledgement.
-Pure state: times are given, and are monotonic seconds.
+Layer: delivery; pure state: times are given, and are monotonic seconds.
+
+Each has a deadline. It counts from the moment when the broker's machine had all bytes, and again
+from each acknowledgement of a message that was sent before: a slow line is no lost acknowledgement.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.journal.journal import Kind
 from edge.journal.rows import Row
+from edge.outputs.table import needs_receipt
 
 if TYPE_CHECKING:
     from edge.contract.ids import DeviceName
@@ -26,7 +27,7 @@ HALF_SENT = -1
 class Plain:
     """A message that is in no table: ``state`` or ``answer``."""
 
-    word: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -80,30 +81,31 @@ class Flights:
         """How many have waited too long for an acknowledgement."""
         return sum(now_s - it.since_s > ACKNOWLEDGED_S for it in self._flights.values())
 
-    def rows(self) -> dict[int, Flight]:
-        """Rows of the outbox that are in flight, by their number there."""
-        return {it.what.row: it for it in self._flights.values() if isinstance(it.what, Row)}
+    def rows(self) -> dict[int, tuple[Row, int]]:
+        """Rows of the outbox that are in flight, by their number there, each with its bytes."""
+        flights = self._flights.values()
+        return {it.what.row: (it.what, it.size_bytes) for it in flights if isinstance(it.what, Row)}
 
-    def pictures(self) -> int:
-        """How many pictures are among them."""
+    def without_receipt(self) -> int:
+        """How many rows are among them for which no dashboard gives a receipt."""
         rows = [it.what for it in self._flights.values() if isinstance(it.what, Row)]
-        return sum(row.kind is Kind.IMAGE for row in rows)
+        return sum(not needs_receipt(row.kind) for row in rows)
 
-    def take_answered(self, result_ids: set[str]) -> list[int]:
-        """Free the places of results and rejects that a dashboard has answered; gives their rows.
+    def take_answered(self, result_ids: set[str]) -> list[Row]:
+        """Remove the rows that a dashboard has answered; returns them.
 
         A dashboard has only what the broker has, whether that acknowledged it or not.
         """
         freed = []
         for number, flight in list(self._flights.items()):
             row = flight.what
-            if isinstance(row, Row) and row.kind is not Kind.IMAGE and row.result_id in result_ids:
+            if isinstance(row, Row) and needs_receipt(row.kind) and row.result_id in result_ids:
                 del self._flights[number]
-                freed.append(row.row)
+                freed.append(row)
         return freed
 
     def has(self, kind: type | str) -> bool:
-        """Whether a message of a type, or a plain one of that word, is among them."""
+        """Whether a message of a type, or a plain one of that kind, is among them."""
         return any(
             it.what == Plain(kind) if isinstance(kind, str) else isinstance(it.what, kind)
             for it in self._flights.values()

@@ -1,7 +1,9 @@
-"""Delivery: reads what dashboards, and the broker's memory, say to the appliance.
+"""Reads messages that arrive: receipts, commands, and retained messages of the appliance itself.
 
-Part of `sender`, on its thread. Nothing that comes in is trusted: what is retained, malformed, too
-long or not ours is counted and dropped.
+Layer: delivery; on the sender's thread; writes orders and findings into the journal.
+
+Nothing that arrives is trusted: a receipt or command that is retained, malformed, too long or for
+something else is counted and dropped.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from edge.contract.payloads import (
-    CHANNELS,
     AnswerMessage,
     HealthMessage,
     Presence,
     ReceiptMessage,
     StateMessage,
 )
+from edge.contract.topics import CHANNELS
 from edge.delivery.commands import NotACommandError, carry_out, command_in
-from edge.delivery.link import Extras
 from edge.journal.chain import Head
+from edge.journal.published import published_row_is_missing
+from edge.outputs.packet import Extras
+from edge.outputs.table import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -32,42 +36,46 @@ if TYPE_CHECKING:
     from edge.contract.ids import DeviceName
     from edge.contract.payloads import Command
     from edge.delivery.link import Arrived
-    from edge.delivery.outbox import Outbox
-    from edge.delivery.standing import Raised
+    from edge.delivery.standing import DeliveryAlerts
+    from edge.journal.store import Store
 
 log = logging.getLogger(__name__)
 
-_Told = TypeVar("_Told", StateMessage, HealthMessage)
+_Own = TypeVar("_Own", StateMessage, HealthMessage)
 
 _RECEIPT_BYTES = 4096
 """No receipt is longer."""
 _TOPIC_BYTES = 512
 _ANSWERS_A_SECOND = 10
-"""Answers to what is no command: a flood of junk is not answered with a flood."""
-_OWN_WORDS = frozenset(it.topic.split("/")[0] for it in CHANNELS) - {"answer"}
+"""Limit of answers to malformed commands."""
+_OWN_TOPICS = frozenset(it.topic.split("/")[0] for it in CHANNELS) - {"answer"}
 
 
-class Hearing:
-    """What comes in on one connection.
+class Incoming:
+    """Reads the messages of one connection.
 
     Parameters
     ----------
+    session
+        Number of this start of the appliance.
     names
-        Names of messages that wait: receipts and commands for them come below those.
+        Names of messages that wait: their receipts and commands arrive below these.
     """
 
     def __init__(
         self,
         device: DeviceName,
+        session: int,
         names: Collection[DeviceName],
-        outbox: Outbox,
+        store: Store,
         pictures: Path,
-        raised: Raised,
+        alerts: DeliveryAlerts,
     ) -> None:
         self._device = device
-        self._outbox = outbox
+        self._session = session
+        self._store = store
         self._pictures = pictures
-        self._raised = raised
+        self._alerts = alerts
         self._receipts = {it.topic("receipt") for it in (device, *names)}
         self._commands = {it.topic("command"): it for it in (*names, device)}
         self._dropped = 0
@@ -75,40 +83,40 @@ class Hearing:
         self._answers_at_s = time.monotonic()
 
     def is_receipt(self, event: Arrived) -> bool:
-        """Whether a message came on a topic for receipts."""
+        """Whether a message arrived on a topic for receipts."""
         return event.topic in self._receipts
 
     def is_command(self, event: Arrived) -> bool:
-        """Whether a message came on a topic for commands."""
+        """Whether a message arrived on a topic for commands."""
         return event.topic in self._commands
 
     def take_dropped(self) -> int:
-        """How many receipts and commands were dropped since this was asked last."""
+        """How many receipts and commands were dropped since the last call."""
         dropped, self._dropped = self._dropped, 0
         return dropped
 
-    def receipt_in(self, event: Arrived) -> list[tuple[str, str]]:
-        """Read a receipt; nothing where it is none."""
+    def read_receipt(self, event: Arrived) -> list[tuple[str, str]]:
+        """Id and dashboard of a receipt; empty where the message is none."""
         if not event.retained and len(event.payload) <= _RECEIPT_BYTES:
             with contextlib.suppress(ValidationError):
                 receipt = ReceiptMessage.model_validate_json(event.payload)
-                # One that names two results names none.
+                # A receipt with the correlation data of another message is for neither.
                 if event.correlation in {None, b"", receipt.id.encode()}:
                     return [(receipt.id, receipt.receiver)]
         self._dropped += 1
         log.warning("a receipt was dropped: retained, malformed, or with another's correlation")
         return []
 
-    def obey(
-        self, event: Arrived, rebirth: Callable[[], None], hand_on: Callable[[Command], None]
+    def answer_command(
+        self, event: Arrived, publish_again: Callable[[], None], pass_on: Callable[[Command], None]
     ) -> tuple[str, bytes, Extras] | None:
-        """Carry out a command; gives topic, payload and properties of the answer, if any."""
+        """Carry out a command; returns topic, payload and properties of the answer, if any."""
         if event.retained:
             self._dropped += 1
             log.warning("a command was dropped: it is retained")
             return None
         try:
-            wish = command_in(event)
+            command = command_in(event)
         except NotACommandError as error:
             self._dropped += 1
             log.warning("a command was dropped: %s", error)
@@ -116,8 +124,8 @@ class Hearing:
                 return None
             answer = AnswerMessage(command=None, done=False, detail=str(error))
         else:
-            log.info("command: %s", wish.command)
-            answer = carry_out(wish, self._outbox.store, self._pictures, rebirth, hand_on)
+            log.info("command: %s", command.command)
+            answer = carry_out(command, self._store, self._pictures, publish_again, pass_on)
         extras = Extras(correlation=event.correlation)
         return self._answer_topic(event), answer.model_dump_json().encode(), extras
 
@@ -129,45 +137,46 @@ class Hearing:
         return self._answers >= 0
 
     def _answer_topic(self, event: Arrived) -> str:
-        """Response topic where we may write to it, else our own topic for answers.
+        """Response topic where it may be used, else the appliance's topic ``answer``.
 
-        It must lie below ``sharpedge/`` and be no topic that an appliance or a dashboard uses
-        otherwise: nobody makes us publish in the name of another, or give orders to one.
+        It must be below ``sharpedge/`` and no topic that an appliance or a dashboard uses
+        otherwise: a client must not make the appliance publish results or commands of another.
         """
         topic = event.response_topic or ""
-        words = topic.split("/")
+        parts = topic.split("/")
         plain = not set(topic) & set("+#\0") and len(topic.encode()) <= _TOPIC_BYTES
-        used = len(words) > 4 and words[4] in _OWN_WORDS
-        if words[0] == "sharpedge" and len(words) > 1 and plain and not used:
+        used = len(parts) > 4 and parts[4] in _OWN_TOPICS | OUTPUTS.keys()
+        if parts[0] == "sharpedge" and len(parts) > 1 and plain and not used:
             return topic
         return self._commands[event.topic].topic("answer")
 
-    def compare(self, event: Arrived, *, first_start: bool) -> None:
-        """Hold the journal against the head that was published before this connection."""
-        told: StateMessage | HealthMessage | None = (
+    def check_published_head(self, event: Arrived) -> None:
+        """Compare the journal with the head in a retained message of the appliance."""
+        published: StateMessage | HealthMessage | None = (
             _read(StateMessage, event.payload)
             if event.topic == self._device.topic("state")
             else _read(HealthMessage, event.payload)
         )
-        # What a journal finds at its first start another one had published.
-        if told is None or not told.journal_row:
+        if published is None or not published.journal_row:
             return
-        head = Head(told.journal_row, told.journal_head)
-        if self._outbox.note_published(head, first_start=first_start):
-            detail = f"row {told.journal_row} was published and is not in the journal"
-            self._raised.say("journal_cut", f"{detail}: an older one was put back? sharpedge audit")
+        head = Head(published.journal_row, published.journal_head)
+        if published_row_is_missing(self._store, head, first_start=self._session == 1):
+            detail = f"row {published.journal_row} was published and is not in the journal"
+            self._alerts.raise_alert(
+                "journal_cut", f"{detail}: an older one was put back? sharpedge audit"
+            )
 
-    def contradicts(self, event: Arrived, session: int) -> bool:
-        """Whether a message on our topic ``state`` is not what we say of ourselves."""
+    def contradicts(self, event: Arrived) -> bool:
+        """Whether a message on the appliance's topic ``state`` is not its own of this run."""
         if event.topic != self._device.topic("state"):
             return False
         state = _read(StateMessage, event.payload)
         # Cleared, overwritten by another client, or by the late will of an earlier connection.
-        return state is None or state.state is Presence.OFFLINE or state.session < session
+        return state is None or state.state is Presence.OFFLINE or state.session < self._session
 
 
-def _read(model: type[_Told], payload: bytes) -> _Told | None:
-    """Read a message of our own kind; None for anything else."""
+def _read(model: type[_Own], payload: bytes) -> _Own | None:
+    """Parse a message of the appliance itself; None for anything else."""
     with contextlib.suppress(ValidationError):
         return model.model_validate_json(payload)
     return None

@@ -1,7 +1,9 @@
-"""Delivery: one connection to the broker, from CONNECT to its end, over paho-mqtt.
+"""One connection to the broker, from CONNECT to its end, over paho-mqtt.
 
-paho's own reconnecting is not used: a new connection is a new client, so that nothing but the
-outbox decides what is sent again. paho's callbacks run on its thread and only enqueue.
+Layer: delivery; opens a socket to the broker, reads the site's certificates and password file.
+
+paho does not reconnect: each connection is a new client, so that only the outbox decides what is
+sent again. paho's callbacks run on its thread and only enqueue.
 """
 
 from __future__ import annotations
@@ -32,15 +34,17 @@ if TYPE_CHECKING:
 
     from paho.mqtt.reasoncodes import ReasonCode
 
+    from edge.outputs.packet import Extras
+
 WILL_DELAY_S = 3
 TOO_LARGE = "packet too large"
-"""A refusal that no repeat will change."""
+"""A refusal that a repeat does not change."""
 _SESSION_S = 120
 
 
 @dataclass(frozen=True)
 class Connected:
-    """The broker took us; its limits."""
+    """The broker accepted the connection; its limits."""
 
     packet_limit: int | None
     window: int
@@ -48,7 +52,7 @@ class Connected:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The connection ended; ``taken_over`` when another client came with our id.
+    """The connection ended; ``taken_over`` when another client connected with our id.
 
     ``code`` is the reason code that an MQTT 5 broker gave; None where it gave none.
     """
@@ -60,7 +64,7 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class Answered:
-    """The broker answered a publish; ``refusal`` is empty when it took it."""
+    """The broker answered a publish; ``refusal`` is empty when it accepted it."""
 
     mid: int
     refusal: str
@@ -68,7 +72,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A message to us; MQTT 5 may say where an answer goes, and what to write on it."""
+    """A message that arrived; MQTT 5 may give a topic and correlation data for an answer."""
 
     topic: str
     payload: bytes
@@ -79,7 +83,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Wake:
-    """There is something new to be sent, or it is time to stop."""
+    """There is a new row to be sent, or it is time to stop."""
 
 
 Event = Connected | Disconnected | Answered | Arrived | Wake
@@ -90,20 +94,20 @@ class Failure(StrEnum):
 
     UNREACHABLE = "unreachable"
     PROTOCOL = "protocol"
-    """The broker answered that it does not know the protocol's version."""
+    """The broker answered that it does not support the protocol's version."""
     ENDED = "ended"
     """The broker ended the connection before CONNACK, without a reason."""
     UNACKNOWLEDGED = "unacknowledged"
-    """The connection lives, and the broker does not acknowledge what it was sent."""
+    """The connection is open, and the broker does not acknowledge what it was sent."""
     REFUSED = "refused"
     TAKEN_OVER = "taken_over"
     SECRETS = "secrets"
-    """Our own certificate, key or password file cannot be used; read anew at the next attempt."""
+    """Our certificate, key or password file cannot be used; read again at the next attempt."""
     SILENT = "silent"
 
 
 class LinkError(Exception):
-    """No connection came about, or it ended; ``code`` as in `Disconnected`."""
+    """No connection was made, or it ended; ``code`` as in `Disconnected`."""
 
     def __init__(self, failure: Failure, detail: str, code: int | None = None) -> None:
         super().__init__(f"{failure}: {detail}")
@@ -112,40 +116,17 @@ class LinkError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True)
-class Extras:
-    """What MQTT 5 says beside a payload; left out on 3.1.1."""
-
-    content_type: str = "application/json"
-    expiry_s: int | None = None
-    response_topic: str | None = None
-    correlation: bytes | None = None
-
-    def properties(self) -> Properties:
-        """Build paho's form."""
-        made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        made.ContentType = self.content_type
-        if self.expiry_s is not None:
-            made.MessageExpiryInterval = self.expiry_s
-        if self.response_topic is not None:
-            made.ResponseTopic = self.response_topic
-        if self.correlation is not None:
-            made.CorrelationData = self.correlation
-        made.UserProperty = [("schema_version", str(SCHEMA_VERSION))]
-        return made
-
-
 class Link:
     """One connection.
 
     Parameters
     ----------
     settings, client_id, protocol
-        Where, as whom, and with which MQTT (never ``auto``).
+        Broker, client id, and version of MQTT (never ``auto``).
     will
-        Topic and payload, retained, that the broker publishes when we vanish.
+        Topic and payload, retained, that the broker publishes when the connection is lost.
     subscriptions
-        Topics that are asked for at once.
+        Topics to subscribe to after CONNACK.
     events
         Receives everything that happens, from paho's thread.
     receive_bytes
@@ -199,7 +180,7 @@ class Link:
 
     @property
     def protocol(self) -> Literal["5", "3.1.1"]:
-        """Which MQTT this connection speaks."""
+        """Version of MQTT of this connection."""
         return "5" if self.v5 else "3.1.1"
 
     def _secure(self) -> None:
@@ -231,8 +212,8 @@ class Link:
         try:
             if self.v5:
                 asked = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-                # The session outlives the connection, so that the will's delay can run and
-                # receipts that come meanwhile are kept.
+                # The broker's session outlives the connection, so that the will is delayed and
+                # receipts that arrive meanwhile are kept.
                 asked.SessionExpiryInterval = _SESSION_S
                 if self._receive_bytes is not None:
                     asked.MaximumPacketSize = self._receive_bytes
@@ -260,11 +241,11 @@ class Link:
         raise answer
 
     def publish(self, topic: str, payload: bytes, extras: Extras, *, qos: int, retain: bool) -> int:
-        """Hand a message to paho; returns the number under which `Answered` tells of it.
+        """Pass a message to paho; returns its number, which `Answered` refers to.
 
-        Raises `LinkError` when the connection is gone.
+        Raises `LinkError` when the connection is lost.
         """
-        properties = extras.properties() if self.v5 else None
+        properties = _properties(extras) if self.v5 else None
         info = self._client.publish(topic, payload, qos, retain, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise LinkError(Failure.UNREACHABLE, mqtt.error_string(info.rc))
@@ -284,28 +265,28 @@ class Link:
         return bool(struct.unpack("i", unsent)[0] == 0)
 
     def close(self) -> None:
-        """Say goodbye: the broker then publishes no will."""
+        """Disconnect: the broker then publishes no will."""
         with contextlib.suppress(OSError, ValueError):
             self._client.disconnect()
-        self._let_go()
+        self._release()
 
     def abandon(self) -> None:
-        """Cut the connection without goodbye."""
+        """Close the connection without DISCONNECT."""
         sock = self._client.socket()
         if isinstance(sock, socket.socket):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
-        """End paho's thread, and the circle of references that would keep its sockets open."""
+    def _release(self) -> None:
+        """End paho's thread, and the reference cycle that would keep its sockets open."""
         self._client.loop_stop()
         it = self._client
         it.on_connect = it.on_disconnect = it.on_publish = it.on_message = None
         it.on_socket_open = None
         it.on_crash = lambda _why: None
 
-    # paho's callbacks: an exception here would end its thread in silence.
+    # paho's callbacks: an exception here would end its thread silently.
 
     def _on_socket_open(self, _client: mqtt.Client, _data: Any, sock: Any) -> None:
         with contextlib.suppress(OSError, AttributeError):
@@ -366,10 +347,10 @@ class Link:
 
 
 def open_link(make: Callable[[Protocol], Link], wanted: Protocol) -> tuple[Link, Connected]:
-    """Open a connection with the protocol that is wanted, or with what the broker knows.
+    """Open a connection with the protocol that is wanted, or with one that the broker supports.
 
-    3.1.1 follows only where the broker has answered that it does not know 5: silence, or an end
-    without an answer, also comes from brokers that know it. Raises `LinkError`.
+    3.1.1 follows only where the broker has answered that it does not support 5: brokers that do
+    may also give no answer or end the connection. Raises `LinkError`.
     """
     link = make(Protocol.V5 if wanted is Protocol.AUTO else wanted)
     try:
@@ -379,3 +360,17 @@ def open_link(make: Callable[[Protocol], Link], wanted: Protocol) -> tuple[Link,
             raise
     link = make(Protocol.V311)
     return link, link.open()
+
+
+def _properties(extras: Extras) -> Properties:
+    """Properties of a publication as paho takes them."""
+    made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    made.ContentType = extras.content_type
+    if extras.expiry_s is not None:
+        made.MessageExpiryInterval = extras.expiry_s
+    if extras.response_topic is not None:
+        made.ResponseTopic = extras.response_topic
+    if extras.correlation is not None:
+        made.CorrelationData = extras.correlation
+    made.UserProperty = [("schema_version", str(SCHEMA_VERSION))]
+    return made

@@ -1,6 +1,8 @@
-"""Delivery: a subscriber that shows integrators how: it de-duplicates by id and gives receipts.
+"""A subscriber as an example for integrators: it de-duplicates by id and gives receipts.
 
-Results may come twice (after a crash, a reconnect, without a receipt), always under one id.
+Layer: delivery; connects to a broker as a dashboard does.
+
+Results may arrive twice (after a crash, a reconnect, without a receipt), always under one id.
 """
 
 from __future__ import annotations
@@ -24,17 +26,9 @@ from edge.contract.payloads import (
     StateMessage,
     StudyMessage,
 )
-from edge.delivery.link import (
-    Arrived,
-    Disconnected,
-    Event,
-    Extras,
-    Failure,
-    Link,
-    LinkError,
-    open_link,
-)
-from edge.delivery.suspects import Rivalry
+from edge.delivery.link import Arrived, Disconnected, Event, Failure, Link, LinkError, open_link
+from edge.delivery.rivalry import Rivalry
+from edge.outputs.packet import Extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +55,7 @@ _LONGEST_REST_S = 10.0
 class Received:
     """One message.
 
-    ``kind`` is the topic's word (``result``, ``reject``, ``image``, ``state``, ``study``,
+    ``kind`` is the last part of the topic (``result``, ``reject``, ``image``, ``state``, ``study``,
     ``health``, ``answer``); ``message`` its model, None for an image, a cleared study, or what does
     not satisfy the contract (then ``fault`` says how). ``result_id`` is set for results, rejects
     and images.
@@ -79,7 +73,7 @@ class Received:
 
 @dataclass
 class Seen:
-    """Ids that came before; remembers the latest ``limit``."""
+    """Ids that arrived before; remembers the latest ``limit``."""
 
     limit: int = 100_000
     _ids: set[tuple[str, str]] = field(default_factory=set)
@@ -121,13 +115,13 @@ def listen(
         By default one that no other subscriber has: two with one id end each other's connection.
     receiver
         Name under which receipts are given, each after the caller came back for the next
-        message, that is, after the result was dealt with. None gives no receipts.
+        message, that is, after the result was processed. None gives no receipts.
     seen
-        Memory of ids; results, rejects and images that came before are not yielded again.
+        Memory of ids; results, rejects and images that arrived before are not yielded again.
     stopped
         Asked at least twice a second.
     on_connected
-        Told ``"5"`` or ``"3.1.1"`` when subscribed.
+        Called with ``"5"`` or ``"3.1.1"`` when subscribed.
     """
     memory = Seen() if seen is None else seen
     own_id = client_id or f"sharpedge-listen-{secrets.token_hex(6)}"
@@ -204,11 +198,11 @@ def _serve(
 
 
 def parse(event: Arrived, received_unix_s: float) -> Received | None:
-    """Read one message; None for topics that are not the appliance's own words."""
-    words = event.topic.split("/")
-    if len(words) < 5 or words[0] != "sharpedge":
+    """Parse one message; None for topics on which no appliance publishes."""
+    parts = event.topic.split("/")
+    if len(parts) < 5 or parts[0] != "sharpedge":
         return None
-    kind = words[4]
+    kind = parts[4]
     message: Record | None = None
     fault: str | None = None
     result_id: str | None = None

@@ -1,7 +1,9 @@
-"""Delivery: gives paho a pair of local sockets for waking its thread.
+"""Gives paho a pair of Unix sockets for waking its thread.
+
+Layer: delivery; replaces a function of paho in this process.
 
 paho 2 makes that pair from two TCP sockets of the loopback, one of which listens for a moment. The
-appliance opens no port and connects to nobody but the broker.
+appliance opens no port and connects only to the broker.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ _NAME = "_socketpair_compat"
 
 
 def use_local_pairs() -> None:
-    """Replace paho's pair in this process; nothing where paho has another way."""
+    """Replace paho's pair in this process; does nothing where paho makes it otherwise."""
     if hasattr(paho, _NAME):
         setattr(paho, _NAME, _pair)
 

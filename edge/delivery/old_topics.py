@@ -1,4 +1,7 @@
-"""Delivery: clears the retained topics of names that the appliance does not bear any more."""
+"""Clears the retained topics of the appliance's former names.
+
+Layer: delivery; reads and writes names and studies of the journal.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ _STUDIES = 100
 
 
 class OldTopics:
-    """The clearing on one connection."""
+    """Retained topics to be cleared on one connection."""
 
     def __init__(self, names: Names, outbox: Outbox) -> None:
         self._names = names
         self._outbox = outbox
         self.left = names.to_clear()
-        """Names that are not clear yet."""
+        """Names whose topics are not all cleared."""
         self._topics = self._all()
         self._in_flight: Counter[str] = Counter()
         self._listed: set[str] = set()
@@ -30,9 +33,9 @@ class OldTopics:
 
     def _all(self) -> Iterator[tuple[DeviceName, str]]:
         for name in tuple(self.left):
-            yield from ((name, name.topic(word)) for word in ("state", "health"))
+            yield from ((name, name.topic(topic)) for topic in ("state", "health"))
             after = ""
-            while studies := self._outbox.studies(after, _STUDIES):
+            while studies := self._outbox.studies.after(after, _STUDIES):
                 after = studies[-1]
                 yield from ((name, name.topic("study", study)) for study in studies)
             self._listed.add(str(name))
@@ -45,11 +48,11 @@ class OldTopics:
         return found
 
     def sent(self, name: DeviceName) -> None:
-        """Note that a clearing went out."""
+        """Note that an empty message was sent."""
         self._in_flight[str(name)] += 1
 
     def answered(self, name: DeviceName, *, refused: bool) -> None:
-        """Take in the broker's answer to one clearing."""
+        """Take in the broker's answer to one empty message."""
         self._in_flight[str(name)] -= 1
         if refused:
             self._refused.add(str(name))

@@ -1,4 +1,7 @@
-"""Delivery: paho's client, made to survive what brokers send."""
+"""paho's client with fixes for malformed and unforeseen packets of brokers.
+
+Layer: delivery; a subclass of paho's client.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,25 @@ from paho.mqtt.enums import MQTTErrorCode
 
 PACKET_TOO_LARGE = 0x95
 _PUBACK_CODES = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
-"""What MQTT 5 foresees as the answer to a publish."""
+"""Reason codes that MQTT 5 allows in the answer to a publish."""
 _UNSPECIFIED = 0x80
 
 
 class Client(mqtt.Client):
-    """paho's client, whose thread never ends in silence.
+    """paho's client, whose thread reports its end.
 
-    Bytes that are no MQTT of the expected version raise inside paho's loop and would leave a
-    client that looks connected.
+    Bytes that are no MQTT of the expected version raise inside paho's loop and would leave a client
+    that seems to be connected.
     """
 
     on_crash: Callable[[str], None] = staticmethod(lambda _why: None)
     unforeseen: tuple[int, int] = (0, 0)
-    """Number of the latest publish with an answer that MQTT 5 does not foresee, and its code."""
+    """Number of the latest publish whose answer MQTT 5 does not allow, and its reason code."""
 
     def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
         if len(packet) > 2 and packet[2] not in _PUBACK_CODES:
-            # Mosquitto's "packet too large" is one; it would end paho's loop.
+            # Mosquitto's "packet too large" is one; paho's loop would raise on it.
             self.unforeseen = (int.from_bytes(packet[:2], "big"), packet[2])
             packet[2] = _UNSPECIFIED
         return super()._handle_pubackcomp(cmd)
@@ -51,7 +54,7 @@ class Client(mqtt.Client):
     def loop_forever(
         self, timeout: float = 1.0, retry_first_connection: bool = False
     ) -> MQTTErrorCode:
-        """As paho's; an exception is reported and ends the connection."""
+        """As paho does it; an exception is reported and ends the connection."""
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as error:  # noqa: BLE001 - whatever it was, the connection is over

@@ -1,28 +1,31 @@
-"""Delivery: how long to wait before the next connection to the broker."""
+"""Pauses before the next connection to the broker.
+
+Layer: delivery; pure state; updates an alert.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from edge.delivery.link import Failure
-from edge.delivery.suspects import Rivalry
+from edge.delivery.rivalry import Rivalry
 
 if TYPE_CHECKING:
-    from edge.delivery.standing import Raised
+    from edge.delivery.standing import DeliveryAlerts
 
 _FIRST_S = 0.25
 _LONGEST_S = 8.0
-"""Between attempts to connect: a broker that comes back is served soon."""
+"""Between attempts to connect: after a broker's outage the connection is made soon."""
 _LONGEST_FLAP_S = 4.0
-"""The same where connections come about and end."""
+"""The same where connections are made and end."""
 _LASTING_S = 10.0
 
 
 class Pauses:
-    """Pauses in seconds; raises the alert of another client with our id."""
+    """Pauses in seconds; raises the alert that another client uses our client id."""
 
-    def __init__(self, raised: Raised) -> None:
-        self._raised = raised
+    def __init__(self, alerts: DeliveryAlerts) -> None:
+        self._alerts = alerts
         self._rivalry = Rivalry()
         self._pause_s = 0.0
 
@@ -44,6 +47,8 @@ class Pauses:
         pause_s = self._rivalry.ended(lasted_s, taken_over=taken_over)
         if self._rivalry.suspected:
             sure = "uses" if taken_over else "seems to use"
-            self._raised.say("client_id", f"another client {sure} this appliance's client id")
+            self._alerts.raise_alert(
+                "client_id", f"another client {sure} this appliance's client id"
+            )
         flap_s = 0.0 if lasted_s > _LASTING_S else min(_LONGEST_FLAP_S, self._pause_s * 2)
         return max(pause_s, flap_s, _FIRST_S)

@@ -1,10 +1,13 @@
-"""Delivery: messages that the broker refuses: which kind pauses, and when it is tried again.
+"""Messages that the broker refuses: which lane pauses, and when it is tried again.
 
-Pure state: times are given, and are monotonic seconds. A refusal pauses its own kind of message.
-Then one message, the oldest, is tried after a second, after two, up to every 30 s; when the broker
-takes it the rest follow in their order. One that the broker refuses although it takes others is
-told by a message that it had taken before: where it takes that one again and refuses the oldest
-once more, the oldest is tried apart, and the others flow.
+Layer: delivery; pure state: times are given, and are monotonic seconds.
+
+A lane holds the messages that pause together: the outputs of `edge.outputs.table` by their lane,
+`STUDY` and `STATE`. A refusal pauses the message's lane. Then one message, the probe, is sent after
+one second, after two, up to every 30 s; when the broker accepts the oldest message the rest follow
+in their order. Where the broker refuses the oldest although it accepts others, a message that it
+had accepted before shows it: that one is sent, accepted, and the oldest is refused once more. The
+oldest is then tried on its own, and the others are sent.
 """
 
 from __future__ import annotations
@@ -12,36 +15,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.journal.journal import Kind
-from edge.model import StrEnum
-
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 _FIRST_S = 1.0
 _LONGEST_S = 30.0
 _PATIENT = 3
-"""Refusals of the oldest message before one that was taken earlier is tried."""
+"""Refusals of the oldest message before one that was accepted earlier is tried."""
 _VERY_PATIENT = 10
-"""The same before the next oldest is tried, where none was taken earlier: some minutes."""
+"""The same before the next oldest is tried, where none was accepted earlier: some minutes."""
 
 
-class Lane(StrEnum):
-    """Messages that pause together: results and rejects keep their common order."""
-
-    RESULT = "result"
-    IMAGE = "image"
-    STUDY = "study"
-    STATE = "state"
-
-
-KINDS = {Lane.RESULT: (Kind.RESULT, Kind.REJECT), Lane.IMAGE: (Kind.IMAGE,)}
-"""Kinds of the outbox's rows in each lane."""
-
-
-def lane_of(kind: Kind) -> Lane:
-    """Lane of a row of the outbox."""
-    return Lane.IMAGE if kind is Kind.IMAGE else Lane.RESULT
+STUDY = "study"
+STATE = "state"
+"""Lanes of the messages that are no rows of the outbox."""
 
 
 @dataclass
@@ -53,48 +40,48 @@ class _Pause:
     probe: int | None = None
     oldest: int | None = None
     takes_others: bool = False
-    """Whether the broker took another message since it refused the oldest."""
+    """Whether the broker accepted another message since it refused the oldest."""
 
 
 @dataclass
 class _Alone:
-    """A message that the broker refuses while it takes others of its kind."""
+    """A message that the broker refuses while it accepts others of its lane."""
 
-    lane: Lane
+    lane: str
     at_s: float
 
 
 class Refusals:
-    """What is paused. Messages are told by numbers that are unique within their lane."""
+    """Paused lanes. Numbers of messages are unique within their lane."""
 
     def __init__(self) -> None:
-        self._pauses: dict[Lane, _Pause] = {}
+        self._pauses: dict[str, _Pause] = {}
         self._alone: dict[int, _Alone] = {}
 
     def reconnected(self, now_s: float) -> None:
-        """A probe that was in flight is lost with its connection; another is due soon."""
+        """Begin a new connection: a probe that was in flight is lost, and another is due soon."""
         for pause in self._pauses.values():
             if pause.probe is not None:
                 pause.probe = None
                 pause.at_s = min(pause.at_s, now_s + _FIRST_S)
 
-    def is_paused(self, lane: Lane) -> bool:
+    def is_paused(self, lane: str) -> bool:
         """Whether only a probe may be sent."""
         return lane in self._pauses
 
-    def is_refused(self, lane: Lane) -> bool:
+    def is_refused(self, lane: str) -> bool:
         """Whether the broker refuses the lane, or single messages of it."""
-        return lane in self._pauses or any(it.lane is lane for it in self._alone.values())
+        return lane in self._pauses or any(it.lane == lane for it in self._alone.values())
 
-    def probe_is_due(self, lane: Lane, now_s: float) -> bool:
+    def probe_is_due(self, lane: str, now_s: float) -> bool:
         """Whether a probe of a paused lane is to be sent now."""
         pause = self._pauses[lane]
         return pause.probe is None and now_s >= pause.at_s
 
-    def choose(self, lane: Lane, oldest: Collection[int], known: int | None = None) -> int:
+    def choose(self, lane: str, oldest: Collection[int], known: int | None = None) -> int:
         """Choose the probe of a paused lane, which is sent next.
 
-        ``oldest`` are the oldest messages, at least one; ``known`` was taken by the broker before.
+        ``oldest`` are the oldest messages, at least one. The broker accepted ``known`` before.
         """
         pause = self._pauses[lane]
         numbers = sorted(oldest)
@@ -107,9 +94,9 @@ class Refusals:
         return pause.probe
 
     def refused(
-        self, lane: Lane, number: int, why: str, now_s: float, *, sure: bool = False
+        self, lane: str, number: int, why: str, now_s: float, *, sure: bool = False
     ) -> bool:
-        """Take in a refusal; whether it is now known to be that message's own.
+        """Take in a refusal; whether it is now known that the message itself causes it.
 
         ``sure``: another message is tried at the next probe.
         """
@@ -119,7 +106,7 @@ class Refusals:
         pause = self._pauses.get(lane)
         if pause is None:
             pause = self._pauses[lane] = _Pause(why, _FIRST_S, now_s + _FIRST_S)
-            sure = sure or any(it.lane is lane for it in self._alone.values())
+            sure = sure or any(it.lane == lane for it in self._alone.values())
         elif pause.probe == number:
             pause.probe, pause.why = None, why
             if pause.takes_others and number == pause.oldest:
@@ -132,8 +119,8 @@ class Refusals:
             pause.tries = max(pause.tries | 1, _PATIENT)
         return False
 
-    def taken(self, lane: Lane, number: int, now_s: float) -> int | None:
-        """Take in an acknowledgement; gives the message whose own refusal it proved, if any."""
+    def taken(self, lane: str, number: int, now_s: float) -> int | None:
+        """Take in an acknowledgement; returns the message that is refused on its own, if any."""
         self._alone.pop(number, None)
         pause = self._pauses.get(lane)
         if pause is None or pause.probe != number:
@@ -146,31 +133,31 @@ class Refusals:
         if pause.tries >= _VERY_PATIENT:
             self._let_apart(lane, oldest, now_s)
             return oldest
-        # It may take everything again: first the oldest, so that the order is kept.
+        # It may accept everything again: first the oldest, so that the order is kept.
         pause.takes_others, pause.at_s = True, now_s
         return None
 
-    def _let_apart(self, lane: Lane, number: int, now_s: float) -> None:
+    def _let_apart(self, lane: str, number: int, now_s: float) -> None:
         self._alone[number] = _Alone(lane, now_s + _LONGEST_S)
         del self._pauses[lane]
 
-    def gone(self, lane: Lane, number: int) -> None:
-        """A message will not be answered: it was set aside, or delivered another way."""
+    def gone(self, lane: str, number: int) -> None:
+        """Forget a message that will not be answered: it was set aside, or delivered otherwise."""
         self._alone.pop(number, None)
         pause = self._pauses.get(lane)
         if pause is not None and pause.probe == number:
             pause.probe = None
 
-    def ended(self, lane: Lane) -> None:
-        """Nothing of the lane waits any more: there is nothing to be refused."""
+    def ended(self, lane: str) -> None:
+        """Forget the refusals of a lane in which no message waits."""
         self._pauses.pop(lane, None)
-        self._alone = {n: it for n, it in self._alone.items() if it.lane is not lane}
+        self._alone = {n: it for n, it in self._alone.items() if it.lane != lane}
 
     def resting(self, now_s: float) -> set[int]:
-        """Messages that are refused alone and not due yet."""
+        """Messages that are refused on their own and not due yet."""
         return {number for number, it in self._alone.items() if it.at_s > now_s}
 
-    def why(self, lane: Lane) -> str:
-        """Reason that the broker gave last for a paused lane; empty where none is known."""
+    def why(self, lane: str) -> str:
+        """Reason that the broker gave last for a paused lane; empty where it gave none."""
         pause = self._pauses.get(lane)
         return pause.why if pause else ""

@@ -1,22 +1,34 @@
-"""Delivery: what a site may set, the sections ``[broker]`` and ``[delivery]``."""
+"""Settings of the sections ``[broker]`` and ``[delivery]``.
+
+Layer: delivery; models only.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.contract.payloads import DeliveryMode
 from edge.model import StrEnum
 
+if TYPE_CHECKING:
+    from edge.system.local_broker import LocalBroker
+
 
 class Protocol(StrEnum):
-    """Which MQTT is spoken."""
+    """Version of MQTT."""
 
     AUTO = "auto"
-    """5, and 3.1.1 where the broker does not know it."""
+    """5, and 3.1.1 where the broker does not support it."""
     V5 = "5"
     V311 = "3.1.1"
+
+
+def protocol_of(broker: LocalBroker) -> Protocol:
+    """Setting ``protocol`` for a broker of `edge.system.local_broker`."""
+    return Protocol.AUTO if broker.speaks_mqtt5 else Protocol.V311
 
 
 class BrokerSettings(BaseModel):

@@ -1,4 +1,7 @@
-"""Delivery: what the daemon and the sender tell each other: conditions, alerts, delays."""
+"""What daemon and sender exchange: the appliance's condition, alerts, delays.
+
+Layer: delivery; pure state, read from any thread.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from edge.contract.payloads import Alert, Latency, Presence
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from edge.delivery.counts import Counts
     from edge.model import Versions
 
 log = logging.getLogger(__name__)
@@ -20,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Announcement:
-    """What the daemon says of itself; the sender adds the rest of `StateMessage`."""
+    """The daemon's part of `StateMessage`; the sender adds the rest."""
 
     presence: Presence = Presence.STARTING
     versions: Versions | None = None
@@ -34,18 +38,21 @@ _IMPAIRING = frozenset(
         "outbox", "paused", "storage", "undelivered", "unreadable",
     }
 )  # fmt: skip
-"""Alerts while which the appliance does less than all of its work."""
+"""Alerts during which the appliance does less than all of its work."""
 
 
 def presence_with(presence: Presence, alerts: Iterable[Alert]) -> Presence:
-    """What the appliance says of itself while alerts are active: never `online` if impaired."""
+    """Presence while alerts are active: `online` becomes `degraded` where one of them impairs."""
     impaired = any(alert.code in _IMPAIRING for alert in alerts)
     return Presence.DEGRADED if presence is Presence.ONLINE and impaired else presence
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How delivery stands, for health and for the watchdog."""
+    """Condition of delivery, for health and for the watchdog.
+
+    ``turned_s`` is the monotonic time of the sender's last loop.
+    """
 
     connected: bool
     reconnects: int
@@ -55,27 +62,44 @@ class Standing:
     dropped: int
 
 
-class Raised:
-    """Alerts of the sender by key; several keys may share a code. Read from any thread."""
+class DeliveryAlerts:
+    """Active alerts of the sender by key; several keys may share a code. Read from any thread."""
 
     def __init__(self) -> None:
         self._alerts: dict[str, Alert] = {}
 
-    def say(self, key: str, detail: str, code: str | None = None) -> None:
-        """Raise an alert, or change its words; ``code`` is the key where not given."""
+    def raise_alert(self, key: str, detail: str, code: str | None = None) -> None:
+        """Raise an alert, or change its text; ``code`` is the key where not given."""
         alert = Alert(code=code or key, detail=detail)
         if self._alerts.get(key) != alert:
             log.warning("alert %s: %s", alert.code, detail)
         self._alerts[key] = alert
 
-    def end(self, *keys: str) -> None:
-        """End alerts that may stand."""
+    def clear_alert(self, *keys: str) -> None:
+        """Clear alerts where they are active."""
         for key in keys:
             self._alerts.pop(key, None)
 
-    def all(self) -> tuple[Alert, ...]:
-        """All that stand, in the order in which they were raised."""
+    def active(self) -> tuple[Alert, ...]:
+        """Active alerts, in the order in which they were raised."""
         return tuple(self._alerts.copy().values())
+
+    def update_waiting(self, counts: Counts, alert_s: float) -> None:
+        """Raise or clear the alerts of rows that wait longer than ``alert_s`` or are set aside."""
+        if counts.oldest_s() > alert_s:
+            self.raise_alert("undelivered", "results wait in the outbox longer than alert_s")
+        else:
+            self.clear_alert("undelivered")
+        aside = counts.latest_set_aside()
+        if aside is None:
+            self.clear_alert("message_set_aside")
+        else:
+            count, latest = aside
+            self.raise_alert(
+                "message_set_aside",
+                f"{count} messages are set aside, the latest: {latest}; "
+                "fix: sharpedge retry lists them",
+            )
 
 
 class Latencies:
@@ -85,7 +109,7 @@ class Latencies:
         self._values_ms: deque[float] = deque(maxlen=1000)
 
     def note(self, value_ms: float) -> None:
-        """Take in one."""
+        """Add one."""
         self._values_ms.append(value_ms)
 
     def summary(self) -> Latency:

@@ -1,4 +1,7 @@
-"""Delivery: the studies in the journal: which topic is to be written, repeated or cleared."""
+"""Studies in the journal: which topic is published, repeated or cleared next.
+
+Layer: delivery; reads and writes the table ``study``.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _EXPIRED_A_PASS = 10
 
 @dataclass(frozen=True)
 class StudyRow:
-    """A study whose latest body is not with the broker yet; ``message`` None clears its topic."""
+    """A study whose latest body the broker does not have; ``message`` None clears its topic."""
 
     study: str
     version: int
@@ -46,7 +49,7 @@ class Studies:
         self._left = 0
 
     def republish(self) -> None:
-        """Every study's topic is to be written again, the latest first."""
+        """Have every study published again, the latest first."""
         self._before = (_LATEST, "")
         self._left = _AT_ONCE
 
@@ -84,7 +87,7 @@ class Studies:
         try:
             return self._read(found)
         except ValueError:
-            # A fault has changed it: the inspection puts it right, and it is published then.
+            # A fault has changed it: it is published after the inspection has repaired it.
             with self._store.transaction():
                 self._db.execute(
                     "UPDATE study SET published = version WHERE study = ?", (found["study"],)
@@ -114,7 +117,7 @@ class Studies:
         return found
 
     def published(self, it: StudyRow) -> None:
-        """Note that the broker has this version of a study; one whose topic is clear is over."""
+        """Note that the broker has this version; a study whose topic was cleared is deleted."""
         with self._store.transaction():
             if it.message is None:
                 self._db.execute(
@@ -127,7 +130,7 @@ class Studies:
             )
 
     def after(self, after: str, limit: int) -> list[str]:
-        """Pseudonyms of studies in their order, those that follow ``after``."""
+        """Pseudonyms of the studies that follow ``after``, in their order."""
         found = self._db.execute(
             "SELECT study FROM study WHERE study > ? ORDER BY study LIMIT ?", (after, limit)
         )

@@ -1,7 +1,9 @@
-"""Delivery: who ends our connections: a message of ours, or another client.
+"""Messages that may be the cause when the broker ends a connection.
 
-Brokers of MQTT 3.1.1, and some of 5, close the connection for a message that they do not take, or
-because another client came with our client id, and give no reason. Pure state, no clock of its own.
+Layer: delivery; pure state: times are given.
+
+Brokers of MQTT 3.1.1, and some of 5, end the connection for a message that they do not accept, and
+give no reason.
 """
 
 from __future__ import annotations
@@ -13,22 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 CAREFUL_AFTER = 2
-GUILTY_AFTER = 3
+CAUSE_AFTER = 3
 _SMALL_BYTES = 16_384
 """No broker in use has a lower limit."""
 _AT_ONCE_S = 2.0
-_SHORT_S = 30.0
-_FLAPS = 3
-_FIRST_PAUSE_S = 5.0
-_LONGEST_PAUSE_S = 10.0
-"""Of two rivals each then works for as long, and one that is left alone goes on within 15 s."""
 
 
 class Suspects:
     """Messages that were in flight when connections ended.
 
-    From the second time on they go out one at a time; one that ends the connection alone, at once
-    and `GUILTY_AFTER` times in a row is guilty.
+    From the second time on they are sent one at a time. A message is the cause when it was alone in
+    flight, and the connection ended at once, `CAUSE_AFTER` times in a row.
     """
 
     def __init__(self) -> None:
@@ -38,22 +35,22 @@ class Suspects:
 
     @property
     def careful(self) -> bool:
-        """Whether messages must go out one at a time."""
+        """Whether messages must be sent one at a time."""
         return any(count >= CAREFUL_AFTER for count in self._lost.values())
 
     def is_large(self, size_bytes: int) -> bool:
-        """Whether a message is larger than all that the broker has taken."""
+        """Whether a message is larger than all that the broker has accepted."""
         return size_bytes > self._largest_bytes
 
     def ended(
         self, in_flight: Mapping[int, int], since_sent_s: float, *, too_large: bool = False
     ) -> int | None:
-        """Take in the end of a connection; returns the message that is guilty of it, if any.
+        """Take in the end of a connection; returns the message that is its cause, if any.
 
         ``in_flight`` gives the bytes of each message; ``since_sent_s`` is how long before the end
-        the last message went out. ``too_large``: the broker said that one of them is.
+        the last message was sent. ``too_large``: the broker answered that one of them is.
         """
-        # Of a mapping a Counter would take the values for counts.
+        # Given a mapping, a Counter would use its values as counts.
         self._lost.update(tuple(in_flight))
         if too_large:
             self._lost.update(tuple(in_flight))
@@ -61,57 +58,15 @@ class Suspects:
             return None
         (row,) = in_flight
         self._alone[row] += 1
-        return row if too_large or self._alone[row] >= GUILTY_AFTER else None
+        return row if too_large or self._alone[row] >= CAUSE_AFTER else None
 
     def taken(self, row: int, size_bytes: int) -> None:
-        """The broker took a message."""
+        """Note that the broker accepted a message."""
         self._largest_bytes = max(self._largest_bytes, size_bytes)
         self.cleared((row,))
 
     def cleared(self, rows: Collection[int]) -> None:
-        """These messages are no longer suspected."""
+        """Note that these messages are not the cause."""
         for row in rows:
             self._lost.pop(row, None)
             self._alone.pop(row, None)
-
-
-class Rivalry:
-    """Tells another client with our client id from a broker that comes and goes.
-
-    A rival's broker takes us back at the first attempt, and the connection soon ends again.
-    """
-
-    def __init__(self) -> None:
-        self._flaps = 0
-        self._pauses = 0
-
-    @property
-    def suspected(self) -> bool:
-        """Whether connections have ended as a rival ends them."""
-        return self._flaps >= _FLAPS
-
-    def failed(self) -> None:
-        """An attempt to connect failed: the broker was away, no rival is needed to explain it."""
-        self._flaps = self._pauses = 0
-
-    def ended(self, lasted_s: float, *, taken_over: bool) -> float:
-        """Take in the end of a connection; returns the pause in seconds that it calls for.
-
-        While it goes on, the pause lets one of the two work.
-        """
-        if lasted_s > 2 * max(_SHORT_S, self._pause_s):
-            self._flaps = self._pauses = 0
-        if taken_over:
-            self._flaps = _FLAPS
-        elif lasted_s < _SHORT_S:
-            self._flaps += 1
-        if not self.suspected:
-            return 0.0
-        self._pauses += 1
-        return self._pause_s
-
-    @property
-    def _pause_s(self) -> float:
-        if not self._pauses:
-            return 0.0
-        return float(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (self._pauses - 1)))

@@ -1,14 +1,14 @@
-"""Delivery: what the broker has and no dashboard has answered: what is sent again, and when.
+"""Rows that the broker has and no dashboard has answered: what is sent again, and when.
 
-Pure state: times are given, and are monotonic seconds. A repeat comes
+Layer: delivery; pure state: times are given, and are monotonic seconds. A row is sent again
 
 - after ``resend_s`` without an answer, then after twice as long, up to 32 times;
 - at once where a dashboard has answered a later sending: brokers keep the order, so that its
-  answer shows that the earlier ones were lost on the way;
-- for the oldest row alone, every few seconds, while no dashboard answers at all: the answer of one
-  that comes back releases the rest.
+  answer shows that the earlier ones were lost;
+- every few seconds, where it is the oldest one and no dashboard answers at all: the answer of a
+  dashboard that is back releases the other rows.
 
-While no dashboard answers, repeats are few and far between, so that nothing is sent in vain.
+While no dashboard answers, repeats are rare.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 REPEATS_A_PASS = 32
 _DOUBLINGS = 5
 _ASK_S = 5.0
-"""Where no dashboard has answered for long, the oldest row asks so often whether one is back."""
+"""Interval of repeats of the oldest row while no dashboard has answered for long."""
 _REORDER_S = 1.0
 _QUIET_S = 2.0
 _LISTENING_S = 30.0
@@ -76,9 +76,9 @@ class Unanswered:
         self._timers: list[tuple[float, int, float]] = []
         self._oldest: list[int] = []
         self._released: list[int] = []
-        self._heard: dict[str, float] = {}
+        self._newest_s: dict[str, float] = {}
         """By dashboard, when the latest sending went out that it has answered."""
-        self._news = False
+        self._has_answers = False
         self._passed_over: dict[int, int] = {}
 
     def reconnected(self, now_s: float) -> None:
@@ -108,16 +108,16 @@ class Unanswered:
     def answered(self, row: int, receiver: str, now_s: float) -> None:
         """Note a dashboard's answer to a row, whether it still waits or not."""
         if now_s - self._silent_since_s > max(_QUIET_S, self._resend_s):
-            # It may have been away: what it passes over from now on counts afresh.
+            # It may have been away: rows that it passes over are counted from now on.
             self._passed_over.clear()
         self._silent_since_s = now_s
         self._answered_s[receiver] = now_s
         sent = self._sent.get(row)
         if sent is None:
             return
-        self._heard[receiver] = max(sent.at_s, self._heard.get(receiver, sent.at_s))
+        self._newest_s[receiver] = max(sent.at_s, self._newest_s.get(receiver, sent.at_s))
         self._sent[row] = sent._replace(answered=sent.answered | {receiver})
-        self._news = True
+        self._has_answers = True
 
     def closed(self, row: int) -> None:
         """Note that a row has reached its end."""
@@ -125,13 +125,13 @@ class Unanswered:
         self._passed_over.pop(row, None)
 
     def is_listening(self, answered: Collection[str], now_s: float) -> bool:
-        """Whether a dashboard is there that a row still waits for."""
+        """Whether a dashboard is connected that a row still waits for."""
         wanted = self._receivers - set(answered) if self._receivers else self._answered_s.keys()
         long_ago_s = now_s - _LISTENING_S
         return any(self._answered_s.get(name, long_ago_s) > long_ago_s for name in wanted)
 
     def spend_token(self, now_s: float) -> bool:
-        """Whether one more repeat is due that no dashboard asked for."""
+        """Take a token for a repeat without a dashboard's answer; False where there is none."""
         gained = (now_s - self._tokens_at_s) * _TOKENS_A_SECOND
         self._tokens = min(float(REPEATS_A_PASS), self._tokens + gained)
         self._tokens_at_s = now_s
@@ -159,16 +159,18 @@ class Unanswered:
         return repeats
 
     def _release(self) -> None:
-        """Find what a dashboard has passed over: it has answered what was sent later."""
-        if not self._news:
+        """Find rows that a dashboard has passed over: it has answered a later sending."""
+        if not self._has_answers:
             return
-        self._news = False
-        latest_s = max(self._heard.values()) - _REORDER_S
+        self._has_answers = False
+        latest_s = max(self._newest_s.values()) - _REORDER_S
         found = []
         for row, sent in self._sent.items():
             if sent.at_s >= latest_s:
                 break
-            passed = {name for name, at_s in self._heard.items() if at_s > sent.at_s + _REORDER_S}
+            passed = {
+                name for name, at_s in self._newest_s.items() if at_s > sent.at_s + _REORDER_S
+            }
             wanted = passed & self._receivers if self._receivers else passed
             if wanted - sent.answered and self._passed_over.get(row, 0) < _PASSED_OVER:
                 found.append(row)
@@ -178,7 +180,7 @@ class Unanswered:
             heapq.heappush(self._released, row)
 
     def _timed_out(self, now_s: float) -> int | None:
-        """Take the row whose time is over for the longest, where it is to be sent again."""
+        """Take the row that has been due for the longest, where it is to be sent again."""
         while self._timers:
             due_s, row, at_s = self._timers[0]
             sent = self._sent.get(row)
@@ -208,4 +210,4 @@ class Unanswered:
         if silent_s > self._resend_s and now_s - oldest.at_s > _ASK_S:
             return True
         passed_over = oldest.at_s < self._silent_since_s
-        return bool(self._heard) and passed_over and silent_s > _QUIET_S
+        return bool(self._newest_s) and passed_over and silent_s > _QUIET_S

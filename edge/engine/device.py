@@ -1,7 +1,7 @@
-"""Asks for a GPU without risking this process, and says what is missing where there is none.
+"""Finds a usable GPU in a child process, or what is missing.
 
-Room: engine. Starts a child process that loads ``libcuda`` and calls ``cuInit``: a driver that is
-missing, too old or broken can end a process that touches it, and then it ends only the child.
+Layer: engine; starts a child process that loads ``libcuda`` and calls ``cuInit``: a driver that is
+missing, too old or broken can end the process that uses it, which is then only the child.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _TIMEOUT_S = 60.0
 _COMPUTE_CAPABILITY_MAJOR = 75
 _COMPUTE_CAPABILITY_MINOR = 76
 _NAME_LENGTH = 128
-_MEND_DRIVER = "install NVIDIA's driver (on a Jetson: JetPack), then check with: nvidia-smi"
-_MEND_DEVICE = "check that the GPU is present and that this user may use it (group video or render)"
+_FIX_DRIVER = "install NVIDIA's driver (on a Jetson: JetPack), then check with: nvidia-smi"
+_FIX_DEVICE = "check that the GPU is present and that this user may use it (group video or render)"
 _CUDA_ERRORS = {
-    3: ("the driver is not initialised", _MEND_DRIVER),
-    34: ("libcuda is the stub of the CUDA toolkit, not a driver", _MEND_DRIVER),
+    3: ("the driver is not initialised", _FIX_DRIVER),
+    34: ("libcuda is the stub of the CUDA toolkit, not a driver", _FIX_DRIVER),
     35: ("the driver is older than the CUDA that this was built for", "update NVIDIA's driver"),
-    100: ("the driver sees no GPU", _MEND_DEVICE),
-    101: ("the driver refuses the GPU's number", _MEND_DEVICE),
+    100: ("the driver sees no GPU", _FIX_DEVICE),
+    101: ("the driver refuses the GPU's number", _FIX_DEVICE),
     803: ("driver and libcuda are of different versions", "restart the machine"),
     804: ("the driver does not serve this GPU in a container", "start it with --gpus all"),
 }
@@ -37,11 +37,11 @@ _CUDA_ERRORS = {
 
 @dataclass(frozen=True)
 class Preflight:
-    """The GPU, or what is missing and the mend."""
+    """The GPU, or what is missing and the fix."""
 
     device: Device | None
     missing: str = ""
-    mend: str = ""
+    fix: str = ""
 
 
 @cache
@@ -60,20 +60,20 @@ def preflight() -> Preflight:
         return Preflight(None, f"no process could be started: {error.strerror}", "free memory")
     if done.returncode != 0:
         return Preflight(
-            None, f"asking the driver ended a process ({done.returncode})", _MEND_DRIVER
+            None, f"asking the driver ended a process ({done.returncode})", _FIX_DRIVER
         )
     answer: dict[str, Any] = json.loads(done.stdout)
     if "missing" in answer:
-        return Preflight(None, answer["missing"], answer["mend"])
+        return Preflight(None, answer["missing"], answer["fix"])
     return Preflight(Device.model_validate(answer))
 
 
 def _ask() -> dict[str, str]:
-    """Answer of the child: the device's fields, or ``missing`` and ``mend``."""
+    """Answer of the child: the device's fields, or ``missing`` and ``fix``."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return {"missing": "libcuda.so.1 is not installed", "mend": _MEND_DRIVER}
+        return {"missing": "libcuda.so.1 is not installed", "fix": _FIX_DRIVER}
     code = cuda.cuInit(0)
     if code:
         return _failed(code, "cuInit")
@@ -81,7 +81,7 @@ def _ask() -> dict[str, str]:
     if code := cuda.cuDeviceGetCount(ctypes.byref(count)):
         return _failed(code, "cuDeviceGetCount")
     if not count.value:
-        return {"missing": "the driver sees no GPU", "mend": _MEND_DEVICE}
+        return {"missing": "the driver sees no GPU", "fix": _FIX_DEVICE}
     name = ctypes.create_string_buffer(_NAME_LENGTH)
     major, minor = ctypes.c_int(), ctypes.c_int()
     cuda.cuDeviceGetName(name, _NAME_LENGTH, 0)
@@ -105,8 +105,8 @@ def _driver() -> str:
 
 
 def _failed(code: int, call: str) -> dict[str, str]:
-    what, mend = _CUDA_ERRORS.get(code, (f"error {code}", _MEND_DRIVER))
-    return {"missing": f"{call}: {what}", "mend": mend}
+    what, fix = _CUDA_ERRORS.get(code, (f"error {code}", _FIX_DRIVER))
+    return {"missing": f"{call}: {what}", "fix": fix}
 
 
 if __name__ == "__main__":

@@ -1,24 +1,25 @@
-"""What is installed in a folder of engines, and which of it a person chose.
+"""The engines installed in a folder, their order of preference, and the active choice.
 
-Room: engine. Reads passports; writes one file, ``active.json``, which is replaced whole.
+Layer: engine; reads passports; writes one file, ``active.json``, which is replaced whole.
 
 A passport's stem names the engine: ``hand-score`` is the FP32 graph that `export` wrote,
 ``hand-score.tensorrt`` a plan built from it. ``active.json`` names the stem that comes first for
-each recipe; a recipe that it does not name takes the order of choice. Earlier choices are kept in
-it, so that the last one can be taken back.
+each recipe; for a recipe that it does not name, the order of preference holds. Earlier choices are
+kept in it, so that the last one can be taken back.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.passport import MEND, Backend, Passport, open_engine, read_passport
+from edge.engine.backend_table import BACKENDS
+from edge.engine.passport import FIX, Passport, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Record
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,17 +27,16 @@ if TYPE_CHECKING:
 
 ACTIVE_NAME = "active.json"
 _KEPT_CHOICES = 20
-_ORDER = tuple(Backend)
 _LATENCY = "total_p50"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an installed engine does not serve, and the command that mends it."""
+    """Why an installed engine does not serve, and the command that fixes it."""
 
     stem: str
     why: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def scan(folder: Path) -> list[Installed]:
 
 def refusal_of(stem: str, error: EngineError) -> Refusal:
     """Turn an error into the refusal of one engine."""
-    return Refusal(stem, str(error).removesuffix(f" (mend: {error.mend})"), error.mend)
+    return Refusal(stem, str(error).removesuffix(f" (fix: {error.fix})"), error.fix)
 
 
 def not_serving(passport: Passport) -> str | None:
@@ -101,25 +101,26 @@ def not_serving(passport: Passport) -> str | None:
 
 
 def in_order(
-    items: Iterable[Installed], chosen: str | None, backend: Backend | None = None
+    items: Iterable[Installed], chosen: str | None, backend: str | None = None
 ) -> tuple[list[Installed], bool]:
-    """Order the engines of one recipe, best first, and say whether measurements decided.
+    """Order the engines of one recipe, best first, and return whether measurements decided.
 
     ``backend`` comes first where it is stated, then the chosen stem, then the fastest on this
-    machine; where one was never measured, the order of `Backend` holds.
+    machine; where one was never measured, the order of `BACKENDS` holds.
     """
     items = list(items)
     passports = [item.passport for item in items]
+    preference = list(BACKENDS)
     tuned = all(p is not None and _LATENCY in p.latency_ms for p in passports)
 
     def rank(item: Installed) -> tuple[object, ...]:
         passport = item.passport
         if passport is None:
-            return (True, True, len(_ORDER), 0.0, item.stem)
+            return (True, True, len(preference), 0.0, item.stem)
         return (
-            backend is not None and passport.backend is not backend,
+            backend is not None and passport.backend != backend,
             item.stem != chosen,
-            0 if tuned else _ORDER.index(passport.backend),
+            0 if tuned else preference.index(passport.backend),
             passport.latency_ms[_LATENCY] if tuned else 0.0,
             item.stem,
         )
@@ -136,7 +137,7 @@ def read_active(folder: Path) -> Active:
         return Active()
     except (OSError, ValidationError) as error:
         raise EngineError(
-            f"{path}: the choice of engines cannot be read", engine="any", mend=f"remove {path}"
+            f"{path}: the choice of engines cannot be read", engine="any", fix=f"remove {path}"
         ) from error
 
 
@@ -150,12 +151,12 @@ def activate(folder: Path, stem: str, key: bytes) -> Passport:
     if not path.exists():
         stems = ", ".join(item.stem for item in scan(folder)) or "none"
         raise EngineError(
-            f"{folder}: {stem} is not installed (installed: {stems})", engine=stem, mend=MEND
+            f"{folder}: {stem} is not installed (installed: {stems})", engine=stem, fix=FIX
         )
     passport = open_engine(path, key).passport
     why = not_serving(passport)
     if why is not None:
-        raise EngineError(f"{stem}: {why}", engine=passport.name, mend=passport.mend)
+        raise EngineError(f"{stem}: {why}", engine=passport.name, fix=passport.fix)
     before = read_active(folder)
     graphs = {k: v for k, v in before.now.graphs.items() if k != passport.name}
     held = _graph_stem(folder, passport)
@@ -174,7 +175,7 @@ def rollback(folder: Path) -> Choice:
         raise EngineError(
             f"{folder}: nothing was activated before",
             engine="any",
-            mend="sharpedge engines activate STEM",
+            fix="sharpedge engines activate STEM",
         )
     _write(folder, Active(now=active.earlier[0], earlier=active.earlier[1:]))
     return active.earlier[0]
@@ -193,21 +194,13 @@ def _graph_stem(folder: Path, passport: Passport) -> str:
         raise EngineError(
             f"{folder}: the FP32 graph that {passport.engine.file} was built from is gone",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     return passport.name if passport.name in stems else stems[0]
 
 
 def _write(folder: Path, active: Active) -> None:
     kept = active.model_copy(update={"earlier": active.earlier[:_KEPT_CHOICES]})
-    replace_file(folder / ACTIVE_NAME, (kept.model_dump_json(indent=1) + "\n").encode())
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file that is either the old one or the whole new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(
+        folder / ACTIVE_NAME, (kept.model_dump_json(indent=1) + "\n").encode(), durable=True
+    )

@@ -1,19 +1,20 @@
-"""Finds the installed engines and gives them by role and limb.
+"""Loads the best installed engine of every recipe, by role and limb.
 
-Room: engine. Reads one folder of passports and engines. An engine that is refused is stepped over
-for the next back end of the same recipe, and the refusal is kept for whoever asks; a recipe of
-which nothing can serve stops the start.
+Layer: engine; reads one folder of passports and engines. Where an engine is refused, the next one
+of the same recipe serves, and the refusal is part of the result. A recipe without any engine that
+can serve is an `EngineError`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import pkgutil
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
+from edge.engine.backend_table import BACKENDS, REFERENCE
 from edge.engine.installed import (
     Installed,
     Refusal,
@@ -24,7 +25,7 @@ from edge.engine.installed import (
     scan,
 )
 from edge.engine.key import device_key
-from edge.engine.passport import MEND, Backend, Role, open_engine
+from edge.engine.passport import FIX, Role, open_engine
 from edge.errors import EngineError
 from edge.model import Limb
 
@@ -47,7 +48,7 @@ class EngineSet:
     """The engines that serve together.
 
     ``refusals`` are engines that should have served and do not: the set is degraded. ``tuned``
-    says whether the back ends were chosen by what was measured on this machine.
+    is true where every recipe's engine was chosen by latency measured on this machine.
     """
 
     engines: Mapping[tuple[Role, Limb], Engine]
@@ -64,7 +65,7 @@ class EngineSet:
         if engine is None:
             raise EngineError(
                 f"no engine is installed that can {role} a {limb}", engine=f"{limb}-{role}",
-                mend=MEND,
+                fix=FIX,
             )  # fmt: skip
         return engine
 
@@ -99,7 +100,7 @@ def load_engines(
     folder: Path,
     *,
     threads: int = 0,
-    backend: Backend | None = None,
+    backend: str | None = None,
     fallback: bool = True,
     key: bytes | None = None,
     refuse: Collection[str] = (),
@@ -112,8 +113,9 @@ def load_engines(
         Passports and engines.
     threads : int
         Inside one run, 0 for every usable core.
-    backend : Backend, optional
-        Comes first whatever was chosen or measured. A recipe without an engine for it makes the
+    backend : str, optional
+        A name of `edge.engine.backend_table.BACKENDS`, preferred whatever was chosen or measured. A
+        recipe without an engine for it makes the
         set degraded.
     fallback : bool
         Whether the next back end serves where an engine is refused or ``backend`` has none;
@@ -131,7 +133,7 @@ def load_engines(
     """
     items = scan(folder)
     if not items:
-        raise EngineError(f"{folder}: no engine is installed", engine="any", mend=MEND)
+        raise EngineError(f"{folder}: no engine is installed", engine="any", fix=FIX)
     key = device_key() if key is None else key
     choice = read_active(folder).now
     engines: dict[tuple[Role, Limb], Engine] = {}
@@ -143,7 +145,7 @@ def load_engines(
         all_tuned &= tuned
         missing = _missing(installed, candidates, name, backend)
         if missing is not None and not fallback:
-            raise EngineError(f"{folder}: {missing.why}", engine=name, mend=missing.mend)
+            raise EngineError(f"{folder}: {missing.why}", engine=name, fix=missing.fix)
         refusals += [missing] if missing else []
         candidates = [_without(item, refuse) for item in candidates]
         verified, engine, refused = _first(candidates, name, key, threads, fallback=fallback)
@@ -153,29 +155,21 @@ def load_engines(
             raise EngineError(
                 f"{folder}: {engines[where].name} and {name} both {where[0]} a {where[1]}",
                 engine=name,
-                mend=f"remove the files of one of them from {folder}",
+                fix=f"remove the files of one of them from {folder}",
             )
         engines[where] = engine
     return EngineSet(engines, tuple(refusals), all_tuned)
 
 
 def open_backend(verified: VerifiedEngine, *, threads: int = 0) -> Engine:
-    """Load an engine that was vouched for into its back end. Raises `EngineError`."""
-    backend = verified.passport.backend
-    if backend is Backend.ONNXRUNTIME:
-        return OnnxRuntimeEngine(verified, threads=threads)
-    # Imported here: each needs a library that most machines lack.
-    if backend is Backend.OPENVINO:
-        from edge.engine.backends.openvino import OpenVinoEngine  # noqa: PLC0415
-
-        return OpenVinoEngine(verified, threads=threads)
-    from edge.engine.backends.tensorrt import TensorRtEngine  # noqa: PLC0415
-
-    return TensorRtEngine(verified)
+    """Load a verified engine into its back end. Raises `EngineError`."""
+    # Imported now: a back end needs a library that most machines lack.
+    engine = pkgutil.resolve_name(BACKENDS[verified.passport.backend].engine)
+    return cast("Engine", engine(verified, threads=threads))
 
 
 def _candidates(
-    items: list[Installed], name: str, choice: Choice, backend: Backend | None
+    items: list[Installed], name: str, choice: Choice, backend: str | None
 ) -> tuple[list[Installed], bool]:
     """Engines of one recipe that may serve, best first, and whether measurements decided.
 
@@ -195,7 +189,7 @@ def _candidates(
                 if item.stem != chosen:
                     continue
                 stale = Refusal(
-                    item.stem, "it was built from another graph than is installed", passport.mend
+                    item.stem, "it was built from another graph than is installed", passport.fix
                 )
                 kept.append(Installed(item.path, passport, stale))
                 continue
@@ -209,29 +203,29 @@ def _without(item: Installed, refuse: Collection[str]) -> Installed:
     if passport is None or item.refusal is not None or passport.engine.sha256 not in refuse:
         return item
     why = "its outputs could not be used"
-    return Installed(item.path, passport, Refusal(item.stem, why, passport.mend))
+    return Installed(item.path, passport, Refusal(item.stem, why, passport.fix))
 
 
 def _missing(
-    installed: list[Installed], candidates: list[Installed], name: str, backend: Backend | None
+    installed: list[Installed], candidates: list[Installed], name: str, backend: str | None
 ) -> Refusal | None:
     """Why a recipe has no engine that may serve on the back end that was asked for, if so."""
     if backend is None:
         return None
-    if any(item.passport and item.passport.backend is backend for item in candidates):
+    if any(item.passport and item.passport.backend == backend for item in candidates):
         return None
-    mend = MEND
-    if backend is not Backend.ONNXRUNTIME:
-        mend = f"sharpedge build {name} --backend {backend}"
+    fix = FIX
+    if backend != REFERENCE:
+        fix = f"sharpedge build {name} --backend {backend}"
     for item in installed:
         passport = item.passport
-        if passport is not None and passport.backend is backend:
+        if passport is not None and passport.backend == backend:
             why = not_serving(passport) or "it was built from another graph than is installed"
-            return Refusal(item.stem, f"{item.stem}: {why}", mend)
+            return Refusal(item.stem, f"{item.stem}: {why}", fix)
         if passport is None and item.refusal and item.stem.startswith(f"{name}.{backend}-"):
-            return Refusal(item.stem, item.refusal.why, mend)
+            return Refusal(item.stem, item.refusal.why, fix)
     why = f"no engine of {name} for the back end {backend} is installed"
-    return Refusal(f"{name}.{backend}", why, mend)
+    return Refusal(f"{name}.{backend}", why, fix)
 
 
 def _first(
@@ -248,8 +242,8 @@ def _first(
             except EngineError as error:
                 refusal = refusal_of(item.stem, error)
         if not fallback:
-            raise EngineError(refusal.why, engine=name, mend=refusal.mend)
+            raise EngineError(refusal.why, engine=name, fix=refusal.fix)
         refused.append(refusal)
     if not refused:
-        raise EngineError(f"{name}: no engine of it may serve", engine=name, mend=MEND)
-    raise EngineError(refused[0].why, engine=name, mend=refused[0].mend)
+        raise EngineError(f"{name}: no engine of it may serve", engine=name, fix=FIX)
+    raise EngineError(refused[0].why, engine=name, fix=refused[0].fix)

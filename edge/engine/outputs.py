@@ -31,7 +31,7 @@ RANGE_TOLERANCE = 1e-3
 """A sigmoid that was computed in half precision may round to this much beyond 0 or 1."""
 _BOX_SIDES = 4
 _OBJECTNESS = 5
-_MEND = "sharpedge export, then restart; sharpedge engines list shows what is installed"
+_FIX = "sharpedge export, then restart; sharpedge engines list shows what is installed"
 
 _suspected: ContextVar[dict[str, tuple[Engine, Role]] | None] = ContextVar(
     "_suspected", default=None
@@ -125,7 +125,7 @@ def _fault(engine: Engine, why: str) -> OutputError:
     return OutputError(
         f"{engine.name}: {why}; no grade is given from it",
         engine=engine.name,
-        mend=_MEND,
+        fix=_FIX,
         sha256=engine.sha256,
     )
 
@@ -145,7 +145,7 @@ def _fits(found: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:
 
 
 def _why_unusable(role: Role, values: npt.NDArray[Any], batch: int) -> str:
-    """Say what is wrong with one output; empty where it may be used.
+    """Return what is wrong with one output; empty where it may be used.
 
     The comparisons are written so that a number that is not finite never passes one.
     """

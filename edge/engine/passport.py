@@ -1,9 +1,9 @@
-"""The JSON sidecar of an engine: what it is, what it takes, where it came from, who vouches for it.
+"""The passport of an engine: a JSON file with its role, input, origin, hashes and signature.
 
-Room: engine. Reads one passport and the engine beside it. Whoever builds engines writes passports
-with the same model, and signs them under the device's key: a hash alone stops nobody who edits both
-files. `open_engine` is the one way to an engine's bytes, and it checks before anything parses them:
-a TensorRT plan is executable.
+Layer: engine; reads a passport and the engine file beside it. The builders write passports with the
+same model and sign them under the device's key: a hash alone does not stop someone who edits both
+files. `open_engine` is the only way to an engine's bytes, and it checks them before anything parses
+them, because a TensorRT plan is executable.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - pydantic looks annotations up
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from edge.engine.backend_table import BACKENDS, REFERENCE, Precision
 from edge.errors import EngineError
 from edge.model import DISCLAIMER, Limb, Record, StrEnum
 
-MEND = "sharpedge export"
+FIX = "sharpedge export"
 
 
 class Role(StrEnum):
@@ -31,22 +33,30 @@ class Role(StrEnum):
     SCORE = "score"
 
 
-class Backend(StrEnum):
-    """What runs an engine. The order is the order of choice where nothing was measured."""
+class _RowName:
+    """Validates a name against the rows of `BACKENDS` at the time of validation."""
 
-    TENSORRT = "tensorrt"
-    TENSORRT_RTX = "tensorrt-rtx"
-    OPENVINO = "openvino"
-    ONNXRUNTIME = "onnxruntime"
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_known, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "enum": list(BACKENDS)}
 
 
-class Precision(StrEnum):
-    """In which numbers most of an engine computes."""
+def _known(value: object) -> object:
+    if value in tuple(BACKENDS):
+        return value
+    *names, last = (f"'{name}'" for name in BACKENDS)
+    expected = f"{', '.join(names)} or {last}"
+    raise PydanticCustomError("enum", "Input should be {expected}", {"expected": expected})
 
-    FP32 = "fp32"
-    FP16 = "fp16"
-    BF16 = "bf16"
-    INT8 = "int8"
+
+BackendName = Annotated[str, _RowName()]
+"""Name of a back end: a key of `edge.engine.backend_table.BACKENDS`."""
 
 
 class InputSpec(Record):
@@ -156,7 +166,7 @@ class Passport(Record):
     name: str
     role: Role
     limb: Limb
-    backend: Backend = Backend.ONNXRUNTIME
+    backend: BackendName = REFERENCE
     input: InputSpec
     outputs: dict[str, tuple[int | None, ...]]
     classes: tuple[ClassSpec, ...] = ()
@@ -190,19 +200,19 @@ class Passport(Record):
     @property
     def is_reference(self) -> bool:
         """Whether it is the FP32 graph itself, against which every other engine is measured."""
-        return self.backend is Backend.ONNXRUNTIME and self.engine.precision is Precision.FP32
+        return self.backend == REFERENCE and self.engine.precision is Precision.FP32
 
     @property
-    def mend(self) -> str:
-        """The command that makes it anew."""
+    def fix(self) -> str:
+        """The command that builds the engine again."""
         if self.is_reference:
-            return MEND
+            return FIX
         return f"sharpedge build {self.name} --backend {self.backend}"
 
 
 @dataclass(frozen=True)
 class VerifiedEngine:
-    """An engine whose passport and bytes were vouched for by the device's key."""
+    """An engine whose passport and bytes were verified with the device's key."""
 
     passport: Passport
     data: bytes
@@ -222,13 +232,13 @@ def read_passport(path: Path) -> Passport:
         return Passport.model_validate_json(path.read_bytes())
     except OSError as error:
         raise EngineError(
-            f"{path}: the passport cannot be read: {error.strerror}", engine=name, mend=MEND
+            f"{path}: the passport cannot be read: {error.strerror}", engine=name, fix=FIX
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise EngineError(
-            f"{path}: no passport of this version: {field}: {first['msg']}", engine=name, mend=MEND
+            f"{path}: no passport of this version: {field}: {first['msg']}", engine=name, fix=FIX
         ) from error
 
 
@@ -241,20 +251,20 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
     """Read an engine by its passport's path; nothing of it is parsed.
 
     Raises `EngineError` where the passport was not signed under ``key``, or the file is not the one
-    that the passport vouches for.
+    that the passport describes.
     """
     passport = read_passport(path)
     engine = path.with_name(passport.engine.file)
     if not passport.hmac:
         raise EngineError(
-            f"{path}: the passport is not signed", engine=passport.name, mend=passport.mend
+            f"{path}: the passport is not signed", engine=passport.name, fix=passport.fix
         )
     if not hmac.compare_digest(passport.hmac, _mac(passport, key)):
         raise EngineError(
             f"{path}: the signature is not this device's: the engine comes from another device, "
             "or its passport was changed",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     try:
         data = engine.read_bytes()
@@ -262,15 +272,15 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
         raise EngineError(
             f"{engine}: the engine cannot be read: {error.strerror}",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != passport.engine.sha256:
         raise EngineError(
-            f"{engine}: SHA-256 is {digest[:16]}..., its passport says "
+            f"{engine}: SHA-256 is {digest[:16]}..., its passport states "
             f"{passport.engine.sha256[:16]}...: the engine was changed or is of another build",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     return VerifiedEngine(passport, data, engine)
 

@@ -1,6 +1,6 @@
-"""BMP: header, palette and samples by our own reader.
+"""Decodes BMP films: header, palette and samples by our own reader.
 
-Room: imaging; bytes in, arrays out. OpenCV wraps run-length rows that are padded, takes channel
+Layer: imaging; bytes in, arrays out. OpenCV wraps run-length rows that are padded, takes channel
 masks behind a short header for the usual ones, and reads pixels that lie inside the palette.
 """
 

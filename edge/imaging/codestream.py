@@ -1,6 +1,6 @@
-"""One compressed DICOM frame to samples: what the stream itself says decides the decoder.
+"""Decodes one compressed DICOM frame by the decoder that its own stream asks for.
 
-Room: imaging; bytes in, arrays out. JPEG of 8 bits goes to OpenCV, JPEG of 12 bits, lossless JPEG,
+Layer: imaging; bytes in, arrays out. JPEG of 8 bits goes to OpenCV, JPEG of 12 bits, lossless JPEG,
 JPEG-LS and JPEG 2000 to GDCM, RLE is decoded here: GDCM ends the process on some RLE streams. GDCM
 fails on JPEG-LS of fewer than 8 bits, which pyjpegls reads where it is installed. A stream's own
 size is held to the tags' before anything decodes it, because decoders believe the stream.
@@ -45,7 +45,7 @@ _END_BYTES = 32
 
 @dataclass(frozen=True)
 class FrameSize:
-    """What the tags say of one frame, to which its stream is held."""
+    """Size and layout of one frame by its tags; the stream must agree."""
 
     rows: int
     columns: int

@@ -1,7 +1,7 @@
-"""Stage 0: the bytes of a file to one 8-bit grey film, bones bright, and what is said of it.
+"""Stage 0: decodes the bytes of a file to one 8-bit grey film, bones bright, and its identity.
 
-Room: imaging; touches no file, no network, no clock. The kind of a file is told from its bytes;
-its name only says whose film it is.
+Layer: imaging; touches no file, no network, no clock. The kind of a file is read from its
+bytes; its name only states limb and side.
 """
 
 from __future__ import annotations

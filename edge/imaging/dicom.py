@@ -1,6 +1,6 @@
-"""DICOM: pixel data to the film as stored, by the tags' word on bits, colour and polarity.
+"""Decodes DICOM pixel data as stored, by the tags on bits, colour and polarity.
 
-Room: imaging; bytes in, arrays out.
+Layer: imaging; bytes in, arrays out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NEW_FRAME = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", JP2_SIGNATURE)
 
 @dataclass(frozen=True)
 class DicomFilm:
-    """A decoded object: the picture as stored, and what its tags say."""
+    """A decoded object: the picture as stored, and what its tags state."""
 
     picture: Picture
     stated: StatedIdentity

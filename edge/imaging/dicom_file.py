@@ -1,6 +1,6 @@
-"""The layout of a DICOM file: where its data set starts, how it is written, where its pixels lie.
+"""Reads the layout of a DICOM file: data set, transfer syntax, place of the pixels.
 
-Room: imaging; bytes in, tags and offsets out. pydicom reads the tags before the pixel element;
+Layer: imaging; bytes in, tags and offsets out. pydicom reads the tags before the pixel element;
 that element is measured here, because pydicom hides how many bytes there really are.
 """
 

@@ -1,7 +1,7 @@
-"""Whose film it is said to be: limb, side, view, age and keys from DICOM tags and file name.
+"""Reads the stated identity of a film (limb, side, view, age, keys) from tags and file name.
 
-Room: imaging; pure functions over a data set and a string. The strongest source that speaks
-decides; sources that contradict one another are named, never settled.
+Layer: imaging; pure functions over a data set and a string. The strongest source that is
+present decides; a contradiction between sources is reported, never resolved.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from edge.anatomy import limb_of_letter
 from edge.imaging.subject import LIMB_CODES, other_part
 from edge.imaging.tags import items, text
 from edge.imaging.words import limb_in, side_in, view_in
@@ -75,7 +76,7 @@ class _Said:
 
 @dataclass(frozen=True)
 class NamedFilm:
-    """What a file name of the form ``ID-LH`` says."""
+    """What a file name of the form ``ID-LH`` states."""
 
     id: str | None
     side: Laterality
@@ -83,7 +84,7 @@ class NamedFilm:
 
 
 def name_says(file_name: str) -> NamedFilm | None:
-    """Read ``ID-LH``, ``ID_RH``, ``ID LF`` and the like; any other name says nothing."""
+    """Read ``ID-LH``, ``ID_RH``, ``ID LF`` and the like; None for any other name."""
     base = re.split(r"[/\\]", file_name)[-1]
     found = _NAMED.fullmatch(_SUFFIX.sub("", base).strip())
     if found is None:
@@ -94,12 +95,12 @@ def name_says(file_name: str) -> NamedFilm | None:
     return NamedFilm(
         id=plain or None,
         side=Laterality(found["side"].upper()),
-        limb=Limb.HAND if found["limb"].upper() == "H" else Limb.FOOT,
+        limb=limb_of_letter(found["limb"].upper()),
     )
 
 
 def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
-    """Add what the file name says below what metadata say, and note where the two differ."""
+    """Add what the file name states to what metadata state, and note where the two differ."""
     named = name_says(file_name)
     if named is None:
         return stated
@@ -122,7 +123,7 @@ def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
 
 
 def dicom_says(data: Dataset) -> StatedIdentity:
-    """Read what a DICOM object's tags say, strongest tag first; never raises for their contents."""
+    """Read the stated identity of a DICOM object, strongest tag first; never raises."""
     said = _all_said(data)
     side = next((s.side for s in said if s.side is not None), None)
     limb = next((s.limb for s in said if s.limb is not None), None)

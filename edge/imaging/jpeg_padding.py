@@ -1,6 +1,6 @@
-"""Bytes in a JPEG that belong to nothing: where they lie, and whether they are padding.
+"""Finds padding in JPEG files: bytes between segments or at the end of a scan.
 
-Room: imaging; pure functions over bytes. Some scanners pad header segments or the end of a scan.
+Layer: imaging; pure functions over bytes. Some scanners pad header segments or the end of a scan.
 Padding is one byte repeated. At the end of a scan, damage in the middle can leave coded data over:
 padding is not believed there where flat picture areas could be coded as the same byte.
 """

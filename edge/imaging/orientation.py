@@ -1,6 +1,6 @@
-"""Orientation of JPEG and PNG films: one rule for all places that may hold it.
+"""Reads the orientation of JPEG and PNG films, by one rule for every place that may hold it.
 
-Room: imaging; pure functions over bytes. Exif decides, then Exif that a converter put into a text
+Layer: imaging; pure functions over bytes. Exif decides, then Exif that a converter put into a text
 of a PNG, then XMP; a place without a valid value is passed over. TIFF has a tag of its own.
 """
 

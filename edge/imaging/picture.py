@@ -1,6 +1,6 @@
-"""What every format's reader gives, and the rules that all of them share: limits, depth, grey.
+"""The type that every format's reader gives, with their common limits, depths and grey scale.
 
-Room: imaging; pure functions over numbers and arrays.
+Layer: imaging; pure functions over numbers and arrays.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
 
 
 def decode_with_opencv(data: bytes, flags: int, what: str) -> tuple[npt.NDArray[Any], Messages]:
-    """Decode with OpenCV: [h, w] or [h, w, channels], and what its libraries said meanwhile.
+    """Decode with OpenCV: [h, w] or [h, w, channels], and what its libraries reported meanwhile.
 
     Raises `FilmError` ``corrupt`` when no picture comes of it.
     """

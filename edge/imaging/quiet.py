@@ -1,7 +1,7 @@
-"""Files in memory for C libraries, and what those write to standard error, caught and judged.
+"""Gives C libraries files in memory, and catches what they write to standard error.
 
-Room: imaging. Touches file descriptor 2 of this process while a decoder runs, and nothing else.
-libjpeg, libpng, libtiff and GDCM tell of damage there and nowhere else.
+Layer: imaging; replaces file descriptor 2 of this process while a decoder runs.
+libjpeg, libpng, libtiff and GDCM report damage there and nowhere else.
 """
 
 from __future__ import annotations

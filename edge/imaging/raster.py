@@ -1,7 +1,7 @@
-"""JPEG and PNG: the structure by our own readers, the samples by OpenCV.
+"""Decodes JPEG and PNG films: the structure by our own readers, the samples by OpenCV.
 
-Room: imaging; bytes in, arrays out. OpenCV pads a film that ends early without a word, so the
-structure is walked to its end first, and sizes are judged before anything is decoded.
+Layer: imaging; bytes in, arrays out. OpenCV pads a film that ends early and does not
+report it, so the structure is read to its end first, and sizes are checked before decoding.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def _only_extra_bytes(messages: Messages) -> bool:
 
 
 def jpeg_damage(messages: Messages) -> None:
-    """Refuse a film whose decoder told of damage, though it gave a picture.
+    """Refuse a film whose decoder reported damage, although it gave a picture.
 
     Raises `FilmError` with ``truncated`` or ``corrupt``.
     """

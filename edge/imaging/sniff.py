@@ -1,6 +1,6 @@
-"""What a file is, told from its bytes and never from its name.
+"""Identifies a file by its first bytes, never by its name.
 
-Room: imaging; pure, looks at the first 132 bytes only.
+Layer: imaging; pure, looks at the first 132 bytes only.
 """
 
 from __future__ import annotations

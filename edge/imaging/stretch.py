@@ -1,6 +1,6 @@
-"""Range of the values that a film holds, without outliers, and the grey levels that it shows.
+"""Measures the range of a film's values without outliers, and the grey levels that it shows.
 
-Room: imaging; pure functions over histograms. A film without a usable window is stretched over
+Layer: imaging; pure functions over histograms. A film without a usable window is stretched over
 this range.
 """
 

@@ -1,6 +1,6 @@
-"""What a DICOM film shows by its tags: whether it is a plain radiograph of a person's hand or foot.
+"""Decides by the tags whether a DICOM film is a plain radiograph of a person's hand or foot.
 
-Room: imaging; pure functions over a data set. Coded tags are judged by table, text by whole words.
+Layer: imaging; pure functions over a data set. Coded tags are judged by table, text by whole words.
 Details name the tag and a word of the tables, because free text may hold patient data.
 """
 

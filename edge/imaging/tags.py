@@ -1,7 +1,7 @@
-"""Reading single DICOM tags so that no value, however malformed, ends the reading.
+"""Reads single DICOM tags so that no malformed value ends the reading.
 
-Room: imaging; pure functions over a pydicom data set. pydicom decodes a value when it is asked
-for, and raises then for what devices write: empty sequences, words for numbers, unknown sets of
+Layer: imaging; pure functions over a pydicom data set. pydicom decodes a value on access,
+and raises then for what devices write: empty sequences, words for numbers, unknown sets of
 characters. A tag that cannot be read counts as missing.
 """
 

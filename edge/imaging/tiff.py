@@ -1,6 +1,6 @@
-"""TIFF: tags by our own reader, samples by OpenCV; and the orientation tag inside Exif.
+"""Decodes TIFF films, and reads the orientation tag inside Exif.
 
-Room: imaging; bytes in, arrays out. OpenCV alone turns some orientations, fails on others and
+Layer: imaging; bytes in, arrays out. OpenCV alone turns some orientations, fails on others and
 inverts White-is-zero in 8 bits only, so its view of the file is made plain first: tag 274 is set
 to 1 in a copy, and polarity and turning are done here.
 """

@@ -1,6 +1,6 @@
-"""Stored values of a DICOM film to grey: modality step, window or table, polarity, padding.
+"""Maps stored values of a DICOM film to grey: modality, window or table, polarity, padding.
 
-Room: imaging; pure functions over tags and arrays. Everything is one table over all values that
+Layer: imaging; pure functions over tags and arrays. Everything is one table over all values that
 the stored bits can hold, so a film of any size costs one look-up a pixel. A window or table that
 does not suit the values present is not used: the film is stretched by its own values then.
 """

@@ -1,7 +1,7 @@
-"""What free text says of a film: limb, side and view in the languages that hospitals write.
+"""Finds limb, side and view in free text, in the languages that hospitals write.
 
-Room: imaging; pure functions over strings. Text that names both sides, both limbs or several
-views says nothing, because a list of what was ordered does not say which film this is.
+Layer: imaging; pure functions over strings. Text that names both sides, both limbs or several
+views states nothing, because a list of what was ordered does not identify this film.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import unicodedata
 from itertools import pairwise
 
+from edge.anatomy import LIMBS
 from edge.model import Laterality, Limb, View
 
 _TOKEN = re.compile(r"[^\W\d_]+")
@@ -172,5 +173,5 @@ def view_in(text: str, limb: Limb | None = None) -> View:
     }
     found |= {v for p, v in _FRONTAL_PAIRS.items() if p in pairwise(words)}
     if "dp" in words and limb is not None:
-        found.add(View.PA if limb is Limb.HAND else View.AP)
+        found.add(LIMBS[limb].frontal_view)
     return found.pop() if len(found) == 1 else View.UNKNOWN

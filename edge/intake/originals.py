@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge.intake.beneath import place_beneath
 from edge.intake.take import has_writer, signature_of
 from edge.intake.watch import CLAIMED
-from edge.journal.copies import After, suffix_of, sync_folder
+from edge.model import After
+from edge.system.files import suffix_of, sync_folder, whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.intake.beneath import Place
-    from edge.intake.settle import Signature
+    from edge.model import Signature
 
 _READ_BYTES = 1 << 20
 _RENAME_NOREPLACE = 1
@@ -137,7 +138,7 @@ def _claim(place: Place, claimed: bytes) -> int | None:
 
 def _is_the_film(folder: int, claimed: bytes, film: Scored, ctime_ns: int) -> bool:
     """Whether the claimed file is the one that was scored, and nobody writes to it."""
-    # Before it is opened: what is no film, or may not be read, is told apart like any other.
+    # Before it is opened: what is no film, or may not be read, is handled like any other.
     found = os.stat(claimed, dir_fd=folder, follow_symlinks=False)
     if not stat.S_ISREG(found.st_mode) or signature_of(found)[1:4] != film.signature[1:4]:
         return False
@@ -199,21 +200,12 @@ def _move(folder: int, name: bytes, target: Path) -> None:
             raise
         _move_across(folder, name, target)
     else:
-        # Before it is written down: a power cut must not take back what the journal tells.
+        # Before it is recorded: a power cut must not undo what the journal holds.
         sync_folder(target.parent)
 
 
 def _move_across(folder: int, name: bytes, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "rb") as source, part.open("wb") as copy:
-            shutil.copyfileobj(source, copy, _READ_BYTES)
-            copy.flush()
-            os.fsync(copy.fileno())
-        part.replace(target)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
+    with os.fdopen(descriptor, "rb") as source, whole_file(target, durable=True) as copy:
+        shutil.copyfileobj(source, copy, _READ_BYTES)
     os.unlink(name, dir_fd=folder)

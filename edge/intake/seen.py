@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edge.intake.settle import Signature
+    from edge.model import Signature
 
 _SALT = os.urandom(16)
 

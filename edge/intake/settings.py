@@ -1,4 +1,7 @@
-"""Intake: what a site may set, the section ``[folders]``."""
+"""What a site may set: the section ``[folders]``.
+
+Layer: intake; models only.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edge.intake.watch import WatchMode
-from edge.journal.copies import After
-from edge.model import StrEnum
+from edge.model import After, StrEnum
 
 
 class AtFirstStart(StrEnum):

@@ -1,9 +1,9 @@
-"""Intake: when a file in the watched folder may be taken, as a pure state machine.
+"""Decides when a file in the watched folder may be taken: a pure state machine.
 
 The rules (times in `Patience`):
 
 - closed after writing or renamed in, and its structure is whole: at once;
-- closed, but only its trailer is missing, its end cannot be told, or its last block is all zeros:
+- closed, but only its trailer is missing, its end is not known, or its last block is all zeros:
   `closed_s` after its last change, when two looks agree;
 - closed, but its own structure says that bytes are missing: `incomplete_s` after its last change;
 - never an event (start-up, a share, a folder made a moment ago), structure whole: two looks
@@ -13,7 +13,7 @@ The rules (times in `Patience`):
 - never an event and no end: `abandoned_s` after its last change, or `unwatched_s` where no
   events come, and never before `incomplete_s` where bytes are missing.
 
-This module touches no file and no clock: events, looks and times are handed in.
+Layer: intake; touches no file and no clock: events, looks and times are arguments.
 """
 
 from __future__ import annotations
@@ -23,39 +23,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edge.intake.complete import Structure
-from edge.model import StrEnum
+from edge.model import Signature, StrEnum
 
 
 class Change(StrEnum):
-    """What the file system said of a file."""
+    """What the file system reported of a file."""
 
     SEEN = "seen"
     """It exists; nothing is known of a writer."""
     WRITTEN = "written"
     CLOSED = "closed"
     """Closed after writing, or renamed in."""
-
-
-class Signature(NamedTuple):
-    """Identity of a file's contents as far as `os.stat` tells it; times in nanoseconds.
-
-    ``ctime_ns`` changes with the contents even where a writer sets the modification time back; it
-    is 0 where an earlier release did not note it.
-    """
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int = 0
-
-    def is_of(self, other: Signature) -> bool:
-        """Whether both are of one file that nobody has changed.
-
-        The device number is left out: that of a share changes when it is mounted again.
-        """
-        same_ctime = self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns)
-        return self[1:4] == other[1:4] and same_ctime
 
 
 def unread_digest(path: bytes, size: int) -> str:
@@ -67,7 +45,7 @@ def unread_digest(path: bytes, size: int) -> str:
 class Look:
     """One look at a file: its signature, structure, a digest of its tail.
 
-    ``writer`` tells that some process has it open for writing.
+    ``writer`` says that some process has it open for writing.
     """
 
     signature: Signature
@@ -99,7 +77,7 @@ class Source(StrEnum):
 
     CLOSE_EVENT = "close_event"
     FIRST_SEEN = "first_seen"
-    """A listing met it; no event told of its close."""
+    """A listing met it; no event reported its close."""
     AT_START = "at_start"
     """It lay in the folder when the appliance started."""
 
@@ -128,7 +106,7 @@ class _Candidate:
 class Settling:
     """Files that were noticed and not yet taken.
 
-    ``watched`` tells whether the folder's file system reports events.
+    ``watched`` says whether the folder's file system reports events.
     """
 
     def __init__(self, patience: Patience = Patience(), *, watched: bool) -> None:
@@ -171,7 +149,7 @@ class Settling:
         return [path for *_, path in sorted(due, key=lambda it: it[:2])]
 
     def was_closed(self, path: bytes) -> bool:
-        """Whether an event told that a file that still waits was closed after writing."""
+        """Whether an event reported that a file that still waits was closed after writing."""
         known = self._files.get(path)
         return known is not None and known.closing is not None
 
@@ -206,7 +184,7 @@ class Settling:
         elif it.last is Change.WRITTEN and self.watched:
             ready = steady and unchanged_s >= self._patience.abandoned_s
         elif whole:
-            # A share's answer about writers says nothing.
+            # A share does not know of other machines' writers.
             waits = look.writer and self.watched and unchanged_s < self._patience.abandoned_s
             ready = steady and not waits
         else:

@@ -1,8 +1,10 @@
-"""Delivery: the journal's chained log as it is read and verified.
+"""The journal's chained log: reading and verification.
 
-Every change of state is a row of ``event``, chained by HMAC under the device key: a row that was
-edited or removed breaks the chain, and the signed head, kept here and published, shows a cut tail.
-Retention cuts the chain's old end and leaves a signed checkpoint to start from.
+Layer: journal; reads the SQLite file over a connection that is given.
+
+Every change of state is a row of ``event``, chained by HMAC under the device key. A row that was
+edited or removed breaks the chain; the signed head, which is stored here and published, shows that
+the newest rows were deleted. Retention deletes the oldest rows and leaves a signed checkpoint.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edge.journal.kinds import MQTT
 from edge.journal.schema import RARE
 
 if TYPE_CHECKING:
@@ -21,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Head(NamedTuple):
-    """Last row of the chain, and its code as 64 hex digits."""
+    """Number of a row of the chain, and its code as 64 hex digits."""
 
     row: int
     mac: str
 
 
 class Event(NamedTuple):
-    """One row of the chain, read."""
+    """One row of the chain, with its detail parsed."""
 
     row: int
     at: float
@@ -48,22 +51,22 @@ class Entry(NamedTuple):
 
 
 LAST_ROW = (1 << 63) - 1
-"""Beyond every row."""
+"""At least as large as every row number."""
 _ROW_DIGITS = 18
-_LOOKED_AT = 1000
+_KEY_CHECK_ROWS = 1000
 _ORIGIN = Head(0, "0" * 64)
 COUNTERS = ("session", "sequence")
 REBUILT = "rebuilt"
 CUT_FOUND = "cut_found"
-"""Kind of the chain's row that tells of a published row that the chain lacks."""
+"""Kind of the row that records that a published row is missing from the chain."""
 
 
 @dataclass(frozen=True)
 class BrokenChain:
-    """Where the chain does not hold: the first row that does not follow from the one before.
+    """The first row that does not follow from the one before.
 
-    ``row`` lies before ``expected_row`` where the tail was cut: rows up to ``expected_row`` had
-    been written.
+    ``row`` is smaller than ``expected_row`` where the newest rows were deleted: rows up to
+    ``expected_row`` had been written.
     """
 
     row: int
@@ -71,7 +74,7 @@ class BrokenChain:
 
 
 def _detail(text: str) -> dict[str, Any]:
-    """Read a row's detail; nothing where it was changed, which the chain shows."""
+    """Parse a row's detail; empty where it was changed, which `Chain.verify` finds."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -84,7 +87,7 @@ def _event(it: sqlite3.Row) -> Event:
 
 
 class Chain:
-    """The log over one connection; `edge.journal.store.Store` writes it."""
+    """The log over one connection; `edge.journal.store.Store` appends to it."""
 
     db: sqlite3.Connection
     _key: bytes
@@ -95,7 +98,7 @@ class Chain:
         return self.checkpoint() if found is None else Head(found["row"], found["mac"].hex())
 
     def checkpoint(self) -> Head:
-        """Last row that retention has cut off; row 0 where nothing was cut."""
+        """Last row that retention has deleted; row 0 where nothing was deleted."""
         found = self._meta("cut")
         if found is None:
             return _ORIGIN
@@ -124,9 +127,9 @@ class Chain:
         return str(found["mac"].hex())
 
     def verify(self, last: int = LAST_ROW) -> BrokenChain | None:
-        """Walk the chain; None when every row follows from the one before.
+        """Verify the chain up to the signed head, or only up to row ``last``.
 
-        To the signed head, or only up to row ``last``.
+        None where every row follows from the one before.
         """
         start = self.verify_checkpoint()
         if isinstance(start, BrokenChain):
@@ -137,7 +140,7 @@ class Chain:
         return self.verify_head(end) if last == LAST_ROW else None
 
     def verify_end(self, rows: int) -> BrokenChain | None:
-        """Walk the chain's end only: what came after the last clean stop, at most ``rows``."""
+        """Verify only the rows after the last clean stop, at most ``rows``."""
         start = self.verify_checkpoint()
         if isinstance(start, BrokenChain):
             return start
@@ -150,14 +153,14 @@ class Chain:
         return end if isinstance(end, BrokenChain) else self.verify_head(end)
 
     def verify_checkpoint(self) -> Head | BrokenChain:
-        """Give the checkpoint, from which the chain is walked, or tell that it was changed."""
+        """Give the checkpoint from which verification starts, or where it was changed."""
         head = self.checkpoint()
         if head.row and self._meta("cut") != self._signed("cut", head, self.carried_digest()):
             return BrokenChain(head.row, head.row)
         return head
 
     def follow(self, before: Head, last: int) -> Head | BrokenChain:
-        """Walk from ``before``, whose code is known, up to row ``last``; returns the last row."""
+        """Verify the rows after ``before``, up to row ``last``; returns the last of them."""
         query = (
             "SELECT row, at, job, kind, detail, mac FROM event WHERE row > ? AND row <= ? "
             "ORDER BY row"
@@ -173,7 +176,7 @@ class Chain:
         return head
 
     def verify_head(self, end: Head) -> BrokenChain | None:
-        """Hold the last row that was walked against the signed head."""
+        """Compare the last row that was verified with the signed head."""
         signed = str(self._meta("head") or "")
         if (end.row or signed) and signed != self._signed("head", end):
             number = signed.partition(":")[0]
@@ -190,14 +193,14 @@ class Chain:
         return head if signed and self.code_of(head.row) == head.mac else None
 
     def carried_digest(self) -> str:
-        """SHA-256 over what a checkpoint keeps of jobs whose rows were cut."""
+        """SHA-256 over what a checkpoint keeps of the jobs whose rows were deleted."""
         digest = hashlib.sha256()
         for it in self.db.execute("SELECT job, state, sha256 FROM carried ORDER BY job"):
             digest.update(json.dumps(list(it)).encode())
         return digest.hexdigest()
 
     def signed_head(self) -> Head | None:
-        """Head as it was signed last; None where the signature is not ours."""
+        """Head as it was signed last; None where the signature does not verify."""
         row, _, rest = str(self._meta("head") or "").partition(":")
         head = Head(int(row), rest.partition(":")[0]) if row.isdecimal() else None
         return head if head and self._meta("head") == self._signed("head", head) else None
@@ -205,28 +208,28 @@ class Chain:
     def knows_key(self) -> bool:
         """Whether the file was written under this key, or nothing is in it.
 
-        One row of the chain's beginning or end suffices: others may have been edited.
+        One valid row near the chain's beginning or end suffices: others may have been edited.
         """
         if self.signed_head() is not None:
             return True
         start, end = self.checkpoint(), self.head()
         if end == start:
             return True
-        late = max(start.row, end.row - _LOOKED_AT)
+        late = max(start.row, end.row - _KEY_CHECK_ROWS)
         return self._knows_one_of(start) or self._knows_one_of(Head(late, self.code_of(late) or ""))
 
     def _knows_one_of(self, before: Head) -> bool:
         query = (
             "SELECT row, at, job, kind, detail, mac FROM event WHERE row > ? ORDER BY row LIMIT ?"
         )
-        for it in self.db.execute(query, (before.row, _LOOKED_AT)):
+        for it in self.db.execute(query, (before.row, _KEY_CHECK_ROWS)):
             if hmac.compare_digest(self._mac(before, Entry(*it[:5])), it["mac"]):
                 return True
             before = Head(it["row"], it["mac"].hex())
         return False
 
-    def least(self, counter: str) -> int:
-        """Highest number of a counter that rows still tell of."""
+    def highest_used(self, counter: str) -> int:
+        """Highest number of a counter that is found in the rows."""
         if counter == "session":
             query = f"SELECT detail FROM event WHERE {RARE} AND kind = 'session'"  # noqa: S608
             given = [_detail(row["detail"]).get("session") for row in self.db.execute(query)]
@@ -239,24 +242,31 @@ class Chain:
         return max((number for number in given if isinstance(number, int)), default=0)
 
     def counter_holds(self, name: str) -> bool:
-        """Whether a counter's next value is a new one."""
+        """Whether a counter's next value was not used before."""
         value = self._meta(name) or 0
-        return isinstance(value, int) and value >= self.least(name)
+        return isinstance(value, int) and value >= self.highest_used(name)
 
     def code_of_path(self, path: bytes) -> str:
         """Keyed hash (16 hex digits) that stands for a path in the chain, which may be shown."""
         return hmac.digest(self._key, b"path\0" + path, "sha256").hex()[:16]
 
-    def seal(self, result_id: str, kind: str, payload: bytes) -> bytes:
-        """Code of a message in the outbox: a flipped bit must never become a score."""
-        return hmac.digest(self._key, f"{result_id}\0{kind}\0".encode() + payload, "sha256")
+    def seal(self, result_id: str, kind: str, payload: bytes, *, destination: str = MQTT) -> bytes:
+        """HMAC of an outbox row or study: a flipped bit must never become a score.
+
+        The HMAC of an MQTT row does not name its destination, so that rows of earlier schemas stay
+        valid; that of any other destination does, under a prefix that no id has. A row whose
+        destination was changed fails either way.
+        """
+        prefix = "" if destination == MQTT else f"destination\0{destination}\0"
+        text = f"{prefix}{result_id}\0{kind}\0".encode() + payload
+        return hmac.digest(self._key, text, "sha256")
 
     def _signed(self, what: str, head: Head, more: str = "") -> str:
         text = f"{what}:{head.row}:{head.mac}:{more}".encode()
         return f"{head.row}:{head.mac}:{hmac.digest(self._key, text, 'sha256').hex()}"
 
     def note(self, key: str) -> str | None:
-        """A text that was noted under a key."""
+        """Text that was stored under a key; None where there is none."""
         found = self._meta(key)
         return None if found is None else str(found)
 
@@ -268,17 +278,17 @@ class Chain:
         text = json.dumps([before.mac, *event], separators=(",", ":"))
         return hmac.digest(self._key, text.encode(), "sha256")
 
-    def begun_anew(self) -> bool:
-        """Whether this journal replaced one that was damaged or gone."""
+    def was_rebuilt(self) -> bool:
+        """Whether this journal replaced one that was damaged or missing."""
         query = f"SELECT 1 FROM event WHERE {RARE} AND kind = ? LIMIT 1"  # noqa: S608
         return self.db.execute(query, (REBUILT,)).fetchone() is not None
 
-    def told_of_cut(self, head: Head) -> bool:
-        """Whether the chain tells already that this published row is missing."""
+    def cut_is_recorded(self, head: Head) -> bool:
+        """Whether the chain already records that this published row is missing."""
         return any(event.detail.get("code") == head.mac for event in self.cuts_found())
 
     def cuts_found(self) -> list[Event]:
-        """Rows that tell of published rows that the chain lacks."""
+        """Rows that record that published rows are missing from the chain."""
         query = (
             f"SELECT row, at, job, kind, detail FROM event WHERE {RARE} AND kind = ? "  # noqa: S608
             "ORDER BY row"

@@ -1,7 +1,9 @@
-"""Intake: our own copies of films that were not scored.
+"""The appliance's own copies of films that were not scored.
 
-Names given here hold the job's number and nothing of the scanner's file name, because file
-names carry patients' names.
+Layer: journal; reads and writes quarantine and archive, reads the watched folder.
+
+A copy's name holds the job's number and nothing of the scanner's file name, which may hold a
+patient's name.
 """
 
 from __future__ import annotations
@@ -13,60 +15,25 @@ from typing import TYPE_CHECKING
 
 from edge.intake.beneath import stat_beneath
 from edge.intake.take import ChangedError, NotRegularError, TooLargeError, signature_of, take
-from edge.model import StrEnum
+from edge.system.files import suffix_of, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 
-class After(StrEnum):
-    """What happens to the scanner's own file once it has reached its end state."""
-
-    LEAVE = "leave"
-    MOVE = "move"
-    DELETE = "delete"
-
-
-def suffix_of(path: bytes) -> str:
-    """Give a harmless file name ending: dot and up to five letters or digits, else empty."""
-    found = re.search(rb"\.[A-Za-z0-9]{1,5}$", path)
-    return found.group().decode().lower() if found else ""
-
-
-def write_durably(target: Path, data: bytes, mode: int = 0o640) -> None:
-    """Write a file that is either whole or absent after a power cut; an old one is replaced."""
-    part = target.with_name(f".{target.name}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    part.replace(target)
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's names durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def keep_copy(folder: Path, job: int, path: bytes, reason: str, data: bytes) -> Path:
-    """Put a copy of a held or rejected film into our own quarantine; returns where.
+    """Write a copy of a held or rejected film to the quarantine; returns its path.
 
-    Repeating it for the same job writes the same file again.
+    A repeat for the same job writes the same file again.
     """
     target = folder / f"{job:08d}-{reason}{suffix_of(path)}"
-    write_durably(target, data)
+    write_whole(target, data, durable=True, mode=0o640)
     return target
 
 
 def job_of(name: str) -> int | None:
-    """Job whose film a file of our own folders is, told by its name; None for any other."""
+    """Job number in the name of a copy; None where the name has none."""
     found = re.match(r"(\d{8})(?=[-.]|$)", name)
     return None if found is None else int(found[1])
 
@@ -74,10 +41,10 @@ def job_of(name: str) -> int | None:
 def kept_film(
     places: Iterable[Path], drop: Path, job: int, path: bytes, sha256: str, limit_bytes: int
 ) -> bytes | None:
-    """Find the bytes of a film that was dealt with before.
+    """Find the bytes of a film that was processed before.
 
-    Looks for the job's copy in our own folders, then at the scanner's file below ``drop``. None
-    where neither holds the bytes that ``sha256`` tells of.
+    Tries the job's copies in the folders ``places``, then the scanner's file below ``drop``. None
+    where no file has the digest ``sha256``.
     """
     candidates = [
         (os.fsencode(place), os.fsencode(copy))

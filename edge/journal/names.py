@@ -1,7 +1,9 @@
-"""Delivery: the names (site, room, device) under which messages were made and topics retained.
+"""Names (site, room, device) under which messages were made and topics are retained.
 
-A message keeps the name at the time of its scoring. When a site or room is renamed, messages that
-still wait go out under their own name, and the retained topics of the old one are cleared.
+Layer: journal; reads and writes the tables ``outbox``, ``name`` and ``meta``.
+
+A message keeps the name at the time of its scoring. After a site or room was renamed, messages that
+still wait are sent under their own name, and the retained topics of the old name are cleared.
 """
 
 from __future__ import annotations
@@ -10,17 +12,18 @@ from typing import TYPE_CHECKING
 
 from edge.contract.ids import DeviceName
 from edge.errors import ConfigError
+from edge.journal.kinds import MQTT
 from edge.journal.schema import OPEN
 
 if TYPE_CHECKING:
     from edge.journal.store import Store
 
 _UNNAMED = "unnamed"
-"""Key of ``meta``: the name that rows of a schema without names were made under."""
+"""Key of ``meta``: the name under which rows of a schema without names were made."""
 
 
 class Names:
-    """Names in one journal, for an appliance that is now called ``device``."""
+    """Names in one journal; ``device`` is the appliance's present name."""
 
     def __init__(self, store: Store, device: DeviceName) -> None:
         self._store = store
@@ -28,7 +31,7 @@ class Names:
         self._unnamed = self._settle_unnamed()
 
     def _settle_unnamed(self) -> DeviceName:
-        """Before names were kept there was one only: the one of the first start that keeps them."""
+        """Name of rows that have none: the device's at the first start that stores names."""
         found = self._store.note(_UNNAMED)
         name = None if found is None else DeviceName.parse(found)
         if name is None:
@@ -38,18 +41,18 @@ class Names:
         return name
 
     def of(self, text: str) -> DeviceName:
-        """Name that a row's text stands for; empty or damaged: the one before names were kept."""
+        """Parse a row's name; where it is empty or damaged, the name before names were stored."""
         return DeviceName.parse(text) or self._unnamed
 
     def open(self) -> set[DeviceName]:
-        """Names of the messages that wait."""
-        query = f"SELECT DISTINCT name FROM outbox WHERE {OPEN}"  # noqa: S608 - our own words
-        return {self.of(str(row["name"])) for row in self._store.db.execute(query)}
+        """Names of the messages that wait to be sent over MQTT."""
+        query = f"SELECT DISTINCT name FROM outbox WHERE destination = ? AND {OPEN}"  # noqa: S608
+        return {self.of(str(row["name"])) for row in self._store.db.execute(query, (MQTT,))}
 
     def refuse_other_device(self) -> None:
-        """Raise `ConfigError` where messages wait that another device's name was given to.
+        """Raise `ConfigError` where messages wait that carry another device's name.
 
-        The device is the user at the broker, who may not write below another one's topics.
+        The device is the user at the broker, who may not publish on another device's topics.
         """
         others = sorted({it.device for it in self.open()} - {self._device.device})
         if others:
@@ -62,7 +65,7 @@ class Names:
             )
 
     def to_clear(self) -> list[DeviceName]:
-        """Other names below which retained topics may lie; notes the present one for later."""
+        """Other names that may have retained topics; stores the present name for later starts."""
         with self._store.transaction() as db:
             db.execute("INSERT OR IGNORE INTO name VALUES (?)", (str(self._device),))
         found = self._store.db.execute("SELECT name FROM name ORDER BY name").fetchall()
@@ -70,6 +73,6 @@ class Names:
         return [name for name in names if name is not None and name != self._device]
 
     def cleared(self, name: DeviceName) -> None:
-        """Note that nothing is retained below a name any more."""
+        """Record that a name has no retained topics any more."""
         with self._store.transaction() as db:
             db.execute("DELETE FROM name WHERE name = ?", (str(name),))

@@ -1,7 +1,9 @@
-"""Delivery: opens the journal at a start: sound, put right, or begun again beside a damaged one.
+"""Opens the journal at a start; a damaged one is renamed and replaced by an empty one.
 
-The time that this takes does not grow with what was delivered long ago: `edge.daemon.inspection`
-looks at that while the appliance is idle.
+Layer: journal; reads, renames and creates the journal's files.
+
+The time that this takes does not grow with old rows: `edge.daemon.inspection` verifies those while
+the appliance is idle.
 """
 
 from __future__ import annotations
@@ -18,31 +20,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _QUICKLY_CHECKED_BYTES = 64 << 20
-_NOT_THE_FILES = (
+_MACHINE_ERRORS = (
     "locked", "busy", "full", "I/O", "unable to open", "readonly", "permission", "interrupted",
 )  # fmt: skip
-"""Words in SQLite's errors that tell of the machine, not of a damaged file."""
+"""Words in SQLite's errors that name a fault of the machine, not a damaged file."""
 
 
-def is_not_the_files(error: Exception) -> bool:
-    """Whether an error tells of the machine: the journal itself may be sound."""
-    return any(word in str(error) for word in _NOT_THE_FILES)
+def is_machine_fault(error: Exception) -> bool:
+    """Whether an error is the machine's (disk full, locked file): the journal may be sound."""
+    return any(word in str(error) for word in _MACHINE_ERRORS)
 
 
 def open_store(
     path: Path, key: bytes, *, expected: bool = False, busy: Callable[[], None] | None = None
 ) -> tuple[Store, bool]:
-    """Open the journal; a damaged one is set aside.
+    """Open the journal; a damaged one is renamed and replaced.
 
-    Returns it, and whether it was begun again: damaged, or gone although it was ``expected``.
-    Raises `JournalError` where another key or a later release wrote it, or the machine does not
-    let it be used.
+    Returns it, and whether it was replaced: damaged, or missing although it was ``expected``.
+    Raises `JournalError` where another key or a later release wrote it, or where the machine
+    prevents its use.
     """
     gone = expected and not path.exists()
     try:
         store = Store(path, key, busy=busy)
         if gone:
-            return _begun_anew(store), True
+            return _rebuilt(store), True
         if _is_sound(store, path):
             if not store.knows_key():
                 store.close()
@@ -54,13 +56,13 @@ def open_store(
             return store, False
         store.close()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        if is_not_the_files(error):
+        if is_machine_fault(error):
             raise JournalError(f"{path}: {error}; free the disk or end its other user") from error
-    return begin_anew(path, key), True
+    return replace_store(path, key), True
 
 
 def _is_sound(store: Store, path: Path) -> bool:
-    """Check the file's structure where that is quick, or an earlier run asked for it."""
+    """Check the file's structure where that is quick, or where an earlier run requested it."""
     asked = suspect_mark(path)
     if asked.exists() or path.stat().st_size < _QUICKLY_CHECKED_BYTES:
         sound = bool(store.db.execute("PRAGMA integrity_check").fetchone()[0] == "ok")
@@ -70,14 +72,14 @@ def _is_sound(store: Store, path: Path) -> bool:
     return is_ours(store.db)
 
 
-def begin_anew(path: Path, key: bytes) -> Store:
-    """Set the journal at ``path`` aside, under a name that says so, and make a new one."""
+def replace_store(path: Path, key: bytes) -> Store:
+    """Rename the journal at ``path`` as damaged and create a new one."""
     move_aside(path, "damaged")
-    return _begun_anew(Store(path, key))
+    return _rebuilt(Store(path, key))
 
 
-def _begun_anew(store: Store) -> Store:
-    """Set counters beyond any that were given before: no number is given twice."""
+def _rebuilt(store: Store) -> Store:
+    """Set the counters above all numbers of the old journal: none is used twice."""
     with store.transaction():
         store.skip_numbers()
         store.log(REBUILT)

@@ -1,7 +1,9 @@
-"""Delivery: what a person orders of films and messages: release, retry, dismiss, replay.
+"""Orders of a person about films and messages: release, retry, dismiss, replay.
 
-An order is one transaction in the journal, from whatever process; the daemon finds it there, at
-once when it runs and at its next start when it does not.
+Layer: journal; reads and writes the SQLite file; asks whether a picture's file exists.
+
+An order is one transaction in the journal, from any process. The daemon reads it there, at once
+while it runs and otherwise at its next start.
 """
 
 from __future__ import annotations
@@ -12,7 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.journal.copies import job_of
-from edge.journal.journal import BEFORE_FIRST_START, ORDERED, Kind, State, move
+from edge.journal.first_start import BEFORE_FIRST_START
+from edge.journal.kinds import LIMB_MESSAGES, RESULT
+from edge.journal.records import ORDERED
+from edge.journal.rows import proves
+from edge.journal.states import State, move
 from edge.journal.store import JournalError
 from edge.model import OperatorWord
 from edge.system.clock import steady_unix_s
@@ -32,7 +38,7 @@ UNREAD = frozenset({"too_large", "not_a_regular_file", BEFORE_FIRST_START})
 
 @dataclass(frozen=True)
 class Done:
-    """What an order came to: the job that it was about, and the new one, if any."""
+    """Result of an order: the job that it was about, and the new one, if any."""
 
     job: int
     new_job: int | None = None
@@ -40,7 +46,7 @@ class Done:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A message that was given up, and why."""
+    """A message that is not sent any more, and the cause."""
 
     row: int
     job: int
@@ -49,34 +55,34 @@ class SetAside:
     why: str
 
 
-def find_job(store: Store, word: str) -> int:
+def find_job(store: Store, name: str) -> int:
     """Find a film's latest job by job number, result id, path, or the name of its kept copy.
 
     Raises `JournalError` when there is none, or when a bare name fits several films.
     """
-    if word.isascii() and word.isdigit():
+    if name.isascii() and name.isdigit():
         # More digits than SQLite's integers have are the number of no job.
-        number = int(word) if len(word) <= _DIGITS else -1
+        number = int(name) if len(name) <= _DIGITS else -1
         found = store.db.execute("SELECT number FROM job WHERE number = ?", (number,)).fetchone()
-    elif _UUID.fullmatch(word):
+    elif _UUID.fullmatch(name):
         found = store.db.execute(
-            "SELECT job AS number FROM outbox WHERE id = ?", (word.lower(),)
+            "SELECT job AS number FROM outbox WHERE id = ?", (name.lower(),)
         ).fetchone()
     else:
-        return _job_of_file(store, os.fsencode(word))
+        return _job_of_file(store, os.fsencode(name))
     if found is None:
-        raise JournalError(f"{word}: the journal knows no such film; topic reject tells its id")
+        raise JournalError(f"{name}: the journal knows no such film; the topic reject gives its id")
     return int(found["number"])
 
 
-def _job_of_file(store: Store, word: bytes) -> int:
-    path = os.path.abspath(word)  # noqa: PTH100 - names that are not UTF-8
+def _job_of_file(store: Store, file: bytes) -> int:
+    path = os.path.abspath(file)  # noqa: PTH100 - names that are not UTF-8
     found = store.db.execute(
-        "SELECT MAX(number) AS number FROM job WHERE path IN (?, ?)", (path, word)
+        "SELECT MAX(number) AS number FROM job WHERE path IN (?, ?)", (path, file)
     ).fetchone()["number"]
     if found is not None:
         return int(found)
-    name = os.path.basename(word)  # noqa: PTH119 - as above
+    name = os.path.basename(file)  # noqa: PTH119 - as above
     kept = job_of(os.fsdecode(name))
     if kept is not None:
         return find_job(store, str(kept))
@@ -89,34 +95,36 @@ def _job_of_file(store: Store, word: bytes) -> int:
     why = "several films have this name: give the whole path or the id" if jobs else (
         "the journal knows no such film; give its path, its id or its job number"
     )  # fmt: skip
-    raise JournalError(f"{os.fsdecode(word)!a}: {why}")
+    raise JournalError(f"{os.fsdecode(file)!a}: {why}")
 
 
-def release(store: Store, job: int, word: OperatorWord) -> Done:
+def release(store: Store, job: int, stated: OperatorWord) -> Done:
     """Have a held film scored with the limb and side that a person states.
 
     Raises `JournalError` where the film is not held, or nothing was stated.
     """
-    if word == OperatorWord():
-        raise JournalError("say what the film shows: --limb hand|foot, --side L|R, or both")
+    if stated == OperatorWord():
+        raise JournalError("state what the film shows: --limb hand|foot, --side L|R, or both")
     with store.transaction():
         row = _row_of(store, job)
         if row["state"] != State.HELD:
-            raise JournalError(f"job {job} is {_told(store, row)}, not held: nothing to release")
-        limb, side = str(word.limb or ""), str(word.laterality or "")
+            raise JournalError(
+                f"job {job} is {_state_of(store, row)}, not held: nothing to release"
+            )
+        limb, side = str(stated.limb or ""), str(stated.laterality or "")
         return Done(job, _order(store, row, limb, side, "released"))
 
 
 def retry(store: Store, job: int) -> Done:
-    """Have a film worked on again as it is.
+    """Have a film scored again as it is.
 
-    ``new_job`` is None where its bytes were never read: the file is then looked at again.
+    ``new_job`` is None where its bytes were never read: the file is then read again.
     Raises `JournalError` where the film is not held, quarantined, set aside or dismissed.
     """
     with store.transaction():
         row = _row_of(store, job)
         if row["state"] not in _RETRIED:
-            raise JournalError(f"job {job} is {_told(store, row)}: there is nothing to retry")
+            raise JournalError(f"job {job} is {_state_of(store, row)}: there is nothing to retry")
         _refuse_older(store, row)
         if row["reason"] in UNREAD:
             store.db.execute("UPDATE job SET mtime_ns = -1 WHERE number = ?", (job,))
@@ -127,9 +135,9 @@ def retry(store: Store, job: int) -> Done:
 
 
 def work_again(store: Store, job: int, why: str) -> int | None:
-    """Have a film worked on again whose message a fault took; inside a transaction.
+    """Have a film scored again whose message a fault destroyed; only inside a transaction.
 
-    Returns the new job; None where one works on the film already, or nothing tells of it.
+    Returns the new job; None where a job is at work on the film, or the journal has no such film.
     """
     row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
     if row is None or _later_claimed(store, row) is not None:
@@ -150,7 +158,7 @@ def set_aside(store: Store) -> list[SetAside]:
 
 
 def take_back(store: Store, message: SetAside) -> None:
-    """Put a message that was set aside into the outbox again, as it was written.
+    """Queue a message that was set aside again, as it was written.
 
     Raises `JournalError` where it is damaged, or not set aside any more.
     """
@@ -160,7 +168,7 @@ def take_back(store: Store, message: SetAside) -> None:
         ).fetchone()
         if row is None:
             raise JournalError(f"message {message.result_id}: is not set aside any more")
-        if store.seal(row["id"], row["kind"], row["payload"]) != row["seal"]:
+        if not proves(store, row, row["kind"], row["destination"]):
             raise JournalError(
                 f"message {message.result_id}: is damaged; sharpedge retry {message.job} scores "
                 "its film again"
@@ -171,12 +179,12 @@ def take_back(store: Store, message: SetAside) -> None:
         )
         store.log("taken_back", message.job, id=message.result_id, kind=message.kind)
         job = store.db.execute("SELECT state FROM job WHERE number = ?", (message.job,)).fetchone()
-        if message.kind == Kind.RESULT and job is not None and job["state"] == State.SET_ASIDE:
+        if message.kind == RESULT and job is not None and job["state"] == State.SET_ASIDE:
             move(store, message.job, State.QUEUED)
 
 
 def dismiss(store: Store, job: int) -> Done:
-    """End a held film for good, or give up its messages that are set aside.
+    """Give up a held film, or its messages that are set aside.
 
     Raises `JournalError` where the film is not held and none of its messages is set aside.
     """
@@ -185,13 +193,13 @@ def dismiss(store: Store, job: int) -> Done:
         aside = [it for it in set_aside(store) if it.job == job]
         if row["state"] != State.HELD and not aside:
             raise JournalError(
-                f"job {job} is {_told(store, row)}, not held, and none of its messages is set "
+                f"job {job} is {_state_of(store, row)}, not held, and none of its messages is set "
                 "aside: nothing to dismiss"
             )
         for it in aside:
             store.db.execute("UPDATE outbox SET state = 'closed' WHERE row = ?", (it.row,))
-            # Of pictures the chain tells no end: they share the id of their result.
-            kind = "picture_dismissed" if it.kind == Kind.IMAGE else "message_closed"
+            # `message_closed` would close the message whose id this one shares.
+            kind = "picture_dismissed" if _accompanies(store, it) else "message_closed"
             store.log(kind, job, id=it.result_id, kind=it.kind, why="dismissed")
         if row["state"] in {State.HELD, State.SET_ASIDE}:
             move(store, job, State.DISMISSED)
@@ -230,8 +238,8 @@ def replay(store: Store, result_id: str) -> Done:
             raise JournalError(f"{result_id}: the journal knows no such message")
         store.db.execute("DELETE FROM receipt WHERE id = ?", (result_id.lower(),))
         for row in rows:
-            # A picture that could not be sent is gone or too large: it stays aside.
-            if row["kind"] == Kind.IMAGE and row["state"] == "set_aside":
+            # A picture that could not be sent is missing or too large: it stays set aside.
+            if row["kind"] not in LIMB_MESSAGES and row["state"] == "set_aside":
                 continue
             store.db.execute(
                 "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",
@@ -239,6 +247,16 @@ def replay(store: Store, result_id: str) -> Done:
             )
         store.log("replay", rows[0]["job"], id=result_id.lower())
     return Done(int(rows[0]["job"]))
+
+
+def _accompanies(store: Store, message: SetAside) -> bool:
+    """Whether a message shares the id of a limb's message, as a picture does."""
+    if message.kind in LIMB_MESSAGES:
+        return False
+    found = store.db.execute(
+        "SELECT 1 FROM outbox WHERE id = ? AND kind IN (?, ?)", (message.result_id, *LIMB_MESSAGES)
+    ).fetchone()
+    return found is not None
 
 
 def _row_of(store: Store, job: int) -> sqlite3.Row:
@@ -250,8 +268,8 @@ def _row_of(store: Store, job: int) -> sqlite3.Row:
     return found
 
 
-def _told(store: Store, row: sqlite3.Row) -> str:
-    """State of a job, and the job that came after it."""
+def _state_of(store: Store, row: sqlite3.Row) -> str:
+    """State of a job, and the number of the job that followed it."""
     after = store.db.execute(
         "SELECT MAX(number) AS number FROM job WHERE sha256 = ? AND number > ?",
         (row["sha256"], row["number"]),
@@ -287,7 +305,7 @@ def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> in
         State.CLAIMED, number, sha256=row["sha256"], path=path, order=why, limb=limb, side=side
     )
     if row["state"] == State.HELD:
-        # The scanner's file is the new job's to part with.
+        # The new job moves or deletes the scanner's file.
         store.db.execute("UPDATE job SET original = 'passed_on' WHERE number = ?", (row["number"],))
         move(store, row["number"], State.SET_ASIDE, why=why, by=number)
     return int(number)

@@ -1,8 +1,9 @@
-"""Retention: what may go from our own folders and the journal, and when.
+"""Retention: deletes old files of the appliance's own folders and old rows of the journal.
 
-Touches pictures, archive, quarantine and journal. Nothing goes whose result still waits for its
-receipt, no held film's copy, and no row of a film that still lies in the watched folder: it would
-be taken for a new one.
+Layer: journal; deletes pictures, archived films, quarantined copies and rows.
+
+Kept: everything whose result still waits for its receipt, the copies of held films, and the rows of
+films that are still in the watched folder, which would otherwise be taken for new ones.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from edge.journal.copies import job_of
-from edge.journal.journal import ENDS, State
 from edge.journal.schema import OPEN
-from edge.journal.spans import Told, carried_of
+from edge.journal.spans import Logged, carried_of
+from edge.journal.states import ENDS, State
 from edge.journal.store import JournalError
 
 if TYPE_CHECKING:
@@ -26,45 +25,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
+    from edge.journal.places import Places
+    from edge.journal.settings import RetentionSettings
     from edge.journal.store import Store
-    from edge.outputs.record import Places
 
 _DAY_S = 86400.0
 _FILES_A_PASS = 500
 _ROWS_A_PASS = 20_000
 _CARRIED_A_PASS = 2_000
 _CARRIED = "carried_looked_at"
-"""Key of the job at which the look at earlier films has arrived."""
-
-
-class RetentionSettings(BaseModel):
-    """The section ``[retention]``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    pictures_days: float = Field(default=30.0, gt=0, description="life of labelled pictures")
-    pictures_mib: int = Field(default=4096, ge=1, description="most that they take; oldest go")
-    archive_days: float = Field(default=90.0, gt=0, description="life of moved films")
-    archive_mib: int = Field(default=16384, ge=1, description="most that they take")
-    quarantine_days: float = Field(
-        default=90.0, gt=0, description="life of copies of rejected and released films"
-    )
-    quarantine_mib: int = Field(default=8192, ge=1, description="most that they take")
-    journal_days: float = Field(
-        default=365.0, gt=0, description="life of the rows of films that ended and left the folder"
-    )
-    journal_mib: int = Field(default=2048, ge=1, description="above it the oldest such rows go")
-    min_free_mib: int = Field(
-        default=512, ge=1, description="with less free disk no film is taken until there is more"
-    )
-    reserve_mib: int = Field(
-        default=16, ge=0, description="disk kept back for the journal when all else is full"
-    )
+"""Key of the last job that the check of earlier films has reached."""
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What one pass removed, in files and rows of the journal's chain."""
+    """What one pass deleted: files, and rows of the journal's log."""
 
     pictures: int = 0
     archive: int = 0
@@ -85,15 +60,14 @@ def tidy(
     Parameters
     ----------
     in_folder
-        Paths that the watched folder holds; None where it cannot be told, and then the journal is
-        left alone.
+        Paths in the watched folder; None where it cannot be listed: no row is then deleted.
     now_unix_s
         None where the wall clock is not known to be right: then only sizes count, not ages.
     """
     waits = {
         row["id"]: row["job"]
         for row in store.db.execute(
-            f"SELECT id, job FROM outbox WHERE {OPEN}"  # noqa: S608 - our own words
+            f"SELECT id, job FROM outbox WHERE {OPEN}"  # noqa: S608 - our own condition
         )
     }
     needed = set(waits.values()) | _needed_jobs(store)
@@ -120,7 +94,7 @@ def tidy(
 
 
 def _needed_jobs(store: Store) -> set[int]:
-    """Jobs whose copies are needed: held, in hand, or the source of one that is in hand."""
+    """Jobs whose copies are needed: held, in work, or the source of a job in work."""
     needed: set[int] = set()
     query = "SELECT number, previous_job FROM job WHERE state IN (?, ?)"
     for row in store.db.execute(query, (State.HELD, State.CLAIMED)):
@@ -136,7 +110,7 @@ def _shrink(
     now_unix_s: float | None,
     gone: Callable[[Path], None] = lambda _path: None,
 ) -> int:
-    """Remove files that are too old, then the oldest until the rest fits; returns how many."""
+    """Delete files that are too old, then the oldest until the rest fits; returns how many."""
     files = sorted(_files(folder), key=lambda it: it[1])
     total = sum(size for _, _, size in files)
     removed = 0
@@ -154,7 +128,7 @@ def _shrink(
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:
-    """Files with their times and sizes; another thread may add, rename and remove some."""
+    """Files with their times and sizes; another thread may add, rename and delete some."""
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
@@ -163,13 +137,13 @@ def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:
     for entry in entries:
         with contextlib.suppress(FileNotFoundError):
             found = entry.stat(follow_symlinks=False)
-            # One that is being written has a name of its own until it is whole.
+            # A file that is being written has a name with a leading dot.
             if not entry.name.startswith(".") or abs(now - found.st_mtime) > _DAY_S:
                 yield folder / entry.name, found.st_mtime, found.st_size
 
 
 def _note_gone(store: Store, path: Path) -> None:
-    """Write down that a copy goes, before it goes."""
+    """Record that a copy is deleted, before it is."""
     job = job_of(path.name)
     with store.transaction():
         known = store.db.execute(
@@ -188,7 +162,7 @@ def _cut(
     open_jobs: set[int],
     now_unix_s: float | None,
 ) -> int:
-    """Cut old rows off the chain with the films that they tell of; returns how many rows."""
+    """Delete old rows of the log with the films that they concern; returns how many rows."""
     last = _last_old_row(store, settings, now_unix_s)
     first = store.checkpoint().row
     if last - first < 2:
@@ -196,45 +170,48 @@ def _cut(
     if store.verify(last) is not None:
         raise JournalError("the journal's chain is broken; nothing is cut off it: sharpedge audit")
     with store.transaction():
-        for job, told in _told_before(store, last).items():
-            if not _forgotten(store, job, last, in_folder, open_jobs) and told.state is not None:
+        for job, logged in _logged_before(store, last).items():
+            if (
+                not _was_forgotten(store, job, last, in_folder, open_jobs)
+                and logged.state is not None
+            ):
                 store.db.execute(
                     "INSERT OR REPLACE INTO carried VALUES (?, ?, ?)",
-                    (job, told.state, told.sha256),
+                    (job, logged.state, logged.sha256),
                 )
-        _look_at_carried(store, last, in_folder, open_jobs)
+        _check_carried(store, last, in_folder, open_jobs)
         store.cut(last)
     return last - first
 
 
-def _told_before(store: Store, last: int) -> dict[int, Told]:
-    """What checkpoint and chain say, up to a row, of the films that the rows to go concern."""
-    told: dict[int, Told] = {}
+def _logged_before(store: Store, last: int) -> dict[int, Logged]:
+    """What checkpoint and log record, up to row ``last``, of the films of those rows."""
+    logged: dict[int, Logged] = {}
     for event in store.events(last):
         if event.job is None:
             continue
-        if event.job not in told:
-            told.update(carried_of(store, event.job, event.job))
-        told.setdefault(event.job, Told()).take_in(event)
-    return told
+        if event.job not in logged:
+            logged.update(carried_of(store, event.job, event.job))
+        logged.setdefault(event.job, Logged()).add(event)
+    return logged
 
 
-def _look_at_carried(
+def _check_carried(
     store: Store, last: int, in_folder: Container[bytes], open_jobs: set[int]
 ) -> None:
-    """Let go of some films whose rows were cut earlier, in turn with the others."""
+    """Delete some of the films whose log rows were deleted earlier, in turns."""
     after = int(store.note(_CARRIED) or -1)
     query = "SELECT job FROM carried WHERE job > ? ORDER BY job LIMIT ?"
     found = [row["job"] for row in store.db.execute(query, (after, _CARRIED_A_PASS))]
     for job in found:
-        _forgotten(store, job, last, in_folder, open_jobs)
+        _was_forgotten(store, job, last, in_folder, open_jobs)
     store.set_note(_CARRIED, str(found[-1] if len(found) == _CARRIED_A_PASS else -1))
 
 
-def _forgotten(
+def _was_forgotten(
     store: Store, job: int, last: int, in_folder: Container[bytes], open_jobs: set[int]
 ) -> bool:
-    """Let go of a film where it may go and no later row concerns it; whether that was done."""
+    """Delete a film's rows where it may go and no later log row concerns it; whether done."""
     row = store.db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
     if row is None or not _may_go(row, in_folder, open_jobs):
         return False
@@ -247,7 +224,7 @@ def _forgotten(
 
 
 def _last_old_row(store: Store, settings: RetentionSettings, now_unix_s: float | None) -> int:
-    """Last row that is old enough to go, at most `_ROWS_A_PASS` after the checkpoint."""
+    """Last row that is old enough to be deleted, at most `_ROWS_A_PASS` after the checkpoint."""
     first = store.checkpoint().row
     ends = [first]
     if now_unix_s is not None:

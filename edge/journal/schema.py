@@ -1,4 +1,7 @@
-"""Delivery: the journal's tables and indices, and what leads from each schema to the next."""
+"""The journal's tables and indices, and the statements that upgrade each schema to the next.
+
+Layer: journal; SQL text, compared with an open database.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import contextlib
 import sqlite3
 
 OPEN = "state NOT IN ('closed', 'set_aside')"
-"""Condition of the outbox's rows that are not delivered; written so, it uses their indices.
+"""Condition of the outbox rows that are not delivered; in this form it matches the indices.
 
-It also holds for a state that no release writes, so that a damaged row stays visible.
+It includes states that no release writes, so that a damaged row stays visible.
 """
 RARE = "kind IN ('cut_found', 'rebuilt', 'session')"
-"""Condition of the chain's rows that are looked up by kind; part of every such query."""
+"""Condition of the log's rows that are searched by kind; part of every such query."""
 
 _FIRST = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -87,13 +90,28 @@ _THIRD = (
     """CREATE TABLE refusal (
     kind TEXT PRIMARY KEY, why TEXT NOT NULL, since REAL NOT NULL) WITHOUT ROWID""",
 )
-UPGRADES = (_FIRST, _SECOND, _THIRD)
-"""Statements that lead from each schema to the next; an outbox that is full survives them."""
+_FOURTH = (
+    # How a row leaves the appliance; earlier releases sent everything over MQTT.
+    "ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT 'mqtt'",
+    "DROP INDEX outbox_ready",
+    "DROP INDEX outbox_waiting",
+    "DROP INDEX outbox_open",
+    "DROP INDEX outbox_name",
+    "CREATE INDEX outbox_ready ON outbox (destination, kind, row) WHERE state = 'queued'",
+    "CREATE INDEX outbox_waiting ON outbox (destination, row) WHERE state = 'waiting'",
+    f"CREATE INDEX outbox_open ON outbox (destination, created) WHERE {OPEN}",
+    f"CREATE INDEX outbox_name ON outbox (destination, name) WHERE {OPEN}",
+)
+UPGRADES = (_FIRST, _SECOND, _THIRD, _FOURTH)
+"""Statements that upgrade each schema to the next, in order; SQLite keeps their text.
+
+A statement that has been released is never edited, not even its spaces: `is_ours` compares it.
+"""
 SCHEMA = len(UPGRADES)
 
 
 def is_ours(db: sqlite3.Connection) -> bool:
-    """Whether tables and indices are those that this release makes."""
+    """Whether tables and indices are those that this release creates."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as other:
         for step in UPGRADES:
             for statement in step:

@@ -1,7 +1,9 @@
-"""Delivery: the journal's films a few at a time, with what the chain says of each.
+"""The journal's films a few at a time, each with what the log records of it.
 
-Whoever looks at all films (the mending at the start, the inspection when idle, the audit) reads
-them span by span, so that memory does not grow with the journal.
+Layer: journal; reads the SQLite file through a `Store`.
+
+Repair, inspection and audit read all films span by span, so that memory does not grow with the
+journal.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.journal.chain import LAST_ROW
-from edge.journal.journal import State
+from edge.journal.states import State
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,8 +31,8 @@ _SOURCES = (
 
 
 @dataclass
-class Told:
-    """What checkpoint and chain say of one film; ``state`` None where they say nothing."""
+class Logged:
+    """What checkpoint and log record of one film; ``state`` None where they have nothing."""
 
     state: State | None = None
     sha256: str = ""
@@ -39,10 +41,10 @@ class Told:
     closed: set[str] = field(default_factory=set)
     replayed: set[str] = field(default_factory=set)
     expired: bool = False
-    """Whether retention has removed its copies."""
+    """Whether retention has deleted its copies."""
 
-    def take_in(self, event: Event) -> None:
-        """Take in one row of the chain that concerns this film."""
+    def add(self, event: Event) -> None:
+        """Add one row of the log that concerns this film."""
         detail = event.detail
         if event.kind in _STATES:
             self.state = State(event.kind)
@@ -61,18 +63,18 @@ class Told:
 
 @dataclass(frozen=True)
 class Span:
-    """The films whose job numbers lie from ``first`` to ``last``."""
+    """The films whose job numbers are ``first`` to ``last``."""
 
     first: int
     last: int
     jobs: dict[int, sqlite3.Row]
-    told: dict[int, Told]
+    logged: dict[int, Logged]
     messages: dict[int, list[sqlite3.Row]]
     """Rows of the outbox by job."""
 
 
 def bounds(store: Store, after: int, size: int) -> tuple[int, int] | None:
-    """Numbers of the next films after a number: about ``size``; None where there are none."""
+    """First and last job number of the next span of about ``size`` films; None at the end."""
     whole: list[int] = []
     cut: list[int] = []
     for query in _SOURCES:
@@ -85,39 +87,39 @@ def bounds(store: Store, after: int, size: int) -> tuple[int, int] | None:
 
 
 def read(store: Store, first: int, last: int) -> Span:
-    """Read one span, as one moment holds it where the caller has begun a transaction."""
+    """Read one span; consistent where the caller has begun a transaction."""
     messages: dict[int, list[sqlite3.Row]] = {}
     query = "SELECT * FROM outbox WHERE job BETWEEN ? AND ?"
     for row in store.db.execute(query, (first, last)):
         messages.setdefault(row["job"], []).append(row)
     jobs = store.db.execute("SELECT * FROM job WHERE number BETWEEN ? AND ?", (first, last))
     return Span(
-        first, last, {row["number"]: row for row in jobs}, told_of(store, first, last), messages
+        first, last, {row["number"]: row for row in jobs}, logged_of(store, first, last), messages
     )
 
 
-def told_of(store: Store, first: int, last: int) -> dict[int, Told]:
-    """What checkpoint and chain say of the films of a span."""
-    told = carried_of(store, first, last)
+def logged_of(store: Store, first: int, last: int) -> dict[int, Logged]:
+    """What checkpoint and log record of the films of a span."""
+    logged = carried_of(store, first, last)
     for event in store.events_of_jobs(first, last):
         if event.job is not None:
-            told.setdefault(event.job, Told()).take_in(event)
-    return told
+            logged.setdefault(event.job, Logged()).add(event)
+    return logged
 
 
-def carried_of(store: Store, first: int, last: int) -> dict[int, Told]:
-    """What the checkpoint keeps of the films of a span."""
-    told: dict[int, Told] = {}
+def carried_of(store: Store, first: int, last: int) -> dict[int, Logged]:
+    """What the checkpoint records of the films of a span."""
+    logged: dict[int, Logged] = {}
     query = "SELECT job, state, sha256 FROM carried WHERE job BETWEEN ? AND ?"
     for row in store.db.execute(query, (first, last)):
-        # The row that told of the copies' end may be cut off.
+        # The row that recorded the deletion of the copies may have been deleted itself.
         state = State(row["state"]) if row["state"] in _STATES else None
-        told[row["job"]] = Told(state, str(row["sha256"]), expired=True)
-    return told
+        logged[row["job"]] = Logged(state, str(row["sha256"]), expired=True)
+    return logged
 
 
 def spans(store: Store, size: int) -> Iterator[tuple[int, int]]:
-    """Bounds of all spans, in order of the job numbers."""
+    """First and last job number of each span, ascending."""
     after = _FIRST
     while (found := bounds(store, after, size)) is not None:
         yield found
@@ -125,5 +127,5 @@ def spans(store: Store, size: int) -> Iterator[tuple[int, int]]:
 
 
 def strays(store: Store) -> list[sqlite3.Row]:
-    """Rows of the outbox whose job is no number: a fault has changed it."""
+    """Rows of the outbox whose job is not a number: a fault has changed it."""
     return store.db.execute("SELECT * FROM outbox WHERE job > ?", (LAST_ROW,)).fetchall()

@@ -1,4 +1,6 @@
-"""Delivery: the one SQLite file: its transactions, and the writing of its chained log.
+"""The SQLite file: connections, schema upgrades, transactions, and appending to the chained log.
+
+Layer: journal; reads and writes the journal's files.
 
 Connections are per thread; `Store` hides nothing but the pragmas and the transaction.
 """
@@ -12,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError
 from edge.journal.chain import COUNTERS, Chain, Entry, Head
-from edge.journal.copies import sync_folder
 from edge.journal.schema import SCHEMA, UPGRADES
 from edge.system.clock import steady_unix_s
+from edge.system.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class JournalError(EdgeError):
-    """The journal cannot be used; the message says what to do."""
+    """The journal cannot be used; the message gives the cause and the fix."""
 
 
 _LONG_LOG = 64 << 20
 _BUSY_S = 5
 _BUSY_STEPS = 1_000_000
-"""Steps of SQLite's machine between two calls of ``busy``: a fraction of a second."""
+"""Instructions of SQLite's virtual machine between two calls of ``busy``: under a second."""
 
 
 def _text(data: bytes) -> str:
@@ -58,7 +60,7 @@ class Store(Chain):
         if busy is not None:
             self.db.set_progress_handler(busy, _BUSY_STEPS)
         self.db.row_factory = sqlite3.Row
-        # A flipped bit may leave no UTF-8; it must show as another value, not as an exception.
+        # A flipped bit may leave invalid UTF-8: it must give another value, not an exception.
         self.db.text_factory = _text
         try:
             self.db.execute("PRAGMA journal_mode=WAL")
@@ -89,7 +91,7 @@ class Store(Chain):
                 self.db.execute(f"PRAGMA user_version={SCHEMA}")
 
     def _sign_what_is_there(self) -> None:
-        """Give the rows of the first schema the signatures that it did not have."""
+        """Sign the rows of the first schema, which had no signatures."""
         last = -1
         while True:
             row = self.db.execute(
@@ -106,8 +108,8 @@ class Store(Chain):
             self.db.execute("UPDATE study SET seal = ? WHERE study = ?", (seal, row["study"]))
         self._sign_head(self.head())
 
-    def at_rest(self) -> None:
-        """Opening is over: no longer call ``busy``."""
+    def end_opening(self) -> None:
+        """Stop calling ``busy``."""
         self.db.set_progress_handler(None, 0)
 
     @contextlib.contextmanager
@@ -137,14 +139,14 @@ class Store(Chain):
         self._sign_head(Head(event.row, mac.hex()))
 
     def mark_clean(self) -> None:
-        """Sign the last row as one behind which the next start need not look at once."""
+        """Sign the last row as verified: the next start need not verify the rows before it."""
         with self.transaction():
             self._set_meta("clean", self._signed("clean", self.head()))
 
     def cut(self, row: int) -> None:
-        """Cut the chain off up to a row, which becomes the checkpoint; inside a transaction.
+        """Delete the chain up to a row, which becomes the checkpoint; only inside a transaction.
 
-        What ``carried`` holds is signed with it and must be written before.
+        The table ``carried`` is signed with it and must be written before.
         """
         code = self.code_of(row)
         assert code is not None  # noqa: S101 - the caller chose a row of the chain
@@ -153,9 +155,9 @@ class Store(Chain):
         self.log("checkpoint", cut=row)
 
     def shorten_log(self) -> bool:
-        """Give a long write-ahead log back to the disk, which SQLite mostly does itself.
+        """Truncate a long write-ahead log, which SQLite mostly does itself.
 
-        False where a reader that stays open pins it.
+        False where a reader that stays open prevents it.
         """
         log_path = self._path.with_name(self._path.name + "-wal")
         if not log_path.exists() or log_path.stat().st_size < _LONG_LOG:
@@ -168,16 +170,16 @@ class Store(Chain):
         return not busy
 
     def is_in_place(self) -> bool:
-        """Whether the files that are open are still those under the journal's name."""
+        """Whether the open files are still those under the journal's name."""
         found = self._identity()
         # The log is made at the first transaction.
         self._place = tuple(was or now for was, now in zip(self._place, found, strict=True))
         return found == self._place
 
     def put_back(self) -> None:
-        """Write the open journal under its name again, whatever lies there now.
+        """Write the open journal under its name again, whatever is there now.
 
-        Connections that are open go on with the file that lost its name: open the journal anew.
+        Open connections still use the file that lost its name: reopen the journal afterwards.
         Raises `JournalError` where the folder is on another disk than before.
         """
         folder, journal = self._path.parent, self._place[0]
@@ -189,7 +191,7 @@ class Store(Chain):
             other.execute("PRAGMA synchronous=FULL")
             self.db.backup(other)
             other.execute("PRAGMA journal_mode=DELETE")
-        move_aside(self._path, "stranger")
+        move_aside(self._path, "foreign")
         part.replace(self._path)
         sync_folder(self._path.parent)
 
@@ -203,20 +205,20 @@ class Store(Chain):
         self._set_meta("head", self._signed("head", head))
 
     def set_note(self, key: str, text: str) -> None:
-        """Note a text under a key; only inside a transaction."""
+        """Store a text under a key; only inside a transaction."""
         self._set_meta(key, text)
 
     def _set_meta(self, key: str, value: Any) -> None:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def counter(self, name: str) -> int:
-        """Next value of a counter that never goes back; only inside a transaction."""
+        """Next value of a counter that never decreases; only inside a transaction."""
         value = int(self._meta(name) or 0) + 1
         self._set_meta(name, value)
         return value
 
     def skip_numbers(self) -> None:
-        """Set counters beyond any that may have been given; only inside a transaction."""
+        """Set the counters above every number that may be in use; only inside a transaction."""
         for name in COUNTERS:
             beyond = max(int(self._meta(name) or 0), int(steady_unix_s()))
             self._set_meta(name, beyond)
@@ -235,7 +237,7 @@ def _identity_of(path: Path) -> tuple[int, int] | None:
 
 
 def move_aside(path: Path, why: str) -> None:
-    """Give the journal's files another name, which says why and when."""
+    """Rename the journal's files; the new name holds the cause and the time."""
     stamp = int(steady_unix_s())
     for ending in ("", "-wal", "-shm"):
         part = path.with_name(path.name + ending)
@@ -244,5 +246,5 @@ def move_aside(path: Path, why: str) -> None:
 
 
 def suspect_mark(path: Path) -> Path:
-    """File that asks the next start for a thorough check of the journal at ``path``."""
+    """File whose presence makes the next start check the journal at ``path`` thoroughly."""
     return path.with_name(path.name + ".suspect")

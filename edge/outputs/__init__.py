@@ -1,4 +1,4 @@
-"""Outputs: what one film's outcome becomes: journal rows, messages, pictures, studies.
+"""Outputs: turns a film's outcome into outbox rows, studies and MQTT packets.
 
-Layer: above the journal; opens no connection.
+Layer: outputs; one module for each kind of output, listed in `edge.outputs.table`.
 """

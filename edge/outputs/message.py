@@ -1,26 +1,33 @@
-"""Delivery: a result as the outbox keeps it, and the payload that is made of it at each sending."""
+"""Outputs ``result`` and ``reject``: the message about one limb.
+
+Layer: outputs; reads the clock at each sending.
+
+The outbox keeps a `StoredMessage`; the payload is made of it at each sending, because number,
+time and age of a sending are only known then.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import ClosedSource, Envelope, Ledger, RejectMessage, ResultMessage
-from edge.delivery.link import Extras
-from edge.journal.journal import Kind
+from edge.journal.kinds import REJECT, RESULT
 from edge.model import LimbResult, Record
+from edge.outputs.packet import Packet, extras_of
 from edge.system.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from edge.contract.ids import DeviceName
+    from edge.journal.records import Parcel
     from edge.journal.rows import Row
+    from edge.outputs.film import LimbRecord, RecordedFilm
+    from edge.outputs.packet import Sending
 
 
 class StoredMessage(Record):
-    """What the outbox keeps of a result or reject; the rest is known only when it is sent."""
+    """What the outbox keeps of a result or reject."""
 
     topic: str
     name: str = ""
@@ -35,13 +42,55 @@ class StoredMessage(Record):
     ledger: Ledger
 
 
-def compose(
+def result_parcels(film: RecordedFilm, results: tuple[LimbRecord, ...]) -> Iterator[Parcel]:
+    """Rows of the limbs that were scored, or found and not graded."""
+    return _parcels(RESULT, film, results)
+
+
+def reject_parcels(film: RecordedFilm, results: tuple[LimbRecord, ...]) -> Iterator[Parcel]:
+    """Rows of the limbs that were held or rejected."""
+    return _parcels(REJECT, film, results)
+
+
+def _parcels(kind: str, film: RecordedFilm, results: tuple[LimbRecord, ...]) -> Iterator[Parcel]:
+    for result in results:
+        if result.kind == kind:
+            stored = StoredMessage(
+                topic=kind,
+                name=str(film.device),
+                anchor=film.anchor,
+                body=result.limb,
+                job=film.job,
+                film_sha256=film.sha256,
+                study=film.study,
+                patient=film.patient,
+                supersedes=result.supersedes,
+                ledger=film.ledger,
+            )
+            yield result.parcel(kind, stored.model_dump_json().encode())
+
+
+def packet_of_message(row: Row, sending: Sending) -> Packet:
+    """Packet of a result or reject.
+
+    Raises `pydantic.ValidationError` where the row does not satisfy the contract.
+    """
+    stored = StoredMessage.model_validate_json(row.payload)
+    # The seal covers this name; it has precedence over the table's.
+    name = sending.name_of(stored.name or row.name)
+    message = _compose(stored, row, name, sending.historical_s)
+    sent, closed = message.ledger.sent, message.ledger.closed
+    return Packet(
+        name.topic(stored.topic),
+        message.model_dump_json().encode(),
+        extras_of(row, sending, name),
+        (sent - closed) * 1e3 if sent is not None and _is_latency(message) else None,
+    )
+
+
+def _compose(
     stored: StoredMessage, row: Row, name: DeviceName, historical_s: float
 ) -> ResultMessage | RejectMessage:
-    """Build the payload of one sending.
-
-    Raises `pydantic.ValidationError` when the outbox row does not satisfy the contract.
-    """
     sent = stored.anchor.now_unix_s()
     envelope = Envelope.model_construct(
         id=row.result_id,
@@ -58,47 +107,11 @@ def compose(
         sending=row.sendings + 1,
         ledger=stored.ledger.model_copy(update={"sent": sent}),
     )
-    model = ResultMessage if row.kind is Kind.RESULT else RejectMessage
+    model = ResultMessage if row.kind == RESULT else RejectMessage
     return model.model_validate({**dict(envelope), **dict(stored.body)})
 
 
-@dataclass(frozen=True)
-class Packet:
-    """What is published for a row; ``latency_ms`` from file closed to now, of a first sending."""
-
-    topic: str
-    payload: bytes
-    extras: Extras
-    latency_ms: float | None = None
-
-
-def packet_of(
-    row: Row, name_of: Callable[[str], DeviceName], pictures: Path, historical_s: float
-) -> Packet:
-    """Make what is published for a row of the outbox, under the name that it was made under.
-
-    ``name_of`` reads a name from text. Raises `pydantic.ValidationError` where the row does not
-    satisfy the contract, `OSError` where its picture cannot be read.
-    """
-    correlation = row.result_id.encode()
-    if row.kind is Kind.IMAGE:
-        picture = (pictures / row.payload.decode()).read_bytes()
-        extras = Extras(content_type="image/jpeg", correlation=correlation)
-        return Packet(name_of(row.name).topic("image"), picture, extras)
-    stored = StoredMessage.model_validate_json(row.payload)
-    # The sealed name comes before that of the table.
-    name = name_of(stored.name or row.name)
-    message = compose(stored, row, name, historical_s)
-    sent, closed = message.ledger.sent, message.ledger.closed
-    return Packet(
-        name.topic(stored.topic),
-        message.model_dump_json().encode(),
-        Extras(correlation=correlation, response_topic=name.topic("receipt")),
-        (sent - closed) * 1e3 if sent is not None and _is_latency(message) else None,
-    )
-
-
 def _is_latency(message: ResultMessage | RejectMessage) -> bool:
-    """Whether a sending tells of the appliance's speed: not what waited for people, no history."""
+    """Whether a sending measures the appliance's speed: the first one, of a recent film."""
     watched = message.ledger.closed_source in {ClosedSource.CLOSE_EVENT, ClosedSource.FIRST_SEEN}
     return message.sending == 1 and watched and not message.historical

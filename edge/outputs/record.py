@@ -1,96 +1,61 @@
-"""Between worker and journal: turns one film's outcome into what is kept and what goes out.
+"""Records one film's outcome: files, outbox rows, study and final state.
 
-Touches the state folder (pictures, quarantine) and the journal; no MQTT, no images decoded.
+Layer: outputs; writes the journal, the pictures and the quarantine.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from edge.contract.ids import DeviceName, ResultKey, pseudonym
+from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, Ledger
+from edge.contract.pseudonyms import pseudonym
 from edge.errors import REASONS, NullReason, Reason
-from edge.journal.copies import keep_copy, suffix_of, write_durably
-from edge.journal.journal import Finish, Journal, Kind, Parcel, Resolved, State, StudyChange
-from edge.model import DISCLAIMER, JointScore, LimbResult, OperatorWord, Status
+from edge.journal.copies import keep_copy
+from edge.journal.kinds import RESULT
+from edge.journal.outcomes import Outcomes
+from edge.journal.records import Finish, Resolved, StudyChange
+from edge.journal.states import State
+from edge.model import JointScore, LimbResult, OperatorWord, Status
+from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm
 from edge.outputs.message import StoredMessage
 from edge.outputs.study import StudyBody, place_of, with_limb
+from edge.outputs.table import OUTPUTS, function
 from edge.system.clock import Anchor, wall_clock_is_set
+from edge.system.files import suffix_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from edge.intake.intake import Film
-    from edge.worker.messages import Outcome
+    from edge.intake.film import Film
+    from edge.journal.places import Places
+    from edge.journal.records import Parcel
+    from edge.journal.store import Store
+    from edge.model import Outcome
+    from edge.outputs.film import FilmInWork
 
 log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
-"""What is sent on ``result``: an end that needs a receipt and waits for no person."""
 _OTHER_LIMB_OR_SIDE = frozenset({Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT})
 
 
-@dataclass(frozen=True)
-class Places:
-    """Folders of our own, below the state folder."""
-
-    pictures: Path
-    quarantine: Path
-    archive: Path
-
-    @classmethod
-    def below(cls, root: Path) -> Places:
-        """Give the folders of a state folder."""
-        return cls(root / "pictures", root / "quarantine", root / "archive")
-
-    def make(self) -> None:
-        """Create what is missing."""
-        for folder in (self.pictures, self.quarantine, self.archive):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-
-
-@dataclass(frozen=True)
-class FilmInHand:
-    """A film with its job, while it is worked on.
-
-    ``decoded_s`` is on the monotonic clock, None until it was decoded. ``same_as`` is the job
-    that gave a result for the same bytes under another name. ``operator`` is what a person stated
-    when releasing the film.
-    """
-
-    film: Film
-    job: int
-    supersedes_job: int | None
-    same_as: int | None = None
-    decoded_s: float | None = None
-    operator: OperatorWord | None = None
-
-    @property
-    def name(self) -> str:
-        """The scanner's name of the file, for the pipeline: it may state limb and side."""
-        base = os.path.basename(self.film.path)  # noqa: PTH119 - names that are not UTF-8
-        return base.decode("utf-8", "replace")
-
-
-class Filing:
-    """Files outcomes.
+class Recorder:
+    """Records outcomes.
 
     Parameters
     ----------
+    store
+        The journal, over the connection of the daemon's main thread.
     key
         The device key, for pseudonyms.
     send_pictures, send_file_names
-        As the site has set them.
+        Settings of the site.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        store: Store,
         places: Places,
         device: DeviceName,
         key: bytes,
@@ -98,94 +63,96 @@ class Filing:
         send_pictures: bool,
         send_file_names: bool,
     ) -> None:
-        self._journal = journal
+        self._outcomes = Outcomes(store, str(device))
         self._places = places
         self._device = device
         self._key = key
         self._send_pictures = send_pictures
         self._send_file_names = send_file_names
 
-    def file(self, hand: FilmInHand, outcome: Outcome, engine_set: str, now_s: float) -> State:
-        """Keep and queue everything that a film gave; returns the state it reached.
+    def record(
+        self, film_in_work: FilmInWork, outcome: Outcome, engine_set: str, now_s: float
+    ) -> State:
+        """Keep and queue everything that is made of a film; returns the state it reached.
 
-        ``now_s`` is the monotonic time of queueing. Repeating it after a crash writes the same
-        files and gives the same ids.
+        ``now_s`` is the monotonic time of queueing. A repeat after a crash writes the same files
+        and gives the same ids.
         """
-        film = hand.film
-        if hand.same_as is not None:
-            if not self._contradicts(hand.same_as, film, outcome):
-                return self._journal.finish(hand.job, Finish(State.DUPLICATE))
+        film = film_in_work.film
+        if film_in_work.same_as is not None:
+            if not self._contradicts(film_in_work.same_as, film, outcome):
+                return self._outcomes.finish(film_in_work.job, Finish(State.DUPLICATE))
             outcome = _in_conflict(outcome)
         study = self._pseudonym_of_study(film, outcome)
-        ledger = _ledger(hand, outcome, now_s)
-        parcels: list[Parcel] = []
-        change: StudyChange | None = None
         body = self._study(study, outcome)
-        for index, limb in enumerate(outcome.limbs):
-            outcome_text = f"{limb.status}:{limb.reason or ''}"
-            if hand.same_as is not None:
-                # Several copies may be in conflict; each is told of.
-                outcome_text += f":{hand.job}"
-            word = self._resolve(hand, limb, engine_set, outcome_text)
-            kind = Kind.RESULT if limb.status in _HAVE_RESULT else Kind.REJECT
-            before = word.supersedes or self._superseded(hand, limb)
-            stored = StoredMessage(
-                topic=kind,
-                name=str(self._device),
-                anchor=Anchor.at(film.closed_s, film.closed_unix_s),
-                body=self._public(limb, hand),
-                job=hand.job,
-                film_sha256=film.sha256,
-                study=study,
-                patient=body.patient,
-                # A copy in conflict says nothing against the first copy's result, nor a film that
-                # is scored again against its own.
-                supersedes=None if hand.same_as is not None or before == word.result_id else before,
-                ledger=ledger,
-            )
-            payload = stored.model_dump_json().encode()
-            parcels.append(Parcel(kind, word.result_id, limb.limb_index, outcome_text, payload))
-            picture = outcome.pictures[index] if index < len(outcome.pictures) else None
-            if picture and self._send_pictures and not outcome.burned_in_annotation:
-                name = self._keep_picture(word.result_id, picture)
-                parcels.append(
-                    Parcel(Kind.IMAGE, word.result_id, limb.limb_index, outcome_text, name.encode())
-                )
-            place = place_of(limb)
-            if kind is Kind.RESULT and place is not None:
-                body = with_limb(body, place, limb, word.result_id)
-                change = StudyChange(study, body.model_dump_json(), complete=body.complete)
+        recorded = RecordedFilm(
+            job=film_in_work.job,
+            sha256=film.sha256,
+            study=study,
+            patient=body.patient,
+            anchor=Anchor.at(film.closed_s, film.closed_unix_s),
+            ledger=_ledger(film_in_work, outcome, now_s),
+            device=self._device,
+            pictures=self._places.pictures,
+            send_pictures=self._send_pictures and not outcome.burned_in_annotation,
+        )
+        results = tuple(
+            self._limb(film_in_work, outcome, index, engine_set)
+            for index in range(len(outcome.limbs))
+        )
+        parcels = _parcels(recorded, results)
         state, reason = _verdict(outcome)
         if state is not State.QUEUED and film.refusal is None:
-            self._quarantine(hand, reason or "mixed")
-        end = Finish(state, reason, tuple(parcels), change, outcome.stage_ms)
+            self._quarantine(film_in_work, reason or "mixed")
+        end = Finish(state, reason, parcels, _study_change(study, body, results), outcome.stage_ms)
         # Bytes that were not read were not copied: the scanner's file is then the only one.
-        return self._journal.finish(hand.job, end, keep_original=film.refusal is not None)
+        return self._outcomes.finish(film_in_work.job, end, keep_original=film.refusal is not None)
+
+    def _limb(
+        self, film_in_work: FilmInWork, outcome: Outcome, index: int, engine_set: str
+    ) -> LimbRecord:
+        limb = outcome.limbs[index]
+        in_conflict = film_in_work.same_as is not None
+        text = f"{limb.status}:{limb.reason or ''}"
+        if in_conflict:
+            # Several copies may be in conflict; each has a message of its own.
+            text += f":{film_in_work.job}"
+        resolved = self._resolve(film_in_work, limb, engine_set, text)
+        before = resolved.supersedes or self._superseded(film_in_work, limb)
+        return LimbRecord(
+            limb=self._public(limb, film_in_work),
+            result_id=resolved.result_id,
+            # A copy in conflict does not replace the first copy's result, nor does a film that is
+            # scored again replace its own.
+            supersedes=None if in_conflict or before == resolved.result_id else before,
+            outcome=text,
+            picture=outcome.pictures[index] if index < len(outcome.pictures) else None,
+        )
 
     def _resolve(
-        self, hand: FilmInHand, limb: LimbResult, engine_set: str, outcome: str
+        self, film_in_work: FilmInWork, limb: LimbResult, engine_set: str, outcome: str
     ) -> Resolved:
-        word = hand.operator or OperatorWord()
+        stated = film_in_work.operator or OperatorWord()
 
         def key(revision: int) -> ResultKey:
             return ResultKey(
                 self._device,
-                hand.film.sha256,
+                film_in_work.film.sha256,
                 limb.limb_index,
                 engine_set,
-                operator_limb=str(word.limb or ""),
-                operator_side=str(word.laterality or ""),
+                operator_limb=str(stated.limb or ""),
+                operator_side=str(stated.laterality or ""),
                 revision=revision,
             )
 
-        return self._journal.resolve(key, outcome)
+        return self._outcomes.resolve(key, outcome)
 
     def _contradicts(self, first: int, film: Film, outcome: Outcome) -> bool:
         """Whether the new name states another patient, limb or side than the first result."""
         alone = pseudonym(self._key, "film", film.sha256)
         study = self._pseudonym_of_study(film, outcome)
         patient = self._study(study, outcome).patient
-        results = map(StoredMessage.model_validate_json, self._journal.results_of(first))
+        results = map(StoredMessage.model_validate_json, self._outcomes.results_of(first))
         before = {it.body.limb_index: it for it in results}
         if any(limb.reason in _OTHER_LIMB_OR_SIDE for limb in outcome.limbs):
             return True
@@ -204,10 +171,10 @@ class Filing:
                 return True
         return False
 
-    def _superseded(self, hand: FilmInHand, limb: LimbResult) -> str | None:
-        if hand.supersedes_job is None:
+    def _superseded(self, film_in_work: FilmInWork, limb: LimbResult) -> str | None:
+        if film_in_work.supersedes_job is None:
             return None
-        return self._journal.result_id_of(hand.supersedes_job, limb.limb_index)
+        return self._outcomes.result_id_of(film_in_work.supersedes_job, limb.limb_index)
 
     def _pseudonym_of_study(self, film: Film, outcome: Outcome) -> str:
         if outcome.study_key:
@@ -215,33 +182,28 @@ class Filing:
         return pseudonym(self._key, "film", film.sha256)
 
     def _study(self, study: str, outcome: Outcome) -> StudyBody:
-        text = self._journal.study_body(study)
+        text = self._outcomes.study_body(study)
         body = StudyBody() if text is None else StudyBody.model_validate_json(text)
         if outcome.patient_key:
             patient = pseudonym(self._key, "patient", outcome.patient_key)
             body = body.model_copy(update={"patient": patient})
         return body
 
-    def _public(self, limb: LimbResult, hand: FilmInHand) -> LimbResult:
-        """Give the result without the scanner's file name, which often names the patient."""
+    def _public(self, limb: LimbResult, film_in_work: FilmInWork) -> LimbResult:
+        """The result without the scanner's file name, which often names the patient."""
         if self._send_file_names:
             return limb
-        name = f"film-{hand.job}{suffix_of(hand.film.path)}"
+        name = f"film-{film_in_work.job}{suffix_of(film_in_work.film.path)}"
         return limb.model_copy(update={"file": name})
 
-    def _keep_picture(self, result_id: str, jpeg: bytes) -> str:
-        name = f"{result_id}.jpg"
-        write_durably(self._places.pictures / name, with_comment(jpeg, result_id))
-        return name
-
-    def _quarantine(self, hand: FilmInHand, reason: str) -> None:
-        film = hand.film
-        keep_copy(self._places.quarantine, hand.job, film.path, reason, film.data)
-        log.warning("job %d: a copy lies in the quarantine (%s)", hand.job, reason)
+    def _quarantine(self, film_in_work: FilmInWork, reason: str) -> None:
+        film = film_in_work.film
+        keep_copy(self._places.quarantine, film_in_work.job, film.path, reason, film.data)
+        log.warning("job %d: a copy is kept in the quarantine (%s)", film_in_work.job, reason)
 
 
 def _in_conflict(outcome: Outcome) -> Outcome:
-    """Give a film's limbs as held: with joints, without scores."""
+    """The outcome with all limbs held: with joints, without scores."""
     reason = Reason.DUPLICATE_CONFLICT
     limbs = tuple(
         limb.model_copy(
@@ -267,31 +229,43 @@ def _unscored(joint: JointScore) -> JointScore:
     return joint.model_copy(update=nothing)
 
 
-def with_comment(jpeg: bytes, result_id: str) -> bytes:
-    """Put result id and notice into a JPEG's comment: MQTT 3.1.1 has no correlation data."""
-    text = f"sharpedge result {result_id}; {DISCLAIMER}".encode()
-    return jpeg[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]
+def _parcels(film: RecordedFilm, results: tuple[LimbRecord, ...]) -> tuple[Parcel, ...]:
+    """Rows of all outputs, limb by limb and for each limb in the order of the table."""
+    made = [it for output in OUTPUTS.values() for it in function(output.parcels)(film, results)]
+    return tuple(sorted(made, key=lambda parcel: parcel.limb_index))
+
+
+def _study_change(
+    study: str, body: StudyBody, results: tuple[LimbRecord, ...]
+) -> StudyChange | None:
+    """The study with the limbs that gave a result; None where there are none."""
+    changed = False
+    for result in results:
+        place = place_of(result.limb)
+        if result.kind == RESULT and place is not None:
+            body, changed = with_limb(body, place, result.limb, result.result_id), True
+    return StudyChange(study, body.model_dump_json(), complete=body.complete) if changed else None
 
 
 def _verdict(outcome: Outcome) -> tuple[State, str | None]:
-    """State and reason of a whole film: held wins over a result, a result over rejected."""
+    """State and reason of a film: held has precedence over a result, a result over rejected."""
     by_status = {limb.status: limb.reason for limb in reversed(outcome.limbs)}
     if Status.HELD in by_status:
         return State.HELD, by_status[Status.HELD]
-    if not _HAVE_RESULT.isdisjoint(by_status):
+    if not HAVE_RESULT.isdisjoint(by_status):
         return State.QUEUED, None
     return State.QUARANTINED, by_status.get(Status.REJECTED, Reason.INTERNAL)
 
 
-def _ledger(hand: FilmInHand, outcome: Outcome, now_s: float) -> Ledger:
-    film = hand.film
+def _ledger(film_in_work: FilmInWork, outcome: Outcome, now_s: float) -> Ledger:
+    film = film_in_work.film
     anchor = Anchor.at(film.closed_s, film.closed_unix_s)
     return Ledger(
         closed=film.closed_unix_s,
         closed_source=ClosedSource(film.closed_source),
         file_time=_iso(film.signature.mtime_ns),
         picked_up=anchor.unix_of(film.picked_up_s),
-        decoded=None if hand.decoded_s is None else anchor.unix_of(hand.decoded_s),
+        decoded=None if film_in_work.decoded_s is None else anchor.unix_of(film_in_work.decoded_s),
         inferred=anchor.unix_of(outcome.at_s),
         queued=anchor.unix_of(now_s),
         stage_ms=outcome.stage_ms,

@@ -1,4 +1,7 @@
-"""Delivery: a patient's set of four limbs as it fills. Pure functions over the contract."""
+"""A patient's set of four limbs as it fills.
+
+Layer: outputs; pure functions over the contract.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from edge.anatomy import LIMBS
 from edge.contract.payloads import Pseudonym, StudyLimb, StudyMessage, StudyStatus
 from edge.model import Limb, LimbResult, Record, Status, Subtotal, Subtotals
 from edge.totals import add, limb_subtotals
@@ -31,7 +35,7 @@ def place_of(result: LimbResult) -> Place | None:
     """Which of the four a result is; None while limb or side is not known."""
     if result.limb is None or result.laterality is None:
         return None
-    wanted = f"{result.laterality}{'H' if result.limb is Limb.HAND else 'F'}"
+    wanted = f"{result.laterality}{LIMBS[result.limb].letter}"
     return next((place for place in PLACES if place == wanted), None)
 
 

@@ -1,6 +1,6 @@
-"""Stage 4: contrast; the scaling to 0..1 (stage 5) is part of an engine's passport.
+"""Stage 4: equalises contrast; scaling to 0..1 (stage 5) belongs to an engine's passport.
 
-Room: pipeline; pure functions over arrays.
+Layer: pipeline; pure functions over arrays.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Stage 10: cut the joints out of the canvas.
+"""Stage 10: cuts the joints out of the canvas.
 
-Room: pipeline; pure functions over arrays.
+Layer: pipeline; pure functions over arrays.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Stage 7: find joints with a YOLOv3 engine.
+"""Stage 7: finds joints with a YOLOv3 engine.
 
-Room: pipeline; arrays and an `Engine`. The engine takes one grey square and gives decoded rows
+Layer: pipeline; arrays and an `Engine`. The engine takes one grey square and gives decoded rows
 (centre x, centre y, width, height in input pixels, objectness, class probabilities).
 """
 
@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.anatomy import LIMBS
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
-from edge.model import Detection, GreyImage, JointClass, Limb, Transform
+from edge.model import Detection, GreyImage, Limb, Transform
 from edge.pipeline.frame import letterbox, warp
 
 if TYPE_CHECKING:
     from edge.engine.protocol import Engine
-
-CLASSES = {Limb.HAND: (JointClass.PIP, JointClass.MCP), Limb.FOOT: (JointClass.PIP, JointClass.MTP)}
 
 
 def detect(
@@ -57,6 +56,6 @@ def to_detections(
     for i in np.asarray(order, dtype=int).ravel():
         x, y = (corner[i] - to_input[:2, 2]) / zoom
         w, h = rows[i, 2:4] / zoom
-        kind = CLASSES[limb][int(scores[i].argmax())]
+        kind = LIMBS[limb].detector_classes[int(scores[i].argmax())]
         found.append(Detection(kind, float(best[i]), (float(x), float(y), float(w), float(h))))
     return tuple(found)

@@ -1,6 +1,6 @@
-"""Whether a film gives enough evidence for the grades of one limb; if not, why it is held.
+"""Decides whether a film gives enough evidence for the grades of a limb, else why it is held.
 
-Room: pipeline; pure functions over pictures, sightings and graded joints.
+Layer: pipeline; pure functions over pictures, sightings and graded joints.
 """
 
 from __future__ import annotations

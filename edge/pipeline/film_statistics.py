@@ -1,6 +1,6 @@
-"""What one limb's film was like, in a few numbers that say nothing of the patient by themselves.
+"""Describes the film of one limb in a few numbers that do not identify the patient.
 
-Room: pipeline; pure functions. The drift watch compares many of them with a site's first ones.
+Layer: pipeline; pure functions. The drift watch compares many of them with a site's first ones.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Stages 1b, 2 and 3: turn the limb upright, frame it, crop the bottom, letterbox to the canvas.
+"""Stages 1b, 2 and 3: turns the limb upright, frames it, crops the bottom, letterboxes it.
 
-Room: pipeline; pure functions over arrays. All geometry is one 3 x 3 transform from the upright
+Layer: pipeline; pure functions over arrays. All geometry is one 3 x 3 transform from the upright
 film to the canvas, so that a film is resampled once.
 """
 

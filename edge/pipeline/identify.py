@@ -1,6 +1,6 @@
-"""Stage 8 and 9: which finger or toe each detection belongs to.
+"""Stages 8 and 9: assigns each detection to a finger or toe.
 
-Room: pipeline; pure functions over points. Candidates come from similarity hypotheses (pairs of
+Layer: pipeline; pure functions over points. Candidates come from similarity hypotheses (pairs of
 detections laid on pairs of template joints), each completed by optimal assignment, refined under
 the template's full covariance, and compared by likelihood. A name is certain only when the best
 assignment beats every different one by a margin and lies close enough to the template.
@@ -230,7 +230,7 @@ def identify(
     points : [n, 2] float64
         Centres of the detections in pixels.
     classes : sequence of n JointClass
-        What the detector says each one is.
+        Class that the detector gave each one.
     prior : Prior, optional
         Known turn and side.
     sides : [n] float64, optional

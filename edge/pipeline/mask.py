@@ -1,6 +1,6 @@
-"""Stage 6 and 6b: what on the canvas is limb.
+"""Stages 6 and 6b: which pixels of the canvas are limb.
 
-Room: pipeline; arrays and an `Engine`. The U-Net serves where it is installed; the classical
+Layer: pipeline; arrays and an `Engine`. The U-Net serves where it is installed; the classical
 algorithm makes its training masks and stands in for it.
 """
 

@@ -1,6 +1,6 @@
-"""Stage 11: ordinal outputs of a scorer to grades.
+"""Stage 11: decodes ordinal outputs of a scorer to grades.
 
-Room: pipeline; pure functions over arrays. A head of K outputs grades 0 .. K - 1: p_0 says "at
+Layer: pipeline; pure functions over arrays. A head of K outputs grades 0 .. K - 1: p_0 says "at
 least grade 0", p_k "at least grade k" (paper, section 2.4).
 """
 

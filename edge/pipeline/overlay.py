@@ -1,6 +1,6 @@
-"""Stage 13: the labelled picture, legible at a glance.
+"""Stage 13: draws the labelled picture.
 
-Room: pipeline; arrays only. It shows the framed canvas inside the dilated mask, so that names
+Layer: pipeline; arrays only. It shows the framed canvas inside the dilated mask, so that names
 burned into the film's edge stay off it, with a strip of totals below.
 """
 

@@ -1,8 +1,8 @@
-"""Stage 11b: whether the scorer is to be believed on a joint.
+"""Stage 11b: decides whether a grade of the scorer is plausible for a joint.
 
-Room: pipeline; pure functions over arrays. A joint is left without a grade rather than guessed at:
-where its crop looks like nothing that the scorer learnt from, and where the scorer itself gives its
-grade too little credit. The first is judged against numbers in the scorer's passport.
+Layer: pipeline; pure functions over arrays. A joint gets no grade where its crop is unlike those
+that the scorer learnt from, or where the scorer itself is in doubt. The first is judged against
+numbers in the scorer's passport.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class FamiliarCrops:
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> FamiliarCrops | None:
-        """As a passport's ``training`` says; ``None`` where it says nothing."""
-        said = training.get(PASSPORT_KEY)
-        if not said or tuple(said["statistics"]) != STATISTICS:
+        """Read a passport's ``training``; None where it holds no statistics."""
+        kept = training.get(PASSPORT_KEY)
+        if not kept or tuple(kept["statistics"]) != STATISTICS:
             return None
-        return cls(np.array(said["mean"]), np.array(said["precision"]), float(said["limit"]))
+        return cls(np.array(kept["mean"]), np.array(kept["precision"]), float(kept["limit"]))
 
     def distances(self, crops: npt.NDArray[np.uint8]) -> Floats:
         """Squared Mahalanobis distance of each crop [n, s, s]: [n]."""

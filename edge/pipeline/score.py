@@ -1,6 +1,6 @@
-"""Stage 11: run a limb's scorer over its joint crops.
+"""Stage 11: runs a limb's scorer over its joint crops.
 
-Room: pipeline; arrays and an `Engine` with the outputs ``erosion`` and ``narrowing``.
+Layer: pipeline; arrays and an `Engine` with the outputs ``erosion`` and ``narrowing``.
 """
 
 from __future__ import annotations

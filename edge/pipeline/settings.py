@@ -1,6 +1,6 @@
 """Every number of the method that a site may change, with the source of its default.
 
-Room: pipeline; read by the configuration, changed nowhere else.
+Layer: pipeline; read by the configuration, changed nowhere else.
 """
 
 from __future__ import annotations

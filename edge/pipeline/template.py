@@ -1,6 +1,6 @@
-"""The shape template: how the joints of one hand or foot lie, and what that tells of a guess.
+"""Fits joints to the shape template of a hand or foot, and rates the fit.
 
-Room: pipeline; touches nothing but its packaged aggregate. `fit` finds translation, rotation and
+Layer: pipeline; pure functions over points. `fit` finds translation, rotation and
 scale by generalised least squares under the full covariance and returns a restricted likelihood,
 so that assignments of the same joints to different names can be compared. The template has its
 thumb (hallux) at the right and y pointing down; a mirrored limb is fitted with x negated.

@@ -1,6 +1,6 @@
-"""How two ways to score the same films differ: grades, fates, places.
+"""Compares two ways to score the same films: grades, end states, places.
 
-Pure functions over results; imports only the vocabulary.
+Layer: scoring; pure functions over results.
 """
 
 from __future__ import annotations
@@ -10,26 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from edge.model import Record
+from edge.model import Recheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edge.model import JointScore, LimbResult
-
-
-class Recheck(Record):
-    """What scoring films a second time, with other engines and when idle, has shown so far."""
-
-    films: int = 0
-    grades: int = 0
-    grades_differ: int = 0
-    fates_differ: int = Field(default=0, description="limbs that one of both did not score")
-    largest_expected: float = Field(
-        default=0.0, description="largest difference of an expected value"
-    )
 
 
 @dataclass

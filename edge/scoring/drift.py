@@ -1,9 +1,11 @@
-"""The drift watch: whether a site's films and scores are still like those of its first days.
+"""Drift watch: compares a site's films and scores with those of its first days.
 
-Touches its own folder below the state folder; no images, no MQTT. It keeps figures of films, never
+It keeps figures of films, never
 names or keys. The first `COMMISSIONING` films of a limb under one set of engines are the measure;
-the last `RECENT` are compared with them. A change is told, nothing is held: a new tube, another
-exposure or other patients look the same from here, and a person must look.
+the last `RECENT` are compared with them. A change raises an alert
+and holds nothing: a new tube, another exposure or other patients look alike here.
+
+Layer: scoring; reads and writes its own folder below the state folder.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from edge.model import DISCLAIMER, Limb, Record
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +62,7 @@ class Shift:
 class DriftWatch:
     """Keeps and compares figures in one folder.
 
-    Every call reads the files anew: the daemon writes them, and the command line may begin again.
+    Every call reads the files again: the daemon writes them, and the command line may reset them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,10 +81,8 @@ class DriftWatch:
         else:
             seen = seen.model_copy(update={"recent": (*seen.recent, kept)[-RECENT:]})
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        # Whole or absent, but not forced to disk: a power cut may cost a few films' figures.
-        part = self._path(limb).with_suffix(".part")
-        part.write_text(seen.model_dump_json(), encoding="utf-8")
-        part.replace(self._path(limb))
+        # Not durable: a power cut may cost the figures of a few films.
+        write_whole(self._path(limb), seen.model_dump_json().encode(), durable=False)
 
     def seen(self, limb: Limb) -> FilmsSeen | None:
         """What is known of a limb; ``None`` for nothing, or for a file that cannot be read."""

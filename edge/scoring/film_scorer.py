@@ -1,12 +1,11 @@
 """The whole method: bytes of one film in, one outcome a limb out.
 
-Room: pipeline; the door through which the daemon, the worker and the command line come. Never
-raises for a bad film: that gives a rejected result with its reason.
+Layer: scoring; called by the worker, the command line and the self-test. A bad film raises nothing:
+it gives a rejected result with its reason.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -28,26 +27,28 @@ from edge.model import (
     View,
 )
 from edge.pipeline.evidence import is_released, nothing_found
+from edge.pipeline.film_statistics import film_figures
 from edge.pipeline.find import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
 from edge.pipeline.frame import warp
-from edge.pipeline.limb import LimbAnalysis, StageClock, analyse, lay_out
+from edge.pipeline.limb import LimbAnalysis, analyse, lay_out
 from edge.pipeline.overlay import draw_overlay
-from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import inverse
-from edge.scoring.self_test import FILM_NAME, golden_film
+from edge.scoring.reference_film import reference_film
+from edge.scoring.stage_clock import StageClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.engine.loader import EngineSet
     from edge.model import GreyImage
+    from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
 """With fewer joints named at the first look there is no limb on the film."""
 LEAST_MERIT = 0.15
 """Of 13 films of other body parts 12 show no joint, one shows four with a merit of .1."""
 UNDISPUTED = 0.7
-"""Below this merit the other limb's detector is heard once more, on a framed picture."""
+"""Below this merit the other limb's detector runs once more, on a framed picture."""
 RIVAL_MERIT = 0.45
 """A disputed foot is held where a hand is seen as clearly as this: a child's knuckles look like
 toes, and six places are more easily matched than ten. None of 141 films of feet is held for it."""
@@ -145,14 +146,16 @@ class FilmScorer:
                 sighting,
                 self._engines,
                 self._settings,
-                clock,
+                clock.start,
                 file_name=file_name,
                 limb_index=index,
                 versions=self.versions,
                 verdict=verdict,
             )
+            clock.stop()
+            figures = film_figures(analysis.plain, analysis.result)
             clock.start("label")
-            limbs.append(self._outcome(film, analysis))
+            limbs.append(self._outcome(film, analysis, figures))
         clock.stop()
         stated = film.stated
         return FilmOutcome(
@@ -218,7 +221,9 @@ class FilmScorer:
         )
         return 0.0 if again is None else again.merit
 
-    def _outcome(self, film: Radiograph, analysis: LimbAnalysis) -> LimbOutcome:
+    def _outcome(
+        self, film: Radiograph, analysis: LimbAnalysis, figures: dict[str, float]
+    ) -> LimbOutcome:
         overlay = draw_overlay(analysis, film)
         ok, jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, 85])
         mask = None
@@ -228,13 +233,7 @@ class FilmScorer:
             ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
             mask = png.tobytes() if ok_mask else None
         labelled = jpeg.tobytes() if ok else None
-        return LimbOutcome(analysis.result, labelled, mask, analysis.figures)
-
-
-@functools.cache
-def reference_film() -> GreyImage:
-    """Pixels of the self-test's film [h, w] uint8: every engine's output varies over it."""
-    return decode_film(golden_film(), FILM_NAME, PipelineSettings().max_megapixels).pixels
+        return LimbOutcome(analysis.result, labelled, mask, figures)
 
 
 def _is_limb(look: FirstLook) -> bool:
@@ -243,7 +242,7 @@ def _is_limb(look: FirstLook) -> bool:
 
 
 def _with_operator(film: Radiograph, word: OperatorWord) -> Radiograph:
-    """A film whose stated identity is what the operator says, as far as it goes."""
+    """Give a film the identity that the operator stated, as far as it goes."""
     stated = replace(film.stated, conflict=None)
     if word.limb is not None:
         stated = replace(stated, limb=word.limb, limb_source=LateralitySource.OPERATOR)

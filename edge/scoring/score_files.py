@@ -1,6 +1,6 @@
-"""Score files and folders without a broker: the body of ``sharpedge score``.
+"""Scores files and folders without a broker: the body of ``sharpedge score``.
 
-Reads films, writes labelled pictures and masks where it is told to; knows no journal and no MQTT.
+Layer: scoring; reads films, writes labelled pictures and masks.
 """
 
 from __future__ import annotations

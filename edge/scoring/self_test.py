@@ -1,9 +1,10 @@
 """The power-on self-test: one shipped film, scored at each start and compared with a record.
 
-Reads the film of this package and one file beside the engines, ``self-test.record``. The record is
-made from the FP32 graphs when they are exported, and signed under the device's key: what a film
-must give follows from the weights, so it cannot be shipped. It is looked at only while graphs and
-pipeline are those that it was made with.
+The record is made from the FP32 graphs when they are exported, and signed under the device's key:
+what a film must give follows from the weights, so it cannot be shipped. It is used only while
+graphs and pipeline are those that it was made with.
+
+Layer: scoring; reads the shipped film and one file beside the engines, ``self-test.record``.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.installed import replace_file
 from edge.engine.key import device_key
 from edge.model import Record, Status
+from edge.scoring.reference_film import FILM_NAME, golden_film
+from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from edge.engine.loader import EngineSet
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
     from edge.scoring.film_scorer import FilmScorer
 
 RECORD_NAME = "self-test.record"
-FILM_NAME = "P0001-LH.jpg"
 EXPECTED_TOLERANCE = 0.25
 """Of an expected value. Engines that were accepted differ by .05 on equal crops; a detector's pixel
 adds to that. Damage moves grades by whole steps."""
 PLACE_TOLERANCE_PX = 8.0
-_MEND = "sharpedge export; then, if it repeats, sharpedge engines list"
+_FIX = "sharpedge export; then, if it repeats, sharpedge engines list"
 
 
 class JointRecord(Record):
@@ -52,11 +52,6 @@ class SelfTestRecord(Record):
     hmac: str = Field(default="", description="HMAC-SHA256 under the device's key")
 
 
-def golden_film() -> bytes:
-    """Bytes of the shipped film: a simulated left hand."""
-    return (resources.files("edge") / "data" / "self-test.jpg").read_bytes()
-
-
 def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
     """Score the film with FP32 ``engines`` and write the record into their folder.
 
@@ -69,12 +64,24 @@ def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
         return False
     record = SelfTestRecord(graphs=_graphs(engines), code=_code(), joints=_joints(result))
     signed = record.model_copy(update={"hmac": _mac(record)})
-    replace_file(path, (signed.model_dump_json(indent=1) + "\n").encode())
+    write_whole(path, (signed.model_dump_json(indent=1) + "\n").encode(), durable=True)
     return True
 
 
+def is_recorded(folder: Path, engines: EngineSet) -> bool:
+    """Whether the folder holds a record for these graphs and this software.
+
+    Without one `self_test` compares nothing. An upgrade of the software makes the record old.
+    """
+    try:
+        record = SelfTestRecord.model_validate_json((folder / RECORD_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return record.graphs == _graphs(engines) and record.code == _code()
+
+
 def self_test(folder: Path, scorer: FilmScorer, engines: EngineSet) -> str:
-    """Score the film and compare; returns what does not fit and the mend, empty where all does.
+    """Score the film and compare; returns what does not fit and the fix, empty where all does.
 
     Empty too where no record fits these graphs and this software. A record that was changed is a
     mismatch. Raises `edge.errors.EngineError` where an engine fails.
@@ -84,14 +91,14 @@ def self_test(folder: Path, scorer: FilmScorer, engines: EngineSet) -> str:
     except OSError:
         return ""
     except ValidationError:
-        return f"the record of the self-test cannot be read (mend: {_MEND})"
+        return f"the record of the self-test cannot be read (fix: {_FIX})"
     if not hmac.compare_digest(record.hmac, _mac(record)):
-        return f"the record of the self-test was changed (mend: {_MEND})"
+        return f"the record of the self-test was changed (fix: {_FIX})"
     if record.graphs != _graphs(engines) or record.code != _code():
         return ""
     result = _scored(scorer)
     wrong = "the film was not scored" if result is None else _mismatch(record, _joints(result))
-    return f"{wrong} (mend: {_MEND})" if wrong else ""
+    return f"{wrong} (fix: {_FIX})" if wrong else ""
 
 
 def _scored(scorer: FilmScorer) -> LimbResult | None:
@@ -139,11 +146,17 @@ def _graphs(engines: EngineSet) -> dict[str, str]:
     return graphs
 
 
+def code_files() -> list[Path]:
+    """Source files between a film and its grades."""
+    package = Path(__file__).parents[1]
+    folders = ("imaging", "pipeline", "scoring")
+    return sorted(path for folder in folders for path in package.glob(f"{folder}/*.py"))
+
+
 def _code() -> str:
-    """Hash of the code between a film and its grades."""
+    """Hash of the shipped film and of the code between a film and its grades."""
     total = hashlib.sha256(golden_film())
-    room = Path(__file__).parent
-    for path in sorted([*room.glob("pipeline/*.py"), *room.glob("imaging/*.py")]):
+    for path in code_files():
         total.update(path.read_bytes())
     return total.hexdigest()
 

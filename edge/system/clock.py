@@ -1,4 +1,7 @@
-"""Delivery: one film's times on the monotonic clock, laid onto one reading of the wall clock."""
+"""Times on the monotonic clock, converted with one reading of the wall clock.
+
+Layer: system; reads the clocks, the boot id, and whether the wall clock is synchronised.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def _libc() -> ctypes.CDLL:
 def wall_clock_is_set() -> bool:
     """Whether the wall clock is known to be synchronised.
 
-    The kernel knows; where a hardened service may not ask it, systemd's time service tells.
+    From the kernel; where a hardened service may not call it, from systemd's time service.
     """
     try:
         state = int(_libc().adjtimex(ctypes.create_string_buffer(512)))
@@ -42,9 +45,9 @@ def wall_clock_is_set() -> bool:
 
 
 class SteadyClock:
-    """Wall seconds that do not step: read once, then carried on by the monotonic clock.
+    """Wall seconds that do not step: read once, then advanced by the monotonic clock.
 
-    A wall clock that was wrong is followed once the kernel says that it is set.
+    After the wall clock was set, its time is used once it is known to be synchronised.
     """
 
     def __init__(self) -> None:
@@ -61,11 +64,11 @@ class SteadyClock:
 
 
 steady_unix_s = SteadyClock()
-"""The one of this process: ages in the journal are measured by it."""
+"""The clock of this process; ages in the journal are measured with it."""
 
 
 class Anchor(Record):
-    """Ties a monotonic reading to the wall: both in seconds, of one moment in one boot."""
+    """A monotonic and a wall reading in seconds, of one moment in one boot."""
 
     boot: str
     monotonic_s: float
@@ -81,5 +84,5 @@ class Anchor(Record):
         return self.unix_s + (monotonic_s - self.monotonic_s)
 
     def now_unix_s(self) -> float:
-        """Wall seconds of now, exact against this anchor within one boot."""
+        """Wall seconds now; within one boot, exact relative to this anchor."""
         return self.unix_of(time.monotonic()) if self.boot == boot_id() else time.time()

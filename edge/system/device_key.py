@@ -1,7 +1,9 @@
 """The device key: 32 secret bytes of this appliance, and the keys that are derived from it.
 
 One file of mode 0600, made at first use, serves pseudonyms, the journal's chain and the engines'
-passports, each under a key of its own purpose. Touches that file only.
+passports, each under a key of its own purpose.
+
+Layer: system; reads or makes one file of mode 0600.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from edge.system.files import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +72,4 @@ def _make(path: Path) -> None:
             path.hardlink_to(part)
     finally:
         part.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -1,6 +1,6 @@
-"""The machine under the appliance: its disk, the space kept back for the journal, its heat.
+"""The machine below the appliance: disk, reserve for the journal, memory, temperature.
 
-Touches one file of its own, and asks the kernel.
+Layer: system; writes one file of its own, and asks the kernel.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from edge.journal.retention import RetentionSettings
+from edge.system.files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +44,11 @@ class DiskGuard:
     given back, so that the journal can still write down what was done.
     """
 
-    def __init__(self, folder: Path, settings: RetentionSettings) -> None:
+    def __init__(self, folder: Path, *, min_free_mib: int, reserve_mib: int) -> None:
         self._folder = folder
         self._reserve = folder / RESERVE
-        self._reserve_bytes = settings.reserve_mib << 20
-        self._least_bytes = settings.min_free_mib << 20
+        self._reserve_bytes = reserve_mib << 20
+        self._least_bytes = min_free_mib << 20
         self.low = False
 
     def look(self) -> bool:
@@ -71,13 +70,8 @@ class DiskGuard:
     def _take(self) -> None:
         if not self._reserve_bytes or self._reserve.exists():
             return
-        part = self._reserve.with_suffix(".part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, self._reserve_bytes)
-        finally:
-            os.close(descriptor)
-        part.replace(self._reserve)
+        with whole_file(self._reserve, durable=False, mode=0o600) as file:
+            os.posix_fallocate(file.fileno(), 0, self._reserve_bytes)
 
 
 def share_arenas() -> None:

@@ -1,7 +1,9 @@
-"""A broker on a free loopback port, for the demo and the benchmarks only.
+"""Starts a broker on a free loopback port, for the demo and the benchmarks.
 
 Mosquitto where it is installed; else the library amqtt in a process of its own, which speaks MQTT
 3.1.1 only. A site runs its own broker.
+
+Layer: system; starts one child process.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edge.delivery.settings import Protocol
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -46,16 +47,14 @@ asyncio.run(serve())
 
 @dataclass(frozen=True)
 class LocalBroker:
-    """A running broker: what it is, and where."""
+    """A running broker: its program, its port on the loopback interface, its MQTT version.
+
+    amqtt does not answer a CONNECT of MQTT 5, so that a client must be set to 3.1.1.
+    """
 
     name: str
     port: int
     speaks_mqtt5: bool
-
-    @property
-    def protocol(self) -> Protocol:
-        """What to set: amqtt gives MQTT 5 no answer, which says nothing of its version."""
-        return Protocol.AUTO if self.speaks_mqtt5 else Protocol.V311
 
 
 def _mosquitto() -> str | None:

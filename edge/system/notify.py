@@ -1,4 +1,7 @@
-"""systemd's notification protocol: a few datagrams, no dependency."""
+"""systemd's notification protocol: a few datagrams, no dependency.
+
+Layer: system; sends to the socket of ``NOTIFY_SOCKET``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _EXTEND_EVERY_S = 10.0
 
 
 class Notifier:
-    """Tells systemd how the service is; does nothing where there is no systemd.
+    """Sends the state of the service to systemd; does nothing where there is no systemd.
 
     Only for the main process: children must not inherit ``NOTIFY_SOCKET``.
     """
@@ -31,10 +34,10 @@ class Notifier:
         now_s = time.monotonic()
         if now_s >= self._extend_at_s:
             self._extend_at_s = now_s + _EXTEND_EVERY_S
-            self.tell(EXTEND_TIMEOUT_USEC=f"{_EXTENSION_S}000000")
+            self.send(EXTEND_TIMEOUT_USEC=f"{_EXTENSION_S}000000")
 
-    def tell(self, **fields: str) -> None:
-        """Send fields, e.g. ``tell(READY="1", STATUS="waiting for films")``."""
+    def send(self, **fields: str) -> None:
+        """Send fields, e.g. ``send(READY="1", STATUS="waiting for films")``."""
         if not self._address:
             return
         text = "\n".join(f"{key}={value}" for key, value in fields.items())

@@ -1,6 +1,8 @@
-"""Where files lie: the shipped recipes and weights (read only), and the writable data folder.
+"""Finds the shipped recipes and weights (read only) and the writable data folder.
 
-Touches the file system only to look. ``$SHARPEDGE_HOME`` overrides the data folder.
+``$SHARPEDGE_HOME`` overrides the data folder.
+
+Layer: system; looks at folders.
 """
 
 from __future__ import annotations

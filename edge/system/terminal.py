@@ -1,7 +1,8 @@
-"""What the command line writes: progress on a terminal, text and lines on standard output.
+"""Writes progress to a terminal, text and lines to standard output.
 
-Touches the three standard streams of this process and nothing else; imports nothing of the house,
-so that help costs nothing.
+Help and version load no library by way of it.
+
+Layer: system; writes to the standard streams, imports nothing of ours.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 from edge.config import Config
 from edge.errors import EdgeError, EngineError, OutputError, Reason, place_of, rejected
+from edge.model import Outcome
 from edge.worker.frames import receive_frame, send_frame
-from edge.worker.messages import Failed, Kind, Lost, Outcome, Ready, SecondOpinion, Stage, Task
+from edge.worker.messages import Failed, Kind, Lost, Ready, SecondOpinion, Stage, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from edge.engine.backend_table import REFERENCE
 from edge.engine.loader import load_engines
-from edge.engine.passport import Backend
 from edge.errors import EngineError, OutputError
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
-from edge.scoring.self_test import self_test
+from edge.scoring.self_test import is_recorded, self_test
 from edge.system.paths import built_engines
 from edge.worker.second_opinion import Rechecker
 
@@ -116,6 +116,8 @@ def film_scorer(config: Config) -> Made:
         try:
             # With the settings that the record was made with, whatever this site's are.
             unfit = self_test(folder, FilmScorer(engines, PipelineSettings()), engines)
+            if not is_recorded(folder, engines):
+                log.warning("self-test: not run, no record of this version; fix: sharpedge export")
             break
         except OutputError as error:
             log.error("%s", error)  # noqa: TRY400 - one line an event
@@ -132,7 +134,7 @@ def film_scorer(config: Config) -> Made:
     return Made(
         FilmScorer(engines, config.pipeline),
         engines.engine_set_hash,
-        degraded=tuple(f"{it.stem}: {it.why} (mend: {it.mend})" for it in engines.refusals),
+        degraded=tuple(f"{it.stem}: {it.why} (fix: {it.fix})" for it in engines.refusals),
         unfit=unfit,
         rechecker=rechecker,
         second_fault=second_fault,
@@ -147,7 +149,7 @@ def _rechecker(config: Config, folder: Path, serving: EngineSet) -> Rechecker | 
     second = load_engines(
         chosen.shadow or folder,
         threads=chosen.threads,
-        backend=None if chosen.shadow else Backend.ONNXRUNTIME,
+        backend=None if chosen.shadow else REFERENCE,
     )
     if second.engine_set_hash == serving.engine_set_hash:
         return None

@@ -8,10 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pydantic import Field
-
-from edge.model import Laterality, Limb, LimbResult, OperatorWord, Record, StrEnum, Versions
-from edge.scoring.agreement import Recheck  # noqa: TC001 - pydantic reads it at run time
+from edge.model import (
+    Laterality,
+    Limb,
+    OperatorWord,
+    Outcome,
+    Recheck,
+    Record,
+    StrEnum,
+    Versions,
+)
 
 
 class Kind(StrEnum):
@@ -67,8 +73,8 @@ class Task(Record):
     @property
     def operator(self) -> OperatorWord | None:
         """What the operator stated, None where there is nothing."""
-        word = OperatorWord(self.limb, self.laterality)
-        return None if word == OperatorWord() else word
+        stated = OperatorWord(self.limb, self.laterality)
+        return None if stated == OperatorWord() else stated
 
 
 class Stage(Record):
@@ -76,24 +82,6 @@ class Stage(Record):
 
     name: str
     at_s: float
-
-
-class Outcome(Record):
-    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none.
-
-    ``figures`` are for the drift watch, one of each limb or none at all. ``second_waits`` says that
-    the child kept the film to score it a second time when it is asked to.
-    """
-
-    limbs: tuple[LimbResult, ...] = Field(max_length=64)
-    stage_ms: dict[str, float]
-    study_key: str | None
-    patient_key: str | None
-    burned_in_annotation: bool
-    at_s: float
-    figures: tuple[dict[str, float], ...] = ()
-    second_waits: bool = False
-    pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
 
 
 class SecondOpinion(Record):
@@ -133,7 +121,7 @@ class Died(NamedTuple):
     outside: bool = False
 
 
-Word = Ready | Failed | Stage | Outcome | SecondOpinion | Died
+Message = Ready | Failed | Stage | Outcome | SecondOpinion | Died
 
 
 @dataclass(frozen=True)

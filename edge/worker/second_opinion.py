@@ -1,7 +1,9 @@
-"""Scores live films a second time, with other engines, when the worker is idle.
+"""Scores films a second time, with other engines, when the worker is idle.
 
-Nothing of it is published but figures: a candidate's engines run as a shadow, or one film in so
-many is scored again with the FP32 graphs. Lives in the worker's child; holds one film at most.
+Only figures of it are published: a candidate's engines run as a shadow, or one film in so many is
+scored again with the FP32 graphs.
+
+Layer: worker; runs in the child, holds one film at most.
 """
 
 from __future__ import annotations
@@ -15,8 +17,7 @@ from edge.scoring.agreement import Agreement
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.model import LimbResult, OperatorWord
-    from edge.scoring.agreement import Recheck
+    from edge.model import LimbResult, OperatorWord, Recheck
     from edge.scoring.film_scorer import FilmScorer
 
 log = logging.getLogger(__name__)

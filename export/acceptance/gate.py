@@ -1,6 +1,6 @@
 """The acceptance gate: whether an engine decides as the FP32 graph does.
 
-Room: export. Pure functions over recorded calls and an `Engine`. Judged is the task, not the
+Layer: export; pure functions over recorded calls and an `Engine`. It judges the task, not the
 tensors: grades, boxes, masks.
 """
 
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.passport import Acceptance, Precision, Role
+from edge.anatomy import LIMBS
+from edge.engine.backend_table import Precision
+from edge.engine.passport import Acceptance, Role
 from edge.model import Limb, has_narrowing
-from edge.pipeline.detect import CLASSES, to_detections
+from edge.pipeline.detect import to_detections
 from edge.pipeline.ordinal import decode_ordinal
 from edge.scoring.agreement import weighted_kappa
 from export.acceptance.golden import Call, inputs_of
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge.engine.protocol import Engine
-    from edge.model import Detection
+from edge.model import Detection
 
 NEAR = 0.02
 """A deciding FP32 value within this of .5 may fall either way: it is listed, not counted."""
 LEAST_SCORES = 1000
-"""With fewer scores a verdict supports little, and says so."""
+"""With fewer scores a verdict carries a warning."""
 _LIMIT = 0.5
 _OVERLAP_LIMIT = 0.4
 _ROUNDING = 1e-2
@@ -159,7 +161,7 @@ def judge(
         films=len(found.films),
         scores=found.scores,
         borderline=tuple(found.borderline),
-        # A figure that is no number is told by its fault.
+        # A figure that is not finite is reported by its fault only.
         figures={name: it for name, it in figures.items() if math.isfinite(it)},
         warning=warning,
     )
@@ -240,8 +242,8 @@ def _detect(found: Tally, call: Call, given: npt.NDArray[np.float32]) -> None:
     """Compare joint by joint: there in both, of one class, unless its confidence is borderline.
 
     A joint of one side must be among the other's rows, before overlaps are suppressed, and boxes
-    are compared row by row: which of two boxes over one joint is the better by a hair says nothing
-    about the engine.
+    are compared row by row: which of two boxes over one joint is better by a small margin
+    does not depend on the engine's quality.
     """
     wanted, index = call.facts["rows"], call.facts["index"]
     places = np.isfinite(given[:, :4]).all() and np.isfinite(wanted).all()
@@ -270,7 +272,9 @@ def _joints(rows: npt.NDArray[np.float32], limb: Limb) -> tuple[Detection, ...]:
 def _unmatched(joints: Iterable[Detection], rows: npt.NDArray[np.float32], limb: Limb) -> int:
     """How many joints have no row of their class over the same place."""
     rows = rows[_confidence(rows) >= _LIMIT - NEAR]
-    classes = np.array([str(name) for name in CLASSES[limb]])[rows[:, 5:].argmax(axis=1)]
+    classes = np.array([str(name) for name in LIMBS[limb].detector_classes])[
+        rows[:, 5:].argmax(axis=1)
+    ]
     places = _edges(rows)
     missing = 0
     for joint in joints:

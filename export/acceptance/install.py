@@ -1,7 +1,7 @@
-"""What ``sharpedge build`` does to exported graphs: build, judge, measure, install, activate.
+"""The steps of ``sharpedge build`` after the export: build, judge, measure, activate.
 
-Room: export. Writes into the folder of engines and the cache of golden films. Each step that was
-done before an interruption is found done.
+Layer: export; writes into the folder of engines and the cache of golden films. A step that was
+done before an interruption is not done again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from edge.engine.backend_table import BACKENDS, Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.device import preflight
 from edge.engine.installed import activate, not_serving, scan
@@ -20,10 +21,8 @@ from edge.engine.key import device_key
 from edge.engine.loader import open_backend
 from edge.engine.passport import (
     Acceptance,
-    Backend,
     EngineFile,
     Passport,
-    Precision,
     Role,
     VerifiedEngine,
     open_engine,
@@ -45,7 +44,8 @@ from export.builders.build import (
 )
 from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import write_passport
-from export.fp16.plan import plan_of_kept, to_rounded
+from export.fp16.convert import to_rounded
+from export.fp16.plan import plan_of_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -108,13 +108,13 @@ def find_recipe(word: str) -> Path:
         if path.is_file():
             return path
     names = ", ".join(sorted(path.stem for path in engines_home().glob("*.toml")))
-    raise RecipeError("no such recipe", where=word, mend=f"name a recipe's path, or one of {names}")
+    raise RecipeError("no such recipe", where=word, fix=f"name a recipe's path, or one of {names}")
 
 
 def build_and_install(
     name: str,
     folder: Path,
-    backends: Iterable[Backend],
+    backends: Iterable[str],
     gate: Gate,
     progress: Callable[[str, int, int], None],
     options: BuilderOptions = DEFAULT_OPTIONS,
@@ -137,8 +137,8 @@ def build_and_install(
                 yield error
                 break
             except (EngineError, OSError) as error:
-                mend = error.mend if isinstance(error, EngineError) else "check the engine folder"
-                yield BuildError(str(error), where=f"{name}, {backend}", mend=mend)
+                fix = error.fix if isinstance(error, EngineError) else "check the engine folder"
+                yield BuildError(str(error), where=f"{name}, {backend}", fix=fix)
                 break
             yield Built(built.stem, passport, built.cached, active)
             if not_serving(passport) is None:
@@ -158,9 +158,8 @@ def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], Non
     folder = built.path.parent
     verified = open_engine(built.path, key)
     passport = verified.passport
-    on_gpu = passport.backend in (Backend.TENSORRT, Backend.TENSORRT_RTX)
     latency: dict[str, float] = {}
-    if on_gpu and preflight().device is None:
+    if BACKENDS[passport.backend].needs_gpu and preflight().device is None:
         simulated = _simulated(folder, passport, key)
         judged = _judged(simulated, passport.engine.precision, gate, progress)
         acceptance = judged.model_copy(

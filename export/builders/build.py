@@ -1,50 +1,35 @@
-"""From an exported graph to a plan beside it, built by a child process and cached.
+"""Builds an engine of a back end from an exported graph, or finds the one built before.
 
-Room: export. Reads the graphs that `export.exporter` wrote; writes plans, their passports and the
-timing caches into the same folder. A plan whose graph, builder, GPU and driver have not changed is
-left alone, and so is one that was built before an interruption.
+Layer: export; reads the graphs that `export.exporter` wrote; writes engines, their passports and
+timing caches into the same folder. An engine whose graph, builder, GPU and driver have not changed
+is not built again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-from contextlib import suppress
+import pkgutil
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, cast
 
 import edge
-from edge.engine.backends.bindings import MODULES
-from edge.engine.backends.openvino import cpu_has_bf16
+from edge.engine.backend_table import BACKENDS, Precision, is_installed
 from edge.engine.device import preflight
 from edge.engine.installed import read_active, scan
 from edge.engine.key import device_key
-from edge.engine.passport import (
-    Backend,
-    Build,
-    EngineFile,
-    Passport,
-    Precision,
-    Role,
-    open_engine,
-    read_passport,
-)
+from edge.engine.passport import Build, EngineFile, Passport, Role, open_engine, read_passport
 from edge.errors import EngineError
-from export.builders.tensorrt import WORKSPACE_MIB, Compiled, Order, Said
+from export.builders import BUILDERS
+from export.builders.child import run_in_child
+from export.builders.order import WORKSPACE_MIB, Compiled, CompileError, Order, Progress
 from export.errors import BuildError
 from export.exporter import now_utc, write_passport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from edge.engine.passport import VerifiedEngine
@@ -52,24 +37,11 @@ if TYPE_CHECKING:
 PROFILE = (1, 10, 20)
 """Batches of a scorer: one joint, a hand, two hands."""
 _KEPT_EARLIER = 2
-_REPORT = (
-    "report this message with the version of TensorRT; openvino and onnxruntime serve meanwhile"
-)
-_DISTRIBUTIONS = {
-    Backend.TENSORRT: "tensorrt",
-    Backend.TENSORRT_RTX: "tensorrt_rtx",
-    Backend.OPENVINO: "openvino",
-}
-_EXTRAS = {
-    Backend.TENSORRT: "tensorrt",
-    Backend.TENSORRT_RTX: "rtx",
-    Backend.OPENVINO: "openvino",
-}
 
 
 @dataclass(frozen=True)
 class BuilderOptions:
-    """What a TensorRT builder may use; see `export.builders.tensorrt.Order`."""
+    """Limits of a builder; see `export.builders.order.Order`."""
 
     workspace_mib: int = WORKSPACE_MIB
     level: int | None = None
@@ -80,7 +52,7 @@ DEFAULT_OPTIONS = BuilderOptions()
 
 @dataclass(frozen=True)
 class Candidate:
-    """A built engine that the gate has, or has not yet, judged; ``cached`` when it was there."""
+    """A built engine, with or without a verdict of the gate; ``cached``: it was built before."""
 
     path: Path
     passport: Passport
@@ -92,24 +64,23 @@ class Candidate:
         return self.path.stem
 
 
-def installed_backends() -> tuple[Backend, ...]:
-    """Back ends beside ONNX Runtime that a build can be for, as far as packages tell."""
-    names = {**MODULES, Backend.OPENVINO: "openvino"}
-    return tuple(b for b in Backend if b in names and importlib.util.find_spec(names[b]))
+def installed_backends() -> tuple[str, ...]:
+    """Names of the back ends that have a builder and whose library is installed."""
+    return tuple(name for name in BACKENDS if name in BUILDERS and is_installed(name))
 
 
-def precisions(backend: Backend) -> tuple[Precision, ...]:
-    """Precisions that a back end can be asked for here, the fastest first."""
-    if backend is Backend.OPENVINO:
-        return (Precision.BF16, Precision.FP32) if cpu_has_bf16() else (Precision.FP32,)
-    return (Precision.FP32,) if backend is Backend.ONNXRUNTIME else (Precision.FP16,)
+def precisions(backend: str) -> tuple[Precision, ...]:
+    """Precisions in which a back end computes on this machine, the fastest first."""
+    row = BACKENDS[backend]
+    supports = pkgutil.resolve_name(row.supports) if row.supports else lambda _: True
+    return tuple(precision for precision in row.precisions if supports(precision))
 
 
 def build_candidate(
     name: str,
     folder: Path,
-    backend: Backend,
-    progress: Callable[[str, int, int], None] | None = None,
+    backend: str,
+    progress: Progress | None = None,
     *,
     precision: Precision | None = None,
     options: BuilderOptions = DEFAULT_OPTIONS,
@@ -117,10 +88,15 @@ def build_candidate(
     """Build, or find, the engine of an exported recipe for a back end.
 
     ``progress`` is given the builder's phase, its steps done and its steps; ``precision`` is one of
-    `precisions`, their first unless stated; ``options`` are for TensorRT. Raises `BuildError`
-    naming what is missing or what the builder refused, `edge.errors.EngineError` where the exported
-    graph is refused.
+    `precisions`, their first unless stated. Raises `BuildError` naming what is missing or what the
+    builder refused, `edge.errors.EngineError` where the exported graph is refused.
     """
+    if backend not in BUILDERS:
+        raise BuildError(
+            f"{BACKENDS[backend].title} takes the graph as it is",
+            where=name,
+            fix="sharpedge export",
+        )
     precision = precision or precisions(backend)[0]
     secret = device_key()
     reference = open_engine(folder / f"{name}.json", secret)
@@ -129,84 +105,85 @@ def build_candidate(
     earlier = _still_good(path, key, secret)
     if earlier is not None:
         return Candidate(path, earlier, cached=True)
-    if backend is Backend.OPENVINO:
-        passport = _for_openvino(reference.passport, precision, key)
-    elif backend is Backend.ONNXRUNTIME:
-        raise BuildError(
-            "ONNX Runtime takes the graph as it is", where=name, mend="sharpedge export"
-        )
+    if BUILDERS[backend].build is None:
+        passport = _compiled_when_loaded(reference.passport, backend, precision)
     else:
-        passport = _plan(reference, path, backend, key, progress or (lambda *_: None), options)
-    write_passport(path, passport, secret)
+        order = _order(reference, path, backend, options)
+        passport = _built(reference.passport, order, precision, progress or (lambda *_: None))
+    write_passport(path, passport.model_copy(update={"build_key": key}), secret)
     _prune(folder, name, backend, path.stem)
     return Candidate(path, read_passport(path), cached=False)
 
 
-def _plan(
-    reference: VerifiedEngine,
-    path: Path,
-    backend: Backend,
-    key: str,
-    progress: Callable[[str, int, int], None],
-    options: BuilderOptions,
-) -> Passport:
-    passport, folder = reference.passport, path.parent
+def _order(reference: VerifiedEngine, path: Path, backend: str, options: BuilderOptions) -> Order:
+    passport, folder, builder = reference.passport, path.parent, BUILDERS[backend]
     found = preflight()
-    if backend is Backend.TENSORRT and found.device is None:
+    if builder.needs_gpu and found.device is None:
         raise BuildError(
-            f"TensorRT builds only where it can run: {found.missing}",
+            f"{BACKENDS[backend].title} builds only where it can run: {found.missing}",
             where=passport.name,
-            mend=found.mend,
+            fix=found.fix,
         )
+    if builder.graph == "fp16":
+        _check_sibling(passport, folder)
+    half = passport.half if builder.graph == "fp16" else None
+    gpu = found.device.gpu.replace(" ", "_").replace("/", "_") if found.device else "no-gpu"
+    driver = found.device.driver.replace("/", "_") if found.device else "no-driver"
+    caches = folder / "timing"
+    caches.mkdir(exist_ok=True)
+    plan = path.with_suffix(".engine")
+    return Order(
+        backend=backend,
+        single=reference.path,
+        half=folder / half.file if half else None,
+        kept_fp32=tuple(kept.node for kept in half.kept_fp32) if half else (),
+        input=passport.input.name,
+        profile=PROFILE if passport.role is Role.SCORE else None,
+        plan=plan.with_name(f".{plan.name}.{os.getpid()}"),
+        timing_cache=caches / f"{backend}-{_version(backend)}-{gpu}-{driver}.cache",
+        on_device=found.device is not None,
+        workspace_mib=options.workspace_mib,
+        level=options.level,
+    )
+
+
+def _check_sibling(passport: Passport, folder: Path) -> None:
+    """Raise `BuildError` where the FP16-typed sibling is missing or was changed."""
     half = passport.half
     if half is None:
         why = next((note for note in passport.notes if "FP16" in note), "no FP16 sibling")
         raise BuildError(
             f"it has no FP16 graph to build from: {why.removeprefix('no FP16 sibling: ')}",
             where=passport.name,
-            mend="export the model without that operator; openvino and onnxruntime run it in FP32",
+            fix="export the model without that operator; openvino and onnxruntime run it in FP32",
         )
     if hashlib.sha256((folder / half.file).read_bytes()).hexdigest() != half.sha256:
-        raise BuildError("the FP16 sibling was changed", where=half.file, mend="sharpedge export")
-    plan = path.with_suffix(".engine")
-    temporary = plan.with_name(f".{plan.name}.{os.getpid()}")
-    gpu = found.device.gpu.replace(" ", "_").replace("/", "_") if found.device else "no-gpu"
-    driver = found.device.driver.replace("/", "_") if found.device else "no-driver"
-    caches = folder / "timing"
-    caches.mkdir(exist_ok=True)
-    order = Order(
-        backend=backend,
-        single=reference.path,
-        half=folder / half.file,
-        kept_fp32=tuple(kept.node for kept in half.kept_fp32),
-        input=passport.input.name,
-        profile=PROFILE if passport.role is Role.SCORE else None,
-        plan=temporary,
-        timing_cache=caches / f"{backend}-{_version(backend)}-{gpu}-{driver}.cache",
-        on_device=found.device is not None,
-        workspace_mib=options.workspace_mib,
-        level=options.level,
-    )
+        raise BuildError("the FP16 sibling was changed", where=half.file, fix="sharpedge export")
+
+
+def _built(passport: Passport, order: Order, precision: Precision, progress: Progress) -> Passport:
+    """Run the builder, put its file in place and return the passport of the new engine."""
+    temporary = order.plan
+    plan = temporary.with_name(temporary.stem.removeprefix("."))
     try:
-        compiled = _in_child(order, passport.name, progress)
+        compiled = _compile(order, passport.name, progress)
         data = temporary.read_bytes()
         temporary.replace(plan)
     finally:
         temporary.unlink(missing_ok=True)
     return passport.model_copy(
         update={
-            "backend": backend,
+            "backend": order.backend,
             "engine": EngineFile(
                 file=plan.name,
                 sha256=hashlib.sha256(data).hexdigest(),
                 bytes=len(data),
                 format="plan",
-                precision=Precision.FP16,
+                precision=precision,
             ),
             "graph_sha256": passport.engine.sha256,
-            "build_key": key,
             "build": Build(
-                builder=str(backend),
+                builder=order.backend,
                 version=compiled.version,
                 flags=compiled.flags,
                 strongly_typed=compiled.strongly_typed,
@@ -214,7 +191,7 @@ def _plan(
                 profile=order.profile,
                 seconds=round(compiled.seconds, 3),
                 peak_mib=round(compiled.peak_mib, 1),
-                device=found.device,
+                device=preflight().device if BACKENDS[order.backend].needs_gpu else None,
             ),
             "agreement": {},
             "latency_ms": {},
@@ -224,109 +201,70 @@ def _plan(
     )
 
 
-def _in_child(order: Order, name: str, progress: Callable[[str, int, int], None]) -> Compiled:
-    """Run `export.builders.tensorrt`; whatever ends it, this process goes on."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    said: Said = Said()
-    # A file, not a pipe: nobody reads it while the builder runs.
-    with (
-        tempfile.TemporaryFile() as complaints,
-        subprocess.Popen(
-            [sys.executable, "-m", "export.builders.tensorrt"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            env=environment,
-        ) as child,
-    ):
-        assert child.stdin is not None  # noqa: S101 - asked for above
-        assert child.stdout is not None  # noqa: S101 - asked for above
-        try:
-            with suppress(BrokenPipeError):
-                child.stdin.write(order.model_dump_json().encode())
-                child.stdin.close()
-            for line in child.stdout:
-                said = _heard(line)
-                if said.phase is not None:
-                    progress(said.phase, said.done, said.total)
-        except BaseException:
-            child.kill()
-            raise
-        code = child.wait()
-        complaints.seek(0)
-        trace = complaints.read().decode("utf-8", "replace").strip()
-    if said.compiled is not None:
-        return said.compiled
-    where = f"{name}, {order.backend}"
-    if said.error is not None:
-        raise BuildError(said.error, where=where, mend=said.mend or _REPORT)
-    last = trace.splitlines()[-1] if trace else "without a message"
-    killed = code == -signal.SIGKILL
-    raise BuildError(
-        f"the builder's process was killed ({signal.Signals(-code).name})"
-        if code < 0
-        else f"the builder's process ended with status {code}: {last}",
-        where=where,
-        mend="free memory, or lower --workspace-mib, and build again" if killed else _REPORT,
-    )
-
-
-def _heard(line: bytes) -> Said:
-    """One line of the child; what libraries print there too says nothing."""
+def _compile(order: Order, name: str, progress: Progress) -> Compiled:
+    builder = BUILDERS[order.backend]
+    build = cast("str", builder.build)
+    if builder.in_child:
+        return run_in_child(build, BACKENDS[order.backend].title, order, name, progress)
     try:
-        return Said.model_validate_json(line)
-    except ValidationError:
-        return Said()
+        return cast("Compiled", pkgutil.resolve_name(build)(order, progress))
+    except CompileError as error:
+        raise BuildError(str(error), where=f"{name}, {order.backend}", fix=error.fix) from error
 
 
-def _for_openvino(passport: Passport, precision: Precision, key: str) -> Passport:
-    """Passport of the same graph under OpenVINO: compiled when it is loaded, nothing to store."""
+def _compiled_when_loaded(passport: Passport, backend: str, precision: Precision) -> Passport:
+    """Return the passport of the same graph under a back end that compiles it when it loads it."""
     return passport.model_copy(
         update={
-            "backend": Backend.OPENVINO,
+            "backend": backend,
             "engine": passport.engine.model_copy(update={"precision": precision}),
             "graph_sha256": passport.engine.sha256,
-            "build_key": key,
             "half": None,
             "agreement": {},
             "latency_ms": {},
-            "versions": {**passport.versions, "openvino": _version(Backend.OPENVINO)},
+            "versions": {**passport.versions, backend: _version(backend)},
             "built_at": now_utc(),
         }
     )
 
 
 def _build_key(
-    passport: Passport, backend: Backend, precision: Precision, options: BuilderOptions
+    passport: Passport, backend: str, precision: Precision, options: BuilderOptions
 ) -> str:
-    device = preflight().device
+    device = preflight().device if BACKENDS[backend].needs_gpu else None
     parts: dict[str, object] = {
         "graph": passport.engine.sha256,
         "half": passport.half.sha256 if passport.half else None,
-        "backend": str(backend),
+        "backend": backend,
         "precision": str(precision),
         "version": _version(backend),
         "sharpedge": edge.__version__,
-        "device": None if backend is Backend.OPENVINO or device is None else device.model_dump(),
+        "device": None if device is None else device.model_dump(),
         "profile": PROFILE,
     }
-    if options != DEFAULT_OPTIONS and backend in MODULES:
+    if options != DEFAULT_OPTIONS and BUILDERS[backend].build is not None:
         parts["options"] = asdict(options)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _version(backend: Backend) -> str:
-    """Version of a builder without importing it; JetPack's TensorRT has no other door."""
+def _version(backend: str) -> str:
+    """Version of a back end's library; imported only where no package metadata gives it.
+
+    TensorRT of JetPack has no metadata. Raises `BuildError` where the library is not installed.
+    """
+    row = BACKENDS[backend]
     try:
-        return metadata.version(_DISTRIBUTIONS[backend])
+        return metadata.version(row.module)
     except metadata.PackageNotFoundError:
         pass
-    if backend in MODULES and importlib.util.find_spec(MODULES[backend]):
-        return str(importlib.import_module(MODULES[backend]).__version__)
+    if is_installed(backend):
+        return str(importlib.import_module(row.module).__version__)
     raise BuildError(
         f"{backend} is not installed",
-        where=str(backend),
-        mend=f"pip install 'sharpedge[{_EXTRAS[backend]}]'",
+        where=backend,
+        fix=f"pip install 'sharpedge[{row.extra}]'"
+        if row.extra
+        else f"install the Python module {row.module}",
     )
 
 
@@ -338,8 +276,8 @@ def _still_good(path: Path, key: str, secret: bytes) -> Passport | None:
     return passport if passport.build_key == key else None
 
 
-def _prune(folder: Path, name: str, backend: Backend, newest: str) -> None:
-    """Remove all but a few earlier builds; those kept are what a rollback goes back to."""
+def _prune(folder: Path, name: str, backend: str, newest: str) -> None:
+    """Remove all but a few earlier builds; a rollback returns to those kept."""
     needed = {newest, read_active(folder).now.engines.get(name)}
     kept = [
         item

@@ -1,100 +1,43 @@
-"""From a graph to a plan: the one place that calls a TensorRT builder.
+"""Builds a TensorRT or TensorRT-RTX plan from a graph.
 
-Room: export. Runs as a process of its own (``python -m export.builders.tensorrt``): it reads an
-`Order` as JSON from standard input, writes the plan and the timing cache to the files that the
-order names, and prints JSON lines: progress, then the result. A builder that ends its process ends
-only this.
+Layer: export; runs in a child process (`export.builders.child`); reads the graphs and writes the
+plan and the timing cache that its order names.
 
-TensorRT 8.5 to 11 and TensorRT-RTX share this code. What differs between them is asked for by name,
-never by version:
+TensorRT 8.5 to 11 and TensorRT-RTX share this code. It tests for what a version has by name, never
+by version number:
 
-- a strongly typed network where `NetworkDefinitionCreationFlag` has ``STRONGLY_TYPED`` (from 9.1
+- A strongly typed network where `NetworkDefinitionCreationFlag` has ``STRONGLY_TYPED`` (from 9.1
   on): types come from the FP16-typed graph. Its bit moved from 1 to 0 in version 11, so the
   enumeration's value is used. Together with the FP16 flag it is an error.
-- elsewhere (8.5, 8.6) an explicit batch and ``BuilderFlag.FP16`` over the FP32 graph, the layers
-  that must stay FP32 being pinned. The flag is gone in version 11; a guard by ``hasattr`` alone
-  would build FP32 there without a word, so FP16 tensors are counted and none is an error.
-- progress where there is an `IProgressMonitor` (from 10 on).
+- Elsewhere (8.5, 8.6) an explicit batch and ``BuilderFlag.FP16`` over the FP32 graph, with the
+  layers that must stay FP32 pinned. Version 11 has no such flag; testing for it with `hasattr`
+  alone would build in FP32 without an error, so FP16 tensors are counted and none is an error.
+- Progress where there is an `IProgressMonitor` (from 10 on).
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.engine.backends.bindings import load_bindings, logger_of
-from edge.engine.installed import replace_file
-from edge.engine.passport import Backend  # noqa: TC001 - pydantic looks annotations up
-from edge.errors import EngineError
-from edge.model import Record
+from edge.system.files import write_whole
+from export.builders.order import OUT_OF_MEMORY, Compiled, CompileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from export.builders.order import Order, Progress
 
-WORKSPACE_MIB = 1024
-"""Memory that the builder may try layers in. A Jetson shares it with everything else."""
 _HALF_WORDS = ("Half", "FP16", "Float16")
-
-
-class Order(Record):
-    """What to build. ``profile`` is the least, best and largest batch of a free batch side."""
-
-    backend: Backend
-    single: Path
-    half: Path
-    kept_fp32: tuple[str, ...]
-    input: str
-    profile: tuple[int, int, int] | None
-    plan: Path
-    timing_cache: Path
-    on_device: bool
-    workspace_mib: int = WORKSPACE_MIB
-    level: int | None = None
-    """Builder optimisation level 0..5; the builder's own default where it is not stated."""
-
-
-class Compiled(Record):
-    """What was built."""
-
-    version: str
-    strongly_typed: bool
-    flags: tuple[str, ...]
-    half_tensors: int
-    seconds: float
-    peak_mib: float
-    messages: tuple[str, ...]
-
-
-class Said(Record):
-    """One line of this process: progress, the result, or the error that took its place."""
-
-    phase: str | None = None
-    done: int = 0
-    total: int = 0
-    compiled: Compiled | None = None
-    error: str | None = None
-    mend: str | None = None
-
-
-class CompileError(Exception):
-    """The builder refused; the message is its own."""
-
-
 _REFUSED = (
     "export with an older --target (tensorrt-8.5 for the oldest), or use the back end openvino or "
     "onnxruntime"
 )
-_MEMORY = "free memory, or lower --workspace-mib, and build again"
-_BINDINGS = (
-    "report this message with the version of TensorRT; openvino and onnxruntime serve meanwhile"
-)
 
 
-def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compiled:
-    """Build the plan of an order; ``tell`` is given a phase, its steps done and its steps.
+def compile_plan(order: Order, progress: Progress) -> Compiled:
+    """Build the plan of an order and write it to ``order.plan``.
 
     Raises `CompileError` where parsing or building fails or no tensor is FP16, `EngineError` where
     the builder is not installed.
@@ -107,19 +50,19 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
     wanted = trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH if typed is None else typed
     network = builder.create_network(1 << int(wanted))
     parser = trt.OnnxParser(network, logger)
-    graph = order.half if typed is not None else order.single
+    graph = order.single if typed is None or order.half is None else order.half
     if not parser.parse_from_file(str(graph)):
         errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
-        raise CompileError(f"{graph.name} was not understood: {'; '.join(errors)}")
+        raise _refusal(f"{graph.name} was not understood: {'; '.join(errors)}")
     config = builder.create_builder_config()
     _limit(trt, config, order)
     flags = [] if typed is not None else _ask_for_half(trt, config, network, order)
     if hasattr(trt.BuilderFlag, "TF32"):
-        # It would quietly take 13 bits from the layers that were kept in FP32.
+        # It would take 13 bits from the layers that were kept in FP32.
         config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _monitor(trt, tell)
+        config.progress_monitor = _monitor(trt, progress)
     if order.profile is not None:
         shape = tuple(network.get_input(0).shape)[1:]
         profile = builder.create_optimization_profile()
@@ -129,18 +72,18 @@ def compile_plan(order: Order, tell: Callable[[str, int, int], None]) -> Compile
     half = _half_tensors(trt, network)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise CompileError("; ".join(logger.messages) or "the builder gave no reason")
+        raise _refusal("; ".join(logger.messages) or "the builder gave no reason")
     data = bytes(plan)
     if order.on_device:
         shown = _half_layers(trt, logger, data)
-        # A weakly typed network says nothing of FP16; the finished plan alone does.
+        # A weakly typed network does not show FP16; only the finished plan does.
         half = shown or 0 if typed is None or shown == 0 else half
     if not half:
-        raise CompileError("the plan holds no FP16 tensor")
+        raise _refusal("the plan holds no FP16 tensor")
     order.plan.write_bytes(data)
-    learnt = config.get_timing_cache()
-    if learnt is not None:
-        replace_file(order.timing_cache, bytes(learnt.serialize()))
+    timings = config.get_timing_cache()
+    if timings is not None:
+        write_whole(order.timing_cache, bytes(timings.serialize()), durable=True)
     return Compiled(
         version=str(trt.__version__),
         strongly_typed=typed is not None,
@@ -209,7 +152,7 @@ def _half_layers(trt: Any, logger: Any, data: bytes) -> int | None:
     """
     plan = trt.Runtime(logger).deserialize_cuda_engine(data)
     if plan is None:
-        raise CompileError("; ".join(logger.messages) or "the plan cannot be deserialised")
+        raise _refusal("; ".join(logger.messages) or "the plan cannot be deserialised")
     inspector = plan.create_engine_inspector()
     shown = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
     layers = shown.get("Layers", [])
@@ -218,7 +161,7 @@ def _half_layers(trt: Any, logger: Any, data: bytes) -> int | None:
     return sum(any(word in str(layer) for word in _HALF_WORDS) for layer in layers)
 
 
-def _monitor(trt: Any, tell: Callable[[str, int, int], None]) -> Any:
+def _monitor(trt: Any, progress: Progress) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
@@ -226,58 +169,21 @@ def _monitor(trt: Any, tell: Callable[[str, int, int], None]) -> Any:
 
         def phase_start(self, phase_name: str, _parent: str | None, num_steps: int) -> None:
             self._steps[phase_name] = num_steps
-            tell(phase_name, 0, num_steps)
+            progress(phase_name, 0, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            tell(phase_name, step + 1, self._steps.get(phase_name, step + 1))
+            progress(phase_name, step + 1, self._steps.get(phase_name, step + 1))
             return True
 
         def phase_finish(self, phase_name: str) -> None:
             steps = self._steps.pop(phase_name, 1)
-            tell(phase_name, steps, steps)
+            progress(phase_name, steps, steps)
 
     return Monitor()
 
 
-def main() -> int:
-    """Serve one order; 0 when it was built, 1 when it was refused (the last line says why)."""
-
-    def tell(phase: str, done: int, total: int) -> None:
-        _print(Said(phase=phase, done=done, total=total))
-
-    try:
-        compiled = compile_plan(Order.model_validate_json(sys.stdin.buffer.read()), tell)
-    except EngineError as error:
-        _print(Said(error=str(error), mend=error.mend))
-        return 1
-    except CompileError as error:
-        _print(Said(error=str(error), mend=_mend_of(str(error))))
-        return 1
-    except OSError as error:
-        _print(Said(error=str(error), mend="check that the engine folder may be written"))
-        return 1
-    except MemoryError:
-        _print(Said(error="there is not enough memory", mend=_MEMORY))
-        return 1
-    except Exception as error:  # noqa: BLE001 - the bindings raise whatever they like
-        words = " ".join(str(error).split())
-        _print(Said(error=f"{type(error).__name__}: {words}", mend=_BINDINGS))
-        return 1
-    _print(Said(compiled=compiled))
-    return 0
-
-
-def _mend_of(message: str) -> str:
-    """Return what to do about a builder's own message."""
-    words = message.lower()
-    short = any(word in words for word in ("out of memory", "outofmemory", "insufficient memory"))
-    return _MEMORY if short else _REFUSED
-
-
-def _print(said: Said) -> None:
-    sys.stdout.write(f"{said.model_dump_json()}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _refusal(message: str) -> CompileError:
+    """Return the error for a message of the builder."""
+    text = message.lower()
+    short = any(words in text for words in ("out of memory", "outofmemory", "insufficient memory"))
+    return CompileError(message, fix=OUT_OF_MEMORY if short else _REFUSED)

@@ -1,6 +1,6 @@
 """Compact weights: one file a model, small enough to be committed.
 
-Room: export. Reads and writes the one file it is given. The file is an ordinary ``.npz`` (NumPy
+Layer: export; reads and writes the one file it is given. The file is an ordinary ``.npz`` (NumPy
 opens it) whose archive comment is the SHA-256 of everything before it, so that any changed or
 missing byte is found. Members: ``meta.json``; per array either ``NAME.npy`` (float32, exact) or
 ``NAME.int8.npy`` with ``NAME.scale.npy`` (float32, one scale an output channel):
@@ -35,7 +35,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CLIPS = np.linspace(1.0, 0.6, 9)
 _LEVELS = 127
 _META = "meta.json"
-_MEND = "copy the file again, or check it out again with git"
+_FIX = "copy the file again, or check it out again with git"
 
 
 def quantise(array: Array) -> tuple[npt.NDArray[np.int8], Array]:
@@ -78,7 +78,7 @@ def save_compact(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any
             raise WeightsError(
                 "the array holds a value that is not finite",
                 where=f"{path.name}, {name}",
-                mend="look at the training's loss; save the last good checkpoint",
+                fix="look at the training's loss; save the last good checkpoint",
             )
         if array.ndim > 1 and array.size >= MINIMUM_QUANTISED:
             levels, scale = quantise(array)
@@ -106,20 +106,20 @@ def load_compact(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError(
-            f"cannot be read: {error.strerror}", where=str(path), mend="give the right path"
+            f"cannot be read: {error.strerror}", where=str(path), fix="give the right path"
         ) from error
     body, digest = data[:-_DIGEST_LENGTH], data[-_DIGEST_LENGTH:]
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise WeightsError(
             "the file is truncated, damaged or no compact weights: its checksum does not fit",
             where=str(path),
-            mend=_MEND,
+            fix=_FIX,
         )
     try:
         return _read_members(data)
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"the file is no compact weights: {error}", where=str(path), mend=_MEND
+            f"the file is no compact weights: {error}", where=str(path), fix=_FIX
         ) from error
 
 

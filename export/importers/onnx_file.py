@@ -1,6 +1,6 @@
-"""Any ``.onnx`` file, made what our engines are: an opset that builders read, weights inside.
+"""Brings any ``.onnx`` file to the form of our engines: a known opset, weights inside.
 
-Room: export. Reads the file it is given and, from the same folder, its external data.
+Layer: export; reads the file it is given and, from the same folder, its external data.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ def load_onnx(path: Path) -> onnx.ModelProto:
         model = onnx.load_model(path, load_external_data=False)
     except OSError as error:
         raise WeightsError(
-            f"cannot be read: {error.strerror}", where=str(path), mend="give the right path"
+            f"cannot be read: {error.strerror}", where=str(path), fix="give the right path"
         ) from error
     except DecodeError as error:
         raise WeightsError(
             "the file is truncated or not an ONNX model",
             where=str(path),
-            mend="compare its size and SHA-256 with the original; give an .onnx file",
+            fix="compare its size and SHA-256 with the original; give an .onnx file",
         ) from error
     if not model.graph.node:
         raise WeightsError(
             "the file holds no operators",
             where=str(path),
-            mend="compare its size and SHA-256 with the original; give an .onnx file",
+            fix="compare its size and SHA-256 with the original; give an .onnx file",
         )
     _load_external(model, path)
     _check_weights(model, path)
@@ -59,7 +59,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
             raise LayerError(
                 f"the operator {node.op_type} is of {node.domain}, a plugin",
                 where=f"{path.name}, node {node.name or node.output[0]}",
-                mend="export the model with standard operators only",
+                fix="export the model with standard operators only",
             )
     return model
 
@@ -88,7 +88,7 @@ def import_onnx(
         raise ContractError(
             f"it has {len(images)} inputs: {', '.join(value.name for value in images)}",
             where="model",
-            mend="export a model with one image input",
+            fix="export a model with one image input",
         )
     _fix_input(images[0], input_shape, layout)
     image = onnx.ValueInfoProto()
@@ -112,7 +112,7 @@ def import_onnx(
         raise LayerError(
             f"ONNX's own checker refuses it: {str(error).splitlines()[0]}",
             where="model",
-            mend="export the model again with a newer exporter, or with opset_version=17",
+            fix="export the model again with a newer exporter, or with opset_version=17",
         ) from error
     return work
 
@@ -134,12 +134,12 @@ def _check_weights(model: onnx.ModelProto, path: Path) -> None:
             raise WeightsError(
                 "a value is not finite, or too large to be trained",
                 where=f"{path.name}, tensor {tensor.name}",
-                mend="copy the file again and compare its SHA-256",
+                fix="copy the file again and compare its SHA-256",
             )
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a name of its own: precision is chosen, and told, by name."""
+    """Give every node a name of its own: precision is chosen and reported by name."""
     taken: set[str] = set()
     for node in graph.node:
         name = node.name or next(name for name in node.output if name)
@@ -167,19 +167,19 @@ def _load_external(model: onnx.ModelProto, path: Path) -> None:
             raise WeightsError(
                 f"its data lie outside the model's folder: {place!r}",
                 where=where,
-                mend="save the model with its weights inside, or beside it",
+                fix="save the model with its weights inside, or beside it",
             )
         if not (folder / place).is_file():
             raise WeightsError(
                 f"its data file {place} is missing",
                 where=where,
-                mend=f"copy {place} into the folder of {path.name}",
+                fix=f"copy {place} into the folder of {path.name}",
             )
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise WeightsError(
-                f"its data in {place} cannot be read: {error}", where=where, mend="copy it again"
+                f"its data in {place} cannot be read: {error}", where=where, fix="copy it again"
             ) from error
         tensor.data_location = TensorProto.DEFAULT
         del tensor.external_data[:]
@@ -187,7 +187,7 @@ def _load_external(model: onnx.ModelProto, path: Path) -> None:
             raise WeightsError(
                 f"{place} gives {len(tensor.raw_data)} of {_stored_bytes(tensor)} bytes",
                 where=where,
-                mend=f"copy {place} again: it is cut short",
+                fix=f"copy {place} again: it is cut short",
             )
 
 
@@ -207,7 +207,7 @@ def _fix_input(
         raise ContractError(
             f"it is {TensorProto.DataType.Name(kind.elem_type)}, not FLOAT",
             where=where,
-            mend="export the model with a float32 input",
+            fix="export the model with a float32 input",
         )
     n, c, h, w = shape
     wanted = (n, c, h, w) if layout == "NCHW" else (n, h, w, c)
@@ -215,7 +215,7 @@ def _fix_input(
         raise ContractError(
             f"it has {len(kind.shape.dim)} axes, an image has 4",
             where=where,
-            mend="export a model that takes a batch of images",
+            fix="export a model that takes a batch of images",
         )
     for axis, (side, size) in enumerate(zip(kind.shape.dim, wanted, strict=True)):
         free = not side.HasField("dim_value")
@@ -223,14 +223,14 @@ def _fix_input(
             raise ContractError(
                 f"axis {axis} is dynamic ({side.dim_param or 'unnamed'})",
                 where=where,
-                mend=f"export the model with axis {axis} fixed to {size}",
+                fix=f"export the model with axis {axis} fixed to {size}",
             )
         if not free and side.dim_value != size:
             asked = "free (dynamic)" if size is None else str(size)
             raise ContractError(
                 f"axis {axis} is {side.dim_value}, the recipe needs {asked}",
                 where=where,
-                mend="correct input in the recipe, or export the model with that side",
+                fix="correct input in the recipe, or export the model with that side",
             )
         if axis == 0:
             side.Clear()
@@ -263,7 +263,7 @@ def _choose_outputs(graph: onnx.GraphProto, outputs: Mapping[str, str]) -> None:
             raise ContractError(
                 f"there is no output {source}; there are {', '.join(known)}",
                 where="model",
-                mend="correct outputs in the recipe",
+                fix="correct outputs in the recipe",
             )
     kept = [known[source] for source in outputs.values()]
     del graph.output[:]
@@ -299,7 +299,7 @@ def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
         raise LayerError(
             f"its shapes do not fit: {str(error).splitlines()[0]}",
             where="model",
-            mend="export the model again with fixed sides; onnx.checker.check_model says more",
+            fix="export the model again with fixed sides; onnx.checker.check_model says more",
         ) from error
 
 

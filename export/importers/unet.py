@@ -1,6 +1,6 @@
 """The lightweight multi-scale U-Net (Ding et al. 2019): named arrays to an ONNX graph.
 
-Room: export. Takes arrays, gives an ONNX model; touches no file.
+Layer: export; takes arrays, gives an ONNX model; touches no file.
 
 Graph: ``image`` [1, 1, H, W] float32 grey in 0..1 -> ``mask`` [1, 1, H, W] float32 probability
 of limb. H and W are static multiples of 4.
@@ -97,7 +97,7 @@ def unet_to_onnx(arrays: Mapping[str, Array], *, size: tuple[int, int]) -> onnx.
         raise WeightsError(
             f"{size[1]} x {size[0]} px cannot be halved twice",
             where="input size",
-            mend="set height and width to multiples of 4 in the recipe",
+            fix="set height and width to multiples of 4 in the recipe",
         )
     check_arrays(arrays)
     graph = GraphBuilder("unet")
@@ -126,7 +126,7 @@ def check_arrays(arrays: Mapping[str, Array]) -> None:
         }
     except KeyError as error:
         raise WeightsError(
-            "the array is missing", where=str(error.args[0]), mend="save the whole state of the net"
+            "the array is missing", where=str(error.args[0]), fix="save the whole state of the net"
         ) from error
     check_shapes(arrays, unet_shapes(widths))
 

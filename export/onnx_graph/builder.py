@@ -1,7 +1,7 @@
 """A thin builder of ONNX graphs: opset 13, ir_version 8, float32, static shapes.
 
-Room: export. Knows ONNX and numpy; touches no file. Opset 13 and ir_version 8 are what the oldest
-engine builder that is served (TensorRT 8.5) reads.
+Layer: export; uses ONNX and numpy; touches no file. The oldest supported engine builder, TensorRT
+8.5, reads opset 13 and ir_version 8.
 """
 
 from __future__ import annotations
@@ -220,11 +220,11 @@ def check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
                 if found and wanted
                 else f"the array is {'not known' if found else 'missing'}",
                 where=name,
-                mend="export weights that were trained for this architecture",
+                fix="export weights that were trained for this architecture",
             )
         if implausible(arrays[name]).any():
             raise WeightsError(
                 "a value is not finite, or too large to be trained",
                 where=name,
-                mend="take the last good checkpoint",
+                fix="take the last good checkpoint",
             )

@@ -1,6 +1,6 @@
 """Brings a graph of any opset to one that the engine builder of a target reads.
 
-Room: export. Pure functions over ONNX models. ONNX's own converter raises old graphs to opset 13,
+Layer: export; pure functions over ONNX models. ONNX's own converter raises old graphs to opset 13,
 but has no way down for BatchNormalization and others whose later versions only take more types. So
 a newer graph is lowered here, operator by operator: an operator that exists in the older opset
 keeps its meaning when the attributes that came later hold their defaults. A graph stays at opset 13
@@ -61,7 +61,7 @@ def _set_opset(work: onnx.ModelProto) -> int:
             f"the file has IR version {work.ir_version}; the onnx installed here reads up to "
             f"{int(onnx.IR_VERSION)}",
             where="model",
-            mend="install a newer onnx here, or save the model with an older onnx",
+            fix="install a newer onnx here, or save the model with an older onnx",
         )
     kept = [item for item in work.opset_import if item.domain in STANDARD]
     del work.opset_import[:]
@@ -72,7 +72,7 @@ def _set_opset(work: onnx.ModelProto) -> int:
         raise LayerError(
             f"the file has opset {opset}; the onnx installed here reads 1 to {newest}",
             where="model",
-            mend=f"export the model with opset_version={DEFAULT_CEILING}, or install a newer onnx",
+            fix=f"export the model with opset_version={DEFAULT_CEILING}, or install a newer onnx",
         )
     for node in nodes_of(work.graph):
         _schema(node, opset)
@@ -208,7 +208,7 @@ def _schema(node: onnx.NodeProto, opset: int) -> onnx.defs.OpSchema:
         raise LayerError(
             f"the operator {node.op_type} is not in opset {opset}",
             where=_where(node),
-            mend="export the model with standard operators, or with a newer onnx installed here",
+            fix="export the model with standard operators, or with a newer onnx installed here",
         ) from error
 
 
@@ -227,5 +227,5 @@ def _refusal(opset: int, target: int, what: str, where: str) -> LayerError:
     return LayerError(
         f"opset {opset} cannot be brought to opset {target}: {what}",
         where=where,
-        mend=f"export the model with opset_version={target}{higher}",
+        fix=f"export the model with opset_version={target}{higher}",
     )

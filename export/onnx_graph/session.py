@@ -1,6 +1,6 @@
-"""Opens and runs a graph in ONNX Runtime; what it cannot run becomes one error.
+"""Opens and runs a graph in ONNX Runtime; a graph that it cannot run is a `LayerError`.
 
-Room: export. Runs graphs on the CPU; touches no file.
+Layer: export; runs graphs on the CPU; touches no file.
 """
 
 from __future__ import annotations
@@ -49,5 +49,5 @@ def _cannot_run(error: Exception) -> LayerError:
     return LayerError(
         f"ONNX Runtime cannot run it: {' '.join(str(error).split())}",
         where="model",
-        mend="export the model with standard operators, opset 7 or newer, float32 and fixed sides",
+        fix="export the model with standard operators, opset 7 or newer, float32 and fixed sides",
     )

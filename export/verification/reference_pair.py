@@ -1,8 +1,8 @@
-"""Compares an imported graph with inputs and outputs stored by the user's own framework.
+"""Compares an imported graph with inputs and outputs stored by the model's own framework.
 
-Room: export. Reads one ``.npz`` file. It is the only check that compares an import with the
-framework the model was trained in: shapes, ranges and probe images cannot show that a layer was
-read in another way than it was trained.
+Layer: export; reads one ``.npz`` file. Only this check compares an import with the framework that
+trained the model: shapes, ranges and simulated images cannot show that a layer was read in another
+way than it was trained.
 
 The file holds ``input``, float32 as the network takes it, or ``pixels``, uint8 grey [n, H, W] that
 pass through the recipe's scale, mean and std; and each output of the model under its name in the
@@ -65,7 +65,7 @@ def check_pair(
             raise ContractError(
                 f"{name} differs by {value:.3g} from the stored output, allowed is {limit:.3g}",
                 where=f"{recipe.name}, {path.name}",
-                mend="check scale, mean, std, layout and bn_epsilon in the recipe; convert the "
+                fix="check scale, mean, std, layout and bn_epsilon in the recipe; convert the "
                 "model to .onnx in its own framework if a layer is read differently",
             )
     return {f"reference.{name}": value for name, value in differences.items()}
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, AnyArray]:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"the reference is not a readable .npz file: {error}", where=str(path), mend=_STORE
+            f"the reference is not a readable .npz file: {error}", where=str(path), fix=_STORE
         ) from error
 
 
@@ -89,7 +89,7 @@ def _images(stored: Mapping[str, AnyArray], spec: InputSpec, path: Path) -> Arra
             f"the reference holds {', '.join(sorted(stored)) or 'nothing'}; it needs one of "
             "input and pixels",
             where=str(path),
-            mend=_STORE,
+            fix=_STORE,
         )
     array = stored[given[0]]
     sides = (spec.channels, spec.height, spec.width)
@@ -127,7 +127,7 @@ def _wanted(
             f"the reference holds the outputs {', '.join(sorted(given)) or 'none'}; the model "
             f"gives {', '.join(sorted(found))}",
             where=str(path),
-            mend=_STORE,
+            fix=_STORE,
         )
     wanted: dict[str, Array] = {}
     for name, array in given.items():
@@ -170,5 +170,5 @@ def _misshapen(name: str, array: AnyArray, wanted: str, path: Path) -> WeightsEr
     return WeightsError(
         f"the reference's {name} is {array.dtype} {list(array.shape)}, needed is {wanted}",
         where=str(path),
-        mend=_STORE,
+        fix=_STORE,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sharpedge.choices import Layout  # noqa: TC001 - typer reads it at run time
+from sharpedge.choices import Layout
 from sharpedge.commands.train import NOTICE
 
 if TYPE_CHECKING:

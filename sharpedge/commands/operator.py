@@ -1,206 +1,130 @@
-"""The operator's commands on a box: release, retry, dismiss, replay, audit, drift.
+"""The commands of an operator: release, retry, dismiss, replay, audit, drift.
 
-Opens the configuration's state folder and its journal; the daemon may run or not.
+Layer: sharpedge; parses, calls, prints.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import time
-from contextlib import contextmanager
-from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
 
-from edge import config
-from edge.contract.payloads import HealthMessage, StateMessage
-from edge.daemon.audit import Limits, as_json, as_text
-from edge.daemon.audit import audit as take_stock
-from edge.daemon.state_folder import drop_folder
-from edge.delivery.listen import listen
-from edge.journal import orders
-from edge.journal.chain import Head
-from edge.journal.store import JournalError, Store
-from edge.model import DISCLAIMER
-from edge.outputs.record import Places
-from edge.scoring.drift import COMMISSIONING, DriftWatch, as_table
-from edge.system.device_key import derived_key, device_key
-from edge.system.terminal import complain, say
+import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from edge.model import OperatorWord
+from sharpedge.commands.options import ConfigOption, fail
 
 
-_NOTICE = f"{DISCLAIMER.capitalize()}."
-_BROKER_S = 2.0
-"""Limit for what the broker keeps: an audit without it proves nearly as much."""
+class LimbName(str, Enum):
+    """What a film shows, in an operator's words."""
+
+    hand = "hand"
+    foot = "foot"
 
 
-@contextmanager
-def journal_of(state_folder: Path) -> Iterator[Store]:
-    """Open an appliance's journal.
+class SideName(str, Enum):
+    """Side of the patient, in an operator's words."""
 
-    Raises `JournalError` or `ConfigError` where there is none, or it cannot be used.
-    """
-    path = state_folder / "journal.sqlite"
-    try:
-        there = path.exists()
-    except OSError as error:
-        raise JournalError(_unusable(path, error.strerror or "error")) from error
-    if not there:
-        raise JournalError(
-            f"{state_folder}: no appliance has run here; name its configuration with --config"
-        )
-    key = derived_key(device_key(state_folder, expected=True), "journal")
-    try:
-        store = Store(path, key)
-        try:
-            yield store
-        finally:
-            store.close()
-    except sqlite3.Error as error:
-        raise JournalError(_unusable(path, str(error))) from error
+    L = "L"
+    R = "R"
 
 
-def _unusable(path: Path, why: str) -> str:
-    """Say why a journal cannot be used, and what to do."""
-    fix = "run this as the appliance's user, with the state folder writable"
-    if "locked" in why or "busy" in why:
-        fix = "another program holds it: end that one, or try again"
-    elif "malformed" in why or "not a database" in why:
-        fix = "restart the appliance, which sets a damaged journal aside"
-    return f"{path}: cannot be used ({why}); fix: {fix}"
+_Films = Annotated[
+    list[str], typer.Argument(help="Films: path, result id, job number, or name of the kept copy.")
+]
 
 
-def release(config_path: Path | None, films: list[str], word: OperatorWord) -> int:
-    """Have held films scored with the limb and side that a person states."""
-    return _each(config_path, films, lambda store, job: orders.release(store, job, word))
+def release(
+    films: _Films,
+    limb: Annotated[LimbName | None, typer.Option(help="What the film shows.")] = None,
+    side: Annotated[SideName | None, typer.Option(help="Side of the patient.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Have held films scored with the limb and side that you state."""
+    from edge.model import Laterality, Limb, OperatorWord
+    from sharpedge import operator
 
-
-def retry(config_path: Path | None, films: list[str]) -> int:
-    """Have films worked on again."""
-    return _each(config_path, films, orders.retry)
-
-
-def list_set_aside(config_path: Path | None) -> int:
-    """Print the messages that are set aside; 3 where there are any."""
-    with journal_of(config.load(config_path).state_folder) as store:
-        found = orders.set_aside(store)
-    for it in found:
-        say(f"job {it.job}: {it.kind} {it.result_id}: set aside: {it.why}")
-    say(f"{len(found)} messages are set aside. {_NOTICE}")
-    if found:
-        say("fix: `sharpedge retry --all` sends them again, `sharpedge dismiss JOB` gives them up")
-    return 3 if found else 0
-
-
-def take_all_back(config_path: Path | None) -> int:
-    """Send every message again that is set aside; 1 where one cannot be."""
-    with journal_of(config.load(config_path).state_folder) as store:
-        found = orders.set_aside(store)
-        done = sum(_done(partial(orders.take_back, store, it)) for it in found)
-    say(f"{done} of {len(found)} messages are sent again. {_NOTICE}")
-    return int(done < len(found))
-
-
-def dismiss(config_path: Path | None, films: list[str]) -> int:
-    """End held films for good, or give up messages that are set aside."""
-    return _each(config_path, films, orders.dismiss, "dismissed")
-
-
-def replay(config_path: Path | None, ids: list[str]) -> int:
-    """Send messages again under their ids; 1 where one is not known."""
-    with journal_of(config.load(config_path).state_folder) as store:
-
-        def order(result_id: str) -> None:
-            done = orders.replay(store, result_id)
-            say(f"job {done.job}: {result_id} is sent again. {_NOTICE}")
-
-        return int(sum(_done(partial(order, it)) for it in ids) < len(ids))
-
-
-def audit(config_path: Path | None, *, machine: bool, ask_broker: bool) -> int:
-    """Print what an audit finds; returns its exit status.
-
-    ``ask_broker`` also holds the journal against the head that is published, which shows an older
-    journal that was put back.
-    """
-    it = config.load(config_path)
-    root = it.state_folder.absolute()
-    limits = Limits(
-        folder_s=it.folders.abandoned_s + it.folders.rescan_s + 60.0,
-        hand_s=3 * it.limits.film_s + it.limits.worker_start_s,
-        outbox_s=it.delivery.alert_s,
-        held_s=it.limits.held_s,
+    word = OperatorWord(
+        None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
     )
-    with journal_of(root) as store:
-        folder = drop_folder(it, root)
-        published = partial(published_heads, it) if ask_broker else tuple
-        report = take_stock(store, Places.below(root), folder, limits, published)
-    say(as_json(report) if machine else as_text(report, _NOTICE))
-    return report.exit_status
+    raise typer.Exit(operator.release(config, films, word))
 
 
-def drift(config_path: Path | None, *, machine: bool, again: bool) -> int:
-    """Print what the drift watch knows; 1 when something has drifted.
+def retry(
+    films: Annotated[
+        list[str] | None,
+        typer.Argument(help="Films, as in release; none: list set-aside messages."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Send every message again that is set aside.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Have films worked on again; without one, list messages that are set aside."""
+    from sharpedge import operator
 
-    ``again`` makes the next films the measure.
-    """
-    watch = DriftWatch(config.load(config_path).state_folder / "drift")
-    if again:
-        watch.begin_again()
-        say(f"The next {COMMISSIONING} films of each limb are the measure. {_NOTICE}")
-        return 0
-    shifts = watch.shifts()
-    if machine:
-        rows = [asdict(shift) | {"drifted": shift.drifted} for shift in shifts]
-        say(json.dumps({"shifts": rows, "notice": DISCLAIMER}))
-    else:
-        say(f"{as_table(watch)}\n{_NOTICE}")
-    return int(any(shift.drifted for shift in shifts))
-
-
-def published_heads(it: config.Config) -> tuple[Head, ...]:
-    """Heads in the retained messages of this device; none where no broker answers in time."""
-    until_s = time.monotonic() + _BROKER_S
-    heads: list[Head] = []
-    for message in listen(
-        it.broker.model_copy(update={"connect_s": min(it.broker.connect_s, _BROKER_S)}),
-        topic=it.device.topic("+"),
-        stopped=lambda: time.monotonic() > until_s or len(heads) == 2,
-    ):
-        body = message.message
-        if message.retained and isinstance(body, HealthMessage | StateMessage):
-            heads.append(Head(body.journal_row, body.journal_head))
-    return tuple(head for head in heads if head.row)
+    if everything and films:
+        fail("give films, or --all", 2)
+    if everything:
+        raise typer.Exit(operator.take_all_back(config))
+    if not films:
+        raise typer.Exit(operator.list_set_aside(config))
+    raise typer.Exit(operator.retry(config, films))
 
 
-def _each(
-    config_path: Path | None,
-    films: list[str],
-    order: Callable[[Store, int], orders.Done],
-    without_job: str = "is looked at again in the folder",
-) -> int:
-    """Carry out an order for each film, whatever becomes of the others; 1 where one failed."""
-    with journal_of(config.load(config_path).state_folder) as store:
+def dismiss(films: _Films, config: ConfigOption = None) -> None:
+    """End held films without a score, or give up messages that are set aside."""
+    from sharpedge import operator
 
-        def follow(film: str) -> None:
-            done = order(store, orders.find_job(store, film))
-            after = without_job if done.new_job is None else f"goes on as job {done.new_job}"
-            say(f"job {done.job}: {after}. {_NOTICE}")
-
-        return int(sum(_done(partial(follow, it)) for it in films) < len(films))
+    raise typer.Exit(operator.dismiss(config, films))
 
 
-def _done(step: Callable[[], object]) -> bool:
-    """Do one step of several; one that cannot be done is reported and stops no other."""
-    try:
-        step()
-    except JournalError as error:
-        complain(str(error))
-        return False
-    return True
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(help="Result ids.")] = None,
+    config: ConfigOption = None,
+    rescore: Annotated[
+        bool,
+        typer.Option("--rescore", help="Send nothing: score the archive with other engines."),
+    ] = False,
+    engines: Annotated[
+        Path | None, typer.Option(help="With --rescore: the folder of the other engines.")
+    ] = None,
+) -> None:
+    """Send messages again under their ids; a dashboard must answer again."""
+    if rescore != (engines is not None) or rescore == bool(ids):
+        fail("give result ids, or --rescore with --engines FOLDER", 2)
+    if engines is not None:
+        from edge.config import load
+        from sharpedge.engines import rescore as rescore_archive
+
+        at = load(config)
+        archive = at.state_folder / "archive"
+        raise typer.Exit(rescore_archive(at.worker.engines, engines, archive))
+    from sharpedge import operator
+
+    raise typer.Exit(operator.replay(config, ids or []))
+
+
+def audit(
+    config: ConfigOption = None,
+    json_object: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    broker: Annotated[
+        bool, typer.Option(help="Also compare with the journal head that the broker keeps.")
+    ] = True,
+) -> None:
+    """Prove that every film is in exactly one state; 1: missing, changed or given up, 3: waits."""
+    from sharpedge import operator
+
+    raise typer.Exit(operator.audit(config, machine=json_object, ask_broker=broker))
+
+
+def drift(
+    config: ConfigOption = None,
+    json_object: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    again: Annotated[
+        bool, typer.Option("--begin-again", help="The next films are the measure: a new scanner.")
+    ] = False,
+) -> None:
+    """Compare the last films' pictures and scores with a site's first ones; 1: they drifted."""
+    from sharpedge import operator
+
+    raise typer.Exit(operator.drift(config, machine=json_object, again=again))

@@ -1,4 +1,4 @@
-"""An outbox with its shipping over a broker that is played, on a clock that is ours."""
+"""An outbox that is sent over a broker that is played, on a clock that is ours."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from stand_in import VERSIONS
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger
-from edge.delivery.link import Answered, Connected, Extras, LinkError
+from edge.delivery.link import Answered, Connected, LinkError
 from edge.delivery.outbox import Outbox
-from edge.delivery.outgoing import Shipping
+from edge.delivery.outgoing import Outgoing
 from edge.delivery.settings import DeliverySettings
-from edge.delivery.standing import Latencies, Raised
-from edge.intake.settle import Signature
-from edge.journal.journal import Finish, Journal, Kind, Parcel, State, StudyChange
+from edge.delivery.standing import DeliveryAlerts, Latencies
+from edge.journal.journal import Journal
+from edge.journal.kinds import IMAGE, RESULT
 from edge.journal.names import Names
+from edge.journal.outcomes import Outcomes
+from edge.journal.records import Finish, Parcel, StudyChange
+from edge.journal.states import State
 from edge.journal.store import Store
-from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
+from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status
 from edge.outputs.message import StoredMessage
+from edge.outputs.packet import Extras
 from edge.outputs.study import StudyBody
 from edge.system.clock import Anchor
 
@@ -56,7 +60,7 @@ class PlayedBroker:
     def is_flushed(self):
         return self.flushed
 
-    def words(self, word):
+    def topic(self, word):
         """What was taken on one of the appliance's topics, in order."""
         return [it for it in self.taken if it[0].split("/")[4] == word]
 
@@ -91,30 +95,31 @@ class Box:
         self._open.append(self.store)
         # Nothing here outlives a power cut.
         self.store.db.execute("PRAGMA synchronous=OFF")
-        self.journal = Journal(self.store, str(self.device))
+        self.journal = Journal(self.store)
+        self.outcomes = Outcomes(self.store, str(self.device))
         it = self.settings
-        self.raised = Raised()
+        self.active = DeliveryAlerts()
         self.outbox = Outbox(self.store, DeliveryMode(it.mode), it.receivers, it.resend_s)
         self.names = Names(self.store, self.device)
-        self.shipping = Shipping(
-            self.outbox, self.names, self.device, self.pictures, it, self.raised, Latencies()
+        self.outgoing = Outgoing(
+            self.outbox, self.names, self.device, self.pictures, it, self.active, Latencies()
         )
         self.connect()
 
     def connect(self, *, packet_limit=None, window=65535):
         self.connections += 1
-        self.shipping.begin(self.broker, Connected(packet_limit, window))
+        self.outgoing.begin(self.broker, Connected(packet_limit, window))
 
     def close(self):
         for store in self._open:
             store.close()
 
-    def film(self, number, kind=Kind.RESULT, *, picture=False, study=False, flags=()):
+    def film(self, number, kind=RESULT, *, picture=False, study=False, flags=()):
         """Deposit one film's message; gives its id."""
         sha = hashlib.sha256(b"%d" % number).hexdigest()
         job = self.journal.claim(b"/%d" % number, sha, Signature(1, number, 1, 1)).job
         result_id = ResultKey(self.device, sha, 0, "e" * 64).result_id()
-        scored = kind is Kind.RESULT
+        scored = kind is RESULT
         stored = StoredMessage(
             topic=kind, name=str(self.device), anchor=Anchor.at(0.0, 1.0),
             body=LimbResult(
@@ -133,30 +138,30 @@ class Box:
         if picture:
             name = f"{result_id}.jpg"
             (self.pictures / name).write_bytes(b"picture of " + result_id.encode())
-            parcels.append(Parcel(Kind.IMAGE, result_id, 0, "x:", name.encode()))
+            parcels.append(Parcel(IMAGE, result_id, 0, "x:", name.encode()))
         body = StudyBody().model_dump_json()
         change = StudyChange(f"{number:032x}", body, complete=False) if study else None
         state = State.QUEUED if scored else State.HELD
-        self.journal.finish(job, Finish(state, None, tuple(parcels), change))
+        self.outcomes.finish(job, Finish(state, None, tuple(parcels), change))
         return result_id
 
     def turn(self):
         """One turn of the sender; a connection that it ends is made again."""
         try:
-            self.shipping.clear_old_topics()
-            self.shipping.send_rows()
-            self.outbox.resend_overdue()
-            self.shipping.look_after()
-            self.shipping.send_study()
+            self.outgoing.clear_old_topics()
+            self.outgoing.send_rows()
+            self.outbox.repeats.choose_overdue()
+            self.outgoing.check()
+            self.outgoing.send_study()
         except LinkError as error:
-            self.shipping.ended(error)
+            self.outgoing.ended(error)
             self.connect()
         self.hear()
 
     def hear(self):
         answers, self.broker.answers = self.broker.answers, []
-        rows = [self.shipping.answered(answer) for answer in answers]
-        self.outbox.acknowledged([row for row in rows if row is not None])
+        rows = [self.outgoing.answered(answer) for answer in answers]
+        self.outbox.endings.acknowledged([row for row in rows if row is not None])
 
     def run(self, seconds, each=lambda: None):
         """Let time pass, a fifth of a second at a time."""
@@ -174,9 +179,9 @@ class Box:
             new, seen = self.broker.taken[seen:], len(self.broker.taken)
             bodies = [json.loads(p) for t, p, _ in new if t.split("/")[4] in {"result", "reject"}]
             if bodies:
-                self.shipping.receipts([(body["id"], receiver) for body in bodies])
+                self.outgoing.receipts([(body["id"], receiver) for body in bodies])
 
         return answer
 
     def alerts(self):
-        return {alert.code: alert.detail for alert in self.raised.all()}
+        return {alert.code: alert.detail for alert in self.active.active()}

@@ -11,8 +11,8 @@ import time
 from stand_in import StandIn, film_bytes
 
 from edge.errors import OutputError
+from edge.model import Outcome
 from edge.worker.factory import Made
-from edge.worker.messages import Outcome
 from edge.worker.second_opinion import Rechecker
 
 SHA256 = "c" * 64
@@ -135,7 +135,7 @@ class Unusable(StandIn):
         if b"unusable" in data:
             raise OutputError(
                 "hand-score: output erosion is not finite in 60 of 60 numbers",
-                engine="hand-score", mend="sharpedge export", sha256=SHA256,
+                engine="hand-score", fix="sharpedge export", sha256=SHA256,
             )  # fmt: skip
         return super().score(data, file_name, operator, on_stage)
 

@@ -14,7 +14,7 @@ from edge.worker.second_opinion import Rechecker
 class Higher(StandIn):
     def score(self, data, file_name, operator=None, on_stage=None):
         if b"broken=1" in data:
-            raise EngineError("device lost", engine="hand-score", mend="restart")
+            raise EngineError("device lost", engine="hand-score", fix="restart")
         film = super().score(data, file_name, operator, on_stage)
         return replace(film, limbs=tuple(_raised(limb) for limb in film.limbs))
 

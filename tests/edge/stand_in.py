@@ -77,7 +77,7 @@ class StandIn:
         if "raise" in words:
             raise ValueError(words["raise"])
         if "lost" in words:
-            raise EngineError("device lost", engine="hand-detect", mend="restart")
+            raise EngineError("device lost", engine="hand-detect", fix="restart")
         tell("label")
         if "reason" in words and operator is None:
             return FilmOutcome((LimbOutcome(self._refused(file_name, Reason(words["reason"]))),))
@@ -143,19 +143,19 @@ def build_unfit(_config):
 
 def build_degraded(_config):
     """Serve from a lesser back end."""
-    return Made(StandIn(), "e" * 64, degraded=("hand-score: stale (mend: sharpedge build)",))
+    return Made(StandIn(), "e" * 64, degraded=("hand-score: stale (fix: sharpedge build)",))
 
 
 def build_broken(_config):
     """Fail as a missing engine does."""
-    raise EngineError("no engine", engine="hand-detect", mend="sharpedge export")
+    raise EngineError("no engine", engine="hand-detect", fix="sharpedge export")
 
 
 def build_once(config):
     """Fail from the second time on, as when the engines were removed."""
     flag = config.state_folder / "engines-are-gone"
     if flag.exists():
-        raise EngineError("no engine", engine="hand-detect", mend="sharpedge export")
+        raise EngineError("no engine", engine="hand-detect", fix="sharpedge export")
     return build(config)
 
 

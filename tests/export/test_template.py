@@ -15,8 +15,9 @@ from export.errors import ExportError, RecipeError
 from export.exporter import export_engine
 from export.importers.darknet import parse_cfg, write_darknet_weights
 from export.importers.darknet.weights import array_shapes
+from export.importers.facts import Facts
 from export.recipe import read_recipe
-from export.template import Facts, render, write_template
+from export.template import render, write_template
 from sharpedge.cli import app
 
 KERAS = Path(__file__).parent / "data" / "keras"
@@ -135,7 +136,7 @@ def test_files_that_are_no_model_are_refused(tmp_path, names):
         (tmp_path / name).write_text("[net]\n")
     with pytest.raises(ExportError) as caught:
         write_template([tmp_path / name for name in names])
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_a_file_of_another_framework_is_named(tmp_path):

@@ -52,31 +52,33 @@ class Fuse:
 
 
 def arm(step, count):
-    from edge.daemon.appliance import appliance, originals
+    from edge.daemon import films, originals
+    from edge.delivery.endings import Endings
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
     from edge.journal.journal import Journal
-    from edge.outputs import record
+    from edge.journal.outcomes import Outcomes
+    from edge.outputs import picture
 
     told = step.removeprefix("term-")
     fuse = Fuse(told, count, signal.SIGKILL if told == step else signal.SIGTERM)
     fuse.wrap(Journal, "claim", after="claimed")
     fuse.wrap(Journal, "begin_try", after="tried")
-    fuse.wrap(Journal, "finish", before="scored", after="committed")
+    fuse.wrap(Outcomes, "finish", before="scored", after="committed")
     fuse.wrap(Journal, "note_original", before="moved", after="parted")
-    fuse.wrap(record, "write_durably", after="written")
+    fuse.wrap(picture, "write_whole", after="written")
     fuse.wrap(originals, "part_with", before="moving")
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")
-    fuse.wrap(Outbox, "acknowledged", before="acking", after="acked")
-    fuse.wrap(Outbox, "receipts", before="receipting", after="receipted")
-    hear = appliance.Appliance._on_stage
+    fuse.wrap(Endings, "acknowledged", before="acking", after="acked")
+    fuse.wrap(Endings, "receipts", before="receipting", after="receipted")
+    hear = films.Films.on_stage
 
     def on_stage(self, word):
         hear(self, word)
         fuse.reach(STAGES.get(word.name))
 
-    appliance.Appliance._on_stage = on_stage
+    films.Films.on_stage = on_stage
 
 
 def follow(file):
@@ -85,10 +87,10 @@ def follow(file):
 
 
 def fail(file):
-    from edge.intake import intake
+    from edge.intake import collector
 
     def wrap(name):
-        original = getattr(intake, name)
+        original = getattr(collector, name)
 
         def wrapped(*args):
             try:
@@ -99,7 +101,7 @@ def fail(file):
                 raise OSError(getattr(errno, word), word)
             return original(*args)
 
-        setattr(intake, name, wrapped)
+        setattr(collector, name, wrapped)
 
     wrap("look_at")
     wrap("take")

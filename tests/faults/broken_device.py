@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.engine.loader import load_engines
-from edge.engine.passport import Backend
 from edge.errors import EngineError
 from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines
@@ -34,14 +33,14 @@ class Failing:
         if word == "once":
             flag.unlink()
         if word:
-            raise EngineError(CUDA, engine=self._engine.name, mend="restart the machine")
+            raise EngineError(CUDA, engine=self._engine.name, fix="restart the machine")
         return self._engine.run(inputs)
 
 
 def build(config):
     """Give the shipped scorer over engines whose device is broken, unless it is the CPU's."""
     engines = load_engines(built_engines(), threads=1)
-    if config.worker.backend is not Backend.ONNXRUNTIME:
+    if config.worker.backend != "onnxruntime":
         served = {where: Failing(engine) for where, engine in engines.engines.items()}
         engines = replace(engines, engines=served)
     return Made(FilmScorer(engines, config.pipeline), engines.engine_set_hash)

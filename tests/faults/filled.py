@@ -11,10 +11,13 @@ from stand_in import VERSIONS
 
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, Ledger
-from edge.intake.settle import Signature
-from edge.journal.journal import Finish, Journal, Kind, Parcel, State
+from edge.journal.journal import Journal
+from edge.journal.kinds import RESULT
+from edge.journal.outcomes import Outcomes
+from edge.journal.records import Finish, Parcel
+from edge.journal.states import State
 from edge.journal.store import Store
-from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status
+from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status
 from edge.outputs.message import StoredMessage
 from edge.system.clock import Anchor
 from edge.system.device_key import derived_key, device_key
@@ -65,6 +68,6 @@ def _one(appliance, journal, number, closed, age_s, flags):
             queued=closed, clock_synchronised=True,
         ),
     )  # fmt: skip
-    parcel = Parcel(Kind.RESULT, result_id, 0, "scored:", stored.model_dump_json().encode())
-    journal.finish(job, Finish(State.QUEUED, None, (parcel,)))
+    parcel = Parcel(RESULT, result_id, 0, "scored:", stored.model_dump_json().encode())
+    Outcomes(journal.store).finish(job, Finish(State.QUEUED, None, (parcel,)))
     return result_id

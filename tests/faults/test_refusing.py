@@ -26,7 +26,7 @@ TOPIC = "sharpedge/clinic/xr1/box1/"
 AUDIT = """
 import re, sys
 from pathlib import Path
-from sharpedge.commands.operator import audit
+from sharpedge.operator import audit
 status = audit(Path(sys.argv[1]), machine=False, ask_broker=False)
 # Not getrusage: its peak begins with that of the process that this one was forked from.
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())
@@ -223,8 +223,8 @@ def deliver(it, count):
             with real(store):
                 rows = outbox.next_rows(len(ids), ())
                 outbox.note_sent(rows)
-                outbox.acknowledged([row.row for row in rows])
-                outbox.receipts([(result_id, "dashboard") for result_id in ids])
+                outbox.endings.acknowledged([row.row for row in rows])
+                outbox.endings.receipts([(result_id, "dashboard") for result_id in ids])
             store.close()
     finally:
         Store.transaction = real

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.anatomy import joint_box_side_px, shape_template
-from edge.model import FOOT_JOINTS, HAND_JOINTS, Laterality, Limb
+from edge.model import Laterality, Limb
 from phantom import JointGrade, render_region, sample_limb
 from phantom.attenuation import render_affine, window_affine
 from phantom.damage import AREA_SHARES
@@ -162,7 +162,7 @@ def test_the_two_sides_of_a_patient_resemble_each_other():
     left, right = [], []
     for _ in range(150):
         patient = sample_patient(rng, "flat")
-        for joint in FOOT_JOINTS:
+        for joint in Limb.FOOT.joints:
             left.append(patient.grades[Limb.FOOT, Laterality.LEFT][joint].erosion)
             right.append(patient.grades[Limb.FOOT, Laterality.RIGHT][joint].erosion)
     assert 0.55 < np.corrcoef(left, right)[0, 1] < 0.8
@@ -171,7 +171,7 @@ def test_the_two_sides_of_a_patient_resemble_each_other():
 def test_the_thumb_has_no_narrowing_grade():
     grades = sample_grades(np.random.default_rng(4), Limb.HAND, "flat")
     assert grades["IP1"].narrowing is None
-    assert all(grades[name].narrowing is not None for name in HAND_JOINTS if name != "IP1")
+    assert all(grades[name].narrowing is not None for name in Limb.HAND.joints if name != "IP1")
 
 
 @pytest.mark.parametrize("limb", list(Limb))

@@ -58,7 +58,7 @@ class Finder:
         except EngineError as error:
             raise TrainingError(
                 f"joints without boxes are found by installed engines, and there are none: {error}",
-                mend="sharpedge export, or draw boxes (labelImg) on every film",
+                fix="sharpedge export, or draw boxes (labelImg) on every film",
             ) from error
         kept = {key: one for key, one in loaded.engines.items() if key[0] is not Role.SCORE}
         self._engines = EngineSet(kept)
@@ -216,7 +216,7 @@ def _unit(
 def _upright(film: FilmTruth, stored: Points, longest_px: int) -> tuple[GreyImage, Points, float]:
     if film.path is None:
         raise TrainingError(
-            f"{film.name}: there are crops of its joints, no film", mend="train the scorers on it"
+            f"{film.name}: there are crops of its joints, no film", fix="train the scorers on it"
         )
     decoded = decode(film.path).film
     pixels, scale = shrink(decoded.pixels, longest_px)

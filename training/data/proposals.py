@@ -70,7 +70,7 @@ def propose(
         stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
         if stored is None:
             raise TrainingError(
-                f"{path}: the film cannot be decoded", mend="take it out of the folder"
+                f"{path}: the film cannot be decoded", fix="take it out of the folder"
             )
         yield _propose(scorer, path.name, np.asarray(stored, np.uint8))
         tick(number, len(paths))

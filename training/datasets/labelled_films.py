@@ -111,7 +111,7 @@ def read_labelled(
         stored = cv2.imread(str(paths[film]), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
         if stored is None:
             raise TrainingError(
-                f"{paths[film]}: the film cannot be decoded", mend="download it again"
+                f"{paths[film]}: the film cannot be decoded", fix="download it again"
             )
         pixels, scale = shrink(np.asarray(stored, dtype=np.uint8), longest_px)
         points = np.array([[float(j["x_px"]), float(j["y_px"])] for j in joints]) * scale
@@ -134,7 +134,7 @@ def read_labelled(
     if not films:
         raise TrainingError(
             f"{films_dir}: none of the {len(rows)} labelled {limb} films is there",
-            mend="name the folder of FracAtlas that holds IMG*.jpg, or leave --films out to train "
+            fix="name the folder of FracAtlas that holds IMG*.jpg, or leave --films out to train "
             "on simulated films alone",
         )
     return films
@@ -164,7 +164,7 @@ def labelled_limbs(labels_csv: Path, films_dir: Path, least: int = 1) -> tuple[L
     if len(found) < least:
         raise TrainingError(
             f"{films_dir}: none of the films labelled in {labels_csv} is there",
-            mend="name the folder that holds them, or the labels that belong to it (--labels)",
+            fix="name the folder that holds them, or the labels that belong to it (--labels)",
         )
     return found
 
@@ -179,11 +179,11 @@ def _read_rows(labels_csv: Path, limb: Limb) -> dict[tuple[str, str], list[dict[
     except OSError as error:
         raise TrainingError(
             f"{labels_csv}: the joint labels cannot be read: {error.strerror}",
-            mend="name the file with --labels, or leave the option out for the shipped one",
+            fix="name the file with --labels, or leave the option out for the shipped one",
         ) from error
     except KeyError as error:
         raise TrainingError(
-            f"{labels_csv}: the column {error} is missing", mend="see training/labels/README.md"
+            f"{labels_csv}: the column {error} is missing", fix="see training/labels/README.md"
         ) from error
     return rows
 

@@ -73,7 +73,7 @@ def read_options(folder: Path) -> Options:
         key = ".".join(str(part) for part in first["loc"]) or OPTIONS_NAME
         known = ", ".join(Options.model_fields)
         raise TrainingError(
-            f"{path}: {key}: {first['msg']}", mend=f"correct it; the keys are {known}"
+            f"{path}: {key}: {first['msg']}", fix=f"correct it; the keys are {known}"
         ) from error
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: {error}", mend="correct that line") from error
+        raise TrainingError(f"{path}: {error}", fix="correct that line") from error

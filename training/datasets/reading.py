@@ -35,7 +35,7 @@ def read_dataset(folder: Path, layout: str | None = None) -> DataSet:
     that holds no known layout, or two of one kind.
     """
     if not folder.is_dir():
-        raise TrainingError(f"{folder}: no such folder", mend="name the folder of the data set")
+        raise TrainingError(f"{folder}: no such folder", fix="name the folder of the data set")
     options = read_options(folder)
     films = Films(folder)
     files = _layouts(folder, layout or options.layout)
@@ -68,7 +68,7 @@ def _layouts(folder: Path, forced: str | None) -> dict[str, list[Path]]:
     there = {name: list(function(row.find)(folder)) for name, row in READERS.items()}
     if forced is not None and not there[forced]:
         raise TrainingError(
-            f"{folder}: no file of the layout {forced}", mend="name another one with --layout"
+            f"{folder}: no file of the layout {forced}", fix="name another one with --layout"
         )
     found = [name for name, paths in there.items() if paths]
     if forced is not None:
@@ -79,17 +79,17 @@ def _layouts(folder: Path, forced: str | None) -> dict[str, list[Path]]:
         if len(group) > 1:
             raise TrainingError(
                 f"{folder}: {' and '.join(group)} are both there",
-                mend=f"say which one counts: --layout {group[0]}, or layout in dataset.toml",
+                fix=f"say which one counts: --layout {group[0]}, or layout in dataset.toml",
             )
     if not found:
         raise TrainingError(
             f"{folder}: nothing that is known says what the films show",
-            mend="put an RA2 table, truth.jsonl, boxes (VOC, YOLO, COCO) or masks beside the films",
+            fix="put an RA2 table, truth.jsonl, boxes (VOC, YOLO, COCO) or masks beside the films",
         )
     for name in found:
         if READERS[name].one_file and len(there[name]) > 1:
             names = ", ".join(shown(path, folder) for path in there[name])
-            raise TrainingError(f"{folder}: several tables: {names}", mend="leave one of them")
+            raise TrainingError(f"{folder}: several tables: {names}", fix="leave one of them")
     return {name: there[name] for kind in Gives for name in found if _gives(name) is kind}
 
 

@@ -44,7 +44,7 @@ def split_patients(
     if len(ranked) < LEAST_PATIENTS:
         raise TrainingError(
             f"{len(ranked)} patients cannot be split into training, validation and test",
-            mend=f"bring films of {LEAST_PATIENTS} patients or more",
+            fix=f"bring films of {LEAST_PATIENTS} patients or more",
         )
     tests = math.ceil(test_share * len(ranked))
     validations = math.ceil(validation_share * (len(ranked) - tests))

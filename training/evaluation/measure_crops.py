@@ -85,6 +85,6 @@ def _read(path: Path) -> GreyImage:
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if picture is None:
         raise TrainingError(
-            f"{path}: the joint's picture cannot be decoded", mend="copy it again, or remove it"
+            f"{path}: the joint's picture cannot be decoded", fix="copy it again, or remove it"
         )
     return np.asarray(picture, np.uint8)

@@ -171,7 +171,7 @@ def read_landmarks(points_csv: Path) -> list[Landmarks]:
                 except (KeyError, TypeError, ValueError) as error:
                     raise TrainingError(
                         f"{points_csv}, line {number}: {error}",
-                        mend=f"give the columns {', '.join(COLUMNS)}; limb is one of "
+                        fix=f"give the columns {', '.join(COLUMNS)}; limb is one of "
                         f"{', '.join(_LIMBS)}",
                     ) from error
                 if place[0] in limb.joints:
@@ -179,12 +179,12 @@ def read_landmarks(points_csv: Path) -> list[Landmarks]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise TrainingError(
-            f"{points_csv}: the table cannot be read: {why}", mend="name a CSV file"
+            f"{points_csv}: the table cannot be read: {why}", fix="name a CSV file"
         ) from error
     if not images:
         raise TrainingError(
             f"{points_csv}: no joint that is scored stands in it",
-            mend=f"give the columns {', '.join(COLUMNS)}",
+            fix=f"give the columns {', '.join(COLUMNS)}",
         )
     return [
         Landmarks(

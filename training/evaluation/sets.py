@@ -78,7 +78,7 @@ def of_dataset(dataset: DataSet) -> LabelledSet:
     if not limbs:
         raise TrainingError(
             f"{dataset.folder}: no film with a known limb is there",
-            mend="see sharpedge train data check on this folder",
+            fix="see sharpedge train data check on this folder",
         )
     kind = Kind.PHANTOM if dataset.simulated else Kind.REAL
     notes: tuple[str, ...] = (f"read as {' + '.join(dataset.layouts)}",)

@@ -152,7 +152,7 @@ def read_truth(folder: Path) -> LabelledSet:
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(
             f"{path}: no truth can be read there ({_why(error)})",
-            mend="name a folder with films and truth.jsonl, as sharpedge phantom writes it",
+            fix="name a folder with films and truth.jsonl, as sharpedge phantom writes it",
         ) from error
     limbs = []
     for number, line in enumerate(lines, 1):
@@ -164,12 +164,12 @@ def read_truth(folder: Path) -> LabelledSet:
             first = error.errors()[0]
             raise TrainingError(
                 f"{path}, line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
-                mend="one JSON object a line, as sharpedge phantom writes it",
+                fix="one JSON object a line, as sharpedge phantom writes it",
             ) from error
         _refuse_impossible(truth, f"{path}, line {number}")
         limbs.append(_of_truth(folder, truth))
     if not limbs:
-        raise TrainingError(f"{path}: it holds no film", mend="name a folder with labelled films")
+        raise TrainingError(f"{path}: it holds no film", fix="name a folder with labelled films")
     flags = {flag for limb in limbs for flag in limb.truth.flags}
     kind = Kind.PAINTED if "painted" in flags else Kind.PHANTOM if "phantom" in flags else Kind.REAL
     return LabelledSet(folder.name, kind, tuple(limbs), fresh=kind is not Kind.REAL)
@@ -178,14 +178,14 @@ def read_truth(folder: Path) -> LabelledSet:
 def _refuse_impossible(truth: LimbResult, where: str) -> None:
     """Raise `TrainingError` for a limb, a joint or a grade that there is not."""
     if truth.limb is None:
-        raise TrainingError(f"{where}: no limb is named", mend="state hand or foot")
+        raise TrainingError(f"{where}: no limb is named", fix="state hand or foot")
     for joint in truth.joints:
         if joint.name is None:
             continue
         if joint.name not in truth.limb.joints:
             raise TrainingError(
                 f"{where}: a {truth.limb} has no scored joint {joint.name}",
-                mend=f"name {', '.join(truth.limb.joints)}",
+                fix=f"name {', '.join(truth.limb.joints)}",
             )
         for kind, grade, most in (
             ("erosion", joint.erosion, truth.limb.erosion_maximum),
@@ -193,7 +193,7 @@ def _refuse_impossible(truth: LimbResult, where: str) -> None:
         ):
             if grade is not None and grade > most:
                 raise TrainingError(
-                    f"{where}: {kind} of {joint.name} is {grade}", mend=f"give 0 to {most}"
+                    f"{where}: {kind} of {joint.name} is {grade}", fix=f"give 0 to {most}"
                 )
 
 
@@ -201,7 +201,7 @@ def _of_truth(folder: Path, truth: LimbResult) -> TruthLimb:
     path = folder / truth.file
     if not path.is_file():
         raise TrainingError(
-            f"{path}: the film is not there", mend="keep the films beside their truth.jsonl"
+            f"{path}: the film is not there", fix="keep the films beside their truth.jsonl"
         )
     patient = patient_of(truth.file)
     # A painting belongs to the fold of the film that was painted on.
@@ -249,7 +249,7 @@ def read_joint_table(films_dir: Path, table: Path, *, healthy: bool = False) -> 
     if not limbs:
         raise TrainingError(
             f"{films_dir}: none of the films of {table} is there",
-            mend="name the folder that holds them, or the labels that belong to it (--labels)",
+            fix="name the folder that holds them, or the labels that belong to it (--labels)",
         )
     limbs.sort(key=lambda limb: limb.truth.file)
     return LabelledSet(films_dir.name, Kind.REAL, tuple(limbs))
@@ -264,12 +264,12 @@ def _read_rows(table: Path) -> dict[tuple[str, str, str], list[dict[str, str]]]:
                 if not film or row.get("limb") not in set(Limb):
                     raise TrainingError(
                         f"{table}, line {number}: no film or no limb (hand, foot) is named",
-                        mend="give the columns film, limb, joint, x_px, y_px",
+                        fix="give the columns film, limb, joint, x_px, y_px",
                     )
                 rows.setdefault((film, row["limb"], row.get("limb_no") or "0"), []).append(row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TrainingError(
-            f"{table}: the joint labels cannot be read ({_why(error)})", mend="name a CSV file"
+            f"{table}: the joint labels cannot be read ({_why(error)})", fix="name a CSV file"
         ) from error
     return rows
 
@@ -283,7 +283,7 @@ def _of_rows(film: str, limb: Limb, rows: list[dict[str, str]]) -> LimbResult:
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{film}: a joint's place cannot be read ({error})",
-            mend="give the columns film, limb, joint, x_px, y_px, in pixels",
+            fix="give the columns film, limb, joint, x_px, y_px, in pixels",
         ) from error
     view = rows[0].get("view", "unknown")
     return placed_truth(film, limb, places, View(view) if view in set(View) else View.UNKNOWN)
@@ -325,7 +325,7 @@ def part_of(labelled: LabelledSet, split: Split) -> LabelledSet:
     if not kept:
         raise TrainingError(
             f"{labelled.name}: none of its patients is among those kept out of training",
-            mend="add --split all where no training has seen these films",
+            fix="add --split all where no training has seen these films",
         )
     return replace(labelled, limbs=kept)
 

@@ -38,12 +38,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise TrainingError(
             f"{path}: the checkpoint cannot be read: {error.strerror}",
-            mend="train this step first, or give the right runs folder",
+            fix="train this step first, or give the right runs folder",
         ) from error
     except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise TrainingError(
             f"{path}: the checkpoint is damaged or no checkpoint",
-            mend="delete it to begin this step again",
+            fix="delete it to begin this step again",
         ) from error
 
 
@@ -62,5 +62,5 @@ def load_checkpoint(path: Path, parts: Mapping[str, Any]) -> tuple[int, float]:
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{path}: the checkpoint is of another network or version",
-            mend="name another runs folder, or delete it to begin this step again",
+            fix="name another runs folder, or delete it to begin this step again",
         ) from error

@@ -120,7 +120,7 @@ def descend(
     if not math.isfinite(value):
         raise TrainingError(
             f"the loss is {value}",
-            mend="lower the learning rate and run again: the last checkpoint is still good",
+            fix="lower the learning rate and run again: the last checkpoint is still good",
         )
     for group in optimiser.param_groups:
         group["lr"] = rate

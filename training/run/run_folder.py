@@ -31,7 +31,7 @@ def require_same_values(runs: Path, values: Mapping[str, Any]) -> None:
         if odd:
             raise TrainingError(
                 f"{runs} was begun with other values of {', '.join(odd)}",
-                mend="name another folder with --runs, or delete this one",
+                fix="name another folder with --runs, or delete this one",
             )
     runs.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(mine, indent=1) + "\n", "utf-8")

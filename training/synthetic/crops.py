@@ -133,7 +133,7 @@ def read_crops(folder: Path, style: str = "train", shards: slice = slice(None)) 
     if len({part.pixels.shape[1:] for part in loaded}) != 1:
         raise TrainingError(
             f"{folder}: no crops-{style}-*.npz of one size",
-            mend="delete the folder: the crops are drawn again",
+            fix="delete the folder: the crops are drawn again",
         )
     return join_crops(loaded)
 

@@ -103,7 +103,7 @@ def rejected(path: Path, films: Sequence[str]) -> set[str]:
     deleted. Raises `TrainingError` for a file that cannot be read and for a name that is no film's.
     """
     if not path.is_file():
-        raise TrainingError(f"{path}: no such file", mend="give the list that lies by the sheets")
+        raise TrainingError(f"{path}: no such file", fix="give the list that lies by the sheets")
     kept: set[str] = set()
     dropped: set[str] = set()
     known = {film.casefold(): film for film in films}
@@ -114,7 +114,7 @@ def rejected(path: Path, films: Sequence[str]) -> set[str]:
                 continue
             raise TrainingError(
                 f"{path}, line {number}: {name!r} is no film with an outline",
-                mend="write film names as the list has them",
+                fix="write film names as the list has them",
             )
         (kept if mark == KEEP else dropped).add(film)
     return dropped | (set(films) - kept if kept else set())

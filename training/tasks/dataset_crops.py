@@ -76,7 +76,7 @@ def cut_joints(job: DataSetJob, limb: Limb) -> JointCrops:
     if not pixels:
         raise TrainingError(
             f"{limb}: no joint has both a grade and a place",
-            mend="draw boxes, or install engines that find the joints: sharpedge export",
+            fix="draw boxes, or install engines that find the joints: sharpedge export",
         )
     return JointCrops(
         np.stack(pixels),

@@ -80,7 +80,7 @@ def train_detectors(
         if not films[Part.TRAIN]:
             raise TrainingError(
                 f"{limb}: no film has boxes",
-                mend="draw some (labelImg, one XML a film), or add --boxes-from-engines to learn "
+                fix="draw some (labelImg, one XML a film), or add --boxes-from-engines to learn "
                 "from what the installed engines see",
             )
         job.say(f"{limb}: {len(films[Part.TRAIN])} films with boxes, "
@@ -127,7 +127,7 @@ def _start_of(
     if not fit:
         raise TrainingError(
             f"{path.name}: none of its arrays fits the .cfg",
-            mend="give the .cfg that the weights were trained with",
+            fix="give the .cfg that the weights were trained with",
         )
     summary = f"{len(fit)} of {len(shapes)} arrays of {path.name}"
     return _Pretrained(arrays, summary, hashlib.sha256(data).hexdigest())
@@ -205,6 +205,6 @@ def opencv_agrees(model: DarknetModule, cfg: Path, weights: Path) -> str:
     if apart > _TOLERANCE:
         raise TrainingError(
             f"OpenCV's reader gives another objectness, {apart:.2g} apart",
-            mend="report it with the .cfg: the file must not be used",
+            fix="report it with the .cfg: the file must not be used",
         )
     return f"OpenCV {cv2.__version__} reads the .weights and agrees (objectness within {apart:.1g})"

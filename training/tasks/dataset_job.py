@@ -97,7 +97,7 @@ def begin(
         if wrong:
             raise TrainingError(
                 f"{folder}: {wrong} faults would teach something wrong",
-                mend=f"sharpedge train data check {folder} names them",
+                fix=f"sharpedge train data check {folder} names them",
             )
         runs.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(checked_set) + "\n", "utf-8")
@@ -119,6 +119,6 @@ def limbs_of(job: DataSetJob) -> tuple[Limb, ...]:
     if not found:
         raise TrainingError(
             f"{job.dataset.folder}: no film of {' or '.join(asked)} to learn from",
-            mend="name another folder, or another --limb",
+            fix="name another folder, or another --limb",
         )
     return found

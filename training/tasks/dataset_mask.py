@@ -121,7 +121,7 @@ def _train(
         raise TrainingError(
             f"{limb}: {len(parts[Part.TRAIN])} outlines to learn from and "
             f"{len(parts[Part.VALIDATION])} to stop by are too few",
-            mend="bring more films, or reject fewer outlines",
+            fix="bring more films, or reject fewer outlines",
         )
     values = {"data_set": fingerprint(job.dataset), "kept": sorted(one.film for one in kept)}
     require_same_values(run_dir, asdict(recipe) | values)

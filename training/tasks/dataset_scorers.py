@@ -109,7 +109,7 @@ def _train_head(
     if not len(rows):
         raise TrainingError(
             f"{task}: no joint has such a grade, and a scorer needs both erosion and narrowing",
-            mend="bring films with both kinds of grade",
+            fix="bring films with both kinds of grade",
         )
     fold = _folds(job, crops, rows)
     learnt = fold[Part.TRAIN]

@@ -172,7 +172,7 @@ def train_detector(
     if not examples.films and not len(examples.shelf):
         raise TrainingError(
             f"{run_dir.name}: no labelled film and no simulated film to learn from",
-            mend="name the folder of labelled films, or draw simulated ones",
+            fix="name the folder of labelled films, or draw simulated ones",
         )
     model = DarknetModule(sections).to(device(), memory_format=torch.channels_last)
     if pretrained is not None:

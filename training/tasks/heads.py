@@ -77,7 +77,7 @@ def train_head(
                           strict=True))  # fmt: skip
         raise TrainingError(
             f"{run_dir.name}: joints by grade {counts} are too few to learn from",
-            mend="bring films with damage, and four joints or more",
+            fix="bring films with damage, and four joints or more",
         )
     fold = _Fold(features, grades, training)
     if not training.gate:
@@ -131,7 +131,7 @@ class _Fold:
         if len(kept) < 2:
             raise TrainingError(
                 f"{run_dir}: {len(kept)} joints are too few to learn from",
-                mend="bring more films with damage",
+                fix="bring more films with damage",
             )
         schedule = self.training.schedule
         torch.manual_seed(schedule.seed)

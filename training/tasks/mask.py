@@ -179,7 +179,7 @@ def train_mask(run_dir: Path, examples: MaskExamples, recipe: MaskRecipe) -> dic
     if not len(pools) or (recipe.epochs is not None and not judged):
         raise TrainingError(
             f"{run_dir.name}: too few outlines to learn from",
-            mend="draw more simulated films (hand_phantoms and foot_phantoms of the recipe), or "
+            fix="draw more simulated films (hand_phantoms and foot_phantoms of the recipe), or "
             "keep more outlines of your own films",
         )
     model = MultiScaleUNet().to(device())

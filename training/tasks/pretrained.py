@@ -31,11 +31,11 @@ def two_classes(text: str) -> str:
     """
     network = parse_cfg(text)
     if not network.heads:
-        raise TrainingError("the .cfg has no [yolo] layer", mend="give the .cfg of a detector")
+        raise TrainingError("the .cfg has no [yolo] layer", fix="give the .cfg of a detector")
     if network.input[1] != network.input[2]:
         raise TrainingError(
             f"the .cfg takes {network.input[2]} x {network.input[1]} px",
-            mend="set width and height of [net] to one multiple of 32",
+            fix="set width and height of [net] to one multiple of 32",
         )
     sections = sections_of(text)
     for number, layer in enumerate(network.layers):
@@ -45,7 +45,7 @@ def two_classes(text: str) -> str:
         if not isinstance(before, Convolution):
             raise TrainingError(
                 f"{layer.section.where} does not follow a [convolutional]",
-                mend="give the .cfg of a YOLO detector",
+                fix="give the .cfg of a YOLO detector",
             )
         sections[number + 1][1]["classes"] = str(CLASSES)
         sections[number][1]["filters"] = str(len(layer.anchors) * (5 + CLASSES))
@@ -72,7 +72,7 @@ def fitting_arrays(text: str, data: bytes) -> dict[str, np.ndarray]:
 def _beginning(network: Network, data: bytes) -> dict[str, np.ndarray]:
     if len(data) < _LONG_HEADER:
         raise WeightsError(
-            f"{len(data)} bytes are no Darknet weights", where="header", mend="copy the file again"
+            f"{len(data)} bytes are no Darknet weights", where="header", fix="copy the file again"
         )
     major, minor, _ = struct.unpack_from("<3i", data)
     at = _LONG_HEADER if major * 10 + minor >= 2 else _SHORT_HEADER
@@ -90,7 +90,7 @@ def _beginning(network: Network, data: bytes) -> dict[str, np.ndarray]:
             raise WeightsError(
                 f"{len(data)} bytes end inside {name}",
                 where=layer,
-                mend="give weights of this .cfg, or of its first layers",
+                fix="give weights of this .cfg, or of its first layers",
             )
         arrays[name] = np.frombuffer(data, "<f4", count, at).reshape(shape)
         at += 4 * count
@@ -98,10 +98,10 @@ def _beginning(network: Network, data: bytes) -> dict[str, np.ndarray]:
         raise WeightsError(
             f"{len(data) - at} bytes are left over",
             where=layer,
-            mend="give weights of this .cfg, or of its first layers",
+            fix="give weights of this .cfg, or of its first layers",
         )
     if not all(np.isfinite(array).all() for array in whole.values()):
         raise WeightsError(
-            "values are not finite", where="weights", mend="give weights of this .cfg"
+            "values are not finite", where="weights", fix="give weights of this .cfg"
         )
     return whole

@@ -55,7 +55,7 @@ def read_trunk(path: Path) -> TrunkFile:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise TrainingError(f"{path}: {error.strerror}", mend=_WANTED) from error
+        raise TrainingError(f"{path}: {error.strerror}", fix=_WANTED) from error
     digest = hashlib.sha256(data).hexdigest()
     kind = path.suffix.lower()
     if kind == ".npz":
@@ -68,7 +68,7 @@ def read_trunk(path: Path) -> TrunkFile:
     elif kind in {".pt", ".pth"}:
         arrays, rule = _read_torch(path), TORCH_IMAGENET
     else:
-        raise TrainingError(f"{path}: a trunk of the kind {kind!r}", mend=_WANTED)
+        raise TrainingError(f"{path}: a trunk of the kind {kind!r}", fix=_WANTED)
     _check(arrays, path)
     return TrunkFile(arrays, rule, path.name, digest)
 
@@ -77,9 +77,9 @@ def _check(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     for name, shape in trunk_shapes().items():
         if name not in arrays or arrays[name].shape != shape:
             found = "missing" if name not in arrays else f"{arrays[name].shape}, not {shape}"
-            raise TrainingError(f"{path}: VGG16's {name} is {found}", mend=_WANTED)
+            raise TrainingError(f"{path}: VGG16's {name} is {found}", fix=_WANTED)
         if not np.isfinite(arrays[name]).all():
-            raise TrainingError(f"{path}: {name} is not finite", mend="copy the file again")
+            raise TrainingError(f"{path}: {name} is not finite", fix="copy the file again")
 
 
 def _read_keras(path: Path) -> dict[str, np.ndarray]:
@@ -104,7 +104,7 @@ def _read_keras(path: Path) -> dict[str, np.ndarray]:
         with h5py.File(path, "r") as file:
             file.visititems(keep)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise TrainingError(f"{path}: no readable Keras file: {error}", mend=_WANTED) from error
+        raise TrainingError(f"{path}: no readable Keras file: {error}", fix=_WANTED) from error
     named = {key: parts for key, parts in layers.items() if key[0]} or layers
     arrays = {}
     whole = [parts for _, parts in sorted(named.items()) if set(parts) == {1, 4}]
@@ -121,7 +121,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise TrainingError(
             f"{path}: no file of weights: {str(error)[:120]}",
-            mend="save the weights alone: torch.save(model.state_dict(), 'vgg16.pt')",
+            fix="save the weights alone: torch.save(model.state_dict(), 'vgg16.pt')",
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):

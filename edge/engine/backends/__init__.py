@@ -1,4 +1,5 @@
 """Back ends: one module for each library that runs an engine.
 
-Layer: engine; each module imports its library, so that the loader imports it when it is needed.
+Layer: engine; no code of its own. `edge.engine.backend_table` has a row for each back end, and
+the loader imports a module when one of its engines is loaded.
 """

@@ -1,6 +1,6 @@
-"""The Python bindings of TensorRT and of TensorRT-RTX: one API under two names.
+"""The Python bindings of TensorRT and of TensorRT-RTX: one API under two module names.
 
-Room: engine. Imports them only when asked; touches no GPU.
+Layer: engine; imports the bindings on call; touches no GPU.
 """
 
 from __future__ import annotations
@@ -8,31 +8,30 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from edge.engine.passport import Backend
+from edge.engine.backend_table import BACKENDS
 from edge.errors import EngineError
 
-MODULES = {Backend.TENSORRT: "tensorrt", Backend.TENSORRT_RTX: "tensorrt_rtx"}
-_MENDS = {
-    Backend.TENSORRT: "install TensorRT (on a Jetson it comes with JetPack: apt install tensorrt)",
-    Backend.TENSORRT_RTX: "pip install tensorrt_rtx",
+_FIXES = {
+    "tensorrt": "install TensorRT (on a Jetson it comes with JetPack: apt install tensorrt)",
+    "tensorrt-rtx": "pip install tensorrt_rtx",
 }
 
 
-def load_bindings(backend: Backend) -> Any:
-    """Return the module of a back end that builds plans. Raises `EngineError` where it is missing.
+def load_bindings(backend: str) -> Any:
+    """Return the bindings of ``tensorrt`` or ``tensorrt-rtx``.
 
-    The stub packages of the registry import, but hold no library: that is refused too.
+    Raises `EngineError` where they are missing, also for the stub packages of the registry, which
+    can be imported but hold no library.
     """
+    name = BACKENDS[backend].module
     try:
-        module = importlib.import_module(MODULES[backend])
+        module = importlib.import_module(name)
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineError(
-            f"{backend} is not installed: {error}", engine="any", mend=_MENDS[backend]
+            f"{backend} is not installed: {error}", engine="any", fix=_FIXES[backend]
         ) from error
     if not hasattr(module, "Builder"):
-        raise EngineError(
-            f"{backend}: {MODULES[backend]} holds no library", engine="any", mend=_MENDS[backend]
-        )
+        raise EngineError(f"{backend}: {name} holds no library", engine="any", fix=_FIXES[backend])
     return module
 
 

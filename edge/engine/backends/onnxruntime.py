@@ -1,6 +1,6 @@
 """ONNX Runtime on the CPU: the back end that every machine has.
 
-Room: engine. Takes bytes that were vouched for; touches no file.
+Layer: engine; takes verified bytes; touches no file.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class OnnxRuntimeEngine(LoadedEngine):
             raise EngineError(
                 f"{verified.path}: ONNX Runtime cannot load it: {error}",
                 engine=self.name,
-                mend=_FREE_MEMORY if _is_memory(error) else verified.passport.mend,
+                fix=_FREE_MEMORY if _is_memory(error) else verified.passport.fix,
             ) from error
         self._inputs: dict[str, tuple[int | None, ...]] = {
             item.name: tuple(side if isinstance(side, int) else None for side in item.shape)
@@ -89,7 +89,7 @@ class OnnxRuntimeEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name} failed while running: {error}",
                 engine=self.name,
-                mend=_FREE_MEMORY if _is_memory(error) else "sharpedge export, then restart",
+                fix=_FREE_MEMORY if _is_memory(error) else "sharpedge export, then restart",
             ) from error
         self._timings = Timings(0.0, (time.perf_counter() - begun_s) * 1000, 0.0)
         return dict(zip(self._outputs, results, strict=True))

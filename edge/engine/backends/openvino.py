@@ -1,6 +1,6 @@
 """OpenVINO on the CPU: bfloat16 where the processor has it, about twice as fast as FP32 there.
 
-Room: engine. Takes bytes that were vouched for; touches no file.
+Layer: engine; takes verified bytes; touches no file.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.engine.backend_table import Precision
 from edge.engine.backends.onnxruntime import usable_cores
 from edge.engine.inputs import check_inputs
 from edge.engine.loaded import LoadedEngine
-from edge.engine.passport import Precision
 from edge.engine.protocol import Timings
 from edge.errors import EngineError
 
@@ -39,15 +39,15 @@ class OpenVinoEngine(LoadedEngine):
             import openvino  # noqa: PLC0415 - only machines that chose it have it
         except ImportError as error:
             raise EngineError(
-                "OpenVINO is not installed", engine=self.name, mend="pip install openvino"
+                "OpenVINO is not installed", engine=self.name, fix="pip install openvino"
             ) from error
         precision = verified.passport.engine.precision
         core = openvino.Core()
-        if precision not in _PRECISIONS or (precision is Precision.BF16 and not cpu_has_bf16()):
+        if not computes_in(precision):
             raise EngineError(
                 f"{verified.path}: OpenVINO does not compute in {precision} on this CPU",
                 engine=self.name,
-                mend=verified.passport.mend,
+                fix=verified.passport.fix,
             )
         settings = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
@@ -62,7 +62,7 @@ class OpenVinoEngine(LoadedEngine):
             raise EngineError(
                 f"{verified.path}: OpenVINO cannot load it: {error}",
                 engine=self.name,
-                mend=verified.passport.mend,
+                fix=verified.passport.fix,
             ) from error
         self._inputs: dict[str, tuple[int | None, ...]] = {
             item.any_name: tuple(
@@ -70,7 +70,7 @@ class OpenVinoEngine(LoadedEngine):
             )
             for item in self._compiled.inputs
         }
-        # A tensor that is an output and something else bears several names here.
+        # A tensor that is an output and something else has several names here.
         self._outputs = {
             name: item
             for name in verified.passport.outputs
@@ -96,12 +96,17 @@ class OpenVinoEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name} failed while running: {error}",
                 engine=self.name,
-                mend="free memory, then restart",
+                fix="free memory, then restart",
             ) from error
         # Copied: the request's own arrays are overwritten by its next run.
         found = {name: np.array(results[i], np.float32) for name, i in self._outputs.items()}
         self._timings = Timings(0.0, (time.perf_counter() - begun_s) * 1000, 0.0)
         return found
+
+
+def computes_in(precision: Precision) -> bool:
+    """Whether OpenVINO computes in ``precision`` on this CPU."""
+    return precision in _PRECISIONS and (precision is not Precision.BF16 or cpu_has_bf16())
 
 
 def cpu_has_bf16() -> bool:

@@ -1,12 +1,11 @@
 """TensorRT and TensorRT-RTX on a GPU, through pycuda.
 
-Room: engine; this file and `benchmarks.cuda_graph` are all that touch a GPU. Memory is allocated
-once, for the largest batch of the plan: pinned on the host, so that copies need no staging. The
-device's primary context is used, which other libraries in this process share. Waiting is done on an
-event that lets the core go.
+Layer: engine; the only module of ``edge`` that uses a GPU. Memory is allocated once, for the
+largest batch of the plan: pinned on the host, so that copies need no staging. The device's primary
+context is used, which other libraries of the process share. The thread waits on an event with
+blocking synchronisation, which frees the core.
 
-What holds from TensorRT 8.5 to 11 is all that is called here: tensors by name and
-``execute_async_v3``.
+Only calls that TensorRT 8.5 to 11 share are used: tensors by name and ``execute_async_v3``.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from edge.engine.passport import Device, Passport, VerifiedEngine
     from edge.engine.protocol import Tensor
 
-_MEND_LOST = "check the GPU with nvidia-smi, then restart"
+_FIX_LOST = "check the GPU with nvidia-smi, then restart"
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,17 @@ class _Slot:
 class TensorRtEngine(LoadedEngine):
     """One plan, deserialised for this GPU. See `edge.engine.protocol.Engine`.
 
-    ``cuda_graphs`` records each batch size once and replays it; that needs ``cuda-bindings``.
-    Raises `EngineError` where the GPU, the library or pycuda is missing, and for a plan that was
+    ``threads`` has no effect: the plan runs on the GPU. Raises `EngineError` where the GPU,
+    the library or pycuda is missing, and for a plan that was
     built on another device or by another version.
     """
 
-    def __init__(self, verified: VerifiedEngine, *, cuda_graphs: bool = False) -> None:
+    def __init__(self, verified: VerifiedEngine, *, threads: int = 0) -> None:  # noqa: ARG002
         super().__init__(verified)
         found = preflight()
         if found.device is None:
             raise EngineError(
-                f"{verified.path}: no GPU: {found.missing}", engine=self.name, mend=found.mend
+                f"{verified.path}: no GPU: {found.missing}", engine=self.name, fix=found.fix
             )
         self._trt = load_bindings(verified.passport.backend)
         refuse_stale(verified.passport, found.device, str(self._trt.__version__))
@@ -63,19 +62,14 @@ class TensorRtEngine(LoadedEngine):
             import pycuda.driver as cuda  # noqa: PLC0415 - only machines with a GPU have it
         except ImportError as error:
             raise EngineError(
-                f"pycuda is not installed: {error}", engine=self.name, mend="pip install pycuda"
+                f"pycuda is not installed: {error}", engine=self.name, fix="pip install pycuda"
             ) from error
         self._cuda = cuda
-        with self._told("start"):
+        with self._errors_of("start"):
             cuda.init()
             self._device_context = cuda.Device(0).retain_primary_context()
         with self._current("load"):
             self._load(verified)
-            self._graphs = None
-            if cuda_graphs:
-                from benchmarks.cuda_graph import GraphReplay  # noqa: PLC0415 - optional library
-
-                self._graphs = GraphReplay(self.name, self._stream.handle)
 
     def _load(self, verified: VerifiedEngine) -> None:
         trt, cuda = self._trt, self._cuda
@@ -86,14 +80,14 @@ class TensorRtEngine(LoadedEngine):
             raise EngineError(
                 f"{verified.path}: the plan cannot be deserialised: {self._last_message()}",
                 engine=self.name,
-                mend=verified.passport.mend,
+                fix=verified.passport.fix,
             )
         self._execution = self._plan.create_execution_context()
         if self._execution is None:
             raise EngineError(
                 f"{verified.path}: no execution context: {self._last_message()}",
                 engine=self.name,
-                mend="free GPU memory, then restart",
+                fix="free GPU memory, then restart",
             )
         self._stream = cuda.Stream()
         blocking = cuda.event_flags.BLOCKING_SYNC
@@ -117,7 +111,7 @@ class TensorRtEngine(LoadedEngine):
                 raise EngineError(
                     f"{verified.path}: tensor {name} is not float32",
                     engine=self.name,
-                    mend=verified.passport.mend,
+                    fix=verified.passport.fix,
                 )
             count = math.prod(self._execution.get_tensor_shape(name))
             host = cuda.pagelocked_empty(count, np.float32)
@@ -142,7 +136,7 @@ class TensorRtEngine(LoadedEngine):
                     f"{self.name}: input {name}: {list(array.shape)} is over the plan's "
                     f"{list(most)}",
                     engine=self.name,
-                    mend="give smaller batches",
+                    fix="give smaller batches",
                 )
         with self._current("run"):
             return self._run(inputs)
@@ -158,7 +152,7 @@ class TensorRtEngine(LoadedEngine):
             cuda.memcpy_htod_async(slot.device, part, stream)
             self._execution.set_input_shape(name, array.shape)
         copied.record(stream)
-        self._compute(tuple(next(iter(inputs.values())).shape))
+        self._enqueue(tuple(next(iter(inputs.values())).shape))
         computed.record(stream)
         shapes = {name: tuple(self._execution.get_tensor_shape(name)) for name in self._outputs}
         for name, shape in shapes.items():
@@ -175,24 +169,19 @@ class TensorRtEngine(LoadedEngine):
             for name, shape in shapes.items()
         }
 
-    def _compute(self, shape: tuple[int, ...]) -> None:
-        def enqueue() -> None:
-            if not self._execution.execute_async_v3(self._stream.handle):
-                raise EngineError(
-                    f"{self.name} failed while running: {self._last_message()}",
-                    engine=self.name,
-                    mend=_MEND_LOST,
-                )
-
-        if self._graphs is None:
-            enqueue()
-        else:
-            self._graphs.launch(shape, enqueue)
+    def _enqueue(self, _shape: tuple[int, ...]) -> None:
+        """Enqueue the computation for an input shape on the stream."""
+        if not self._execution.execute_async_v3(self._stream.handle):
+            raise EngineError(
+                f"{self.name} failed while running: {self._last_message()}",
+                engine=self.name,
+                fix=_FIX_LOST,
+            )
 
     @contextmanager
     def _current(self, doing: str) -> Iterator[None]:
         """Make the device's context current for this thread."""
-        with self._told(doing):
+        with self._errors_of(doing):
             self._device_context.push()
             try:
                 yield
@@ -200,7 +189,7 @@ class TensorRtEngine(LoadedEngine):
                 self._cuda.Context.pop()
 
     @contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
+    def _errors_of(self, doing: str) -> Iterator[None]:
         """Turn pycuda's errors into ours."""
         try:
             yield
@@ -208,13 +197,13 @@ class TensorRtEngine(LoadedEngine):
             raise EngineError(
                 f"{self.name}: the GPU's memory is full ({doing}): {error}",
                 engine=self.name,
-                mend="end what else uses the GPU, then restart",
+                fix="end what else uses the GPU, then restart",
             ) from error
         except self._cuda.Error as error:
             raise EngineError(
                 f"{self.name}: the GPU failed or was lost ({doing}): {error}",
                 engine=self.name,
-                mend=_MEND_LOST,
+                fix=_FIX_LOST,
             ) from error
 
     def _last_message(self) -> str:
@@ -229,7 +218,7 @@ def refuse_stale(passport: Passport, device: Device, version: str) -> None:
         raise EngineError(
             f"{passport.name}: the plan was built where there was no GPU",
             engine=passport.name,
-            mend=passport.mend,
+            fix=passport.fix,
         )
     pairs = [
         ("TensorRT", build.version, version),
@@ -242,5 +231,5 @@ def refuse_stale(passport: Passport, device: Device, version: str) -> None:
             raise EngineError(
                 f"{passport.name}: the plan was built for {what} {then}, here is {now}",
                 engine=passport.name,
-                mend=passport.mend,
+                fix=passport.fix,
             )

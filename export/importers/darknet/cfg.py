@@ -1,6 +1,6 @@
 """Darknet ``.cfg`` text to typed layers with known shapes.
 
-Room: export. Pure functions over text; `export.importers.darknet.sections` reads the text.
+Layer: export; pure functions over text; `export.importers.darknet.sections` reads the text.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def parse_cfg(
         raise CfgError(
             "the first section is not [net]",
             where=f"line {sections[0].line if sections else 1}",
-            mend="give a Darknet .cfg; are .cfg and .weights swapped?",
+            fix="give a Darknet .cfg; are .cfg and .weights swapped?",
         )
     net = sections[0]
     check_keys(net)
@@ -182,7 +182,7 @@ class _Parser:
             raise LayerError(
                 f"the layer kind [{section.name}] is not known",
                 where=section.where,
-                mend="known are convolutional, shortcut, route, maxpool, upsample, dropout and "
+                fix="known are convolutional, shortcut, route, maxpool, upsample, dropout and "
                 "yolo; convert other networks to .onnx elsewhere",
             )
         check_keys(section)
@@ -221,7 +221,7 @@ class _Parser:
             raise LayerError(
                 f"the activation {name} is not known",
                 where=section.where,
-                mend=f"known are {', '.join(ACTIVATIONS)}",
+                fix=f"known are {', '.join(ACTIVATIONS)}",
             )
         return name
 
@@ -327,7 +327,7 @@ class _Parser:
         stride = section.integer("stride", 2)
         if stride < 1:
             raise LayerError(
-                f"stride={stride} shrinks", where=section.where, mend="use [maxpool] to shrink"
+                f"stride={stride} shrinks", where=section.where, fix="use [maxpool] to shrink"
             )
         depth, height, width = self._before()
         return Upsample(section, (depth, height * stride, width * stride), stride)

@@ -1,6 +1,6 @@
 """A Darknet network and its arrays to an ONNX graph.
 
-Room: export. Pure functions. NCHW, float32, batch normalisation folded, static shapes.
+Layer: export; pure functions. NCHW, float32, batch normalisation folded, static shapes.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _add_decoding(graph: GraphBuilder, network: Network, tensors: list[str]) -> 
         raise CfgError(
             f"the [yolo] layers have different class counts: {sorted(classes)}",
             where=heads[-1].section.where,
-            mend="give every [yolo] section the same classes=, or export raw heads",
+            fix="give every [yolo] section the same classes=, or export raw heads",
         )
     boxes = [
         add_yolo_decoding(graph, x, f"head{i}", head, network.input[1:])

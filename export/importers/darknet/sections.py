@@ -1,6 +1,6 @@
 """Darknet ``.cfg`` text to sections of keys and values.
 
-Room: export. Pure functions over text. Reads what Darknet itself reads: sections without blank
+Layer: export; pure functions over text. Reads what Darknet itself reads: sections without blank
 lines between them, comments after a value, CRLF, a byte order mark, the leading number of a value,
 the first of two equal keys.
 """
@@ -76,7 +76,7 @@ class Section:
                 raise LayerError(
                     f"{key}={self.word(key, '0')} (line {self.values[key][1]}) is not supported",
                     where=self.where,
-                    mend=f"train without {key}, or convert the model to .onnx elsewhere",
+                    fix=f"train without {key}, or convert the model to .onnx elsewhere",
                 )
 
     def refuse_set(self, key: str) -> None:
@@ -86,12 +86,12 @@ class Section:
             raise LayerError(
                 f"{key}={value} (line {line}) is not supported",
                 where=self.where,
-                mend=f"train without {key}, or convert the model to .onnx elsewhere",
+                fix=f"train without {key}, or convert the model to .onnx elsewhere",
             )
 
-    def error(self, message: str, mend: str) -> CfgError:
+    def error(self, message: str, fix: str) -> CfgError:
         """Return an error that names this section."""
-        return CfgError(message, where=self.where, mend=mend)
+        return CfgError(message, where=self.where, fix=fix)
 
     def _value(self, key: str, default: float | str | None) -> tuple[str, int]:
         if key in self.values:
@@ -111,7 +111,7 @@ def read_sections(text: str) -> tuple[Section, ...]:
         if line[0] == "[":
             end = line.find("]")
             if end < 0:
-                raise CfgError("a section without ]", where=f"line {number}", mend=EDIT)
+                raise CfgError("a section without ]", where=f"line {number}", fix=EDIT)
             sections.append(Section(line[1:end].lower(), number, len(sections) - 1, {}))
             continue
         key, equals, value = line.partition("=")
@@ -119,7 +119,7 @@ def read_sections(text: str) -> tuple[Section, ...]:
             raise CfgError(
                 f"{raw.strip()!r} is neither a [section], a comment nor key=value in a section",
                 where=f"line {number}",
-                mend=EDIT,
+                fix=EDIT,
             )
         sections[-1].values.setdefault(key, (value, number))
     return tuple(sections)

@@ -1,7 +1,7 @@
 """Darknet ``.weights`` bytes to named arrays and back.
 
-Room: export. Pure functions over bytes. A file must be consumed to its last byte: a reader that
-forgives one float too few or too many shifts every array after it in silence.
+Layer: export; pure functions over bytes. A file must be consumed to its last byte: a reader that
+accepts one float too few or too many shifts every array after it without an error.
 
 Arrays, i counting the ``[convolutional]`` sections from 0: ``conv{i}.weight`` [out, in / groups,
 size, size], and either ``conv{i}.bias`` [out] or ``conv{i}.bn.gamma``, ``.beta``, ``.mean`` and
@@ -66,7 +66,7 @@ def read_weights(network: Network, data: bytes) -> DarknetWeights:
         raise WeightsError(
             f"{len(data)} bytes are too few for Darknet weights",
             where="header",
-            mend="compare its size and SHA-256 with the original",
+            fix="compare its size and SHA-256 with the original",
         )
     major, minor, _ = struct.unpack_from("<3i", data)
     stated = _LONG_HEADER if major * 10 + minor >= 2 else _SHORT_HEADER
@@ -127,13 +127,13 @@ def check_arrays(network: Network, arrays: Mapping[str, Array]) -> None:
                 raise WeightsError(
                     "the array is missing",
                     where=where,
-                    mend="give the weights that were trained with this .cfg",
+                    fix="give the weights that were trained with this .cfg",
                 )
             if arrays[key].shape != shape:
                 raise WeightsError(
                     f"shape {arrays[key].shape}, the .cfg asks for {shape}",
                     where=where,
-                    mend="give the weights that were trained with this .cfg",
+                    fix="give the weights that were trained with this .cfg",
                 )
             wrong = implausible(arrays[key])
             if key.endswith(".var"):
@@ -144,7 +144,7 @@ def check_arrays(network: Network, arrays: Mapping[str, Array]) -> None:
                     f"value {at} is {float(arrays[key].flat[at])}"
                     + (", a variance cannot be" if key.endswith(".var") else ""),
                     where=where,
-                    mend="copy the file again and compare its SHA-256; .cfg and .weights must be "
+                    fix="copy the file again and compare its SHA-256; .cfg and .weights must be "
                     "of one training",
                 )
 
@@ -207,7 +207,7 @@ def _header_bytes(network: Network, data: bytes, stated: int) -> int:
             f"{len(data) - stated - body} bytes are left over after the last section: the file has "
             f"{len(data)} bytes, the .cfg asks for {stated + body}",
             where=network.layers[-1].section.where,
-            mend="give the .cfg that the weights were trained with (classes, filters, layers)",
+            fix="give the .cfg that the weights were trained with (classes, filters, layers)",
         )
     at = stated
     for layer in network.convolutions:
@@ -217,5 +217,5 @@ def _header_bytes(network: Network, data: bytes, stated: int) -> int:
     raise WeightsError(
         f"the file ends here: it has {len(data)} bytes, the .cfg asks for {stated + body}",
         where=layer.section.where,
-        mend="copy the whole file again, or give the .cfg that the weights were trained with",
+        fix="copy the whole file again, or give the .cfg that the weights were trained with",
     )

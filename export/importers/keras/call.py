@@ -1,6 +1,6 @@
-"""One call of a Keras layer or operator: what it is given, and how activations become nodes.
+"""One call of a Keras layer or operator: its inputs and arguments, and activations as nodes.
 
-Room: export. Pure functions over a `Call`.
+Layer: export; pure functions over a `Call`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Call:
                 f"{'values that are not finite, or too large,' if damaged else 'finite values'}; "
                 f"the layers ask for {shape}",
                 where=self.where,
-                mend="save the whole model again",
+                fix="save the whole model again",
             )
         return array
 
@@ -102,9 +102,9 @@ class Call:
             return np.zeros(count, np.float32)
         return self.weights("bias", (count,))
 
-    def error(self, message: str, mend: str = "convert the model to .onnx elsewhere") -> LayerError:
+    def error(self, message: str, fix: str = "convert the model to .onnx elsewhere") -> LayerError:
         """Return an error that names the layer."""
-        return LayerError(message, where=self.where, mend=mend)
+        return LayerError(message, where=self.where, fix=fix)
 
     def done(self, name: str, shape: Sides) -> Tensor:
         """Return the result after the layer's own activation."""

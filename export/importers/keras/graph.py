@@ -1,7 +1,7 @@
 """A saved Keras model to an ONNX graph.
 
-Room: export. Pure functions. Keras keeps channels last; the graph is NCHW throughout, and what
-depends on the order (Flatten, axes) is turned back where it is read.
+Layer: export; pure functions. Keras keeps channels last; the graph is NCHW throughout, and what
+depends on the order (Flatten, axes) is transposed where it is read.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def add_keras_model(
         raise LayerError(
             f"the model's description is not understood: {error!r}",
             where=f"model {saved.model.name}",
-            mend="save the whole model again with model.save(...)",
+            fix="save the whole model again with model.save(...)",
         ) from error
 
 
@@ -76,7 +76,7 @@ def _add(
         raise ContractError(
             f"the model has {len(model.inputs)} inputs",
             where=f"model {model.name}",
-            mend="save a model with one image input",
+            fix="save a model with one image input",
         )
     channels, height, width = _input_shape(model, size)
     image = Tensor(
@@ -90,7 +90,7 @@ def _add(
             raise ContractError(
                 f"there is no output layer {layer}; there are {', '.join(results)}",
                 where=f"model {model.name}",
-                mend="correct outputs in the recipe",
+                fix="correct outputs in the recipe",
             )
         graph.output(results[layer].name, name, (batch, *results[layer].shape))
 
@@ -112,7 +112,7 @@ def _refuse_unread(saved: SavedModel, called: list[tuple[KerasLayer, ...]]) -> N
         raise WeightsError(
             f"the file holds arrays that the layers do not read: {', '.join(left[:3])}{more}",
             where=f"model {saved.model.name}",
-            mend="merge LoRA weights and save without quantisation, or convert the model to .onnx "
+            fix="merge LoRA weights and save without quantisation, or convert the model to .onnx "
             "elsewhere",
         )
 
@@ -125,7 +125,7 @@ def _input_shape(model: KerasModel, size: tuple[int, int] | None) -> tuple[int, 
         raise ContractError(
             f"the input has shape {shape}, not [batch, height, width, channels]",
             where=where,
-            mend="save a model that takes images, channels last",
+            fix="save a model that takes images, channels last",
         )
     sides: list[int] = []
     for axis, (side, given) in enumerate(zip(shape[1:3], size or shape[1:3], strict=True), 1):
@@ -133,11 +133,11 @@ def _input_shape(model: KerasModel, size: tuple[int, int] | None) -> tuple[int, 
             raise ContractError(
                 f"axis {axis} is {side}, the recipe states {given}",
                 where=where,
-                mend="make input.height and input.width those of the model",
+                fix="make input.height and input.width those of the model",
             )
         if given is None:
             raise ContractError(
-                f"axis {axis} has no fixed size", where=where, mend="state the size of the input"
+                f"axis {axis} has no fixed size", where=where, fix="state the size of the input"
             )
         sides.append(int(given))
     return int(shape[3]), sides[0], sides[1]
@@ -169,7 +169,7 @@ class _Walk:
                 raise LayerError(
                     f"the file refers to call {key[1]} of {len(layer.calls)}",
                     where=_where((*path, layer)),
-                    mend="save the whole model again",
+                    fix="save the whole model again",
                 )
             call = layer.calls[number]
             needed = [k for k in call.keys if k not in tensors]
@@ -178,7 +178,7 @@ class _Walk:
                     raise LayerError(
                         "the layers form a circle",
                         where=_where((*path, layer)),
-                        mend="save the whole model again",
+                        fix="save the whole model again",
                     )
                 waiting.extend(needed)
                 continue
@@ -189,7 +189,7 @@ class _Walk:
                 raise LayerError(
                     f"it has no output {key[2]}",
                     where=_where((*path, layer)),
-                    mend="save the whole model again",
+                    fix="save the whole model again",
                 )
         return [tensors[key] for key in model.outputs]
 
@@ -211,7 +211,7 @@ class _Walk:
                 raise LayerError(
                     f"it is given {len(inputs)} tensors and has {len(layer.model.inputs)} inputs",
                     where=where,
-                    mend="save the whole model again",
+                    fix="save the whole model again",
                 )
             return self.run(layer.model, inputs, here)
         call = Call(
@@ -229,7 +229,7 @@ class _Walk:
             raise LayerError(
                 f"its settings are not understood: {error!r}",
                 where=where,
-                mend="save the whole model again",
+                fix="save the whole model again",
             ) from error
 
 
@@ -243,13 +243,13 @@ def _handler(layer: KerasLayer, where: str) -> Callable[[Call], Tensor]:
             raise LayerError(
                 f"the operator {layer.kind} with {unknown[0]} is not known",
                 where=where,
-                mend="convert the model to .onnx elsewhere",
+                fix="convert the model to .onnx elsewhere",
             )
         return handler
     raise LayerError(
         f"the {'operator' if layer.is_operator else 'layer kind'} {layer.kind} is not known",
         where=where,
-        mend="convert the model to .onnx elsewhere, or replace the layer; code stored in a model "
+        fix="convert the model to .onnx elsewhere, or replace the layer; code stored in a model "
         "(Lambda) is never run",
     )
 
@@ -263,20 +263,20 @@ def _check_call(layer: KerasLayer, call: KerasCall, where: str, keras_major: int
             raise LayerError(
                 f"it is called with {key}={value!r}, which is not known",
                 where=where,
-                mend="call the layer with tensors alone, or convert the model to .onnx elsewhere",
+                fix="call the layer with tensors alone, or convert the model to .onnx elsewhere",
             )
     tensors = len(call.keys)
     if not layer.is_operator and len(call.arguments) != tensors:
         raise LayerError(
             "it is called with a constant; only operators are known with one",
             where=where,
-            mend="convert the model to .onnx elsewhere",
+            fix="convert the model to .onnx elsewhere",
         )
     if not layer.is_operator and layer.model is None and tensors != 1 and layer.kind not in MERGING:
         raise LayerError(
             f"it is called with {tensors} tensors, one is known",
             where=where,
-            mend="convert the model to .onnx elsewhere",
+            fix="convert the model to .onnx elsewhere",
         )
     policy = layer.config.get("dtype")
     altered = isinstance(policy, dict) and policy.get("class_name") not in (None, "DTypePolicy")
@@ -284,13 +284,13 @@ def _check_call(layer: KerasLayer, call: KerasCall, where: str, keras_major: int
         raise LayerError(
             "it is quantised",
             where=where,
-            mend="save the model as it was before quantize(), in float32",
+            fix="save the model as it was before quantize(), in float32",
         )
     if layer.config.get("lora_rank"):
         raise LayerError(
             "it has LoRA weights that are not merged",
             where=where,
-            mend="set the layer's kernel to its merged kernel, disable LoRA, and save again",
+            fix="set the layer's kernel to its merged kernel, disable LoRA, and save again",
         )
 
 

@@ -1,6 +1,6 @@
 """Each Keras layer as ONNX nodes.
 
-Room: export. Pure functions over a `Call`. `LAYERS` is the one table of the layers that are known.
+Layer: export; pure functions over a `Call`. `LAYERS` is the table of the known layers.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _batch_norm(call: Call) -> Tensor:
     )
     if (arrays[3] < 0).any():
         raise WeightsError(
-            "moving_variance is negative", where=call.where, mend="copy the file again"
+            "moving_variance is negative", where=call.where, fix="copy the file again"
         )
     names = [
         call.graph.constant(f"{call.name}.{part}", array)

@@ -1,7 +1,7 @@
-"""The structure of a saved Keras model: layers, calls and tensors, as its own JSON says.
+"""The structure of a saved Keras model: layers, calls and tensors, parsed from its JSON.
 
-Room: export. Pure functions over JSON values. Reads the Functional and Sequential forms of Keras 2
-and Keras 3.
+Layer: export; pure functions over JSON values; the Functional and Sequential forms of Keras 2 and
+3.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class KerasModel:
         raise LayerError(
             f"the file refers to a layer {name} that it does not hold",
             where=f"model {self.name}",
-            mend="save the whole model again with model.save(...)",
+            fix="save the whole model again with model.save(...)",
         )
 
 
@@ -92,7 +92,7 @@ def parse_model(value: dict[str, Json], *, bare: bool = False) -> KerasModel:
         raise LayerError(
             f"a model of class {kind} is not known",
             where="model",
-            mend="save a Functional or Sequential model; a subclassed one holds no layer list",
+            fix="save a Functional or Sequential model; a subclassed one holds no layer list",
         )
     if kind == "Sequential":
         return _sequential(config, bare=bare)
@@ -100,7 +100,7 @@ def parse_model(value: dict[str, Json], *, bare: bool = False) -> KerasModel:
         raise LayerError(
             "the model is subclassed and holds no layer list",
             where=f"model {value.get('name', kind)}",
-            mend="rebuild it with the functional interface, load its weights and save it whole",
+            fix="rebuild it with the functional interface, load its weights and save it whole",
         )
     layers = tuple(
         _layer(entry, entry.get("inbound_nodes", []), bare=bare) for entry in config["layers"]
@@ -144,7 +144,7 @@ def _layer(entry: dict[str, Json], nodes: list[Json], *, bare: bool) -> KerasLay
     if kind == "TFOpLambda":
         function = str(config.get("function"))
         if function not in TENSORFLOW:
-            raise LayerError(f"the function {function} is not known", where=where, mend=_OWN)
+            raise LayerError(f"the function {function} is not known", where=where, fix=_OWN)
         kind, config, is_operator = TENSORFLOW[function], {}, True
     calls = tuple(_call(node, where) for node in nodes)
     return KerasLayer(name, kind, config, calls, nested, is_operator)
@@ -159,7 +159,7 @@ def _is_operator(entry: dict[str, Json], where: str) -> bool:
         raise LayerError(
             f"it is a class of its own ({module or names[1] or names[0]}), not a layer of Keras",
             where=where,
-            mend=_OWN,
+            fix=_OWN,
         )
     return str(module or "").startswith(_OPERATORS)
 
@@ -168,7 +168,7 @@ def _call(node: Json, where: str) -> KerasCall:
     """One entry of inbound_nodes, in the form of Keras 3 (args, kwargs) or of Keras 2."""
     if isinstance(node, dict):
         if set(node) - {"args", "kwargs"}:
-            raise LayerError(f"a call holds {sorted(node)}", where=where, mend=_SAVE)
+            raise LayerError(f"a call holds {sorted(node)}", where=where, fix=_SAVE)
         arguments = tuple(_arguments(node.get("args", []), where))
         named = dict(node.get("kwargs") or {})
     else:
@@ -204,7 +204,7 @@ def _arguments(value: Json, where: str) -> Iterator[Key | Array]:
             yield from _arguments(item, where)
     else:
         kind = value.get("class_name") if isinstance(value, dict) else value
-        raise LayerError(f"it is called with {kind!r}, which is not known", where=where, mend=_OWN)
+        raise LayerError(f"it is called with {kind!r}, which is not known", where=where, fix=_OWN)
 
 
 def _lists(node: Json) -> Iterator[list[Json]]:

@@ -1,7 +1,7 @@
 """The arrays of a saved Keras model, found by the names in the file, never by position.
 
-Room: export. Reads one file with h5py; runs no code from it. A frozen part is stored after the
-trainable one, so the order of arrays in a legacy file says nothing.
+Layer: export; reads one file with h5py; runs no code from it. A frozen part is stored after the
+trainable one, so the order of arrays in a legacy file carries no meaning.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -62,22 +61,23 @@ class SavedModel:
 def read_keras(path: Path) -> SavedModel:
     """Read ``.h5`` (Keras 2 and 3) or ``.keras``.
 
-    Raises `WeightsError` for a file that is not readable or holds weights alone, and `LayerError`
-    for a model whose structure is not known.
+    Raises `WeightsError` for a file that is not readable or holds weights alone, and where h5py is
+    not installed, and `LayerError` for a model whose structure is not known.
     """
+    h5py = _h5py(path)
     try:
         if zipfile.is_zipfile(path):
-            return _read_archive(path)
-        return _read_legacy(path)
+            return _read_archive(path, h5py)
+        return _read_legacy(path, h5py)
     except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(
             f"not a readable Keras file: {error}",
             where=str(path),
-            mend="compare its size and SHA-256 with the original; give an .h5 or .keras file",
+            fix="compare its size and SHA-256 with the original; give an .h5 or .keras file",
         ) from error
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise LayerError(
-            f"the model's description is not understood: {error!r}", where=str(path), mend=_WHOLE
+            f"the model's description is not understood: {error!r}", where=str(path), fix=_WHOLE
         ) from error
 
 
@@ -101,11 +101,23 @@ def variables(layer: KerasLayer) -> tuple[str, ...]:
     return ("kernel", *bias)
 
 
-def _read_legacy(path: Path) -> SavedModel:
+def _h5py(path: Path) -> Any:
+    try:
+        import h5py  # noqa: PLC0415 - an extra: only machines that import Keras models need it
+    except ImportError as error:
+        raise WeightsError(
+            f"h5py, which reads Keras models, is not installed: {error}",
+            where=str(path),
+            fix="pip install 'sharpedge[keras]'",
+        ) from error
+    return h5py
+
+
+def _read_legacy(path: Path, h5py: Any) -> SavedModel:
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs or "model_weights" not in file:
             raise WeightsError(
-                "the file holds weights alone, without the layers", where=str(path), mend=_WHOLE
+                "the file holds weights alone, without the layers", where=str(path), fix=_WHOLE
             )
         groups: dict[str, dict[str, AnyArray]] = {}
         for name, group in file["model_weights"].items():
@@ -117,11 +129,11 @@ def _read_legacy(path: Path) -> SavedModel:
     return SavedModel(model, _LegacyStore(str(path), groups), version)
 
 
-def _read_archive(path: Path) -> SavedModel:
+def _read_archive(path: Path, h5py: Any) -> SavedModel:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names or "model.weights.h5" not in names:
-            raise WeightsError("the archive is no whole Keras model", where=str(path), mend=_WHOLE)
+            raise WeightsError("the archive is no whole Keras model", where=str(path), fix=_WHOLE)
         model = parse_model(json.loads(archive.read("config.json")))
         version = json.loads(archive.read("metadata.json")).get("keras_version", "3")
         arrays: dict[str, AnyArray] = {}
@@ -217,7 +229,7 @@ def _floats(array: AnyArray, where: str, variable: str) -> Array:
     raise WeightsError(
         f"{variable} is stored as {stored}, not as floats of 16, 32 or 64 bits",
         where=where,
-        mend="save the model with the dtype policy float32 and without quantisation: build it "
+        fix="save the model with the dtype policy float32 and without quantisation: build it "
         "under keras.config.set_dtype_policy('float32'), load its weights, save it",
     )
 
@@ -227,7 +239,7 @@ def _missing(file: str, path: LayerPath, variable: str, found: int) -> WeightsEr
     return WeightsError(
         f"{found} arrays fit {variable}, one is needed",
         where=f"{file}, layer {place}",
-        mend="save the whole model again, with layer names that differ",
+        fix="save the whole model again, with layer names that differ",
     )
 
 

@@ -11,17 +11,10 @@ import pytest
 from appliance import Subscriber, until
 from stand_in import film_bytes
 
-from edge.delivery.link import (
-    TOO_LARGE,
-    Answered,
-    Extras,
-    Failure,
-    Link,
-    LinkError,
-    open_link,
-)
+from edge.delivery.link import TOO_LARGE, Answered, Failure, Link, LinkError, open_link
 from edge.delivery.listen import Seen
 from edge.delivery.settings import BrokerSettings, Protocol
+from edge.outputs.packet import Extras
 
 
 class OldBroker:
@@ -174,7 +167,7 @@ BUSY = b"\x20\x03\x00\x89\x00"
         (b"\x20\x03\x00\x87\x00", Failure.REFUSED),
     ],
 )
-def test_only_a_broker_that_says_it_knows_no_5_gets_3_1_1(answer, failure):
+def test_only_a_broker_that_answers_that_it_knows_no_5_gets_3_1_1(answer, failure):
     it = Changing(answer)
     with pytest.raises(LinkError) as caught:
         open_link(make(it.settings), Protocol.AUTO)

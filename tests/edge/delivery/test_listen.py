@@ -56,7 +56,7 @@ def test_two_listeners_on_one_broker_both_get_everything(broker):
         assert it.connections == 1
 
 
-def test_two_with_one_id_say_so_and_leave_each_other_pauses(broker, caplog):
+def test_two_with_one_id_are_warned_of_and_leave_each_other_pauses(broker, caplog):
     two = [Listener(broker.settings, client_id="same") for _ in range(2)]
     until(lambda: sum(it.connections for it in two) >= 4)
     until(

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from edge.delivery.refusals import Lane, Refusals
+from edge.delivery.refusals import Refusals
+from edge.journal.kinds import IMAGE, RESULT
 
-R = Lane.RESULT
+R = RESULT
 
 
 def probes(it, *, until_s, known=None, takes=lambda _n, _t: False, rows=(1, 2, 3)):
@@ -90,6 +91,6 @@ def test_a_probe_that_was_lost_with_its_connection_is_sent_again_soon():
 def test_lanes_pause_apart():
     it = Refusals()
     it.refused(R, 1, "no", 0.0)
-    assert not it.is_paused(Lane.IMAGE)
+    assert not it.is_paused(IMAGE)
     it.ended(R)
     assert not it.is_refused(R)

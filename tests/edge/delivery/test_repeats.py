@@ -10,7 +10,7 @@ from edge.journal.orders import replay
 
 
 def count(box, word):
-    return len(box.broker.words(word))
+    return len(box.broker.topic(word))
 
 
 def test_without_a_dashboard_repeats_are_few_and_new_results_do_not_wait(make_box):
@@ -23,7 +23,7 @@ def test_without_a_dashboard_repeats_are_few_and_new_results_do_not_wait(make_bo
     assert count(box, "result") - before < 450
     late = box.film(1000)
     box.run(1)
-    assert any(json.loads(p)["id"] == late for _, p, _ in box.broker.words("result"))
+    assert any(json.loads(p)["id"] == late for _, p, _ in box.broker.topic("result"))
 
 
 def test_a_line_that_flaps_does_not_repeat_everything_each_time(make_box):
@@ -46,7 +46,7 @@ def test_after_a_reconnect_what_waits_goes_before_what_is_new(make_box):
     box.broker.taken = []
     box.connect(window=14)
     box.run(1)
-    order = [json.loads(p)["id"] for _, p, _ in box.broker.words("result")]
+    order = [json.loads(p)["id"] for _, p, _ in box.broker.topic("result")]
     assert order[: len(old)] == old
     assert set(order) == {*old, *new}
 
@@ -59,8 +59,8 @@ def test_after_a_restart_a_dashboard_that_comes_gets_all_at_full_speed(make_box)
     box.start()
     box.broker.taken = []
     box.run(30, box.answer_new())
-    assert box.outbox.depth().rows == 0
-    assert len({payload for _, payload, _ in box.broker.words("image")}) == 400
+    assert box.outbox.counts.depth().rows == 0
+    assert len({payload for _, payload, _ in box.broker.topic("image")}) == 400
 
 
 def test_what_only_asks_for_a_dashboard_brings_its_picture_with_the_answer(make_box):
@@ -70,7 +70,7 @@ def test_what_only_asks_for_a_dashboard_brings_its_picture_with_the_answer(make_
     answer, before = box.answer_new(), count(box, "image")
     box.broker.taken = []
     box.run(20, answer)
-    assert box.outbox.depth().rows == 0
+    assert box.outbox.counts.depth().rows == 0
     assert count(box, "image") >= 1
     assert before < 10
 
@@ -83,11 +83,11 @@ def test_a_picture_that_was_removed_with_age_is_no_message_set_aside(make_box):
         path.unlink()
     box.connect()
     box.run(20, box.answer_new())
-    assert box.outbox.depth() == type(box.outbox.depth())(0, 0.0, 0)
+    assert box.outbox.counts.depth() == type(box.outbox.counts.depth())(0, 0.0, 0)
     assert box.alerts() == {}
 
 
-def test_a_picture_that_is_gone_before_its_first_sending_is_told(make_box):
+def test_a_picture_that_is_gone_before_its_first_sending_raises_an_alert(make_box):
     box = make_box()
     box.film(1, picture=True)
     for path in box.pictures.iterdir():
@@ -105,4 +105,4 @@ def test_a_replay_sends_message_and_picture_once_more(make_box, mode):
     replay(box.store, result_id)
     box.run(5, box.answer_new())
     assert (count(box, "result"), count(box, "image")) == (1, 1)
-    assert box.outbox.depth().rows == 0
+    assert box.outbox.counts.depth().rows == 0

@@ -8,7 +8,6 @@ import pytest
 
 from edge.engine.backends.bindings import load_bindings
 from edge.engine.device import preflight
-from edge.engine.passport import Backend
 
 COMPILER = shutil.which("gcc") or shutil.which("cc")
 GOOD = """
@@ -46,7 +45,7 @@ def test_a_driver_that_answers_gives_the_device(driver):
 
 
 @pytest.mark.parametrize(
-    ("source", "missing", "mend"),
+    ("source", "missing", "fix"),
     [
         ("int cuInit(int f) { __builtin_trap(); }", "ended a process", "driver"),
         ("int cuInit(int f) { return 100; }", "the driver sees no GPU", "group video"),
@@ -56,18 +55,18 @@ def test_a_driver_that_answers_gives_the_device(driver):
         (GOOD.replace("*count = 1", "*count = 0"), "the driver sees no GPU", "group video"),
     ],
 )
-def test_every_failure_is_explained_and_survived(driver, source, missing, mend):
+def test_every_failure_is_explained_and_survived(driver, source, missing, fix):
     found = driver(source)
     assert found.device is None
     assert missing in found.missing
-    assert mend in found.mend
+    assert fix in found.fix
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed"
 )
 def test_the_bindings_have_every_name_that_the_runtime_calls():
-    bindings = load_bindings(Backend.TENSORRT_RTX)
+    bindings = load_bindings("tensorrt-rtx")
     wanted = {
         "Runtime": ["deserialize_cuda_engine"],
         "ICudaEngine": [

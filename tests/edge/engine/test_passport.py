@@ -27,7 +27,7 @@ def test_an_engine_that_is_vouched_for_is_given_whole(path):
 
 
 @pytest.mark.parametrize("at", [0, 20, -1])
-def test_a_changed_engine_is_refused_with_the_mend(path, at):
+def test_a_changed_engine_is_refused_with_the_fix(path, at):
     engine = path.with_suffix(".onnx")
     data = bytearray(engine.read_bytes())
     data[at] ^= 1
@@ -63,7 +63,7 @@ def test_every_field_of_a_passport_is_signed(path, changes):
 
 
 def test_another_devices_engine_and_an_unsigned_one_are_refused(path):
-    with pytest.raises(EngineError, match=r"another device.*mend: sharpedge export"):
+    with pytest.raises(EngineError, match=r"another device.*fix: sharpedge export"):
         open_engine(path, b"k" * 32)
     edit(path, hmac="")
     with pytest.raises(EngineError, match="not signed"):
@@ -72,7 +72,7 @@ def test_another_devices_engine_and_an_unsigned_one_are_refused(path):
 
 def test_a_plan_names_the_command_that_builds_it_again(path, sign_again):
     sign_again(path, backend="tensorrt")
-    with pytest.raises(EngineError, match="mend: sharpedge build hand-score --backend tensorrt"):
+    with pytest.raises(EngineError, match="fix: sharpedge build hand-score --backend tensorrt"):
         open_engine(path, b"k" * 32)
 
 

@@ -409,7 +409,7 @@ def test_a_film_that_may_not_be_read_is_told_with_owner_and_mode(follow, monkeyp
             raise PermissionError(13, "Permission denied")
         return look_at(root, path)
 
-    monkeypatch.setattr("edge.intake.intake.look_at", refuse)
+    monkeypatch.setattr("edge.intake.collector.look_at", refuse)
     drop, films, it = follow(rescan_s=0.2)
     (drop / "a.jpg").write_bytes(WHOLE)
     (drop / "a.jpg").chmod(0o600)

@@ -12,7 +12,7 @@ import pytest
 from edge.intake import originals
 from edge.intake.originals import ArchiveError, Scored, part_with
 from edge.intake.take import signature_of
-from edge.journal.copies import After
+from edge.model import After
 
 OLD, NEW = b"old film", b"new film"
 

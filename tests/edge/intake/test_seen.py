@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.intake import seen
 from edge.intake.seen import Known, Listing, Seen, mark_of
-from edge.intake.settle import Signature
+from edge.model import Signature
 
 PATHS = st.sampled_from([b"/drop/%d.jpg" % n for n in range(8)])
 SIGNATURES = st.builds(Signature, st.just(1), st.integers(1, 3), st.integers(0, 2), st.just(5))

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.intake.complete import Structure
-from edge.intake.settle import Change, Closing, Look, Patience, Settling, Signature
+from edge.intake.settle import Change, Closing, Look, Patience, Settling
+from edge.model import Signature
 
 PATH = b"/drop/a.jpg"
 WHOLE, CUT = Structure.COMPLETE, Structure.INCOMPLETE

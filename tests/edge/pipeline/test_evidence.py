@@ -171,7 +171,7 @@ def test_a_film_whose_second_look_sees_nothing_is_held_without_grades(scorer, pa
 
 
 def test_a_film_of_doubtful_grades_is_held_without_grades(scorer, patient, monkeypatch):
-    monkeypatch.setattr("edge.pipeline.limb.doubt", lambda _: 1.0)
+    monkeypatch.setattr("edge.pipeline.joints.doubt", lambda _: 1.0)
     result = limb_of(scorer, patient)
     assert (result.status, result.reason) == (Status.HELD, Reason.GRADES_DOUBTFUL)
     assert result.subtotals is None

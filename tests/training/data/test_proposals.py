@@ -6,7 +6,7 @@ from edge.engine.loader import load_engines
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines, engines_home
-from export.exporter import export_all
+from export.exporter import export_recipes
 from phantom.command import patient_film, patient_grades
 from training.data.proposals import AGREE, Refusal, propose, propose_folder, write_labels
 from training.datasets.labelled_films import LabelledFilm, labelled_films, read_labelled
@@ -15,7 +15,7 @@ from training.errors import TrainingError
 
 @pytest.fixture(scope="module")
 def scorer():
-    export_all(engines_home(), built_engines())
+    list(export_recipes(sorted(engines_home().glob("*.toml")), built_engines()))
     engines = load_engines(built_engines(), threads=1)
     return FilmScorer(engines, PipelineSettings(accept_side_from_geometry=True))
 

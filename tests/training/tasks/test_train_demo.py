@@ -12,7 +12,7 @@ import pytest
 
 from edge.model import Limb
 from edge.system.paths import engines_home
-from export.exporter import export_all
+from export.exporter import export_recipes
 from export.importers.compact import load_compact
 from training.datasets.labelled_films import is_validation
 from training.errors import TrainingError
@@ -159,7 +159,7 @@ def test_it_leaves_the_files_that_export_takes(trained, tmp_path):
     shutil.copytree(folder / "weights", tmp_path / "weights")
     for recipe in engines_home().glob("*.toml"):
         shutil.copy(recipe, tmp_path)
-    outcomes = export_all(tmp_path, tmp_path / "built")
+    outcomes = list(export_recipes(sorted(tmp_path.glob("*.toml")), tmp_path / "built"))
     assert [outcome.error for outcome in outcomes] == [None] * 6
     passport = json.loads((tmp_path / "built" / "hand-detect.json").read_text())
     assert "real_films" in json.dumps(passport["training"])

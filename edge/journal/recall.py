@@ -1,0 +1,45 @@
+"""Latest signatures of paths, for the intake's thread.
+
+Layer: journal; reads the SQLite file over a read-only connection of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from edge.journal.records import ORDERED, signature_in
+from edge.journal.states import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.model import Signature
+
+
+class Recall:
+    """Looks up the signature of a path in the journal at ``journal``; connects at first use."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._db: sqlite3.Connection | None = None
+
+    def __call__(self, path: bytes) -> Signature | None:
+        """Signature of a path whose job needs no further work on the file, None for a new one.
+
+        None too where the journal cannot be read: the film is then read once more, and
+        `Journal.claim` finds that it is known.
+        """
+        try:
+            if self._db is None:
+                self._db = sqlite3.connect(f"file:{quote(str(self._journal))}?mode=ro", uri=True)
+                self._db.row_factory = sqlite3.Row
+            row = self._db.execute(
+                "SELECT * FROM job WHERE path = ? ORDER BY number DESC LIMIT 1", (path,)
+            ).fetchone()
+        except sqlite3.Error:
+            return None
+        if row is None or (row["state"] == State.CLAIMED and row["origin"] != ORDERED):
+            return None
+        return signature_in(row)

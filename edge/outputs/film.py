@@ -1,0 +1,108 @@
+"""A film while it is worked on, and what its outputs are made of.
+
+Layer: outputs; frozen types only.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.contract.ids import output_id
+from edge.journal.kinds import REJECT, RESULT
+from edge.journal.records import Parcel
+from edge.model import Status
+from edge.outputs.table import OUTPUTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.contract.ids import DeviceName
+    from edge.contract.payloads import Ledger
+    from edge.intake.film import Film
+    from edge.model import LimbResult, OperatorWord
+    from edge.system.clock import Anchor
+
+HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
+"""Status of limbs whose message is of kind ``result``; of the others it is ``reject``."""
+
+
+@dataclass(frozen=True)
+class FilmInWork:
+    """A film with its job, while it is worked on.
+
+    ``decoded_s`` is on the monotonic clock, None until it was decoded. ``same_as`` is the job
+    that gave a result for the same bytes under another name. ``operator`` is what a person stated
+    when releasing the film.
+    """
+
+    film: Film
+    job: int
+    supersedes_job: int | None
+    same_as: int | None = None
+    decoded_s: float | None = None
+    operator: OperatorWord | None = None
+
+    @property
+    def name(self) -> str:
+        """The scanner's name of the file, for the pipeline: it may state limb and side."""
+        base = os.path.basename(self.film.path)  # noqa: PTH119 - names that are not UTF-8
+        return base.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class RecordedFilm:
+    """A film whose outcome is recorded.
+
+    ``study`` and ``patient`` are pseudonyms. ``anchor`` is the moment when the file was closed.
+    ``device`` is the appliance's name. ``pictures`` is the folder for files that are sent;
+    ``send_pictures`` says whether labelled pictures of this film may be sent.
+    """
+
+    job: int
+    sha256: str
+    study: str
+    patient: str | None
+    anchor: Anchor
+    ledger: Ledger
+    device: DeviceName
+    pictures: Path
+    send_pictures: bool
+
+
+@dataclass(frozen=True)
+class LimbRecord:
+    """One limb of a recorded film.
+
+    ``limb`` is the result as it may be published. ``outcome`` is status and reason. ``picture`` is
+    the labelled JPEG, None where there is none.
+    """
+
+    limb: LimbResult
+    result_id: str
+    supersedes: str | None
+    outcome: str
+    picture: bytes | None
+
+    @property
+    def kind(self) -> str:
+        """Kind of the limb's own message: ``result`` or ``reject``."""
+        return RESULT if self.limb.status in HAVE_RESULT else REJECT
+
+    def id_of(self, kind: str) -> str:
+        """Id of the limb's row of a kind: its own where it needs a receipt, else the message's."""
+        if kind == self.kind or not OUTPUTS[kind].needs_receipt:
+            return self.result_id
+        return output_id(self.result_id, kind)
+
+    def parcel(self, kind: str, payload: bytes) -> Parcel:
+        """Outbox row of a kind for this limb."""
+        return Parcel(
+            kind,
+            self.id_of(kind),
+            self.limb.limb_index,
+            self.outcome,
+            payload,
+            OUTPUTS[kind].destination,
+        )

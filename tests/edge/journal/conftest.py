@@ -1,0 +1,3 @@
+from journal_films import journal, store
+
+__all__ = ["journal", "store"]

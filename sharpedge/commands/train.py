@@ -333,6 +333,8 @@ def _begin(
     from edge.system.terminal import Progress, say
     from training.errors import TrainingError
 
+    if recipe.value not in DATA_SET_RECIPES:
+        _fail(f"--recipe {recipe.value} is of train demo alone: use demo or paper", 2)
     values = DATA_SET_RECIPES[recipe.value]
     set_ = {key: value for key, value in changes.items() if value is not None}
     if what == "scorers":

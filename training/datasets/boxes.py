@@ -5,7 +5,7 @@ Layer: training.datasets; pure functions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.model import JointClass, Limb, joint_class
@@ -45,7 +45,6 @@ class Drawing:
     size: tuple[int, int] | None = None
     relative: bool = False
     where: str = ""
-    faults: tuple[Fault, ...] = field(default=())
 
 
 def limb_of(labels: Sequence[str]) -> Limb | None:

@@ -50,7 +50,6 @@ class LabelledFilm:
     view: str = "pa"
     immature: bool = False
     issues: str = ""
-    first_ray_side: str = ""
 
     @cached_property
     def boxes(self) -> np.ndarray:
@@ -130,7 +129,6 @@ def read_labelled(
                 view=first["view"],
                 immature=first["immature"] == "1",
                 issues=first["issues"],
-                first_ray_side=first["thumb_or_hallux_side"],
             )
         )
     if not films:

@@ -92,11 +92,6 @@ class Naming:
         )
 
 
-def measure_identity(points_csv: Path, trial: Trial) -> list[Naming]:
-    """Name every image of a table. Raises `TrainingError` for a table that cannot be read."""
-    return summed(name_all(read_landmarks(points_csv), trial))
-
-
 def name_all(images: Sequence[Landmarks], trial: Trial) -> list[Attempt]:
     """Disturb and name each image."""
     rng = np.random.default_rng(trial.seed)

@@ -5,11 +5,10 @@ Layer: training.tasks; reads the committed network configuration, writes nothing
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +20,11 @@ from edge.system.paths import engines_home
 from phantom import render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm
 from training.models.darknet import DarknetModule, decode, detection_loss, read_cfg
-from training.models.heads import TrunkTrainer
+from training.models.heads import Head, TrunkTrainer, ordinal_loss
 from training.models.tensors import device, half_precision
 from training.models.trunk import FEATURES, Trunk, trunk_features
 from training.models.unet import MultiScaleUNet
+from training.run import loop
 from training.synthetic.augment import detector_sample
 from training.synthetic.crops import Crops, augment, draw_crops
 from training.synthetic.framed_crops import framed_crops
@@ -32,16 +32,15 @@ from training.synthetic.outlines import MaskExample
 from training.synthetic.painted_crops import painted_crops
 from training.synthetic.painted_films import sharp_films
 from training.tasks.detector import layout
-from training.tasks.heads import HeadTraining, train_head
 from training.tasks.mask import mask_sample, plan_of
-from training.tasks.recipes import HeadSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.tasks.recipes import DemoRecipe, TrunkRecipe
+    from training.tasks.recipes import DemoRecipe, HeadSchedule, TrunkRecipe
 
 _BATCH = 8
+_HEAD_STEPS = 20
 _SHARP_PX = 2_600
 
 
@@ -175,14 +174,17 @@ def _heads_s(recipe: HeadSchedule, crops: Crops, count: int) -> float:
     trunk = Trunk().to(device(), memory_format=torch.channels_last)
     caching = _seconds(lambda: trunk_features(trunk, crops.pixels)) / len(crops)
     batch = recipe.batch
-    one = HeadTraining(HeadSchedule(epochs=20, batch=batch))
-    features, grades = torch.rand(batch, 1, FEATURES), np.arange(batch) % 2
+    head = Head(6).to(device())
+    optimiser = torch.optim.AdamW(head.parameters(), recipe.learning_rate)
+    features = torch.rand(batch, FEATURES, device=device())
+    grades = torch.zeros(batch, dtype=torch.long, device=device())
 
     def learn() -> None:
-        with TemporaryDirectory() as folder:
-            train_head(Path(folder), features, grades, 6, one)
+        for _ in range(_HEAD_STEPS):
+            loss = ordinal_loss(head(features), grades)
+            loop.descend(loss, head, optimiser, recipe.learning_rate, math.inf)
 
-    step = _seconds(learn) / one.schedule.epochs
+    step = _seconds(learn) / _HEAD_STEPS
     # Each of the two limbs has about half the crops, and two heads learn from each.
     steps = 2 * recipe.epochs * count / batch
     return caching * count + step * steps

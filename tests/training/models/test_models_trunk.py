@@ -14,6 +14,7 @@ pytestmark = pytest.mark.training
 
 @torch.no_grad()
 def test_the_folded_trunk_answers_as_the_trunk(settle):
+    torch.manual_seed(1)
     trunk = settle(Trunk())
     x = torch.rand(3, 3, 64, 64)
     features = trunk(x)
@@ -22,7 +23,8 @@ def test_the_folded_trunk_answers_as_the_trunk(settle):
     torch.testing.assert_close(FoldedTrunk(trunk.arrays())(x), features, atol=1e-5, rtol=1e-4)
 
 
-def test_trunk_that_goes_on_answers_as_the_finished_one_did(settle):
+def test_a_trunk_that_starts_from_a_finished_one_gives_its_answers(settle):
+    torch.manual_seed(5)
     finished = settle(Trunk()).arrays()
     image = torch.rand(8, 3, 32, 32)
     again = Trunk()

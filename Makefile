@@ -12,11 +12,11 @@ export PYTHON
 .PHONY: demo test test-faults test-install test-train coverage lint docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo
+	.ci/venv $(VENV) demo,keras
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt .ci/venv
-	.ci/venv $(VENV) demo,dev
+	.ci/venv $(VENV) demo,dev,keras
 	@touch $@
 
 $(VENV)/.site: pyproject.toml constraints.txt .ci/venv

@@ -1,6 +1,6 @@
 """Latency of the appliance: stage by stage, and from file closed to message received.
 
-Run by ``sharpedge bench``; results lie in ``benchmarks/results``.
+Layer: benchmarks; run by ``sharpedge bench``; results lie in ``benchmarks/results``.
 """
 
 import edge  # noqa: F401 - switches the telemetry of ONNX Runtime off, before its first import

@@ -1,4 +1,4 @@
-"""Models of the sizes that others publish, with random weights: for time and memory alone.
+"""Models of published sizes with random weights, for measuring time and memory only.
 
 Layer: benchmarks; writes graphs and recipes into the folder it is given.
 """

@@ -1,12 +1,12 @@
-"""Everything that only a GPU can show, in one run: ``python -m benchmarks.gpu_check --out FOLDER``.
+"""The checks that need a GPU, in one run: ``python -m benchmarks.gpu_check --out FOLDER``.
 
 Layer: benchmarks; exports the demo models and full-size ones with random weights, builds an engine
 of each, runs it, and writes ``gpu-check.json`` and ``gpu-check.md``: agreement with FP32, latency
 with copies and computation apart, CUDA graphs off and on, memory, time of build. It takes TensorRT
 where that is installed, else TensorRT-RTX where that serves this GPU, else the FP16 graphs through
-torch on CUDA. Without a GPU it says what is missing, builds what can be built, and ends with 3.
+torch on CUDA. Without a GPU it reports what is missing, builds what can be built, and ends with 3.
 
-It needs numpy, onnx, onnxruntime, OpenCV, pydantic and h5py; pycuda with one of the builders, or
+It needs numpy, onnx, onnxruntime, OpenCV and pydantic; pycuda with one of the builders, or
 torch; ``cuda-bindings`` for CUDA graphs of plans.
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.full_size import write_full_size
 from benchmarks.statistics import machine
-from edge.engine.backends import BACKENDS, Precision, is_installed
+from edge.engine.backend_table import BACKENDS, Precision, is_installed
 from edge.engine.device import preflight
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.key import device_key
@@ -67,7 +67,7 @@ _NVIDIA_SMI = (
 
 @dataclass(frozen=True)
 class Runner:
-    """One way to run FP16 here; ``missing`` says why it cannot, empty where it can."""
+    """One way to run FP16 here; ``missing`` is why it cannot, empty where it can."""
 
     name: str
     missing: str
@@ -311,8 +311,8 @@ def _probe(backend: str) -> str:
         return f"its smallest engine did not run in {_PROBE_S:.0f} s"
     if done.returncode == 0:
         return ""
-    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return said[-1] if said else f"its process ended with status {done.returncode}"
+    errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return errors[-1] if errors else f"its process ended with status {done.returncode}"
 
 
 def _run_probe(backend: str) -> None:
@@ -324,7 +324,7 @@ def _run_probe(backend: str) -> None:
 
 
 def _gpu() -> dict[str, str]:
-    """What nvidia-smi says of the first GPU: clocks, power, temperature; empty where it is not."""
+    """Clocks, power and temperature of the first GPU by nvidia-smi; empty where that is missing."""
     command = ["nvidia-smi", f"--query-gpu={_NVIDIA_SMI}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=30, check=False)
@@ -337,7 +337,7 @@ def _gpu() -> dict[str, str]:
 
 
 def _used_mib() -> int:
-    """Memory in use on the first GPU, 0 where nvidia-smi does not say."""
+    """Memory in use on the first GPU, 0 where nvidia-smi does not give it."""
     command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=30, check=False)

@@ -1,12 +1,11 @@
-"""Measures how well a classifier tells simulated joints from real ones.
+"""Measures how well a classifier separates simulated joints from real ones.
 
-No model of the appliance takes part.
+Layer: benchmarks; reads labelled real films, draws simulated ones; prints a table. No model of the
+appliance takes part.
 ``python -m benchmarks.realism FILMS`` where FILMS holds the labelled FracAtlas films.
 
 Linear discriminant analysis on oriented gradients (HOG) of healthy joint crops, films never on both
 sides of a fold. An area under the curve of .5 would mean that it cannot tell; 1 that it always can.
-
-Layer: benchmarks; reads labelled real films and the simulator, prints a table.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from skimage.feature import hog
 
 from edge.model import DISCLAIMER, Limb
 from phantom import render_crop
-from training.data.films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
+from training.datasets.labelled_films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
 from training.synthetic.framed_crops import film_crops
-from training.synthetic.paint import sharp_films
+from training.synthetic.painted_films import sharp_films
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

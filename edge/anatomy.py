@@ -53,7 +53,7 @@ class View(StrEnum):
 
 
 class JointClass(StrEnum):
-    """What the detector tells apart: hand PIP (with the thumb's IP) and MCP; foot PIP and MTP."""
+    """Classes of the detectors: hand PIP (with the thumb's IP) and MCP; foot PIP and MTP."""
 
     PIP = "PIP"
     MCP = "MCP"
@@ -79,7 +79,7 @@ class LimbFacts:
     erosion_maximum
         Highest erosion grade of one joint; in the foot 0 to 5 on each side of the joint.
     detector_classes
-        What the limb's detector tells apart, in the order of its outputs.
+        Classes of the limb's detector, in the order of its outputs.
     unit_joints
         The two joints whose distance is the limb's own unit of length.
     box_shares

@@ -64,10 +64,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class StatedIdentity:
-    """What metadata, file name and operator say of a film, before anybody looked at it.
+    """What metadata, file name and operator state of a film, before the pixels are read.
 
     ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
-    names a tag that says another body part, e.g. ``"BodyPartExamined CHEST"``.
+    names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``.
     """
 
     limb: Limb | None = None
@@ -85,7 +85,7 @@ class StatedIdentity:
 
 @dataclass(frozen=True)
 class OperatorWord:
-    """What an operator said of a film that was held; final."""
+    """What an operator stated of a film that was held; final."""
 
     limb: Limb | None = None
     laterality: Laterality | None = None
@@ -206,7 +206,7 @@ class LimbResult(Record):
 
 
 class Signature(NamedTuple):
-    """Identity of a file's contents as far as `os.stat` tells it; times in nanoseconds.
+    """Identity of a file's contents as far as `os.stat` gives it; times in nanoseconds.
 
     ``ctime_ns`` changes with the contents even where a writer sets the modification time back; it
     is 0 where an earlier release did not note it.

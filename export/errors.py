@@ -1,4 +1,7 @@
-"""Every error of the package `export`. Room: export; imports nothing."""
+"""Errors of the package `export`.
+
+Layer: export; imports nothing of ours.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from __future__ import annotations
 class ExportError(Exception):
     """A model cannot be exported.
 
-    ``where`` names the file, section and line, layer, or key; ``fix`` says what to do next.
+    ``where`` names the file, section and line, layer, or key; ``fix`` states what to do.
     """
 
     def __init__(self, message: str, *, where: str, fix: str) -> None:

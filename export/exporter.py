@@ -1,9 +1,9 @@
 """From a recipe to a checked ONNX engine with its passport.
 
-Room: export. Reads the recipe's sources, writes three files into the folder it is given: the FP32
-engine, its FP16-typed sibling, then the passport that vouches for both. A build whose recipe,
-sources and exporter have not changed is left alone; an engine that is replaced is kept under
-another name, so that `sharpedge engines activate` can bring it back.
+Layer: export; reads the recipe's sources; writes three files into the folder it is given: the FP32
+engine, its FP16-typed sibling, then the passport with the hashes of both. A build whose recipe,
+sources and exporter have not changed is kept. An engine that is replaced is kept under another
+name, so that `sharpedge engines activate` can restore it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from edge.errors import EngineError
 from edge.system.files import write_whole
 from export.errors import ExportError, LayerError, RecipeError
 from export.fp16.sibling import Sibling, half_file, make_sibling
+from export.importers.built import build_graph, source_files
 from export.importers.filekind import refuse_other_kinds
 from export.importers.meaning import to_engine_form
-from export.importers.sources import build_graph, source_files
+from export.importers.role_contract import check_contract
 from export.onnx_graph.session import open_session
-from export.recipe import CompactSource, DarknetSource, Recipe, read_recipe
-from export.verification.role_contract import check_contract
+from export.recipe import Recipe, read_recipe
 from export.verification.verify import run_checks
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ExportedEngine:
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """What became of one recipe: the engine, or the error that says why there is none."""
+    """Result of one recipe: the engine, or the error."""
 
     recipe: Path
     exported: ExportedEngine | None
@@ -154,19 +154,6 @@ def export_engine(
     )
 
 
-def export_all(
-    recipes_dir: Path, out_dir: Path, progress: Callable[[str, int, int], None] | None = None
-) -> tuple[ExportOutcome, ...]:
-    """Export every ``*.toml`` of a folder; see `export_recipes`.
-
-    Raises `RecipeError` where the folder holds no recipe.
-    """
-    recipes = sorted(recipes_dir.glob("*.toml"))
-    if not recipes:
-        raise RecipeError("no recipe (*.toml)", where=str(recipes_dir), fix="name another folder")
-    return tuple(export_recipes(recipes, out_dir, progress))
-
-
 def export_recipes(
     recipes: Sequence[Path],
     out_dir: Path,
@@ -210,8 +197,8 @@ def _outcome(path: Path, out_dir: Path, target: Target | None) -> ExportOutcome:
 def _hash_sources(recipe: Recipe, folder: Path) -> tuple[SourceFile, ...]:
     stated = recipe.source.sha256
     files: list[SourceFile] = []
-    for name, wanted in source_files(recipe).items():
-        refuse_other_kinds(folder / name, wanted)
+    for name, kinds in source_files(recipe).items():
+        refuse_other_kinds(folder / name, kinds)
         try:
             data = (folder / name).read_bytes()
         except OSError as error:
@@ -355,9 +342,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "source": source.kind,
         "tolerance": recipe.tolerance.model_dump(mode="json"),
+        **source.settings(),
     }
-    if isinstance(source, CompactSource | DarknetSource):
-        settings["bn_epsilon"] = source.bn_epsilon
     if recipe.meaning.model_fields_set:
         settings["meaning"] = recipe.meaning.model_dump(mode="json")
     return settings

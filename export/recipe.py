@@ -1,21 +1,34 @@
-"""Engine recipes: the TOML files that say what a model is and how it is fed.
+"""Engine recipes: TOML files that describe a model's source, input and outputs.
 
-Room: export. Reads one recipe. Paths in it are relative to its folder. An unknown key is an error
+Layer: export; reads one recipe. Paths in it are relative to its folder. An unknown key is an error
 that names it.
 """
 
 from __future__ import annotations
 
+import pkgutil
 import sys
+from functools import reduce
+from operator import or_
 from pathlib import Path  # noqa: TC003
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from edge.engine.passport import Role
 from edge.model import JointClass, Limb, Record
 from export.errors import RecipeError
-from export.importers.darknet import BN_EPSILON
+from export.importer_table import IMPORTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,71 +41,41 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Source(Record):
+class Source(Record):
+    """Where the weights come from: the section ``[source]``; each importer has a model of it.
+
+    See `export.importer_table.IMPORTERS`. ``outputs_known`` is true where the importer makes the
+    outputs in the engine's own form; a recipe then declares no meaning of them.
+    """
+
+    outputs_known: ClassVar[bool] = False
+
+    kind: str
     sha256: dict[str, Sha256] = Field(default_factory=dict)
     """File name to the SHA-256 it must have; a file not named here is only recorded."""
 
+    def reads(self) -> Mapping[str, tuple[str, ...]]:
+        """Files, and the kinds of file that each may be; see `export.importers.filekind.Kind`.
 
-class CompactSource(_Source):
-    """Our own compact weights; ``files`` are joined, so that engines can share a trunk."""
+        A file of no known kind is always read.
+        """
+        raise NotImplementedError
 
-    kind: Literal["compact"]
-    architecture: Literal["yolov3", "unet", "vgg16"]
-    files: Annotated[tuple[str, ...], Field(min_length=1)]
-    cfg: str | None = Field(default=None, description="Darknet .cfg; needed by yolov3")
-    bn_epsilon: Annotated[float, Field(ge=0, le=1e-2)] = BN_EPSILON
+    def check_role(self, role: Role, layout: str) -> None:
+        """Raise `ValueError` where the source cannot have a role or an input layout."""
 
-    @model_validator(mode="after")
-    def _cfg_with_yolov3(self) -> CompactSource:
-        if (self.cfg is not None) != (self.architecture == "yolov3"):
-            raise ValueError("cfg is needed by architecture yolov3, and by no other")
-        return self
+    def settings(self) -> dict[str, Any]:
+        """What the passport records beside the source's kind."""
+        return {}
 
 
-class DarknetSource(_Source):
-    """A Darknet ``.cfg`` and ``.weights``."""
-
-    kind: Literal["darknet"]
-    cfg: str
-    weights: str
-    bn_epsilon: Annotated[float, Field(ge=0, le=1e-2)] = BN_EPSILON
-
-
-class KerasSource(_Source):
-    """A whole Keras model, ``.h5`` or ``.keras``, or one model an output.
-
-    Models that begin with the same layers and arrays share them in the engine.
-    """
-
-    kind: Literal["keras"]
-    file: str | None = None
-    outputs: dict[str, str] = Field(
-        default_factory=dict, description="our output name to the model's output layer"
-    )
-    files: dict[str, str] = Field(
-        default_factory=dict, description="our output name to a file whose model has one output"
-    )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> KerasSource:
-        if (self.file is None) == (not self.files) or (self.files and self.outputs):
-            raise ValueError("give either file (with outputs where names differ) or files")
-        return self
-
-
-class OnnxSource(_Source):
-    """Any ``.onnx`` file that keeps its role's contract."""
-
-    kind: Literal["onnx"]
-    file: str
-    outputs: dict[str, str] = Field(
-        default_factory=dict, description="our output name to the model's output"
-    )
-
-
-Source = Annotated[
-    CompactSource | DarknetSource | KerasSource | OnnxSource, Field(discriminator="kind")
-]
+def _of_kind(value: object) -> object:
+    """Validate ``[source]`` by the model of its ``kind``."""
+    if isinstance(value, Source):
+        return value
+    models: Any = [pkgutil.resolve_name(row.source) for row in IMPORTERS.values()]
+    union: Any = Annotated[reduce(or_, models), Field(discriminator="kind")]
+    return TypeAdapter(union).validate_python(value)
 
 
 class Input(Record):
@@ -161,7 +144,7 @@ class Recipe(Record):
     name: Name
     role: Role
     limb: Limb
-    source: Source
+    source: Annotated[SerializeAsAny[Source], BeforeValidator(_of_kind)]
     input: Input
     classes: tuple[ClassMeaning, ...] = ()
     anchors: tuple[tuple[Positive, Positive], ...] = ()
@@ -177,8 +160,7 @@ class Recipe(Record):
         for key in self.meaning.model_fields_set & set(roles):
             if self.role is not roles[key]:
                 raise ValueError(f"meaning.{key} belongs to the role {roles[key]}")
-        decoded_here = self.anchors or isinstance(self.source, CompactSource | DarknetSource)
-        if self.meaning != Meaning() and decoded_here:
+        if self.meaning != Meaning() and (self.anchors or self.source.outputs_known):
             raise ValueError("meaning belongs to keras and onnx sources without anchors")
         return self
 
@@ -186,12 +168,7 @@ class Recipe(Record):
     def _fits_role(self) -> Recipe:
         if (self.role is Role.DETECT) != bool(self.classes):
             raise ValueError("classes belong to the role detect, and to no other")
-        if isinstance(self.source, CompactSource):
-            fitting = {"yolov3": Role.DETECT, "unet": Role.MASK, "vgg16": Role.SCORE}
-            if self.role is not fitting[self.source.architecture]:
-                raise ValueError(f"{self.source.architecture} cannot {self.role}")
-            if self.input.layout != "NCHW":
-                raise ValueError("compact weights are laid out NCHW")
+        self.source.check_role(self.role, self.input.layout)
         if self.role is Role.SCORE and self.input.height != self.input.width:
             raise ValueError("a scorer takes square crops: height and width must be equal")
         return self

@@ -1,7 +1,7 @@
 """From attenuation to grey: exposure, scatter, noise, detector and display table.
 
-Part of `phantom`; numpy and OpenCV only. The signal of a computed-radiography reader is the
-logarithm of the dose, so the display works on the negative logarithm: bones bright.
+Layer: phantom; numpy and OpenCV only. The signal of a computed-radiography reader is the logarithm
+of the dose, so the display works on the negative logarithm: bones bright.
 """
 
 from __future__ import annotations

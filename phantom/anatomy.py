@@ -1,7 +1,7 @@
 """Sizes and shapes of bones: tables in millimetres or in shares of the limb's unit.
 
-Part of `phantom`; no imports. Points are those of the shape template (centroid 0,
-RMS 1, y down, thumb or hallux at the right).
+Layer: phantom; no imports. Points are those of the shape template (centroid 0, RMS 1, y down, thumb
+or hallux at the right).
 """
 
 from __future__ import annotations

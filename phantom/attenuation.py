@@ -1,7 +1,7 @@
-"""Line integrals: any window of a limb, at a cost that grows with the window alone.
+"""Line integrals: any window of a limb, at a cost that depends on the window alone.
 
-Part of `phantom`; numpy and OpenCV only. A film is one large window and a training crop a
-small one through the very same code, so what a scorer is trained on is what it will be given.
+Layer: phantom; numpy and OpenCV only. A film is one large window and a training crop a small one
+through the very same code, so a scorer is trained on what it will be given.
 """
 
 from __future__ import annotations

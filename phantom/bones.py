@@ -1,7 +1,7 @@
-"""One joint's two surfaces, one tubular bone, one short bone: the carpentry of a limb.
+"""Parts of a limb: one joint's two surfaces, one tubular bone, one short bone.
 
-Part of `phantom`; numpy only. Functions draw from the generator they are given and return
-parts in limb millimetres; `skeleton` decides which parts a limb has.
+Layer: phantom; numpy only. Functions draw from the generator they are given and return parts in
+limb millimetres; `skeleton` decides which parts a limb has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What ``sharpedge phantom`` does: write patients, check the looks, print the ceiling.
+"""What ``sharpedge phantom`` does: write patients, check the films, print the ceiling.
 
-Part of `phantom`; plain functions over paths and numbers, no terminal. Everything follows
-from the seed: patient ``n`` of one seed is the same whatever the number of patients.
+Layer: phantom; plain functions over paths and numbers, no terminal. Everything follows from the
+seed: patient ``n`` of one seed is the same whatever the number of patients.
 """
 
 from __future__ import annotations

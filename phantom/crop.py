@@ -1,7 +1,7 @@
 """One joint as the scorer sees it, without rendering the film round it.
 
-Part of `phantom`; numpy and OpenCV only. A crop passes the same attenuation and exposure code
-as a film, then what the pipeline does to a canvas: local contrast, masked background.
+Layer: phantom; numpy and OpenCV only. A crop passes the same attenuation and exposure code as a
+film, then what the pipeline does to a canvas: local contrast, masked background.
 """
 
 from __future__ import annotations

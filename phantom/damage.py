@@ -1,8 +1,8 @@
-"""From grades to geometry: how wide a joint space, which bites, which displacement.
+"""From grades to geometry: width of the joint space, erosions, displacement.
 
-Part of `phantom`; numpy only. Every number here is chosen so that the grade can be read from
-the picture: ratios keep a distance from a grade's borders, and the area bitten out of one
-bone grows by a factor from grade to grade.
+Layer: phantom; numpy only. Every number here is chosen so that the grade can be read from the
+picture: ratios keep a distance from a grade's borders, and the area bitten out of one bone grows by
+a factor from grade to grade.
 """
 
 from __future__ import annotations

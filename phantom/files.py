@@ -1,7 +1,6 @@
 """Films and masks as files: JPEG, PNG, or DICOM with the tags a CR unit writes.
 
-Part of `phantom`; besides numpy and OpenCV it imports pydicom.
-The same film gives the same bytes.
+Layer: phantom; besides numpy and OpenCV it imports pydicom. The same film gives the same bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class DicomLook:
 
 
 def draw_dicom_look(rng: np.random.Generator) -> DicomLook:
-    """One unit's habit."""
+    """Settings of one simulated unit."""
     bits = int(rng.choice([10, 12, 12]))
     return DicomLook(bits, bool(rng.random() < 0.5), int(rng.integers(0, 1 << (bits - 3))))
 

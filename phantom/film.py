@@ -1,6 +1,6 @@
 """A whole film of one limb, with its truth.
 
-Part of `phantom`; numpy and OpenCV only.
+Layer: phantom; numpy and OpenCV only.
 """
 
 from __future__ import annotations

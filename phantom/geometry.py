@@ -1,8 +1,8 @@
 """What a simulated limb is made of, in millimetres.
 
-Part of `phantom`; plain frozen types and two small frame helpers. Every coordinate is that of
-a *left* limb seen as on a film: y down, fingers or toes up, thumb or hallux at the right. A
-right limb is the mirror image, which the renderer takes care of.
+Layer: phantom; plain frozen types and two small frame helpers. Every coordinate is that of a *left*
+limb seen as on a film: y down, fingers or toes up, thumb or hallux at the right. A right limb is
+the mirror image, which the renderer takes care of.
 
 A joint has its own frame: ``along`` points distally, ``across`` towards thumb or hallux, and
 ``tau`` is ``across`` over half the head's width. The two bones of a joint end where its head

@@ -1,7 +1,7 @@
-"""What hides a joint now and then: a ring slipped over it, a prosthesis or a screw in it.
+"""What hides a joint in some films: a ring over it, a prosthesis or a screw in it.
 
-Part of `phantom`; numpy and OpenCV only. Such a joint keeps its place in the truth and has no
-grade, with the reason that the pipeline must give.
+Layer: phantom; numpy and OpenCV only. Such a joint keeps its place in the truth and has no grade,
+with the reason that the pipeline must give.
 """
 
 from __future__ import annotations

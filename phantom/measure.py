@@ -1,7 +1,7 @@
-"""The check whether simulated films look, in numbers, like real ones.
+"""Measures whether simulated films have the figures of real ones.
 
-Part of `phantom`; numpy and OpenCV only. Every figure is measured on finished films, at the
-joints of healthy limbs, and compared with the range measured on real joints.
+Layer: phantom; numpy and OpenCV only. Every figure is measured on finished films, at the joints of
+healthy limbs, and compared with the range measured on real joints.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The ideal observer: which share of phantom grades the geometry alone gives away.
+"""The ideal observer: which share of phantom grades the true geometry alone determines.
 
-Part of `phantom`; numpy only. It sees true geometry with .1 mm (sd) of noise on each profile
-line, one line a millimetre across the joint, and knows the bone's width but not how far this
-joint's own norm lies from what that width promises.
+Layer: phantom; numpy only. It sees true geometry with .1 mm (sd) of noise on each profile line, one
+line a millimetre across the joint, and knows the bone's width but not how far this joint's own norm
+lies from what that width promises.
 """
 
 from __future__ import annotations

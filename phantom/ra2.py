@@ -1,8 +1,8 @@
 """Simulated patients in the RA2 challenge's layout: films, the table of 90 columns, drawn boxes.
 
-Part of `phantom`; writes beside the films. The wrist is not drawn, so its columns are 0. A score
-that the truth does not have (a hidden joint, a film that is held) is an empty cell, and sums count
-what is there.
+Layer: phantom; writes beside the films. The wrist is not drawn, so its columns are 0. A score that
+the truth does not have (a hidden joint, a film that is held) is an empty cell, and sums count what
+is there.
 """
 
 from __future__ import annotations

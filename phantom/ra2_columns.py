@@ -1,6 +1,6 @@
 """The columns of the RA2 challenge's score table, as a reader and a writer need them.
 
-Model-level helper; imports only `edge.model`.
+Layer: phantom; values only, imports `edge.model` alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The film round the limb: how it lies, what the plate and the collimator add, which letters.
 
-Part of `phantom`; numpy and OpenCV only. Nothing here touches a joint: letters, borders and
-jewellery keep away from the boxes, so the truth stays what the skeleton says.
+Layer: phantom; numpy and OpenCV only. Nothing here touches a joint: letters, borders and jewellery
+keep away from the boxes, so the truth stays as built.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def add_borders(rng: np.random.Generator, grey: Float, keep: npt.NDArray[np.bool
     return grey
 
 
-_WORDS = {
+_TAGS = {
     Limb.HAND: ("Hand", "Hand B/V", "HAND PA", "Wrist", ""),
     Limb.FOOT: ("Foot", "FOOT AP", "Foot B/V", ""),
 }
@@ -240,9 +240,9 @@ def add_letters(
             scale = size / 22
             cv2.putText(canvas, letter, (round(0.9 * size), round(1.1 * size)),
                         cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thick, cv2.LINE_AA)  # fmt: skip
-            word = str(rng.choice(_WORDS[limb]))
-            if word:
-                cv2.putText(canvas, word, (round(0.2 * size), round(2.0 * size)),
+            tag = str(rng.choice(_TAGS[limb]))
+            if tag:
+                cv2.putText(canvas, tag, (round(0.2 * size), round(2.0 * size)),
                             cv2.FONT_HERSHEY_SIMPLEX, scale * 0.42, 255,
                             max(1, thick // 2), cv2.LINE_AA)  # fmt: skip
             _paste(grey, canvas, x, y, float(rng.uniform(190, 255)))

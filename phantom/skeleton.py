@@ -1,6 +1,6 @@
 """One limb from a seed: joints from the shape template, bones between them, tissue round them.
 
-Part of `phantom`; numpy only. `sample_limb` is the whole interface.
+Layer: phantom; numpy only. `sample_limb` is the whole interface.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which grades a patient has: flat for judging, real marginals for looking like a clinic.
+"""Which grades a patient has: flat for evaluation, or with the marginals of a real cohort.
 
-Part of `phantom`; numpy only. A latent severity of the patient, of the joint (shared by both
-sides) and of the side make a correlated normal score, whose rank picks the grade: marginals
-are met exactly, whatever the correlations.
+Layer: phantom; numpy only. A latent severity of the patient, of the joint (shared by both sides)
+and of the side make a correlated normal score, whose rank picks the grade: marginals are met
+exactly, whatever the correlations.
 """
 
 from __future__ import annotations

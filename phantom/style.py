@@ -1,7 +1,7 @@
-"""Two disjoint families of looks: what the phantoms for training and for judging never share.
+"""Two disjoint families of image styles: phantoms for training and for evaluation share none.
 
-Part of `phantom`; plain numbers. An interval list is drawn from by length, so the training
-family may lie on both sides of the evaluation family without touching it.
+Layer: phantom; plain numbers. An interval list is drawn from by length, so the training family may
+lie on both sides of the evaluation family without touching it.
 """
 
 from __future__ import annotations

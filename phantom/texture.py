@@ -1,6 +1,6 @@
 """Trabecular texture: seeded noise addressed in millimetres, the same in every window.
 
-Part of `phantom`; touches numpy and OpenCV only.
+Layer: phantom; touches numpy and OpenCV only.
 """
 
 from __future__ import annotations

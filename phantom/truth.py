@@ -1,6 +1,6 @@
-"""The right answer of one film, in the shape of a scored limb.
+"""The truth of one film, in the shape of a scored limb.
 
-Part of `phantom`; imports `edge.model` and the film only.
+Layer: phantom; imports `edge.model` and the film only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def film_truth(film: PhantomFilm, file: str, source: LateralitySource) -> LimbRe
     """The line of ``truth.jsonl`` for one film.
 
     A mirrored film contradicts the side that its name or tags state: it is held, keeps its
-    joints and has no grades. A joint without a grade says why.
+    joints and has no grades. A joint without a grade has its reason.
     """
     joints = film.joints
     if film.mirrored:

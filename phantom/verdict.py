@@ -1,6 +1,6 @@
-"""The tables of ``sharpedge phantom --check`` and ``--ceiling``, each with its verdict.
+"""The tables of ``sharpedge phantom --check`` and ``--ceiling``, each with its result.
 
-Part of `phantom`; text only.
+Layer: phantom; text only.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from phantom.style import StyleName
 
 LEAST_EXACT = 0.95
-"""Balanced share of grades that geometry must give away: less would cap every scorer's figure."""
+"""Balanced share of grades that geometry must determine: less would limit every scorer's figure."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Lines for a person, the last of them the verdict."""
+    """Lines to print, the last of them the result."""
 
     lines: tuple[str, ...]
     passed: bool
 
 
 def check_table(limbs: int, seed: int, style: StyleName) -> Table:
-    """How simulated films look in numbers, beside the ranges of real ones."""
+    """Figures of simulated films beside the ranges of real ones."""
     rows = check(limbs, seed, style)
     inside = sum(row.inside for row in rows)
     passed = inside == len(rows)
-    verdict = f"check: {inside} of {len(rows)} figures inside: {_word(passed)}"
+    verdict = f"check: {inside} of {len(rows)} figures inside: {_result(passed)}"
     return Table((*map(str, rows), verdict), passed)
 
 
@@ -42,10 +42,10 @@ def ceiling_table(limbs: int, seed: int, style: StyleName) -> Table:
     passed = high == len(rows)
     verdict = (
         f"ceiling: {high} of {len(rows)} scorers reach {100 * LEAST_EXACT:.0f} % exact: "
-        f"{_word(passed)}"
+        f"{_result(passed)}"
     )
     return Table((*map(str, rows), verdict), passed)
 
 
-def _word(passed: bool) -> str:
+def _result(passed: bool) -> str:
     return "passed" if passed else "FAILED"

@@ -27,9 +27,18 @@ class TableKeys(EnumMeta):
 
 
 class BackEnd(str, Enum, metaclass=TableKeys):
-    """What runs an engine; the keys of `edge.engine.backends.BACKENDS`."""
+    """What runs an engine; the keys of `edge.engine.backend_table.BACKENDS`."""
 
     @staticmethod
     def table() -> str:
         """Name the table."""
-        return "edge.engine.backends:BACKENDS"
+        return "edge.engine.backend_table:BACKENDS"
+
+
+class Layout(str, Enum, metaclass=TableKeys):
+    """Layout of a data set; the keys of `training.datasets.readers.READERS`."""
+
+    @staticmethod
+    def table() -> str:
+        """Name the table."""
+        return "training.datasets.readers:READERS"

@@ -75,7 +75,7 @@ COMMANDS = {
     ),
     "replay": Command(
         "sharpedge.commands.operator:replay",
-        "Send messages again under their ids; a dashboard must answer anew.",
+        "Send messages again under their ids; a dashboard must answer again.",
     ),
     "audit": Command(
         "sharpedge.commands.operator:audit",

@@ -195,7 +195,7 @@ def _as_promised(answers: list[_Answer], say: Say) -> bool:
 
 
 def _await(subscriber: Subscriber, film_sha256: str, alive: Callable[[], bool]) -> _Answer:
-    """Collect what the appliance says of one film: its result and its picture, or its reject."""
+    """Collect the messages of one film: its result and its picture, or its reject."""
     result: ResultMessage | RejectMessage | None = None
     study: StudyMessage | None = None
     images: dict[str | None, bytes] = {}

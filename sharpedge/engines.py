@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.engine.backends import BACKENDS
+from edge.engine.backend_table import BACKENDS
 from edge.engine.installed import activate, not_serving, read_active, rollback, scan
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines, open_backend

@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-# The root first: tests/edge would else be taken for the package edge.
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "edge")]
+# Helpers of the tests. The root first: tests/edge would else be taken for the package edge.
+sys.path[:0] = [
+    str(path)
+    for path in (
+        TESTS.parent,
+        TESTS,
+        TESTS / "edge",
+        TESTS / "edge" / "imaging",
+        TESTS / "faults",
+    )
+]
 
 from clean_root import CleanRoot, NoCleanRootError  # noqa: E402
 from npm_tools import NoNpmToolsError, NpmTools  # noqa: E402

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 from appliance import until
+from fixtures import broker, make_appliance
 from stand_in import film_bytes
+
+__all__ = ["broker", "make_appliance"]
 
 SYSTEMD = Path(__file__).resolve().parents[1] / "systemd"
 

@@ -272,7 +272,7 @@ class Checks:
             yield Finding(Fault.OVERDUE, f"job {job['number']}", f"claimed for {waited_s:.0f} s")
 
     def _unclaimed(self) -> Iterator[Finding]:
-        """Files of the watched folder that no job tells of."""
+        """Files of the watched folder that no job holds."""
         now = time.time()
         try:
             for entry in self._folder.entries():
@@ -287,7 +287,7 @@ class Checks:
             yield Finding(Fault.MISSING, "watched folder", "cannot be listed")
 
     def _lies_since(self, path: bytes, *, regular: bool) -> float | None:
-        """Since when a file lies there; None where it is gone or a job tells of it."""
+        """Since when a file lies there; None where it is gone or a job holds it."""
         try:
             found = os.lstat(path)
         except OSError:

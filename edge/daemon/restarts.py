@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from edge.engine.backends import REFERENCE
+from edge.engine.backend_table import REFERENCE
 
 if TYPE_CHECKING:
     from edge.config import Config

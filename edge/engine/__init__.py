@@ -1,1 +1,4 @@
-"""The engine room: the only one that knows what runs a network."""
+"""Engines: passports, installed engines, loader and back ends.
+
+Layer: engine; the only package of ``edge`` that knows what runs a network.
+"""

@@ -1,7 +1,7 @@
-"""Asks for a GPU without risking this process, and says what is missing where there is none.
+"""Finds a usable GPU in a child process, or what is missing.
 
-Room: engine. Starts a child process that loads ``libcuda`` and calls ``cuInit``: a driver that is
-missing, too old or broken can end a process that touches it, and then it ends only the child.
+Layer: engine; starts a child process that loads ``libcuda`` and calls ``cuInit``: a driver that is
+missing, too old or broken can end the process that uses it, which is then only the child.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""From 8-bit grey pixels to the array an engine takes, as its passport says.
+"""From 8-bit grey pixels to the array an engine takes, by its passport.
 
-Room: engine. Pure functions over arrays.
+Layer: engine; pure functions over arrays.
 """
 
 from __future__ import annotations
@@ -65,5 +65,5 @@ def check_inputs(
             raise EngineError(
                 f"{name}: input {key}: given {given}, wanted {asked}",
                 engine=name,
-                fix="give arrays as the passport's input says",
+                fix="give arrays as the passport's input states",
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from edge.engine.backends import BACKENDS
+from edge.engine.backend_table import BACKENDS
 from edge.engine.passport import FIX, Passport, open_engine, read_passport
 from edge.errors import EngineError
 from edge.model import Record
@@ -103,7 +103,7 @@ def not_serving(passport: Passport) -> str | None:
 def in_order(
     items: Iterable[Installed], chosen: str | None, backend: str | None = None
 ) -> tuple[list[Installed], bool]:
-    """Order the engines of one recipe, best first, and say whether measurements decided.
+    """Order the engines of one recipe, best first, and return whether measurements decided.
 
     ``backend`` comes first where it is stated, then the chosen stem, then the fastest on this
     machine; where one was never measured, the order of `BACKENDS` holds.

@@ -1,6 +1,6 @@
-"""The device's key as engines use it: their passports are signed under it.
+"""The device's key, under which passports are signed.
 
-Room: engine. The file is `edge.system.device_key`'s; here its faults become those of an engine.
+Layer: engine; the file is that of `edge.system.device_key`; its errors become `EngineError`.
 """
 
 from __future__ import annotations

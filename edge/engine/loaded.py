@@ -1,6 +1,6 @@
-"""What every loaded engine has in common: its passport and what it says of itself.
+"""The part of a loaded engine that follows from its passport alone.
 
-Room: engine. Touches nothing.
+Layer: engine; no input or output.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
-from edge.engine.backends import BACKENDS, REFERENCE
+from edge.engine.backend_table import BACKENDS, REFERENCE
 from edge.engine.installed import (
     Installed,
     Refusal,
@@ -48,7 +48,7 @@ class EngineSet:
     """The engines that serve together.
 
     ``refusals`` are engines that should have served and do not: the set is degraded. ``tuned``
-    says whether the back ends were chosen by what was measured on this machine.
+    is true where every recipe's engine was chosen by latency measured on this machine.
     """
 
     engines: Mapping[tuple[Role, Limb], Engine]
@@ -114,7 +114,7 @@ def load_engines(
     threads : int
         Inside one run, 0 for every usable core.
     backend : str, optional
-        A name of `edge.engine.backends.BACKENDS`, preferred whatever was chosen or measured. A
+        A name of `edge.engine.backend_table.BACKENDS`, preferred whatever was chosen or measured. A
         recipe without an engine for it makes the
         set degraded.
     fallback : bool

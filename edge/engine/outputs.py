@@ -145,7 +145,7 @@ def _fits(found: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:
 
 
 def _why_unusable(role: Role, values: npt.NDArray[Any], batch: int) -> str:
-    """Say what is wrong with one output; empty where it may be used.
+    """Return what is wrong with one output; empty where it may be used.
 
     The comparisons are written so that a number that is not finite never passes one.
     """

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from edge.engine.backends import BACKENDS, REFERENCE, Precision
+from edge.engine.backend_table import BACKENDS, REFERENCE, Precision
 from edge.errors import EngineError
 from edge.model import DISCLAIMER, Limb, Record, StrEnum
 
@@ -56,7 +56,7 @@ def _known(value: object) -> object:
 
 
 BackendName = Annotated[str, _RowName()]
-"""Name of a back end: a key of `edge.engine.backends.BACKENDS`."""
+"""Name of a back end: a key of `edge.engine.backend_table.BACKENDS`."""
 
 
 class InputSpec(Record):
@@ -277,7 +277,7 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
     digest = hashlib.sha256(data).hexdigest()
     if digest != passport.engine.sha256:
         raise EngineError(
-            f"{engine}: SHA-256 is {digest[:16]}..., its passport says "
+            f"{engine}: SHA-256 is {digest[:16]}..., its passport states "
             f"{passport.engine.sha256[:16]}...: the engine was changed or is of another build",
             engine=passport.name,
             fix=passport.fix,

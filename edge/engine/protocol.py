@@ -1,4 +1,7 @@
-"""What the pipeline asks of an engine: named arrays in, named arrays out."""
+"""The protocol of an engine: named arrays in, named arrays out.
+
+Layer: engine; types only.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _END_BYTES = 32
 
 @dataclass(frozen=True)
 class FrameSize:
-    """What the tags say of one frame, to which its stream is held."""
+    """Size and layout of one frame by its tags; the stream must agree."""
 
     rows: int
     columns: int

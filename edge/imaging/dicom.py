@@ -49,7 +49,7 @@ _NEW_FRAME = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", JP2_SIGNATURE)
 
 @dataclass(frozen=True)
 class DicomFilm:
-    """A decoded object: the picture as stored, and what its tags say."""
+    """A decoded object: the picture as stored, and what its tags state."""
 
     picture: Picture
     stated: StatedIdentity

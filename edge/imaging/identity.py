@@ -76,7 +76,7 @@ class _Said:
 
 @dataclass(frozen=True)
 class NamedFilm:
-    """What a file name of the form ``ID-LH`` says."""
+    """What a file name of the form ``ID-LH`` states."""
 
     id: str | None
     side: Laterality
@@ -84,7 +84,7 @@ class NamedFilm:
 
 
 def name_says(file_name: str) -> NamedFilm | None:
-    """Read ``ID-LH``, ``ID_RH``, ``ID LF`` and the like; any other name says nothing."""
+    """Read ``ID-LH``, ``ID_RH``, ``ID LF`` and the like; None for any other name."""
     base = re.split(r"[/\\]", file_name)[-1]
     found = _NAMED.fullmatch(_SUFFIX.sub("", base).strip())
     if found is None:
@@ -100,7 +100,7 @@ def name_says(file_name: str) -> NamedFilm | None:
 
 
 def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
-    """Add what the file name says below what metadata say, and note where the two differ."""
+    """Add what the file name states to what metadata state, and note where the two differ."""
     named = name_says(file_name)
     if named is None:
         return stated
@@ -123,7 +123,7 @@ def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
 
 
 def dicom_says(data: Dataset) -> StatedIdentity:
-    """Read what a DICOM object's tags say, strongest tag first; never raises for their contents."""
+    """Read the stated identity of a DICOM object, strongest tag first; never raises."""
     said = _all_said(data)
     side = next((s.side for s in said if s.side is not None), None)
     limb = next((s.limb for s in said if s.limb is not None), None)

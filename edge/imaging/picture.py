@@ -52,7 +52,7 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
 
 
 def decode_with_opencv(data: bytes, flags: int, what: str) -> tuple[npt.NDArray[Any], Messages]:
-    """Decode with OpenCV: [h, w] or [h, w, channels], and what its libraries said meanwhile.
+    """Decode with OpenCV: [h, w] or [h, w, channels], and what its libraries reported meanwhile.
 
     Raises `FilmError` ``corrupt`` when no picture comes of it.
     """

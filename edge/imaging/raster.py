@@ -242,7 +242,7 @@ def _only_extra_bytes(messages: Messages) -> bool:
 
 
 def jpeg_damage(messages: Messages) -> None:
-    """Refuse a film whose decoder told of damage, though it gave a picture.
+    """Refuse a film whose decoder reported damage, although it gave a picture.
 
     Raises `FilmError` with ``truncated`` or ``corrupt``.
     """

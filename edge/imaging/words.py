@@ -1,7 +1,7 @@
 """Finds limb, side and view in free text, in the languages that hospitals write.
 
 Layer: imaging; pure functions over strings. Text that names both sides, both limbs or several
-views says nothing, because a list of what was ordered does not say which film this is.
+views states nothing, because a list of what was ordered does not identify this film.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _STEPS = 200_000
 
 
 class Structure(StrEnum):
-    """What the structure says of the film's end."""
+    """What the structure shows of the film's end."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -33,7 +33,7 @@ class Structure(StrEnum):
     ZERO_TAIL = "zero_tail"
     """Right length, but the last block is all zeros: preallocated, or a black border."""
     UNKNOWN = "unknown"
-    """No kind of file whose end could be told."""
+    """No kind of file whose end can be found."""
 
 
 class _Cut(Exception):  # noqa: N818 - a signal inside this module, never seen outside
@@ -71,7 +71,7 @@ def structure_of(file: BinaryIO, size: int) -> Structure:
     file
         Open for binary reading; its position is moved.
     size
-        Length of the file in bytes, as `os.fstat` told it.
+        Length of the file in bytes, as `os.fstat` gives it.
 
     Returns
     -------
@@ -289,7 +289,7 @@ def _dicom(window: _Window, offset: int) -> Structure:
     else:
         return Structure.UNKNOWN
     if pixels is None:
-        # An object without pixels (a report) has no end that could be told from a cut.
+        # An object without pixels (a report) has no end that differs from a cut.
         return Structure.UNKNOWN
     if pixels.length != _UNDEFINED and window.is_zero(pixels.value_at, pixels.length):
         return Structure.ZERO_TAIL

@@ -138,7 +138,7 @@ def _claim(place: Place, claimed: bytes) -> int | None:
 
 def _is_the_film(folder: int, claimed: bytes, film: Scored, ctime_ns: int) -> bool:
     """Whether the claimed file is the one that was scored, and nobody writes to it."""
-    # Before it is opened: what is no film, or may not be read, is told apart like any other.
+    # Before it is opened: what is no film, or may not be read, is handled like any other.
     found = os.stat(claimed, dir_fd=folder, follow_symlinks=False)
     if not stat.S_ISREG(found.st_mode) or signature_of(found)[1:4] != film.signature[1:4]:
         return False
@@ -200,7 +200,7 @@ def _move(folder: int, name: bytes, target: Path) -> None:
             raise
         _move_across(folder, name, target)
     else:
-        # Before it is written down: a power cut must not take back what the journal tells.
+        # Before it is recorded: a power cut must not undo what the journal holds.
         sync_folder(target.parent)
 
 

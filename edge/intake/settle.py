@@ -3,7 +3,7 @@
 The rules (times in `Patience`):
 
 - closed after writing or renamed in, and its structure is whole: at once;
-- closed, but only its trailer is missing, its end cannot be told, or its last block is all zeros:
+- closed, but only its trailer is missing, its end is not known, or its last block is all zeros:
   `closed_s` after its last change, when two looks agree;
 - closed, but its own structure says that bytes are missing: `incomplete_s` after its last change;
 - never an event (start-up, a share, a folder made a moment ago), structure whole: two looks
@@ -27,7 +27,7 @@ from edge.model import Signature, StrEnum
 
 
 class Change(StrEnum):
-    """What the file system said of a file."""
+    """What the file system reported of a file."""
 
     SEEN = "seen"
     """It exists; nothing is known of a writer."""
@@ -45,7 +45,7 @@ def unread_digest(path: bytes, size: int) -> str:
 class Look:
     """One look at a file: its signature, structure, a digest of its tail.
 
-    ``writer`` tells that some process has it open for writing.
+    ``writer`` says that some process has it open for writing.
     """
 
     signature: Signature
@@ -77,7 +77,7 @@ class Source(StrEnum):
 
     CLOSE_EVENT = "close_event"
     FIRST_SEEN = "first_seen"
-    """A listing met it; no event told of its close."""
+    """A listing met it; no event reported its close."""
     AT_START = "at_start"
     """It lay in the folder when the appliance started."""
 
@@ -106,7 +106,7 @@ class _Candidate:
 class Settling:
     """Files that were noticed and not yet taken.
 
-    ``watched`` tells whether the folder's file system reports events.
+    ``watched`` says whether the folder's file system reports events.
     """
 
     def __init__(self, patience: Patience = Patience(), *, watched: bool) -> None:
@@ -149,7 +149,7 @@ class Settling:
         return [path for *_, path in sorted(due, key=lambda it: it[:2])]
 
     def was_closed(self, path: bytes) -> bool:
-        """Whether an event told that a file that still waits was closed after writing."""
+        """Whether an event reported that a file that still waits was closed after writing."""
         known = self._files.get(path)
         return known is not None and known.closing is not None
 
@@ -184,7 +184,7 @@ class Settling:
         elif it.last is Change.WRITTEN and self.watched:
             ready = steady and unchanged_s >= self._patience.abandoned_s
         elif whole:
-            # A share's answer about writers says nothing.
+            # A share does not know of other machines' writers.
             waits = look.writer and self.watched and unchanged_s < self._patience.abandoned_s
             ready = steady and not waits
         else:

@@ -40,7 +40,7 @@ class TooLargeError(Exception):
 
 
 def signature_of(found: os.stat_result) -> Signature:
-    """Identity of a file's contents as `os.stat` tells it."""
+    """Identity of a file's contents as `os.stat` gives it."""
     return Signature(
         found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
     )
@@ -66,13 +66,13 @@ def opened(root: bytes, path: bytes) -> Iterator[tuple[BinaryIO, os.stat_result]
 
 
 def has_writer(file: BinaryIO) -> bool:
-    """Whether some process has the file open for writing, as far as the kernel will say.
+    """Whether some process has the file open for writing, as far as the kernel knows.
 
     A lease for reading is refused then. It is asked for and given back at once; where we may not
     ask (another user's file, a share) the answer is no.
     """
     try:
-        # The signal that tells of an opener in between: one that is ignored by default.
+        # The signal that reports an opener in between: one that is ignored by default.
         fcntl.fcntl(file, _F_SETSIG, signal.SIGURG)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)

@@ -79,7 +79,7 @@ class Noticed(NamedTuple):
 class Inbox:
     """Events between watchdog's threads and the intake: one line a file, so a flood is bounded.
 
-    ``listing`` asks for a listing of the folder: something happened that no file event tells.
+    ``listing`` asks for a listing of the folder: something happened that no file event reports.
     """
 
     _files: dict[bytes, Noticed] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class _Handler(FileSystemEventHandler):
         elif event.event_type == "closed":
             self._inbox.put(os.fsencode(event.src_path), Change.CLOSED)
         elif event.event_type == "moved" and event.dest_path:
-            # A file that we give its name back may have a writer: that says nothing of a close.
+            # A file that we give its name back may have a writer: that is no close.
             ours = os.path.basename(os.fsencode(event.src_path)).startswith(CLAIMED)  # noqa: PTH119
             self._inbox.put(os.fsencode(event.dest_path), Change.SEEN if ours else Change.CLOSED)
 
@@ -222,7 +222,7 @@ class Folder:
                 if denied is not None and error.errno in {errno.EACCES, errno.EPERM}:
                     denied(where)
                 if error.errno == errno.ENAMETOOLONG:
-                    # What lies deeper has no path that could be opened: told once, as refused.
+                    # What lies deeper has no path that could be opened: reported once, as refused.
                     yield Entry(where, regular=False)
             first = False
 
@@ -247,7 +247,7 @@ def mount_type(path: Path) -> str:
 class Watch:
     """Keeps a native watch on the folder for as long as the folder is the same one.
 
-    `check` must be called at every listing: it makes the watch anew when the folder's identity
+    `check` must be called at every listing: it makes a new watch when the folder's identity
     changed, and says whether the folder is there at all.
     """
 

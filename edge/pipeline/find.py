@@ -116,9 +116,9 @@ def name_detections(
 
 @dataclass(frozen=True)
 class FirstLook:
-    """What one detector saw on a whole film: no sighting, one, or two limbs told apart.
+    """What one detector saw on a whole film: no sighting, one, or two limbs that were separated.
 
-    ``crowded`` says that there are joints for two limbs which could not be told apart.
+    ``crowded`` says that there are joints for two limbs that could not be separated.
     """
 
     sightings: tuple[Sighting, ...] = ()
@@ -283,7 +283,7 @@ def second_look(
 
 
 def confirmed(second: Sighting, first: Sighting) -> Sighting:
-    """The second look, certain where the first one, laid on the same picture, says the same.
+    """The second look, certain where the first one, laid on the same picture, agrees.
 
     The first must be certain itself, and every joint must have the same name in the same place.
     """
@@ -307,7 +307,7 @@ def _look_framed(
     """The paper's detection, then weak joints where expected."""
     every = detect(engine, limb, canvas, settings.weak_confidence, settings.overlap_limit)
     # Two more than there are joints: a ghost between two knuckles may be surer than a knuckle, and
-    # the shape tells which of the three is the stranger.
+    # the shape decides which of the three does not belong.
     strong = [d for d in every if d.confidence >= settings.confidence][: len(limb.joints) + SPARE]
     sighting = name_detections(limb, strong, prior)
     if sighting is None or len(sighting.named()) == len(limb.joints):

@@ -230,7 +230,7 @@ def identify(
     points : [n, 2] float64
         Centres of the detections in pixels.
     classes : sequence of n JointClass
-        What the detector says each one is.
+        Class that the detector gave each one.
     prior : Prior, optional
         Known turn and side.
     sides : [n] float64, optional

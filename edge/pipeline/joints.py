@@ -154,7 +154,7 @@ def _why_missing(
 
 
 def _blind(masked: Mask) -> bool:
-    """A mask that was not believed says nothing of where the limb is."""
+    """Whether the mask was not accepted, so that it does not show where the limb is."""
     return not {"mask_implausible", "mask_cuts_joint"}.isdisjoint(masked.flags)
 
 

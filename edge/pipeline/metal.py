@@ -25,7 +25,7 @@ METAL_ABOVE_BONE = 0.62
 ON_SESAMOIDS = {"MTP1": 0.88, "MCP1": 0.88}
 """The same where sesamoids lie on a head (simulated great toes: up to .8)."""
 LEAST_ROOM = 24
-"""Grey levels above bone without which metal and bone cannot be told apart: nothing is said."""
+"""Grey levels above bone without which metal and bone cannot be distinguished."""
 LEAST_AREA = 0.02
 """Metal must cover this share of a joint's box."""
 

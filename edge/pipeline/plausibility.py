@@ -56,11 +56,11 @@ class FamiliarCrops:
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> FamiliarCrops | None:
-        """As a passport's ``training`` says; ``None`` where it says nothing."""
-        said = training.get(PASSPORT_KEY)
-        if not said or tuple(said["statistics"]) != STATISTICS:
+        """Read a passport's ``training``; None where it holds no statistics."""
+        kept = training.get(PASSPORT_KEY)
+        if not kept or tuple(kept["statistics"]) != STATISTICS:
             return None
-        return cls(np.array(said["mean"]), np.array(said["precision"]), float(said["limit"]))
+        return cls(np.array(kept["mean"]), np.array(kept["precision"]), float(kept["limit"]))
 
     def distances(self, crops: npt.NDArray[np.uint8]) -> Floats:
         """Squared Mahalanobis distance of each crop [n, s, s]: [n]."""

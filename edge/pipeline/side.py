@@ -22,7 +22,7 @@ HALLUX_OR_THUMB_RIGHT = Laterality.LEFT
 
 @dataclass(frozen=True)
 class Side:
-    """Which side a limb is, who says so, and whether somebody else disagrees."""
+    """Side of a limb, its source, and whether another source contradicts it."""
 
     laterality: Laterality | None
     source: LateralitySource | None

@@ -62,7 +62,7 @@ class Shift:
 class DriftWatch:
     """Keeps and compares figures in one folder.
 
-    Every call reads the files anew: the daemon writes them, and the command line may begin again.
+    Every call reads the files again: the daemon writes them, and the command line may reset them.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -48,7 +48,7 @@ LEAST_NAMED = 5
 LEAST_MERIT = 0.15
 """Of 13 films of other body parts 12 show no joint, one shows four with a merit of .1."""
 UNDISPUTED = 0.7
-"""Below this merit the other limb's detector is heard once more, on a framed picture."""
+"""Below this merit the other limb's detector runs once more, on a framed picture."""
 RIVAL_MERIT = 0.45
 """A disputed foot is held where a hand is seen as clearly as this: a child's knuckles look like
 toes, and six places are more easily matched than ten. None of 141 films of feet is held for it."""
@@ -242,7 +242,7 @@ def _is_limb(look: FirstLook) -> bool:
 
 
 def _with_operator(film: Radiograph, word: OperatorWord) -> Radiograph:
-    """A film whose stated identity is what the operator says, as far as it goes."""
+    """Give a film the identity that the operator stated, as far as it goes."""
     stated = replace(film.stated, conflict=None)
     if word.limb is not None:
         stated = replace(stated, limb=word.limb, limb_source=LateralitySource.OPERATOR)

@@ -68,6 +68,18 @@ def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
     return True
 
 
+def is_recorded(folder: Path, engines: EngineSet) -> bool:
+    """Whether the folder holds a record for these graphs and this software.
+
+    Without one `self_test` compares nothing. An upgrade of the software makes the record old.
+    """
+    try:
+        record = SelfTestRecord.model_validate_json((folder / RECORD_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return record.graphs == _graphs(engines) and record.code == _code()
+
+
 def self_test(folder: Path, scorer: FilmScorer, engines: EngineSet) -> str:
     """Score the film and compare; returns what does not fit and the fix, empty where all does.
 
@@ -134,11 +146,17 @@ def _graphs(engines: EngineSet) -> dict[str, str]:
     return graphs
 
 
+def code_files() -> list[Path]:
+    """Source files between a film and its grades."""
+    package = Path(__file__).parents[1]
+    folders = ("imaging", "pipeline", "scoring")
+    return sorted(path for folder in folders for path in package.glob(f"{folder}/*.py"))
+
+
 def _code() -> str:
-    """Hash of the code between a film and its grades."""
+    """Hash of the shipped film and of the code between a film and its grades."""
     total = hashlib.sha256(golden_film())
-    room = Path(__file__).parent
-    for path in sorted([*room.glob("pipeline/*.py"), *room.glob("imaging/*.py")]):
+    for path in code_files():
         total.update(path.read_bytes())
     return total.hexdigest()
 

@@ -24,7 +24,7 @@ from edge.worker.messages import Died, Failed, Kind, Lost, Ready, SecondOpinion,
 
 if TYPE_CHECKING:
     from edge.config import Config
-    from edge.worker.messages import Limits, Word
+    from edge.worker.messages import Limits, Message
 
 _LONGEST_FRAME = 64 << 20
 """Far above a labelled picture of the largest film that is read."""
@@ -36,7 +36,7 @@ _GONE_S = 0.5
 """How long a child that closed its socket has to end before it is killed."""
 
 
-class _UnaskedError(ValueError):
+class UnexpectedMessageError(ValueError):
     """A message that does not belong to what the child was asked for."""
 
     def __init__(self, kind: Kind) -> None:
@@ -137,7 +137,7 @@ class Worker:
         self._begun_s += lost_s
         self._beat_s += lost_s
 
-    def read(self) -> Word | None:
+    def read(self) -> Message | None:
         """Next message of the child, None when there is none; enforces the limits."""
         if self._channel is None:
             return None
@@ -146,11 +146,11 @@ class Worker:
             while (frame := self._channel.receive()) is not None:
                 # Whole frames alone are progress: a message that stops half-way is none.
                 self._beat_s = time.monotonic()
-                word = self._read_frame(frame)
-                if word is not None:
+                message = self._read_frame(frame)
+                if message is not None:
                     # One that never stops talking is late as well.
                     late = self.busy and time.monotonic() > self._begun_s + self._limits.film_s
-                    return self._late() if late else word
+                    return self._late() if late else message
         except (FrameError, ValueError) as error:
             return self._end(f"worker sent what is no message: {_cause(error)}")
         except (OSError, EOFError):
@@ -163,26 +163,26 @@ class Worker:
     def _late(self) -> Died:
         return self._end("worker exceeded its time limit", timeout=True)
 
-    def _read_frame(self, frame: bytes) -> Word | None:
+    def _read_frame(self, frame: bytes) -> Message | None:
         """Read one frame; None where more belong to the message. Raises `ValueError`."""
         if self._partial is not None:
             return self._with_picture(frame)
         kind, _, body = frame.partition(b"\n")
-        said = Kind(kind.decode("ascii", "replace"))
-        if said not in self._awaited():
-            raise _UnaskedError(said)
-        if said is Kind.STAGE:
+        kind_sent = Kind(kind.decode("ascii", "replace"))
+        if kind_sent not in self._awaited():
+            raise UnexpectedMessageError(kind_sent)
+        if kind_sent is Kind.STAGE:
             return Stage.model_validate_json(body)
-        if said is Kind.READY:
+        if kind_sent is Kind.READY:
             self.ready = True
             return Ready.model_validate_json(body)
-        if said is Kind.FAILED:
+        if kind_sent is Kind.FAILED:
             return Failed.model_validate_json(body)
-        if said is Kind.LOST:
+        if kind_sent is Kind.LOST:
             lost = Lost.model_validate_json(body)
             died = self._end(f"worker ended: {lost.message}")
             return died._replace(device_lost=not lost.sha256, bad_engine=lost.sha256)
-        if said is Kind.SECOND:
+        if kind_sent is Kind.SECOND:
             self.busy = self.second = False
             return SecondOpinion.model_validate_json(body)
         self._partial = (Outcome.model_validate_json(body), [])
@@ -260,7 +260,7 @@ def _cause(error: Exception) -> str:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         return f"{error.title}: {place}: {first['msg']}"
-    if isinstance(error, (FrameError, _UnaskedError)):
+    if isinstance(error, (FrameError, UnexpectedMessageError)):
         return str(error)
     return "unknown kind of message"
 

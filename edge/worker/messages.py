@@ -73,8 +73,8 @@ class Task(Record):
     @property
     def operator(self) -> OperatorWord | None:
         """What the operator stated, None where there is nothing."""
-        word = OperatorWord(self.limb, self.laterality)
-        return None if word == OperatorWord() else word
+        stated = OperatorWord(self.limb, self.laterality)
+        return None if stated == OperatorWord() else stated
 
 
 class Stage(Record):
@@ -121,7 +121,7 @@ class Died(NamedTuple):
     outside: bool = False
 
 
-Word = Ready | Failed | Stage | Outcome | SecondOpinion | Died
+Message = Ready | Failed | Stage | Outcome | SecondOpinion | Died
 
 
 @dataclass(frozen=True)

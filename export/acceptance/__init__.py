@@ -1,1 +1,4 @@
-"""Acceptance: whether a built engine decides as the FP32 graph does, and how fast it is."""
+"""Acceptance: whether a built engine decides as the FP32 graph does, and its latency.
+
+Layer: export; no code of its own.
+"""

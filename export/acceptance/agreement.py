@@ -1,6 +1,6 @@
 """Compares two sets of engines over films, through the whole pipeline.
 
-Room: export. Reads films; writes nothing.
+Layer: export; reads films; writes nothing.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.anatomy import LIMBS
-from edge.engine.backends import Precision
+from edge.engine.backend_table import Precision
 from edge.engine.passport import Acceptance, Role
 from edge.model import Limb, has_narrowing
 from edge.pipeline.detect import to_detections
@@ -31,7 +31,7 @@ from edge.model import Detection
 NEAR = 0.02
 """A deciding FP32 value within this of .5 may fall either way: it is listed, not counted."""
 LEAST_SCORES = 1000
-"""With fewer scores a verdict supports little, and says so."""
+"""With fewer scores a verdict carries a warning."""
 _LIMIT = 0.5
 _OVERLAP_LIMIT = 0.4
 _ROUNDING = 1e-2
@@ -161,7 +161,7 @@ def judge(
         films=len(found.films),
         scores=found.scores,
         borderline=tuple(found.borderline),
-        # A figure that is no number is told by its fault.
+        # A figure that is not finite is reported by its fault only.
         figures={name: it for name, it in figures.items() if math.isfinite(it)},
         warning=warning,
     )
@@ -242,8 +242,8 @@ def _detect(found: Tally, call: Call, given: npt.NDArray[np.float32]) -> None:
     """Compare joint by joint: there in both, of one class, unless its confidence is borderline.
 
     A joint of one side must be among the other's rows, before overlaps are suppressed, and boxes
-    are compared row by row: which of two boxes over one joint is the better by a hair says nothing
-    about the engine.
+    are compared row by row: which of two boxes over one joint is better by a small margin
+    does not depend on the engine's quality.
     """
     wanted, index = call.facts["rows"], call.facts["index"]
     places = np.isfinite(given[:, :4]).all() and np.isfinite(wanted).all()

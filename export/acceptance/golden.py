@@ -1,7 +1,7 @@
-"""The golden set: films, the FP32 engines' run over them, and all that an engine was given there.
+"""The golden set: films, and every call of the FP32 engines over them.
 
-Room: export. Draws simulated patients, or reads a folder of films; keeps films and the recorded run
-in a cache folder, so that engines of several recipes are judged against one FP32 run.
+Layer: export; draws simulated patients, or reads a folder of films; keeps films and the recorded
+calls in a cache folder, so that engines of several recipes are judged against one FP32 run.
 
 What is recorded is each call of each engine: its grey input, and of its FP32 outputs what a task
 needs. A candidate is then judged on the same inputs, so that a flip is its own and not a detector's
@@ -212,7 +212,7 @@ def recorded_calls(
 ) -> Iterator[Call]:
     """Give every call that the pipeline makes of the FP32 engines, film by film.
 
-    A film's calls are kept in ``cache``; they are made anew when films, engines, or the pipeline's
+    A film's calls are kept in ``cache``; they are made again when films, engines, or the pipeline's
     code change. ``progress`` is given films done and films in all.
     """
     settings = settings or PipelineSettings()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from edge.engine.backends import BACKENDS, Precision
+from edge.engine.backend_table import BACKENDS, Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.device import preflight
 from edge.engine.installed import activate, not_serving, scan
@@ -44,7 +44,8 @@ from export.builders.build import (
 )
 from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import write_passport
-from export.fp16.plan import plan_of_kept, to_rounded
+from export.fp16.convert import to_rounded
+from export.fp16.plan import plan_of_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,6 +1,6 @@
-"""How long an engine takes here, as trtexec counts: copies and computation apart.
+"""Measures the latency of an engine on this machine, copies and computation apart.
 
-Room: export. Runs the engine it is given; touches nothing else.
+Layer: export; runs the engine it is given; touches nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STABLE = 0.1
 class Latency:
     """``figures`` in ms: ``h2d_p50`` ... ``total_p99``. ``variation`` is deviation by mean.
 
-    ``stable`` says that the medians of the run's thirds lie within 10 % of each other.
+    ``stable``: the medians of the run's thirds lie within 10 % of each other.
     """
 
     figures: dict[str, float]

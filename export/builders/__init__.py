@@ -39,7 +39,7 @@ BUILDERS: dict[str, Builder] = {
     "tensorrt-rtx": Builder(_COMPILE_PLAN, graph="fp16", in_child=True),
     "openvino": Builder(),
 }
-"""Builder by the name of its back end in `edge.engine.backends.BACKENDS`; read at call time.
+"""Builder by the name of its back end in `edge.engine.backend_table.BACKENDS`; read at call time.
 
 A back end without a row runs the exported FP32 graphs as they are.
 """

@@ -17,7 +17,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, cast
 
 import edge
-from edge.engine.backends import BACKENDS, Precision, is_installed
+from edge.engine.backend_table import BACKENDS, Precision, is_installed
 from edge.engine.device import preflight
 from edge.engine.installed import read_active, scan
 from edge.engine.key import device_key

@@ -1,1 +1,4 @@
-"""FP16: which parts of a graph keep FP32, and the FP16-typed sibling of a graph."""
+"""FP16: which nodes of a graph keep FP32, and the FP16-typed sibling of a graph.
+
+Layer: export; no code of its own.
+"""

@@ -1,28 +1,22 @@
-"""FP16-typed sibling of an FP32 graph, and the evaluator that rounds as it does.
+"""Plans which nodes of an FP32 graph can compute in FP16.
 
-Room: export. Pure functions over ONNX models. Graph inputs and outputs stay FP32. A node runs in
+Layer: export; pure functions over ONNX models. Graph inputs and outputs stay FP32. A node runs in
 FP16 only where that is known to be safe: its operator is listed here, no value of the calibration
 comes near the largest FP16 number, its constants survive the rounding, and a layer with weights
 comes after it. What follows the last such layer (box decoding, sigmoids) is cheap and stays FP32.
-
-Two graphs are made from one plan: `to_half`, whose tensors are FP16 by type, for an engine
-builder; and `to_rounded`, FP32 by type, which passes every weight and activation through a pair of
-Casts. ONNX Runtime computes the first one on a CPU in FP32 and hides an overflow; it keeps the
-pairs of the second one, so that 1e5 becomes infinite there as it would on the device.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from export.errors import LayerError
-from export.onnx_graph.fold import drop_unused
+from export.onnx_graph.inference import constants_of, shapes_of, types_of
 from export.onnx_graph.session import open_session
 
 if TYPE_CHECKING:
@@ -41,7 +35,7 @@ WEIGHT_ERROR = 0.01
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _SUMMING = frozenset({"GlobalAveragePool", "AveragePool"})
-_MOVING = frozenset(
+MOVING = frozenset(
     {
         "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "GlobalMaxPool", "Identity",
         "MaxPool", "Pad", "Relu", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze",
@@ -52,13 +46,12 @@ _MOVING = frozenset(
 _SAFE = (
     _WEIGHTED
     | _SUMMING
-    | _MOVING
+    | MOVING
     | {
         "Add", "Clip", "Elu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "PRelu", "Resize",
         "Selu", "Sigmoid", "Softplus", "Sub", "Tanh",
     }
 )  # fmt: skip
-_SMALL = 64
 _DATA_INPUTS = {"Resize": 1, "Reshape": 1, "Slice": 1, "Expand": 1, "Squeeze": 1, "Unsqueeze": 1}
 """Operators of which only the first inputs are data; the others are scales, shapes and axes."""
 
@@ -91,7 +84,7 @@ def activation_ranges(
     Each image is [n, C, H, W] float32. The maxima are taken inside ONNX Runtime, in FP32, so that
     no activation has to be kept.
     """
-    types = _types(model)
+    types = types_of(model)
     audited = [
         name
         for node in model.graph.node
@@ -124,9 +117,9 @@ def plan_half(model: onnx.ModelProto, largest: Mapping[str, float]) -> HalfPlan:
 
     Raises `LayerError` for a graph with inner graphs (If, Loop, Scan) or nameless nodes.
     """
-    types = _types(model)
-    shapes = _shapes(model)
-    constants = _constants(model)
+    types = types_of(model)
+    shapes = shapes_of(model)
+    constants = constants_of(model)
     before_weights = _before_weights(model)
     half: set[str] = set()
     kept: list[KeptLayer] = []
@@ -160,7 +153,7 @@ def plan_half(model: onnx.ModelProto, largest: Mapping[str, float]) -> HalfPlan:
 
 def plan_of_kept(model: onnx.ModelProto, kept: Iterable[str]) -> HalfPlan:
     """Return the plan of which only the names of the FP32 nodes were kept, without its ranges."""
-    types = _types(model)
+    types = types_of(model)
     names = frozenset(kept)
     half = frozenset(
         node.name
@@ -172,135 +165,6 @@ def plan_of_kept(model: onnx.ModelProto, kept: Iterable[str]) -> HalfPlan:
     return HalfPlan(half, tuple(KeptLayer(name, "") for name in sorted(names)), {})
 
 
-def to_half(model: onnx.ModelProto, plan: HalfPlan) -> onnx.ModelProto:
-    """Return the FP16-typed graph: the planned nodes compute in FP16, inputs and outputs FP32."""
-    converter = _Typed(model, plan)
-    for node in model.graph.node:
-        converter.add(node)
-    half = converter.finish()
-    onnx.checker.check_model(_outline(half), full_check=True)
-    return half
-
-
-def to_rounded(model: onnx.ModelProto, plan: HalfPlan) -> onnx.ModelProto:
-    """Return the FP32-typed graph that rounds, and overflows, where `to_half` does."""
-    rounded = onnx.ModelProto()
-    rounded.CopyFrom(model)
-    graph = rounded.graph
-    types = _types(model)
-    constants = _constants(model)
-    outputs = {value.name for value in graph.output}
-    nodes: list[onnx.NodeProto] = []
-    pairs: dict[str, str] = {}
-    for node in graph.node:
-        if node.name in plan.half:
-            for i in _data_inputs(node):
-                name = node.input[i]
-                if types.get(name) == TensorProto.FLOAT and name not in pairs:
-                    if name in constants:
-                        pairs[name] = f"{name}//rounded"
-                        with np.errstate(over="ignore"):
-                            value = constants[name].astype(np.float16).astype(np.float32)
-                        graph.initializer.append(numpy_helper.from_array(value, pairs[name]))
-                    else:
-                        nodes += _round_pair(name, pairs)
-                node.input[i] = pairs.get(name, name)
-        nodes.append(node)
-        if node.name not in plan.half:
-            continue
-        exact = node.op_type in _MOVING
-        for i, name in enumerate(node.output):
-            if exact and name not in outputs:
-                pairs[name] = name
-            elif not exact:
-                raw = f"{name}//raw"
-                node.output[i] = raw
-                nodes += _casts(raw, name)
-                pairs[name] = name
-    del graph.node[:]
-    graph.node.extend(nodes)
-    del graph.value_info[:]
-    drop_unused(graph)
-    onnx.checker.check_model(_outline(rounded), full_check=True)
-    return rounded
-
-
-class _Typed:
-    """Copies a graph node by node, keeping each tensor in the types that are asked for."""
-
-    def __init__(self, model: onnx.ModelProto, plan: HalfPlan) -> None:
-        self._model, self._plan = model, plan
-        self._types = _types(model)
-        self._constants = _constants(model)
-        self._is_half: dict[str, bool] = {}
-        self._versions: dict[tuple[str, bool], str] = {}
-        self._nodes: list[onnx.NodeProto] = []
-        self._initializers: dict[str, onnx.TensorProto] = {}
-        self._outputs = {value.name for value in model.graph.output}
-        self._stored = {item.name: item for item in model.graph.initializer}
-
-    def add(self, node: onnx.NodeProto) -> None:
-        """Add one node, with the casts that its inputs need."""
-        new = copy.deepcopy(node)
-        half = node.name in self._plan.half
-        data = set(_data_inputs(node))
-        for i, name in enumerate(node.input):
-            if name:
-                is_float = self._types.get(name) == TensorProto.FLOAT
-                new.input[i] = self._version(name, half=half and i in data) if is_float else name
-                if not is_float and name in self._stored:
-                    self._initializers[name] = self._stored[name]
-        for i, name in enumerate(node.output):
-            turned = half and self._types.get(name) == TensorProto.FLOAT
-            self._is_half[name] = turned
-            if turned and name in self._outputs:
-                # An output keeps its name and its type.
-                new.output[i] = self._versions[name, True] = f"{name}//half"
-            else:
-                self._versions[name, turned] = name
-        self._nodes.append(new)
-        for name in node.output:
-            if name in self._outputs:
-                self._version(name, half=False)
-
-    def _version(self, name: str, *, half: bool) -> str:
-        key = (name, half)
-        if key in self._versions:
-            return self._versions[key]
-        if name in self._stored:
-            self._versions[key] = f"{name}//half" if half else name
-            self._initializers[self._versions[key]] = (
-                numpy_helper.from_array(
-                    self._constants[name].astype(np.float16), self._versions[key]
-                )
-                if half
-                else self._stored[name]
-            )
-            return self._versions[key]
-        was_half = self._is_half.get(name, False)
-        if was_half == half:
-            return name
-        given = self._versions.get((name, was_half), name)
-        # Turned back, an output bears its own name.
-        self._versions[key] = f"{name}//half" if half else name if given != name else f"{name}//f32"
-        kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-        new = self._versions[key]
-        self._nodes.append(helper.make_node("Cast", [given], [new], name=f"{new}//cast", to=kind))
-        return new
-
-    def finish(self) -> onnx.ModelProto:
-        """Return the model."""
-        for name in self._outputs & set(self._stored):
-            self._initializers[name] = self._stored[name]
-        half = onnx.ModelProto()
-        half.CopyFrom(self._model)
-        graph = half.graph
-        del graph.node[:], graph.initializer[:], graph.value_info[:]
-        graph.node.extend(self._nodes)
-        graph.initializer.extend(self._initializers.values())
-        return half
-
-
 def _why_not(
     node: onnx.NodeProto,
     largest: Mapping[str, float],
@@ -310,7 +174,7 @@ def _why_not(
 ) -> str | None:
     if node.op_type not in _SAFE:
         return f"{node.op_type} is not known to be safe in FP16"
-    tensors = [node.input[i] for i in _data_inputs(node)] + list(node.output)
+    tensors = [node.input[i] for i in data_inputs(node)] + list(node.output)
     for name in tensors:
         if types.get(name) != TensorProto.FLOAT:
             continue
@@ -360,71 +224,7 @@ def _before_weights(model: onnx.ModelProto) -> frozenset[str]:
     return frozenset(found)
 
 
-def _data_inputs(node: onnx.NodeProto) -> Iterator[int]:
+def data_inputs(node: onnx.NodeProto) -> Iterator[int]:
+    """Indices of a node's inputs that are data, not scales, shapes or axes."""
     count = _DATA_INPUTS.get(node.op_type, len(node.input))
     return (i for i in range(min(count, len(node.input))) if node.input[i])
-
-
-def _round_pair(name: str, pairs: dict[str, str]) -> list[onnx.NodeProto]:
-    pairs[name] = f"{name}//rounded"
-    return _casts(name, pairs[name])
-
-
-def _casts(source: str, target: str) -> list[onnx.NodeProto]:
-    middle = f"{target}//f16"
-    return [
-        helper.make_node("Cast", [source], [middle], to=TensorProto.FLOAT16),
-        helper.make_node("Cast", [middle], [target], to=TensorProto.FLOAT),
-    ]
-
-
-def _constants(model: onnx.ModelProto) -> dict[str, npt.NDArray[Any]]:
-    return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
-
-
-def _outline(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with its large weights as inputs: inference and checks need no values."""
-    graph = onnx.GraphProto(name=model.graph.name)
-    graph.node.extend(model.graph.node)
-    graph.input.extend(model.graph.input)
-    graph.output.extend(model.graph.output)
-    for item in model.graph.initializer:
-        if _is_weight(item):
-            graph.input.append(
-                helper.make_tensor_value_info(item.name, item.data_type, list(item.dims))
-            )
-        else:
-            graph.initializer.append(item)
-    return onnx.ModelProto(
-        ir_version=model.ir_version, opset_import=model.opset_import, graph=graph
-    )
-
-
-def _is_weight(item: onnx.TensorProto) -> bool:
-    return (
-        item.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
-        and int(np.prod(item.dims)) > _SMALL
-    )
-
-
-def _inferred(model: onnx.ModelProto) -> onnx.GraphProto:
-    return onnx.shape_inference.infer_shapes(_outline(model), data_prop=True).graph
-
-
-def _types(model: onnx.ModelProto) -> dict[str, int]:
-    graph = _inferred(model)
-    types = {item.name: item.data_type for item in graph.initializer}
-    for value in [*graph.value_info, *graph.input, *graph.output]:
-        types[value.name] = value.type.tensor_type.elem_type
-    return types
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
-    graph = _inferred(model)
-    return {
-        value.name: tuple(
-            side.dim_value if side.HasField("dim_value") else None
-            for side in value.type.tensor_type.shape.dim
-        )
-        for value in [*graph.value_info, *graph.input, *graph.output]
-    }

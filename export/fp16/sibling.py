@@ -1,6 +1,6 @@
-"""The FP16-typed sibling of an exported graph: planned, made, tried, described.
+"""Makes, tests and describes the FP16-typed sibling of an exported graph.
 
-Room: export. Pure functions over models and arrays.
+Layer: export; pure functions over models and arrays.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.passport import HalfGraph, InputSpec, KeptNode, Role
+from export.calibration import calibration_inputs
 from export.errors import ContractError
-from export.fp16.plan import activation_ranges, plan_half, to_half, to_rounded
+from export.fp16.convert import to_half, to_rounded
+from export.fp16.plan import activation_ranges, plan_half
 from export.onnx_graph.session import open_session, run_session
-from export.verification.calibration import calibration_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sibling:
-    """An FP16-typed graph, serialised, and what the passport says of it."""
+    """An FP16-typed graph, serialised, and its record in the passport."""
 
     data: bytes
     record: HalfGraph

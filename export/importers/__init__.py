@@ -1,1 +1,4 @@
-"""Importers: one module or package for each weights format, from files to an ONNX graph."""
+"""Importers: from trained weights of one format to an ONNX graph.
+
+Layer: export; no code of its own. `export.importer_table` has a row for each format.
+"""

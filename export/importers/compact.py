@@ -1,6 +1,6 @@
 """Compact weights: one file a model, small enough to be committed.
 
-Room: export. Reads and writes the one file it is given. The file is an ordinary ``.npz`` (NumPy
+Layer: export; reads and writes the one file it is given. The file is an ordinary ``.npz`` (NumPy
 opens it) whose archive comment is the SHA-256 of everything before it, so that any changed or
 missing byte is found. Members: ``meta.json``; per array either ``NAME.npy`` (float32, exact) or
 ``NAME.int8.npy`` with ``NAME.scale.npy`` (float32, one scale an output channel):

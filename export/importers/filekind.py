@@ -1,6 +1,6 @@
-"""Identifies a model file by its first bytes, and says how to bring one of another framework here.
+"""Identifies a model file by its first bytes; a file of another framework gets its conversion.
 
-Room: export. Reads the beginning of one file, or the names inside a zip archive.
+Layer: export; reads the beginning of one file, or the names inside a zip archive.
 """
 
 from __future__ import annotations
@@ -8,15 +8,14 @@ from __future__ import annotations
 import struct
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from export.errors import WeightsError
+from export.importer_table import IMPORTERS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
-
-Format = Literal["onnx", "keras", "darknet", "cfg", "compact", "reference"]
-"""What a recipe takes a file for."""
 
 _HEAD_BYTES = 512
 _SAFETENSORS_LIMIT = 100_000_000
@@ -28,21 +27,21 @@ _TORCH = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: its name, what to do with it, and the formats of a recipe that it fits."""
+    """A kind of file: its name, what to do with it, and the key by which a source accepts it."""
 
     name: str
     fix: str
-    fits: tuple[Format, ...] = ()
+    key: str = ""
 
 
-_ONNX = Kind("an ONNX model", 'set kind = "onnx" and file in [source]', ("onnx",))
-_KERAS = Kind("a Keras model", 'set kind = "keras" and file in [source]', ("keras",))
-_HDF5 = Kind("an HDF5 file", 'set kind = "keras" and file in [source]', ("keras",))
-_CFG = Kind("a Darknet .cfg", "name it in source.cfg, and the .weights in weights", ("cfg",))
+_ONNX = Kind("an ONNX model", 'set kind = "onnx" and file in [source]', "onnx")
+_KERAS = Kind("a Keras model", 'set kind = "keras" and file in [source]', "keras")
+_HDF5 = Kind("an HDF5 file", 'set kind = "keras" and file in [source]', "keras")
+_CFG = Kind("a Darknet .cfg", "name it in source.cfg, and the .weights in weights", "cfg")
 _NPZ = Kind(
     "a NumPy archive",
     "save the whole model of the framework that it was trained in",
-    ("compact", "reference"),
+    "npz",
 )
 _EMPTY = Kind("empty", "copy the file again: its copy or download did not finish")
 _FOLDER = Kind("a folder", "name the model file inside it")
@@ -103,8 +102,8 @@ _TEXTS: tuple[tuple[bytes, Kind], ...] = (
     (b"[net", _CFG),
     (b"{", _JSON),
 )
+_KINDS = {kind.key: kind for kind in (_ONNX, _KERAS)}
 _ENDINGS = {
-    ".onnx": _ONNX,
     ".engine": _PLAN,
     ".plan": _PLAN,
     ".pb": _TF_GRAPH,
@@ -113,13 +112,13 @@ _ENDINGS = {
 }
 
 
-def refuse_other_kinds(path: Path, wanted: Format) -> None:
-    """Raise `WeightsError` where a file is of a kind that a recipe cannot take for ``wanted``.
+def refuse_other_kinds(path: Path, keys: Collection[str]) -> None:
+    """Raise `WeightsError` where a file is of a known kind that is not among ``keys``.
 
-    A file of no known kind passes: its reader says what is wrong with it.
+    A file of no known kind passes: its reader finds what is wrong with it.
     """
     kind = kind_of(path)
-    if kind is not None and wanted not in kind.fits:
+    if kind is not None and kind.key not in keys:
         raise WeightsError(f"the file is {kind.name}", where=str(path), fix=kind.fix)
 
 
@@ -137,7 +136,7 @@ def kind_of(path: Path) -> Kind | None:
                 return _of_archive(archive.namelist())
     except (OSError, zipfile.BadZipFile, ValueError):
         return None
-    return _of_bytes(head) or _ENDINGS.get(path.suffix.lower())
+    return _of_bytes(head) or _of_ending(path.suffix.lower())
 
 
 def _of_bytes(head: bytes) -> Kind | None:
@@ -153,6 +152,13 @@ def _of_bytes(head: bytes) -> Kind | None:
         return _SAFETENSORS if length < _SAFETENSORS_LIMIT else None
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((kind for beginning, kind in _TEXTS if text.startswith(beginning)), None)
+
+
+def _of_ending(suffix: str) -> Kind | None:
+    for name, row in IMPORTERS.items():
+        if suffix in row.suffixes:
+            return _KINDS.get(name) or Kind(row.files, f'set kind = "{name}" in [source]', name)
+    return _ENDINGS.get(suffix)
 
 
 def _of_archive(names: list[str]) -> Kind:

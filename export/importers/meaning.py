@@ -1,6 +1,6 @@
 """Turns a model's outputs into the engine's own form, as the recipe's ``[meaning]`` declares.
 
-Room: export. Pure functions over ONNX models. Shapes say nothing about meaning: a softmax over six
+Layer: export; pure functions over ONNX models. Shapes say nothing about meaning: a softmax over six
 grades, six logits and six ordinal probabilities are all [n, 6]. `export.verification.probe` tests
 that the outputs are what the recipe declares.
 

@@ -1,6 +1,6 @@
-"""Any ``.onnx`` file, made what our engines are: an opset that builders read, weights inside.
+"""Brings any ``.onnx`` file to the form of our engines: a known opset, weights inside.
 
-Room: export. Reads the file it is given and, from the same folder, its external data.
+Layer: export; reads the file it is given and, from the same folder, its external data.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _check_weights(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node a name of its own: precision is chosen, and told, by name."""
+    """Give every node a name of its own: precision is chosen and reported by name."""
     taken: set[str] = set()
     for node in graph.node:
         name = node.name or next(name for name in node.output if name)

@@ -1,6 +1,6 @@
 """The lightweight multi-scale U-Net (Ding et al. 2019): named arrays to an ONNX graph.
 
-Room: export. Takes arrays, gives an ONNX model; touches no file.
+Layer: export; takes arrays, gives an ONNX model; touches no file.
 
 Graph: ``image`` [1, 1, H, W] float32 grey in 0..1 -> ``mask`` [1, 1, H, W] float32 probability
 of limb. H and W are static multiples of 4.

@@ -1,6 +1,6 @@
 """The VGG16 ordinal scorer: named arrays to an ONNX graph, one engine a limb.
 
-Room: export. Takes arrays, gives an ONNX model; touches no file.
+Layer: export; takes arrays, gives an ONNX model; touches no file.
 
 Graph: ``image`` [n, 3, S, S] float32 (n free, 1..20; the three channels hold the same grey) ->
 ``erosion`` [n, K] and ``narrowing`` [n, 5], sigmoid. K is 6 for hands (grades 0-5) and 11 for feet
@@ -29,12 +29,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from export.onnx_graph.builder import Array, GraphBuilder, check_shapes, fold_batch_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import onnx
 
@@ -108,11 +106,6 @@ def vgg_to_onnx(arrays: Mapping[str, Array], *, limb: Limb, side: int) -> onnx.M
     for task, output, count in tasks(limb):
         graph.output(_head(graph, features, task, mine), output, ("n", count))
     return graph.build()
-
-
-def parameter_count(shapes: Sequence[tuple[int, ...]]) -> int:
-    """Return how many values arrays of these shapes hold."""
-    return sum(int(np.prod(shape)) for shape in shapes)
 
 
 def _head(graph: GraphBuilder, x: str, task: str, arrays: Mapping[str, Array]) -> str:

@@ -1,1 +1,4 @@
-"""ONNX graphs: building, folding, changing the opset, running."""
+"""ONNX graphs: building, folding, changing the opset, running.
+
+Layer: export; no code of its own.
+"""

@@ -1,7 +1,7 @@
 """A thin builder of ONNX graphs: opset 13, ir_version 8, float32, static shapes.
 
-Room: export. Knows ONNX and numpy; touches no file. Opset 13 and ir_version 8 are what the oldest
-engine builder that is served (TensorRT 8.5) reads.
+Layer: export; uses ONNX and numpy; touches no file. The oldest supported engine builder, TensorRT
+8.5, reads opset 13 and ir_version 8.
 """
 
 from __future__ import annotations

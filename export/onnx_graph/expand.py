@@ -1,9 +1,9 @@
 """Replaces an operator by ONNX's own definition of it in older operators.
 
-Room: export. Pure functions over ONNX models. ONNX defines Gelu, Mish, LayerNormalization and many
-more as functions; an engine builder that lacks the operator reads the function's body. Shapes and
-axes that a body computes are constants for a graph with fixed sides, and are stored as such: older
-operators take axes as settings alone.
+Layer: export; pure functions over ONNX models. ONNX defines Gelu, Mish, LayerNormalization and many
+more as functions; a target that lacks the operator reads the function's body. Shapes and axes that
+a body computes are constants for a graph with fixed sides, and are stored as such, because older
+operators take axes only as attributes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Folds batch normalisation into the layer before it.
 
-Room: export. Pure functions over ONNX models.
+Layer: export; pure functions over ONNX models.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Brings a graph of any opset to one that the engine builder of a target reads.
 
-Room: export. Pure functions over ONNX models. ONNX's own converter raises old graphs to opset 13,
+Layer: export; pure functions over ONNX models. ONNX's own converter raises old graphs to opset 13,
 but has no way down for BatchNormalization and others whose later versions only take more types. So
 a newer graph is lowered here, operator by operator: an operator that exists in the older opset
 keeps its meaning when the attributes that came later hold their defaults. A graph stays at opset 13

@@ -1,6 +1,6 @@
-"""Opens and runs a graph in ONNX Runtime; what it cannot run becomes one error.
+"""Opens and runs a graph in ONNX Runtime; a graph that it cannot run is a `LayerError`.
 
-Room: export. Runs graphs on the CPU; touches no file.
+Layer: export; runs graphs on the CPU; touches no file.
 """
 
 from __future__ import annotations

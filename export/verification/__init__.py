@@ -1,1 +1,4 @@
-"""Verification: tests an imported graph before it becomes an engine."""
+"""Verification: checks of an imported graph before it becomes an engine.
+
+Layer: export; no code of its own.
+"""

@@ -1,8 +1,8 @@
-"""Tests over simulated images that a model's outputs mean what the recipe declares.
+"""Checks over simulated images that a model's outputs mean what the recipe declares.
 
-Room: export. Pure functions over models and arrays. Values that the declared form cannot give are
-refused: a softmax that is read as ordinal heads, logits that are read as probabilities, shares of
-the image that are read as px. See `export.importers.meaning` for the forms.
+Layer: export; pure functions over models and arrays. Values that the declared form cannot give are
+refused: a softmax read as ordinal heads, logits read as probabilities, shares of the image read as
+px. See `export.importers.meaning` for the forms.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.passport import Role
+from export.calibration import FILMS
 from export.errors import ContractError
-from export.recipe import CompactSource, DarknetSource
-from export.verification.calibration import FILMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,10 +40,10 @@ def check_meaning(
     """Raise `ContractError` where outputs over simulated images are not what the recipe states.
 
     ``model`` fits its contract and is not yet in the engine's own form; ``outputs`` are what it
-    gives, by name, for each of the inputs of `export.verification.calibration.calibration_inputs`.
+    gives, by name, for each of the inputs of `export.calibration.calibration_inputs`.
     """
     # The forms of these are known: the importer, or this package's training, makes the outputs.
-    is_known = isinstance(recipe.source, CompactSource | DarknetSource)
+    is_known = recipe.source.outputs_known
     for name in outputs[0]:
         arrays = [found[name] for found in outputs]
         check = _Check(recipe, name)

@@ -1,8 +1,8 @@
-"""Compares an imported graph with inputs and outputs stored by the user's own framework.
+"""Compares an imported graph with inputs and outputs stored by the model's own framework.
 
-Room: export. Reads one ``.npz`` file. It is the only check that compares an import with the
-framework the model was trained in: shapes, ranges and probe images cannot show that a layer was
-read in another way than it was trained.
+Layer: export; reads one ``.npz`` file. Only this check compares an import with the framework that
+trained the model: shapes, ranges and simulated images cannot show that a layer was read in another
+way than it was trained.
 
 The file holds ``input``, float32 as the network takes it, or ``pixels``, uint8 grey [n, H, W] that
 pass through the recipe's scale, mean and std; and each output of the model under its name in the

@@ -1,6 +1,6 @@
-"""Runs an imported graph before it becomes an engine: against its arrays, its meaning, a reference.
+"""Checks an imported graph by running it: against its arrays, its meaning and a reference.
 
-Room: export. Runs graphs in ONNX Runtime; reads the reference that a recipe names.
+Layer: export; runs graphs in ONNX Runtime; reads the reference that a recipe names.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 
 from edge.engine.inputs import scale_grey
 from edge.engine.passport import Role
+from export.calibration import calibration_inputs
 from export.errors import ContractError
 from export.fp16.sibling import largest_differences
 from export.onnx_graph.session import open_session, run_session
-from export.verification.calibration import calibration_inputs
 from export.verification.probe import check_meaning
 from export.verification.reference_pair import check_pair
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge.engine.passport import InputSpec
     from export.fp16.sibling import Probe
-    from export.importers.sources import Built
+    from export.importers.built import Built
     from export.onnx_graph.builder import Array
     from export.recipe import Recipe
 

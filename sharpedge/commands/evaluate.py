@@ -1,6 +1,7 @@
 """The commands ``sharpedge evaluate``: parse, measure, print, write the report.
 
-Room: training. Nothing heavy is imported before a command needs it; no command needs torch.
+Layer: sharpedge; uses `training.evaluation`. Nothing heavy is imported before a command needs it;
+no command needs torch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sharpedge.commands.train import NOTICE, LayoutName
+from sharpedge.choices import Layout
+from sharpedge.commands.train import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +84,7 @@ def evaluate_films(
     engines: _Engines = None,
 ) -> None:
     """Compare with joint labels on real films that no training has seen."""
-    from training.data.films import SHIPPED_LABELS
+    from training.datasets.labelled_films import SHIPPED_LABELS
     from training.evaluation.truth import read_joint_table
 
     # The project's own labels are of films without arthritis; of others nothing is known.
@@ -96,7 +98,7 @@ def evaluate_films(
 def evaluate_report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Films with their labels.")],
     layout: Annotated[
-        LayoutName | None,
+        Layout | None,
         typer.Option(help="How DIR says what its films show; default: what is found there."),
     ] = None,
     labels: _Labels = None,
@@ -106,14 +108,13 @@ def evaluate_report(
     engines: _Engines = None,
 ) -> None:
     """Compare with any labelled set: the layouts of `train data check`, or a table of joints."""
-    from training.datasets import Layout
     from training.evaluation.sets import read_set
     from training.evaluation.truth import read_joint_table
 
     def read() -> LabelledSet:
         if labels is not None:
             return read_joint_table(folder, labels)
-        return read_set(folder, None if layout is None else Layout(layout.value))
+        return read_set(folder, None if layout is None else layout.value)
 
     _evaluate(read, split, engines, html, json_file)
 
@@ -146,6 +147,7 @@ def evaluate_identity(
     from training.errors import TrainingError
     from training.evaluation.measure_identity import Trial, name_all, read_landmarks, summed
 
+    _require_templates(html)
     trial = Trial(drop, noise, turn, mirror, seed)
     try:
         images = read_landmarks(points)
@@ -172,12 +174,13 @@ def _evaluate(
     from edge.system.paths import built_engines
     from edge.system.terminal import Progress, say
     from training.errors import TrainingError
-    from training.evaluation.build import paper_part
-    from training.evaluation.measure import HeardScorer, measure_set
+    from training.evaluation.measure import ProbabilityScorer, measure_set
+    from training.evaluation.rows import paper_part
     from training.evaluation.tables import tabulate
     from training.evaluation.text import as_text
     from training.evaluation.truth import Kind, Split, part_of
 
+    _require_templates(html)
     part = Split(split.value)
     try:
         labelled = part_of(read(), part)
@@ -185,7 +188,7 @@ def _evaluate(
         _fail(str(error))
     # A simulated film states its side, as a scanner's does; a labelled one often states none.
     settings = PipelineSettings(accept_side_from_geometry=labelled.kind is not Kind.PHANTOM)
-    scorer = HeardScorer(
+    scorer = ProbabilityScorer(
         load_engines(engines or built_engines()),
         settings,
         want_masks=any(limb.mask is not None for limb in labelled.limbs),
@@ -206,16 +209,30 @@ def _evaluate(
     say(NOTICE)
 
 
+def _require_templates(html: Path | None) -> None:
+    """Fail before anything is measured where the page could not be written."""
+    from importlib.util import find_spec
+
+    if html is not None and find_spec("jinja2") is None:
+        _fail("the page needs Jinja2: pip install 'sharpedge[evaluate]', or leave --html out")
+
+
 def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
     from edge.system.terminal import say
-    from training.evaluation.findings import as_json
-    from training.evaluation.page import as_html
 
-    for path, write in ((html, as_html), (json_file, as_json)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(write(report), encoding="utf-8")
-            say(f"report: {path}")
+    writers: list[tuple[Path, Callable[[Report], str]]] = []
+    if html is not None:
+        from training.evaluation.page import as_html
+
+        writers.append((html, as_html))
+    if json_file is not None:
+        from training.evaluation.findings import as_json
+
+        writers.append((json_file, as_json))
+    for path, write in writers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(write(report), encoding="utf-8")
+        say(f"report: {path}")
 
 
 def _fail(message: str) -> NoReturn:

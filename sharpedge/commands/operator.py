@@ -89,7 +89,7 @@ def replay(
         Path | None, typer.Option(help="With --rescore: the folder of the other engines.")
     ] = None,
 ) -> None:
-    """Send messages again under their ids; a dashboard must answer anew."""
+    """Send messages again under their ids; a dashboard must answer again."""
     if rescore != (engines is not None) or rescore == bool(ids):
         fail("give result ids, or --rescore with --engines FOLDER", 2)
     if engines is not None:

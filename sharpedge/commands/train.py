@@ -1,7 +1,7 @@
 """The commands ``sharpedge train``: parse, call, print.
 
-Room: training. Nothing heavy is imported before a command needs it, and torch by none that can do
-without.
+Layer: sharpedge; uses `training`. Nothing heavy is imported before a command needs it, and torch
+only by the commands that train.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sharpedge.choices import Layout
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.tasks.job import Job
+    from training.tasks.dataset_job import DataSetJob
 
 NOTICE = "Research use only, not a medical device."
 
@@ -55,8 +57,8 @@ def train_demo_command(
 ) -> None:
     """Train the demo models, resumable; prints an estimate first."""
     try:
-        from training.run.recipes import RECIPES
         from training.tasks.demo import train_demo
+        from training.tasks.recipes import DEMO_RECIPES
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -64,11 +66,13 @@ def train_demo_command(
     import json
 
     from edge.system.terminal import say
-    from training.data.films import SHIPPED_LABELS
+    from training.datasets.labelled_films import SHIPPED_LABELS
 
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)
-    figures = train_demo(films, labels or SHIPPED_LABELS, runs, target, RECIPES[recipe.value], say)
+    figures = train_demo(
+        films, labels or SHIPPED_LABELS, runs, target, DEMO_RECIPES[recipe.value], say
+    )
     say(json.dumps(figures, indent=1))
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 
@@ -84,20 +88,8 @@ class LimbName(str, Enum):
     foot = "foot"
 
 
-class LayoutName(str, Enum):
-    """Layouts of a data set; the names of `training.datasets.Layout`."""
-
-    ra2 = "ra2"
-    jsonl = "jsonl"
-    ram_h1200 = "ram-h1200"
-    voc = "voc"
-    yolo = "yolo"
-    coco = "coco"
-    masks = "masks"
-
-
 _Layout = Annotated[
-    LayoutName | None,
+    Layout | None,
     typer.Option(help="How DIR says what its films show; default: what is found there."),
 ]
 _DataSet = Annotated[
@@ -115,13 +107,13 @@ def train_data_check(
     import json
 
     from edge.system.terminal import Progress, say
-    from training.datasets import Layout, read_dataset
     from training.datasets.check import check_dataset
+    from training.datasets.reading import read_dataset
     from training.datasets.report import as_object, as_text
     from training.errors import TrainingError
 
     try:
-        dataset = read_dataset(folder, None if layout is None else Layout(layout.value))
+        dataset = read_dataset(folder, None if layout is None else layout.value)
     except TrainingError as error:
         _fail(str(error), 2)
     checked = check_dataset(dataset, Progress("reading"))
@@ -144,8 +136,8 @@ def train_data_propose(
 ) -> None:
     """Label films by the installed engines, where four looks at each agree."""
     from edge.system.terminal import Progress, say
-    from training.data.films import SHIPPED_LABELS
     from training.data.proposals import propose_folder
+    from training.datasets.labelled_films import SHIPPED_LABELS
     from training.errors import TrainingError
 
     try:
@@ -168,7 +160,7 @@ def train_data_paint(
 ) -> None:
     """Paint graded damage on the joints of sharp real films."""
     from edge.system.terminal import say
-    from training.data.films import SHIPPED_LABELS
+    from training.datasets.labelled_films import SHIPPED_LABELS
     from training.errors import TrainingError
     from training.synthetic.paint_folder import paint_folder
 
@@ -192,13 +184,13 @@ _Recipe = Annotated[
     TrainRecipe, typer.Option(help="demo: ours; paper: its schedules. See docs/training.md.")
 ]
 _OneLimb = Annotated[LimbName | None, typer.Option(help="Train this one alone.")]
-_OWN_RUNS = Path("runs-own")
+_DATA_SET_RUNS = Path("runs-own")
 
 
 @train.command(name="mask")
 def train_mask_command(
     folder: _DataSet,
-    runs: _Runs = _OWN_RUNS,
+    runs: _Runs = _DATA_SET_RUNS,
     out: _Out = None,
     layout: _Layout = None,
     engines: _Finders = None,
@@ -216,9 +208,9 @@ def train_mask_command(
 ) -> None:
     """Learn outlines of hands and feet: make them, show them, train."""
     job = _begin("mask", folder, layout, runs, out, engines, recipe, limb, {"epochs": epochs})
-    from training.tasks.masks import train_masks
+    from training.tasks.dataset_mask import train_masks
 
-    _end(job, lambda: train_masks(job, sheets_only=sheets, refuse=reject, epochs=epochs))
+    _end(job, lambda: train_masks(job, sheets_only=sheets, reject=reject, epochs=epochs))
 
 
 @train.command(name="detector")
@@ -228,7 +220,7 @@ def train_detector_command(
     weights: Annotated[
         Path | None, typer.Option(help="Darknet .weights to begin with, whole or its first layers.")
     ] = None,
-    runs: _Runs = _OWN_RUNS,
+    runs: _Runs = _DATA_SET_RUNS,
     out: _Out = None,
     layout: _Layout = None,
     engines: _Finders = None,
@@ -246,7 +238,7 @@ def train_detector_command(
 ) -> None:
     """Learn where joints are; writes .cfg and .weights that Darknet and OpenCV read."""
     job = _begin("detector", folder, layout, runs, out, engines, recipe, limb, {"samples": samples})
-    from training.tasks.detectors import train_detectors
+    from training.tasks.dataset_detector import train_detectors
 
     if from_shipped and weights is not None:
         _fail("give --weights or --from-shipped, not both", 2)
@@ -261,7 +253,7 @@ def train_detector_command(
             weights,
             samples=samples,
             places_from_engines=boxes_from_engines,
-            from_shipped=from_shipped,
+            from_committed=from_shipped,
         ),
     )
 
@@ -282,7 +274,7 @@ def train_scorers_command(
             help="VGG16: ImageNet's .h5 (Keras) or .pt (torch); default: the shipped one."
         ),
     ] = None,
-    runs: _Runs = _OWN_RUNS,
+    runs: _Runs = _DATA_SET_RUNS,
     out: _Out = None,
     layout: _Layout = None,
     engines: _Finders = None,
@@ -311,7 +303,7 @@ def train_scorers_command(
         "epochs": epochs,
     }
     job = _begin("scorers", folder, layout, runs, out, engines, recipe, limb, changes)
-    from training.tasks.scorers import train_scorers
+    from training.tasks.dataset_scorers import train_scorers
 
     _end(job, lambda: train_scorers(job, trunk))
 
@@ -319,17 +311,17 @@ def train_scorers_command(
 def _begin(
     what: str,
     folder: Path,
-    layout: LayoutName | None,
+    layout: Layout | None,
     runs: Path,
     out: Path | None,
     engines: Path | None,
     recipe: TrainRecipe,
     limb: LimbName | None,
     changes: dict[str, Any],
-) -> Job:
+) -> DataSetJob:
     try:
-        from training.run.recipes_own import OWN_RECIPES
-        from training.tasks.job import begin
+        from training.tasks.dataset_job import begin
+        from training.tasks.recipes import DATA_SET_RECIPES
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -339,24 +331,23 @@ def _begin(
     from edge.model import Limb
     from edge.system.paths import built_engines
     from edge.system.terminal import Progress, say
-    from training.datasets import Layout
     from training.errors import TrainingError
 
-    values = OWN_RECIPES[recipe.value]
+    values = DATA_SET_RECIPES[recipe.value]
     set_ = {key: value for key, value in changes.items() if value is not None}
     if what == "scorers":
         values = replace(values, heads=replace(values.heads, **set_))
-    words = [f"--{key.replace('_', '-')} {value}" for key, value in set_.items()]
+    options = [f"--{key.replace('_', '-')} {value}" for key, value in set_.items()]
     try:
         return begin(
             folder,
-            None if layout is None else Layout(layout.value),
+            None if layout is None else layout.value,
             runs,
             out or runs / "engines",
             engines or built_engines(),
             values,
             None if limb is None else Limb(limb.value),
-            " ".join(["sharpedge train", what, "DIR", f"--recipe {recipe.value}", *words]),
+            " ".join(["sharpedge train", what, "DIR", f"--recipe {recipe.value}", *options]),
             say,
             Progress,
         )
@@ -364,7 +355,7 @@ def _begin(
         _fail(str(error), 2)
 
 
-def _end(job: Job, train_all: Callable[[], dict[str, Any]]) -> None:
+def _end(job: DataSetJob, train_all: Callable[[], dict[str, Any]]) -> None:
     import json
 
     from edge.system.terminal import say

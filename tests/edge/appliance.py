@@ -22,6 +22,8 @@ from edge.contract.schemas import schema_of
 from edge.contract.topics import CHANNELS
 from edge.delivery.listen import Seen, listen
 from edge.delivery.settings import BrokerSettings
+from edge.journal.store import Store
+from edge.system.device_key import derived_key
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = {
@@ -239,3 +241,12 @@ class Appliance:
     def terminate(self, timeout_s=20):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
+
+
+def chain_holds(appliance):
+    """Whether the chained log of a stopped or running appliance verifies."""
+    key = derived_key((appliance.state / "device.key").read_bytes(), "journal")
+    store = Store(appliance.state / "journal.sqlite", key)
+    broken = store.verify()
+    store.close()
+    return broken is None

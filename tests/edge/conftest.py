@@ -9,7 +9,7 @@ from edge.engine.loader import load_engines
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines, engines_home
-from export.exporter import export_all
+from export.exporter import export_recipes
 from phantom.command import patient_film, patient_grades
 
 __all__ = ["broker", "make_appliance", "make_box", "make_broker", "subscriber"]
@@ -17,7 +17,7 @@ __all__ = ["broker", "make_appliance", "make_box", "make_broker", "subscriber"]
 
 @pytest.fixture(scope="session")
 def engines():
-    outcomes = export_all(engines_home(), built_engines())
+    outcomes = export_recipes(sorted(engines_home().glob("*.toml")), built_engines())
     assert [str(outcome.error) for outcome in outcomes if outcome.error] == []
     return load_engines(built_engines(), threads=1)
 

@@ -11,7 +11,7 @@ import pytest
 
 import export
 from export.exporter import export_engine
-from export.importers.darknet import parse_cfg
+from export.importers.darknet import darknet_to_onnx, parse_cfg, read_weights
 from export.importers.darknet.weights import array_shapes
 from export.recipe import read_recipe
 
@@ -36,6 +36,12 @@ def random_darknet(text, seed=0, **options):
     """(network, arrays) of a cfg text."""
     network = parse_cfg(text, **options)
     return network, random_arrays(array_shapes(network), seed)
+
+
+def import_darknet(cfg, weights, size=None, **options):
+    """ONNX model of the text of a ``.cfg`` and the bytes of its ``.weights``; size is (H, W)."""
+    network = parse_cfg(cfg, size=size)
+    return darknet_to_onnx(network, read_weights(network, weights).arrays, **options)
 
 
 def run_onnx(model, image):
@@ -118,6 +124,7 @@ def tools():
     class Tools:
         arrays = staticmethod(random_arrays)
         darknet = staticmethod(random_darknet)
+        import_darknet = staticmethod(import_darknet)
         run = staticmethod(run_onnx)
 
     return Tools

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import sharpedge.engines
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.installed import activate
 from edge.engine.key import device_key
@@ -12,7 +13,7 @@ from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.model import Limb
 from export.errors import ContractError, ExportError, RecipeError, WeightsError
-from export.exporter import export_all, export_engine
+from export.exporter import export_engine, export_recipes
 from export.importers.compact import load_compact, save_compact
 from export.importers.darknet import parse_cfg, write_darknet_weights
 from export.importers.darknet.weights import array_shapes
@@ -95,7 +96,8 @@ def change(path, old, new):
 
 def test_a_folder_of_recipes_becomes_engines_that_run(home, tmp_path):
     seen = []
-    outcomes = export_all(home, tmp_path / "built", lambda *step: seen.append(step))
+    recipes = sorted(home.glob("*.toml"))
+    outcomes = list(export_recipes(recipes, tmp_path / "built", lambda *step: seen.append(step)))
     assert seen == [("hand-detect", 0, 2), ("hand-mask", 1, 2)]
     assert [outcome.error for outcome in outcomes] == [None, None]
     engines = load_engines(tmp_path / "built", threads=1)
@@ -163,7 +165,7 @@ def test_darknet_files_and_compact_weights_give_the_same_graph(home, tmp_path):
 
 def test_missing_weights_stop_only_their_own_recipe(home, tmp_path):
     (home / "mask.npz").unlink()
-    outcomes = export_all(home, tmp_path / "built")
+    outcomes = list(export_recipes(sorted(home.glob("*.toml")), tmp_path / "built"))
     assert outcomes[0].exported is not None
     assert "mask.npz" in str(outcomes[1].error)
     assert "(fix: " in str(outcomes[1].error)
@@ -217,9 +219,10 @@ def test_a_graph_that_overflows_is_not_installed(home, tmp_path):
     assert not list((tmp_path / "built").glob("*.onnx"))
 
 
-def test_a_folder_without_recipes_is_named(tmp_path):
-    with pytest.raises(RecipeError, match=r"no recipe"):
-        export_all(tmp_path, tmp_path)
+def test_a_folder_without_recipes_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharpedge.engines, "engines_home", lambda: tmp_path)
+    with pytest.raises(RecipeError, match=rf"{tmp_path}: no recipe"):
+        sharpedge.engines.export((), tmp_path, None)
 
 
 def test_every_shipped_recipe_is_valid_and_named_like_its_file(engines_dir):

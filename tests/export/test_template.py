@@ -15,8 +15,9 @@ from export.errors import ExportError, RecipeError
 from export.exporter import export_engine
 from export.importers.darknet import parse_cfg, write_darknet_weights
 from export.importers.darknet.weights import array_shapes
+from export.importers.facts import Facts
 from export.recipe import read_recipe
-from export.template import Facts, render, write_template
+from export.template import render, write_template
 from sharpedge.cli import app
 
 KERAS = Path(__file__).parent / "data" / "keras"

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import pytest
 from appliance import Appliance, Subscriber, until
+from disks import small_disk
 from stand_in import film_bytes
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "edge" / "imaging"))
@@ -23,20 +24,6 @@ from film_files import smooth
 from edge.system.paths import built_engines
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
-
-
-@contextlib.contextmanager
-def small_disk(folder, size_mib):
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={size_mib}m", "small", folder]
-    if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_a_full_disk_pauses_the_intake_and_it_resumes_alone(

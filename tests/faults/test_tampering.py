@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from appliance import ROOT, Subscriber, until
+from disks import small_disk
 from stand_in import film_bytes
-from test_machines import small_disk
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 

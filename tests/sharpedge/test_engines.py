@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.engine import loader
-from edge.engine.backends import Precision
+from edge.engine.backend_table import Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.installed import ACTIVE_NAME, read_active
 from edge.engine.key import device_key

@@ -8,9 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from appliance import ROOT, Appliance, until
+from appliance import ROOT, Appliance, chain_holds, until
 from stand_in import film_bytes
-from test_daemon import chain_holds
 
 from edge.journal.store import Store
 from edge.model import LateralitySource

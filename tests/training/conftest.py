@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.model import Limb
-from training.synthetic.phantom_shelf import PhantomShelf, fill_shelf
+from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films
 
 TINY_CFG = """
 [net]
@@ -102,13 +102,13 @@ def tiny_cfg(tmp_path):
 def shelf_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shelf")
     for limb in Limb:
-        fill_shelf(folder, limb, 6, seed=3, longest_px=260)
+        draw_phantom_films(folder, limb, 6, seed=3, longest_px=260)
     return folder
 
 
 @pytest.fixture
 def hand_shelf(shelf_dir):
-    return PhantomShelf(shelf_dir, Limb.HAND)
+    return PhantomFilms(shelf_dir, Limb.HAND)
 
 
 @pytest.fixture(scope="session")

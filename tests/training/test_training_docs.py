@@ -8,7 +8,8 @@ import typer
 
 from sharpedge.cli import app
 from training.datasets.options import Options
-from training.datasets.truth import WARNINGS, Code, Layout
+from training.datasets.readers import READERS
+from training.datasets.truth import WARNINGS, Code
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text("utf-8")
 LINES = [
@@ -45,7 +46,7 @@ def test_every_fault_every_layout_and_every_option_is_on_the_page():
     }
     for code in Code:
         assert rows[code.value] == ("no" if code in WARNINGS else "yes"), code
-    for layout in Layout:
+    for layout in READERS:
         assert f"| `{layout}` |" in PAGE
     for option in Options.model_fields:
         assert re.search(rf"^{option} = ", PAGE, re.MULTILINE), option

@@ -1,6 +1,6 @@
-"""What a scorer's crops look like, for the passport: the pipeline grades no others.
+"""Statistics of the crops that a scorer learnt from: the pipeline grades no other ones.
 
-Room: training; needs no torch. Pure functions over arrays.
+Layer: training.data; pure functions over arrays.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where the joints of a data set's films lie: as it says, else as the installed engines find them.
+"""Where the joints of a data set's films lie: as stated, else as the installed engines find them.
 
-Room: training. Reads films; keeps what the engines found in ``places.jsonl`` of a runs folder, so
-that a film is looked at once. Imports no torch.
+Layer: training.data; reads films, runs the installed engines, and keeps their results in
+``places.jsonl`` of a runs folder, so that each film is analysed once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError
 from edge.model import JointClass, OperatorWord, Points, joint_class
-from edge.pipeline.identify import LEAST_JOINTS, Prior, identify
+from edge.pipeline.identify import LEAST_JOINTS
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
 from edge.scoring.film_scorer import FilmScorer
-from training.data.films import FULL_SIZE_PX, WORKING_SIDE_PX, LabelledFilm, shrink
 from training.datasets.files import decode
+from training.datasets.labelled_films import FULL_SIZE_PX, WORKING_SIDE_PX, LabelledFilm, shrink
+from training.datasets.places import Placed, stated_places
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -31,20 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import GreyImage, Limb
-    from training.datasets import FilmTruth
+    from training.datasets.truth import FilmTruth
 
 CACHE_NAME = "places.jsonl"
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Named joints of one film; ``points`` [n, 2] in pixels of the film as stored."""
-
-    truth: FilmTruth
-    limb: Limb
-    names: tuple[str, ...]
-    points: Points
-    by_engines: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,28 +49,8 @@ class BoxedFilm(LabelledFilm):
         return np.column_stack([self.points, np.asarray(self.sides)])
 
 
-def stated_places(film: FilmTruth) -> Placed | None:
-    """Named places that the data set itself gives, by name or by what their boxes look like."""
-    placed = [(joint, joint.place) for joint in film.joints if joint.place is not None]
-    if film.limb is None or len(placed) < LEAST_JOINTS[film.limb]:
-        return None
-    points = np.array([place for _, place in placed], np.float64)
-    names = [joint.name for joint, _ in placed]
-    if not all(names):
-        classes = [joint.joint_class for joint, _ in placed]
-        identity = identify(film.limb, points, classes, Prior())
-        if identity is None or not identity.certain:
-            return None
-        names = list(identity.names)
-    kept = [i for i, name in enumerate(names) if name is not None]
-    chosen = tuple(str(names[i]) for i in kept)
-    if len(chosen) < LEAST_JOINTS[film.limb] or not set(unit_joints(film.limb)) <= set(chosen):
-        return None
-    return Placed(film, film.limb, chosen, points[kept])
-
-
 class Finder:
-    """The installed engines as a finder of joints; their scorers are not asked."""
+    """Finds joints with the installed detectors and masks; the scorers are not run."""
 
     def __init__(self, engines: Path, cache: Path) -> None:
         try:
@@ -98,13 +68,13 @@ class Finder:
         self._known = self._read()
 
     def places(self, film: FilmTruth) -> Placed | None:
-        """Joints whose names are certain; ``None`` where the film is held or hides too many."""
+        """Joints whose names are certain; ``None`` where the film is held or shows too few."""
         if film.limb is None or film.path is None:
             return None
         row = self._known.get(film.name)
         if row is None:
             row = {"film": film.name, "engines": self._engines.engine_set_hash,
-                   "places": self._look(film, film.path)}  # fmt: skip
+                   "places": self._find(film, film.path)}  # fmt: skip
             self._known[film.name] = row
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
@@ -115,9 +85,9 @@ class Finder:
         points = np.array(list(places.values()), np.float64)
         return Placed(film, film.limb, tuple(places), points, by_engines=True)
 
-    def _look(self, film: FilmTruth, path: Path) -> dict[str, tuple[float, float]]:
-        word = OperatorWord(film.limb, film.laterality)
-        outcome = self._scorer.score(path.read_bytes(), path.name, word)
+    def _find(self, film: FilmTruth, path: Path) -> dict[str, tuple[float, float]]:
+        stated = OperatorWord(film.limb, film.laterality)
+        outcome = self._scorer.score(path.read_bytes(), path.name, stated)
         result = outcome.limbs[0].result
         if len(outcome.limbs) != 1 or result.limb is not film.limb:
             return {}
@@ -128,7 +98,7 @@ class Finder:
         }
 
     def _read(self) -> dict[str, Any]:
-        """What these engines found before; a line that was cut off is looked at again."""
+        """Earlier results of these engines; a film with an incomplete line is analysed again."""
         known: dict[str, Any] = {}
         lines = self._path.read_text("utf-8").split("\n")[:-1] if self._path.is_file() else []
         for line in lines:
@@ -166,7 +136,7 @@ def place_films(
 
 
 def labelled(placed: Placed, longest_px: int = FULL_SIZE_PX) -> LabelledFilm:
-    """A placed film as the trainings take it, upright as its orientation tag says."""
+    """A placed film as the trainings take it, upright by its orientation tag."""
     pixels, points, scale = _upright(placed.truth, placed.points, longest_px)
     return LabelledFilm(
         film=placed.truth.name,
@@ -200,7 +170,7 @@ def boxed_films(
         if unit is None:
             continue
         sides = tuple(
-            joint_box_side_px(film.limb, j.name or usual(film.limb, j.joint_class), unit)
+            joint_box_side_px(film.limb, j.name or representative(film.limb, j.joint_class), unit)
             if side is None
             else side
             for j, side in zip(joints, drawn, strict=True)
@@ -220,8 +190,8 @@ def boxed_films(
     return found
 
 
-def usual(limb: Limb, kind: JointClass) -> str:
-    """A joint that stands for its class."""
+def representative(limb: Limb, kind: JointClass) -> str:
+    """A joint that represents its class."""
     return next(name for name in reversed(limb.joints) if joint_class(name) is kind)
 
 
@@ -236,7 +206,7 @@ def _unit(
     if set(unit_joints(limb)) <= set(names):
         return unit_px(limb, names, points)
     shares = [
-        side / joint_box_side_px(limb, usual(limb, kind), 1.0)
+        side / joint_box_side_px(limb, representative(limb, kind), 1.0)
         for kind, side in zip(classes, sides, strict=True)
         if side is not None
     ]

@@ -1,8 +1,8 @@
-"""Joint labels that the installed engines propose for films which nobody has labelled.
+"""Joint labels that the installed engines propose for unlabelled films.
 
-Room: training (needs no torch). Reads films, runs the pipeline, writes a table of labels.
+Layer: training.data; reads films, runs the pipeline, writes a table of labels.
 
-A proposal counts only when four looks at the film agree: as stored, mirrored, and both again at
+A proposal counts only when four analyses of the film agree: as stored, mirrored, and both again at
 another scale. Every joint must be named with certainty in each of them, which bounds the shape
 template's residual, and lie in one place.
 """
@@ -23,7 +23,7 @@ from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import unit_px
 from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines
-from training.data.films import PROPOSED, LabelledFilm, labelled_films
+from training.datasets.labelled_films import PROPOSED, LabelledFilm, labelled_films
 from training.errors import TrainingError
 from training.evaluation.measure import named
 
@@ -46,10 +46,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """A film that got no labels, and why.
+    """A film that got no labels, and the reason.
 
-    ``looks``: they differ; ``limbs``: not one limb; ``uncertain``: a joint without a certain name;
-    ``unit``: no length to measure by.
+    ``looks``: the analyses differ; ``limbs``: not one limb; ``uncertain``: a joint has no certain
+    name; ``unit``: no length to measure by.
     """
 
     film: str
@@ -61,7 +61,7 @@ def propose(
     paths: Sequence[Path],
     tick: Callable[[int, int], None],
 ) -> Iterator[LabelledFilm | Refusal]:
-    """Label films that no one has labelled.
+    """Label unlabelled films.
 
     The scorer must accept geometry's side. Pixels are those of the film as stored, points too.
     Raises `TrainingError` for a film that cannot be decoded.
@@ -77,17 +77,17 @@ def propose(
 
 
 def _propose(scorer: FilmScorer, film: str, pixels: GreyImage) -> LabelledFilm | Refusal:
-    looks = []
+    found_each = []
     for mirrored in (False, True):
         for zoom in (1.0, OTHER_SCALE):
-            found = _look(scorer, pixels, mirrored=mirrored, zoom=zoom)
+            found = _analyse(scorer, pixels, mirrored=mirrored, zoom=zoom)
             if isinstance(found, str):
                 return Refusal(film, found)
-            looks.append(found)
-    limb, names, _ = looks[0]
-    if any((other, seen) != (limb, names) for other, seen, _ in looks):
+            found_each.append(found)
+    limb, names, _ = found_each[0]
+    if any((other, seen) != (limb, names) for other, seen, _ in found_each):
         return Refusal(film, "looks")
-    places = np.stack([points for _, _, points in looks])
+    places = np.stack([points for _, _, points in found_each])
     mean = places.mean(axis=0)
     unit = unit_px(limb, names, mean)
     if not unit > 0:
@@ -97,7 +97,7 @@ def _propose(scorer: FilmScorer, film: str, pixels: GreyImage) -> LabelledFilm |
     return LabelledFilm(film, limb, pixels, 1.0, names, mean, unit, view="pa", issues=PROPOSED)
 
 
-def _look(
+def _analyse(
     scorer: FilmScorer, pixels: GreyImage, *, mirrored: bool, zoom: float
 ) -> tuple[Limb, tuple[str, ...], Points] | str:
     """Limb, names and places in the film's own pixels; or why there are none."""
@@ -123,7 +123,7 @@ def _look(
 
 
 def write_labels(out: Path, films: Iterable[LabelledFilm]) -> None:
-    """Write proposals as `films.read_labelled` reads them."""
+    """Write proposals as `labelled_films.read_labelled` reads them."""
     with out.open("w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle, lineterminator="\n")
         rows.writerow(COLUMNS)

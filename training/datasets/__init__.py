@@ -1,9 +1,5 @@
-"""Films with known truth, as other people keep them: one module a layout, one type for all.
+"""Data sets with known truth: one module for each layout, one type for all.
 
-Room: training/datasets. Imports no torch.
+Layer: training.datasets; imports no torch. `readers` is the table of the layouts, `reading` reads a
+folder by it, `truth` holds the types, `check` says whether a folder is fit to train on.
 """
-
-from training.datasets.reading import read_dataset
-from training.datasets.truth import Code, DataSet, Fault, FilmTruth, JointTruth, Layout
-
-__all__ = ["Code", "DataSet", "Fault", "FilmTruth", "JointTruth", "Layout", "read_dataset"]

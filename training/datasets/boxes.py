@@ -1,6 +1,6 @@
-"""Boxes that a person drew, whatever program wrote them: the type, the labels, the bounds.
+"""Boxes drawn by a person, from any program: the type, the labels, the bounds.
 
-Room: training/datasets. Pure functions.
+Layer: training.datasets; pure functions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 SLACK_PX = 2.0
-"""Programs count from 0 or from 1, and round: so far a box may stick out."""
+"""Most that a box may exceed the film: programs count from 0 or from 1, and round."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Drawing:
 
 
 def limb_of(labels: Sequence[str]) -> Limb | None:
-    """The limb that labels speak of: an MCP is a hand's, an MTP a foot's."""
-    words = [label.strip().upper() for label in labels]
-    hand = any(word.startswith("MCP") or word in Limb.HAND.joints[1:] for word in words)
-    foot = any(word.startswith("MTP") for word in words)
+    """The limb that labels name: an MCP is a hand's, an MTP a foot's."""
+    names = [label.strip().upper() for label in labels]
+    hand = any(name.startswith("MCP") or name in Limb.HAND.joints[1:] for name in names)
+    foot = any(name.startswith("MTP") for name in names)
     if hand == foot:
         return None
     return Limb.HAND if hand else Limb.FOOT
@@ -60,12 +60,12 @@ def limb_of(labels: Sequence[str]) -> Limb | None:
 
 def read_label(label: str, limb: Limb) -> tuple[str | None, JointClass] | None:
     """Joint and class of a label: ``PIP3`` names a joint, ``PIP`` or ``IP`` only its class."""
-    word = label.strip().upper()
-    if word in limb.joints:
-        return word, joint_class(word)
-    word = "PIP" if word == "IP" else word
-    own = {joint_class(joint).value for joint in limb.joints}
-    return (None, JointClass(word)) if word in own else None
+    name = label.strip().upper()
+    if name in limb.joints:
+        return name, joint_class(name)
+    kind = "PIP" if name == "IP" else name
+    classes = {joint_class(joint).value for joint in limb.joints}
+    return (None, JointClass(kind)) if kind in classes else None
 
 
 def bounded(

@@ -1,6 +1,6 @@
-"""Is a data set fit to be trained on? Counts, and everything that is wrong, by patient.
+"""Checks whether a data set is fit to train on: counts, and every fault by patient.
 
-Room: training/datasets. Reads every film of the set once; imports no torch.
+Layer: training.datasets; reads every film of the set once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Checked:
 
     @property
     def trainable(self) -> bool:
-        """Whether a training would learn nothing wrong."""
+        """Whether no fault stops a training."""
         return not any(fault.stops for fault in self.faults)
 
 
@@ -136,7 +136,7 @@ def _film_faults(film: FilmTruth, decoded: Decoded, folder: Path) -> list[Fault]
 
 
 def _stated_side(film: FilmTruth, decoded: Decoded) -> list[Fault]:
-    """Tags against file name, and both against what the data set says."""
+    """Tags against file name, and both against the data set."""
     stated = decoded.film.stated
     if stated.conflict is not None:
         return [Fault(Code.SIDE_CONFLICT, film.name, f"{stated.conflict} disagree", film.patient)]
@@ -242,7 +242,7 @@ def _duplicates(same: dict[str, list[FilmTruth]]) -> list[Fault]:
 
 
 def _several(
-    limbs: dict[tuple[str, Limb, Laterality], list[FilmTruth]], told: set[str]
+    limbs: dict[tuple[str, Limb, Laterality], list[FilmTruth]], reported: set[str]
 ) -> list[Fault]:
     return [
         Fault(
@@ -252,7 +252,7 @@ def _several(
             patient,
         )
         for (patient, _, _), films in limbs.items()
-        if len(films) > 1 and films[0].name.rpartition(".")[0] not in told
+        if len(films) > 1 and films[0].name.rpartition(".")[0] not in reported
     ]
 
 

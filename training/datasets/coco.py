@@ -1,6 +1,6 @@
 """Boxes as COCO: one JSON file with ``images``, ``annotations`` and ``categories``.
 
-Room: training/datasets. Segmentations are passed over.
+Layer: training.datasets; segmentations are passed over.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from training.datasets.files import number, read_text, shown, walk
 from training.datasets.truth import Code, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from training.datasets.files import Films
+    from training.datasets.options import Options
 
 _PARTS = ("images", "annotations", "categories")
 
 
 def coco_files(folder: Path) -> list[Path]:
-    """JSON files of a folder that name all three parts near the surface."""
+    """JSON files of a folder that name all three parts."""
     found = []
     for path in walk(folder):
         if path.suffix.lower() != ".json":
@@ -32,10 +34,16 @@ def coco_files(folder: Path) -> list[Path]:
     return found
 
 
-def read_coco(folder: Path, films: Films, faults: list[Fault]) -> list[Drawing]:
+def read_coco(
+    files: Sequence[Path],
+    films: Films,
+    options: Options,  # noqa: ARG001 - the signature of every reader
+    faults: list[Fault],
+) -> list[Drawing]:
     """Boxes of every COCO file; what cannot be used is a fault."""
+    folder = films.folder
     drawings: list[Drawing] = []
-    for path in coco_files(folder):
+    for path in files:
         where = shown(path, folder)
         try:
             tree = json.loads(read_text(path, faults, folder))

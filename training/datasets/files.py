@@ -1,6 +1,6 @@
-"""Files of a data set: where films lie, and text from people who use other programs.
+"""Files of a data set: film files by name, and text in any encoding.
 
-Room: training/datasets. Reads files below the folder it is given, and nothing outside it.
+Layer: training.datasets; reads files below the folder it is given, and nothing outside it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FILM_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dc
 MASK_FOLDER = "masks"
 MASK_ENDING = "_mask"
 TEXT_LIMIT_BYTES = 256 << 20
-"""No table or annotation of films is larger."""
+"""Larger files are refused."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _NOTHING = frozenset({"", "na", "n/a", "nan", ".", "-", "null", "none"})
 
@@ -143,7 +143,7 @@ def number(text: object) -> float | None:
 def grade(
     given: object, maximum: int, where: str, patient: str | None, faults: list[Fault]
 ) -> int | None:
-    """A grade of 0..``maximum``, or ``None``: nothing is said, or a fault that it cannot be."""
+    """A grade of 0..``maximum``; ``None`` for an empty cell, and with a fault for any other one."""
     if given is None or (isinstance(given, str) and given.strip().casefold() in _NOTHING):
         return None
     value = number(given)

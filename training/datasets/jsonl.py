@@ -1,6 +1,6 @@
 """JSON Lines: ``truth.jsonl``, one limb of one film a line, as ``sharpedge phantom`` writes it.
 
-Room: training/datasets. Reads one file. A line needs ``file``, ``limb`` and ``joints`` (``name``,
+Layer: training.datasets; reads one file. A line needs ``file``, ``limb`` and ``joints`` (``name``,
 ``erosion``, ``narrowing``, ``centre``, ``box``; what is not known is null or left out); it may have
 ``laterality``, ``patient`` and ``status``. Everything else is passed over.
 """
@@ -14,19 +14,32 @@ from typing import TYPE_CHECKING, Any
 from edge.imaging.identity import name_says
 from edge.model import Laterality, Limb, Status, joint_class
 from phantom.ra2_columns import ScoreKind
-from training.datasets.files import grade, number, read_text, shown
+from training.datasets.files import grade, number, read_text, shown, walk
 from training.datasets.truth import Code, Fault, FilmTruth, JointTruth, grade_maximum
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from training.datasets.files import Films
+    from training.datasets.options import Options
 
 TRUTH_NAME = "truth.jsonl"
 
 
-def read_jsonl(path: Path, films: Films, faults: list[Fault]) -> list[FilmTruth]:
-    """Films of a ``truth.jsonl``; a line that cannot be used is a fault."""
+def jsonl_files(folder: Path) -> list[Path]:
+    """Files of a folder with the name of this layout."""
+    return [path for path in walk(folder) if path.name == TRUTH_NAME]
+
+
+def read_jsonl(
+    files: Sequence[Path],
+    films: Films,
+    options: Options,  # noqa: ARG001 - the signature of every reader
+    faults: list[Fault],
+) -> list[FilmTruth]:
+    """Films of the one ``truth.jsonl``; a line that cannot be used is a fault."""
+    (path,) = files
     found = []
     name = shown(path, films.folder)
     for number_, line in enumerate(read_text(path, faults, films.folder).split("\n"), start=1):
@@ -51,9 +64,9 @@ def _film(
     if not isinstance(file, str) or not file.strip() or "\0" in file:
         faults.append(Fault(Code.NOT_UNDERSTOOD, where, "the key file is missing or no text"))
         return None
-    said = name_says(file)
+    by_name = name_says(file)
     stated = row.get("patient")
-    patient = stated if isinstance(stated, str) and stated else said.id if said else None
+    patient = stated if isinstance(stated, str) and stated else by_name.id if by_name else None
     patient = patient or PurePosixPath(file).stem or file
     if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file:
         faults.append(

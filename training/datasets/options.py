@@ -1,6 +1,6 @@
-"""``dataset.toml``: what a person says of a folder once, so that check and training agree.
+"""``dataset.toml``: what is special about a folder, for check and training alike.
 
-Room: training/datasets. Reads that one file.
+Layer: training.datasets; reads that one file.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from edge.model import Record
-from training.datasets.truth import Layout  # noqa: TC001 - pydantic reads it
+from training.datasets.readers import READERS
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ OPTIONS_NAME = "dataset.toml"
 class Options(Record):
     """Quirks of a folder; the defaults are those of a folder without any."""
 
-    layout: Layout | None = Field(default=None, description="as `--layout`")
+    layout: str | None = Field(default=None, description="as `--layout`")
     exclude: tuple[str, ...] = Field(
         default=(),
         description="film names, with or without ending, that are left out of everything",
@@ -50,6 +51,14 @@ class Options(Record):
     )
     simulated: bool = Field(default=False, description="drawn by the simulator: no patients")
     decimal_comma: bool = Field(default=False, description="YOLO text with 0,5 for 0.5")
+
+    @field_validator("layout")
+    @classmethod
+    def _known_layout(cls, layout: str | None) -> str | None:
+        if layout is not None and layout not in READERS:
+            *others, last = (f"'{name}'" for name in READERS)
+            raise PydanticCustomError("layout", f"Input should be {', '.join(others)} or {last}")
+        return layout
 
 
 def read_options(folder: Path) -> Options:

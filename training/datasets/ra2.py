@@ -1,6 +1,6 @@
 """The RA2 layout: ``ID-LH.jpg``, ``-RH``, ``-LF``, ``-RF`` and one table of 90 columns.
 
-Room: training/datasets. Reads one table.
+Layer: training.datasets; reads one table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from phantom.ra2_columns import (
     TOTAL_COLUMN,
     ScoreKind,
 )
-from training.datasets.files import grade, number, read_table, read_text, shown
+from training.datasets.files import grade, number, read_table, read_text, shown, walk
 from training.datasets.truth import Code, Fault, FilmTruth, JointTruth
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.model import Limb
@@ -32,6 +33,11 @@ LEAST_COLUMNS = 10
 
 _Key = tuple["Limb", Laterality]
 _Grades = dict[_Key, dict[str, dict[ScoreKind, int | None]]]
+
+
+def ra2_files(folder: Path) -> list[Path]:
+    """Tables of a folder in this layout."""
+    return [path for path in walk(folder) if is_ra2_table(path)]
 
 
 def is_ra2_table(path: Path) -> bool:
@@ -49,8 +55,11 @@ def is_ra2_table(path: Path) -> bool:
     return PATIENT_COLUMN.casefold() in first and known >= LEAST_COLUMNS
 
 
-def read_ra2(table: Path, films: Films, options: Options, faults: list[Fault]) -> list[FilmTruth]:
-    """Films of a table, each with the grades of its joints; those without a film are faults."""
+def read_ra2(
+    files: Sequence[Path], films: Films, options: Options, faults: list[Fault]
+) -> list[FilmTruth]:
+    """Films of the one table with the grades of their joints; rows without a film are faults."""
+    (table,) = files
     where = shown(table, films.folder)
     try:
         header, rows = read_table(read_text(table, faults, films.folder))

@@ -1,6 +1,6 @@
 """The scoring part of RAM-H1200: one folder a hand with a crop a joint, two JSON files of grades.
 
-Room: training/datasets. The wrist's joints are counted and left out: the method scores none.
+Layer: training.datasets; the wrist's joints are counted and left out: the method scores none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from training.datasets.files import grade, read_text, shown, walk
 from training.datasets.truth import Code, Fault, FilmTruth, JointTruth, grade_maximum
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from training.datasets.files import Films
+    from training.datasets.options import Options
 
 FILES = {
     ScoreKind.EROSION: ("_annotation_be_scores.json", "BE_"),
@@ -40,10 +44,16 @@ def ram_joint(stem: str) -> str | None:
     return name if name in Limb.HAND.joints else None
 
 
-def read_ram(folder: Path, faults: list[Fault]) -> list[FilmTruth]:
+def read_ram(
+    files: Sequence[Path],
+    films: Films,
+    options: Options,  # noqa: ARG001 - the signature of every reader
+    faults: list[Fault],
+) -> list[FilmTruth]:
     """Hands of every split, each with the crops of its joints."""
+    folder = films.folder
     found: list[FilmTruth] = []
-    for erosion in ram_files(folder):
+    for erosion in files:
         tables = {
             kind: _table(erosion.with_name(name), folder, faults)
             for kind, (name, _) in FILES.items()

@@ -1,6 +1,6 @@
 """From a folder to its data set: which layouts it has, read and joined.
 
-Room: training/datasets. Reads files below the folder; imports no torch.
+Layer: training.datasets; reads files below the folder.
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ import numpy as np
 from edge.imaging.identity import name_says
 from edge.pipeline.template import apply, inverse
 from training.datasets.boxes import bounded, limb_of, read_label, with_boxes
-from training.datasets.coco import coco_files, read_coco
-from training.datasets.files import Films, decode_or_fault, is_mask, shown, walk
-from training.datasets.jsonl import TRUTH_NAME, read_jsonl
+from training.datasets.files import Films, decode_or_fault, shown
 from training.datasets.options import read_options
-from training.datasets.ra2 import is_ra2_table, read_ra2
-from training.datasets.ram import ram_files, read_ram
-from training.datasets.truth import Code, DataSet, Fault, FilmTruth, JointTruth, Layout
-from training.datasets.voc import read_voc, voc_files
-from training.datasets.yolo import read_yolo, yolo_files
+from training.datasets.readers import READERS, Gives, function
+from training.datasets.truth import Code, DataSet, Fault, FilmTruth, JointTruth
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -31,62 +26,56 @@ if TYPE_CHECKING:
     from training.datasets.boxes import Drawing
     from training.datasets.options import Options
 
-_BOXES = (Layout.VOC, Layout.YOLO, Layout.COCO)
 
-
-def read_dataset(folder: Path, layout: Layout | None = None) -> DataSet:
+def read_dataset(folder: Path, layout: str | None = None) -> DataSet:
     """Read a folder: grades where it has them, with boxes and masks of the same films.
 
-    ``layout`` goes before ``dataset.toml``, and that before what is found. A layout of boxes is
-    then the only one that is read. Raises `TrainingError` for a folder that is missing, that holds
-    nothing known, or two layouts of one kind.
+    ``layout`` takes precedence over ``dataset.toml``, and that over what is found. A layout of
+    boxes is then the only one that is read. Raises `TrainingError` for a folder that is missing,
+    that holds no known layout, or two of one kind.
     """
     if not folder.is_dir():
         raise TrainingError(f"{folder}: no such folder", fix="name the folder of the data set")
     options = read_options(folder)
     films = Films(folder)
-    layouts = _layouts(folder, layout or options.layout)
+    files = _layouts(folder, layout or options.layout)
     faults: list[Fault] = []
-    found = _graded(folder, layouts, films, options, faults)
-    for kind in _BOXES:
-        if kind in layouts:
-            found = _with_drawings(found, _drawn(kind, folder, films, options, faults), films,
-                                   options, faults)  # fmt: skip
-    if Layout.MASKS in layouts:
-        found = _with_masks(found, folder, films)
-    if Layout.RAM not in layouts:
-        faults += _strangers(found, films)
+    found: list[FilmTruth] = []
+    for name, paths in files.items():
+        row = READERS[name]
+        given = function(row.read)(paths, films, options, faults)
+        if row.gives is Gives.GRADES:
+            found = given
+        elif row.gives is Gives.BOXES:
+            found = _with_drawings(found, given, films, options, faults)
+        else:
+            found = _with_masks(found, given, films)
+    if not any(READERS[name].crops_only for name in files):
+        faults += _without_truth(found, films)
     excluded = {name.casefold() for name in options.exclude}
     kept = [film for film in found if not excluded & _names(film)]
     return DataSet(
         folder,
-        layouts,
+        tuple(files),
         tuple(sorted(kept, key=lambda film: film.name)),
         tuple(fault for fault in faults if not _excluded(fault, excluded)),
         options.simulated or any(film.simulated for film in kept),
     )
 
 
-def _layouts(folder: Path, forced: Layout | None) -> tuple[Layout, ...]:
-    tables = [path for path in walk(folder) if is_ra2_table(path)]
-    there = {
-        Layout.RA2: tables,
-        Layout.JSONL: [path for path in walk(folder) if path.name == TRUTH_NAME],
-        Layout.RAM: ram_files(folder),
-        Layout.VOC: voc_files(folder),
-        Layout.YOLO: yolo_files(folder),
-        Layout.COCO: coco_files(folder),
-        Layout.MASKS: [path for path in walk(folder) if is_mask(path, folder)],
-    }
+def _layouts(folder: Path, forced: str | None) -> dict[str, list[Path]]:
+    """Files of each layout to read, grades first, then boxes, then masks."""
+    there = {name: list(function(row.find)(folder)) for name, row in READERS.items()}
     if forced is not None and not there[forced]:
         raise TrainingError(
             f"{folder}: no file of the layout {forced}", fix="name another one with --layout"
         )
-    found = [kind for kind, paths in there.items() if paths]
+    found = [name for name, paths in there.items() if paths]
     if forced is not None:
-        others = [kind for kind in found if not kind.graded] if forced.graded else [Layout.MASKS]
-        found = [forced, *(kind for kind in others if kind in found and kind is not forced)]
-    for group in ([kind for kind in found if kind.graded], [k for k in found if k in _BOXES]):
+        kept = {Gives.BOXES, Gives.MASKS} if _gives(forced) is Gives.GRADES else {Gives.MASKS}
+        found = [name for name in found if name == forced or _gives(name) in kept]
+    for kind in (Gives.GRADES, Gives.BOXES):
+        group = [name for name in found if _gives(name) is kind]
         if len(group) > 1:
             raise TrainingError(
                 f"{folder}: {' and '.join(group)} are both there",
@@ -97,39 +86,15 @@ def _layouts(folder: Path, forced: Layout | None) -> tuple[Layout, ...]:
             f"{folder}: nothing that is known says what the films show",
             fix="put an RA2 table, truth.jsonl, boxes (VOC, YOLO, COCO) or masks beside the films",
         )
-    for kind in (Layout.RA2, Layout.JSONL):
-        if kind in found and len(there[kind]) > 1:
-            names = ", ".join(shown(path, folder) for path in there[kind])
+    for name in found:
+        if READERS[name].one_file and len(there[name]) > 1:
+            names = ", ".join(shown(path, folder) for path in there[name])
             raise TrainingError(f"{folder}: several tables: {names}", fix="leave one of them")
-    return tuple(found)
+    return {name: there[name] for kind in Gives for name in found if _gives(name) is kind}
 
 
-def _graded(
-    folder: Path,
-    layouts: tuple[Layout, ...],
-    films: Films,
-    options: Options,
-    faults: list[Fault],
-) -> list[FilmTruth]:
-    if Layout.RA2 in layouts:
-        table = next(path for path in walk(folder) if is_ra2_table(path))
-        return read_ra2(table, films, options, faults)
-    if Layout.JSONL in layouts:
-        path = next(path for path in walk(folder) if path.name == TRUTH_NAME)
-        return read_jsonl(path, films, faults)
-    if Layout.RAM in layouts:
-        return read_ram(folder, faults)
-    return []
-
-
-def _drawn(
-    kind: Layout, folder: Path, films: Films, options: Options, faults: list[Fault]
-) -> list[Drawing]:
-    if kind is Layout.VOC:
-        return read_voc(folder, films, faults)
-    if kind is Layout.YOLO:
-        return read_yolo(folder, films, options, faults)
-    return read_coco(folder, films, faults)
+def _gives(name: str) -> Gives:
+    return READERS[name].gives
 
 
 def _with_drawings(
@@ -166,13 +131,13 @@ def _with_drawings(
 
 def bare_film(path: Path, films: Films) -> FilmTruth:
     """A film of which only its name is known."""
-    said = name_says(path.name)
+    stated = name_says(path.name)
     return FilmTruth(
         name=shown(path, films.folder),
         path=path,
-        patient=(said.id if said else None) or path.stem,
-        limb=said.limb if said else None,
-        laterality=said.side if said else None,
+        patient=(stated.id if stated else None) or path.stem,
+        limb=stated.limb if stated else None,
+        laterality=stated.side if stated else None,
     )
 
 
@@ -192,7 +157,7 @@ def _joints(
     displayed = decoded.film.pixels.shape[1], decoded.film.pixels.shape[0]
     turned = options.boxes == "displayed"
     if drawing.size not in (None, displayed if turned else stored):
-        # A size that only fits the film as it is displayed tells what the boxes were drawn on.
+        # A size that only fits the film as displayed shows what the boxes were drawn on.
         turned = drawing.size == displayed
         if drawing.size not in (stored, displayed):
             faults.append(
@@ -236,9 +201,10 @@ def _turned(
     return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
-def _with_masks(found: list[FilmTruth], folder: Path, films: Films) -> list[FilmTruth]:
-    masks = {path: films.named(_film_stem(path)) for path in walk(folder) if is_mask(path, folder)}
-    by_film = {film: mask for mask, film in masks.items() if film is not None}
+def _with_masks(
+    found: list[FilmTruth], masks: list[tuple[Path, Path]], films: Films
+) -> list[FilmTruth]:
+    by_film = dict(masks)
     known = {film.path for film in found}
     merged = [
         replace(film, mask=by_film[film.path]) if film.path in by_film else film for film in found
@@ -250,27 +216,20 @@ def _with_masks(found: list[FilmTruth], folder: Path, films: Films) -> list[Film
     ]
 
 
-def _film_stem(mask: Path) -> str:
-    stem = mask.stem
-    return stem[: -len("_mask")] if stem.lower().endswith("_mask") else stem
-
-
-def _strangers(found: list[FilmTruth], films: Films) -> list[Fault]:
-    """Films of which nothing says what they show."""
+def _without_truth(found: list[FilmTruth], films: Films) -> list[Fault]:
+    """Films whose content no file states."""
     known = {film.path.stem.casefold() for film in found if film.path is not None}
-    strangers = []
+    faults = []
     for path in films.all:
-        # A film of the same stem is told as a second one of its limb, not as a stranger.
+        # A film of the same stem is reported as a second one of its limb instead.
         if path.stem.casefold() not in known:
-            said = name_says(path.name)
+            stated = name_says(path.name)
             why = "nothing says what it shows"
-            if said is None:
+            if stated is None:
                 why += ", and its name is not ID-LH, -RH, -LF or -RF"
-            patient = said.id if said else None
-            strangers.append(
-                Fault(Code.FILM_WITHOUT_TRUTH, shown(path, films.folder), why, patient)
-            )
-    return strangers
+            patient = stated.id if stated else None
+            faults.append(Fault(Code.FILM_WITHOUT_TRUTH, shown(path, films.folder), why, patient))
+    return faults
 
 
 def _names(film: FilmTruth) -> set[str]:

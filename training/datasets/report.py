@@ -1,6 +1,6 @@
-"""What ``sharpedge train data check`` prints: a page for people, an object for programs.
+"""What ``sharpedge train data check`` prints: a text and a JSON object.
 
-Room: training/datasets. Pure functions.
+Layer: training.datasets; pure functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from training.datasets.check import Checked
 
 MOST_LINES = 200
-"""A page for people ends after so many faults; the object has them all."""
+"""Faults that the text lists; the object lists them all."""
 
 
 def as_object(checked: Checked) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def as_object(checked: Checked) -> dict[str, Any]:
 
 
 def as_text(checked: Checked) -> str:
-    """A page for people: what is there, then what is wrong, by patient."""
+    """Text: what is there, then the faults by patient."""
     dataset = checked.dataset
     out = [film for film in dataset.films if film.left_out]
     how = " + ".join(dataset.layouts)
@@ -70,8 +70,8 @@ def as_text(checked: Checked) -> str:
     lines = [f"{dataset.folder.name}: {films} films of {patients} patients, read as {how}"]
     if out:
         reasons = Counter(film.left_out for film in out)
-        said = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        lines.append(f"  left out by their own truth: {len(out)} ({said})")
+        by_reason = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        lines.append(f"  left out by their own truth: {len(out)} ({by_reason})")
     for limb, sizes in checked.resolution_px.items():
         lines.append(
             f"  {limb}: shorter side {sizes[0]} to {sizes[-1]} px, median {sizes[len(sizes) // 2]}"
@@ -79,8 +79,8 @@ def as_text(checked: Checked) -> str:
     lines += _grades(checked)
     for limb, count in checked.boxes.items():
         if count:
-            said = ", ".join(f"{n} {name}" for name, n in sorted(count.items()))
-            lines.append(f"{limb} joints with a place: {said}")
+            by_class = ", ".join(f"{n} {name}" for name, n in sorted(count.items()))
+            lines.append(f"{limb} joints with a place: {by_class}")
     lines += [f"{limb} films with a mask: {n}" for limb, n in checked.masks.items() if n]
     lines += ["", *_faults(checked.faults)]
     wrong = sum(fault.stops for fault in checked.faults)

@@ -1,6 +1,6 @@
-"""What is known of films before anybody trains: the one type that every reader gives.
+"""What is known of films before a training: the types that every reader returns.
 
-Room: training/datasets. Values only; imports no torch.
+Layer: training.datasets; values only.
 """
 
 from __future__ import annotations
@@ -13,23 +13,6 @@ from phantom.ra2_columns import ScoreKind
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class Layout(StrEnum):
-    """Ways in which a folder says what its films show. The first three hold grades."""
-
-    RA2 = "ra2"
-    JSONL = "jsonl"
-    RAM = "ram-h1200"
-    VOC = "voc"
-    YOLO = "yolo"
-    COCO = "coco"
-    MASKS = "masks"
-
-    @property
-    def graded(self) -> bool:
-        """Whether the layout holds grades; of these a folder has one at most."""
-        return self in (Layout.RA2, Layout.JSONL, Layout.RAM)
 
 
 class Code(StrEnum):
@@ -66,7 +49,7 @@ WARNINGS = frozenset(
         Code.NO_GRADES_OF_CLASS,
     }
 )
-"""What a training can live with; every other code would make it learn something wrong."""
+"""Faults that do not stop a training; every other one would make it learn something wrong."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ class Fault:
 
     @property
     def stops(self) -> bool:
-        """Whether a training would learn something wrong."""
+        """Whether it stops a training, which would learn something wrong."""
         return self.code not in WARNINGS
 
 
@@ -134,13 +117,13 @@ class FilmTruth:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A folder's films and what its readers could not make sense of.
+    """A folder's films, the layouts read, and the faults that the readers found.
 
-    ``simulated``: no patients, so no figure on it says anything about patients.
+    ``simulated``: no patients, so no figure on it holds for patients.
     """
 
     folder: Path
-    layouts: tuple[Layout, ...]
+    layouts: tuple[str, ...]
     films: tuple[FilmTruth, ...]
     faults: tuple[Fault, ...] = ()
     simulated: bool = False

@@ -1,6 +1,6 @@
 """Boxes from labelImg: Pascal VOC, one XML file a film.
 
-Room: training/datasets. A document type is refused before anything of it is expanded, so no entity
+Layer: training.datasets; a document type is refused before anything of it is expanded, so no entity
 can grow.
 """
 
@@ -15,9 +15,11 @@ from training.datasets.files import number, shown, walk
 from training.datasets.truth import Code, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from training.datasets.files import Films
+    from training.datasets.options import Options
 
 LIMIT_BYTES = 4 << 20
 _DEEPEST = 50
@@ -63,10 +65,16 @@ def voc_files(folder: Path) -> list[Path]:
     return [path for path in walk(folder) if path.suffix.lower() == ".xml"]
 
 
-def read_voc(folder: Path, films: Films, faults: list[Fault]) -> list[Drawing]:
+def read_voc(
+    files: Sequence[Path],
+    films: Films,
+    options: Options,  # noqa: ARG001 - the signature of every reader
+    faults: list[Fault],
+) -> list[Drawing]:
     """Boxes of every labelImg file; what cannot be used is a fault."""
+    folder = films.folder
     drawings = []
-    for path in voc_files(folder):
+    for path in files:
         where = shown(path, folder)
         try:
             root = parse_xml(path.read_bytes())

@@ -1,6 +1,6 @@
 """Boxes as YOLO text: ``STEM.txt`` with ``class x y width height`` a line, shares of the film.
 
-Room: training/datasets. Classes come from ``classes.txt`` (or ``obj.names``), else from
+Layer: training.datasets; classes come from ``classes.txt`` (or ``obj.names``), else from
 ``dataset.toml``, else they are 0 = PIP and 1 = MCP or MTP, as the detectors have them.
 """
 
@@ -16,6 +16,7 @@ from training.datasets.files import number, read_text, shown, walk
 from training.datasets.truth import Code, Fault, detector_classes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from training.datasets.files import Films
@@ -37,11 +38,17 @@ def yolo_files(folder: Path) -> list[Path]:
     return found
 
 
-def read_yolo(folder: Path, films: Films, options: Options, faults: list[Fault]) -> list[Drawing]:
+def read_yolo(
+    files: Sequence[Path],
+    films: Films,
+    options: Options,
+    faults: list[Fault],
+) -> list[Drawing]:
     """Boxes of every YOLO text file; what cannot be used is a fault."""
+    folder = films.folder
     names = _class_names(folder, options, faults)
     drawings = []
-    for path in yolo_files(folder):
+    for path in files:
         where = shown(path, folder)
         film = films.named(path.stem)
         if film is None:
@@ -67,8 +74,8 @@ def _class_names(folder: Path, options: Options, faults: list[Fault]) -> tuple[s
 
 
 def _own_classes(film: Path) -> tuple[str, ...]:
-    said = name_says(film.name)
-    return tuple(str(one) for one in detector_classes(said.limb if said else Limb.HAND))
+    stated = name_says(film.name)
+    return tuple(str(one) for one in detector_classes(stated.limb if stated else Limb.HAND))
 
 
 def _box(

@@ -1,6 +1,7 @@
 """How two readings of the same total agree: ICC(2,1), Bland-Altman, smallest detectable change.
 
-Room: training; pure functions over numpy arrays, all bootstrap draws at once (see `statistics`).
+Layer: training.evaluation; pure functions over numpy arrays, all bootstrap draws at once (see
+`statistics`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One report from one measured set, or from one table of landmarks.
 
-Room: training; pure, but for `now`.
+Layer: training.evaluation; pure, but for `now`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.model import Limb
-from training.evaluation import build
+from training.evaluation import film_findings, scorer_findings
 from training.evaluation import statistics as st
 from training.evaluation.findings import About, IdentityFindings, Report
 from training.evaluation.measure_identity import Landmarks, Trial, name_all
+from training.evaluation.rows import Rows
 from training.evaluation.sums import totals
 from training.evaluation.tables import true_places, turn_deg
 from training.evaluation.truth import PAPER_SPLIT, Kind, Split, patient_of
@@ -62,8 +63,8 @@ def assemble(
     split: Split,
     made: datetime,
 ) -> Report:
-    """Every part that the set can tell of."""
-    rows = build.Rows.of(tables)
+    """Every part of the report that the set has labels for."""
+    rows = Rows.of(tables)
     kind = labelled.kind
     about = About(
         title=TITLES[kind],
@@ -84,14 +85,14 @@ def assemble(
     )
     return Report(
         about=about,
-        fates=build.fates(rows),
-        detection=build.detection(rows),
+        fates=film_findings.fates(rows),
+        detection=film_findings.detection(rows),
         identity=identity(upright_landmarks(labelled)),
-        outlines=build.outlines(rows),
-        scorers=build.scorers(rows),
-        scorer_groups=build.scorer_groups(rows),
-        stricter=build.stricter(rows),
-        healthy=build.healthy(rows),
+        outlines=film_findings.outlines(rows),
+        scorers=scorer_findings.scorers(rows),
+        scorer_groups=scorer_findings.scorer_groups(rows),
+        stricter=scorer_findings.stricter(rows),
+        healthy=scorer_findings.healthy(rows),
         # A tenth of the joints adds up to no patient's total.
         totals=() if split is Split.PAPER else totals(rows),
     )
@@ -103,7 +104,7 @@ def now() -> datetime:
 
 
 def split_statement(split: Split, *, fresh: bool) -> str:
-    """What a split means for a set, in words."""
+    """Text of the page for a split."""
     if split is Split.PAPER:
         return PAPER_SPLIT
     if split is Split.ALL:

@@ -1,6 +1,7 @@
-"""What a report says, as plain frozen values: the page is drawn from it, and its JSON is it.
+"""What a report holds, as plain frozen values: the input of the page, and its JSON.
 
-Room: training; types only. Shares are 0..1, lengths pixels, totals Sharp/van der Heijde units.
+Layer: training.evaluation; types only. Shares are 0..1, lengths pixels, totals Sharp/van der Heijde
+units.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ class OutlineFindings:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What one answer to every joint would get."""
+    """Figures of giving every joint the same grade."""
 
     answer: int
     exact: float
@@ -219,7 +220,7 @@ class HealthyFindings:
 
 @dataclass(frozen=True)
 class TotalFindings:
-    """One sum of grades, ours beside the true one; ``pairs`` are (true, given) of each unit."""
+    """One sum of grades, given and true; ``pairs`` are (true, given) of each unit."""
 
     label: str
     unit: str
@@ -231,7 +232,7 @@ class TotalFindings:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that one evaluation found; a part that the set cannot tell of is empty."""
+    """Everything that one evaluation found; a part that the set has no labels for is empty."""
 
     about: About
     fates: tuple[FateFindings, ...] = ()

@@ -1,6 +1,6 @@
-"""Runs the installed engines over a labelled set and keeps what they said, film by film.
+"""Runs the installed engines over a labelled set and keeps their results, film by film.
 
-Room: training; needs no torch. Scores in this process, reads films, writes nothing.
+Layer: training.evaluation; scores in this process, reads films, writes nothing.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One labelled limb and what was made of its film.
+    """One labelled limb and the results of its film.
 
     ``results`` are all limbs that were seen on the film, ``matched`` the index of the one that is
     compared with the truth (``None``: no result is of this limb); ``probabilities`` belong to the
     matched one: joint name and kind (erosion, narrowing) to a probability for each grade; empty
-    where the engines' outputs were not heard. ``dice`` compares the outlines.
+    where the engines' outputs were not recorded. ``dice`` compares the outlines.
     """
 
     labelled: TruthLimb
@@ -69,12 +69,6 @@ class Measured:
         return None if self.matched is None else self.results[self.matched]
 
 
-def balanced_accuracy(truth: np.ndarray, guess: np.ndarray, within: int = 0) -> float:
-    """Mean over the grades present of the share graded right (or at most ``within`` off)."""
-    right = np.abs(truth - guess) <= within
-    return float(np.mean([right[truth == grade].mean() for grade in np.unique(truth)]))
-
-
 def named(result: LimbResult, *, certain: bool = True) -> dict[str, JointScore]:
     """Joints that have a place, by name; with ``certain`` only those whose name is certain."""
     found = {}
@@ -85,25 +79,25 @@ def named(result: LimbResult, *, certain: bool = True) -> dict[str, JointScore]:
     return found
 
 
-class HeardScorer:
-    """A film scorer whose grades come with the probability of every grade."""
+class ProbabilityScorer:
+    """A film scorer that also gives the probability of every grade."""
 
     def __init__(
         self, engines: EngineSet, settings: PipelineSettings, *, want_masks: bool = False
     ) -> None:
-        self._heard = {
+        self._recorders = {
             where: Recorder(engine)
             for where, engine in engines.engines.items()
             if where[0] is Role.SCORE
         }
         self._engines, self._doubt_limit = engines, settings.grade_doubt
-        heard = replace(engines, engines={**engines.engines, **self._heard})
-        self._scorer = FilmScorer(heard, settings, want_masks=want_masks)
+        recorded = replace(engines, engines={**engines.engines, **self._recorders})
+        self._scorer = FilmScorer(recorded, settings, want_masks=want_masks)
         self.versions = self._scorer.versions
 
     def score(self, data: bytes, file_name: str) -> FilmOutcome:
-        """Score one film, and forget what was heard of the film before."""
-        for engine in self._heard.values():
+        """Score one film, and drop the recorded outputs of the film before."""
+        for engine in self._recorders.values():
             engine.calls.clear()
         return self._scorer.score(data, file_name)
 
@@ -116,8 +110,8 @@ class HeardScorer:
         )
         return Measured(labelled, (result,), 0, probabilities=probabilities)
 
-    def heard(self, result: LimbResult) -> dict[tuple[str, str], Probabilities]:
-        """Probabilities behind a result of the last film; empty where they cannot be told apart.
+    def probabilities(self, result: LimbResult) -> dict[tuple[str, str], Probabilities]:
+        """Probabilities behind a result of the last film; empty where they cannot be assigned.
 
         A run belongs to a result when its rows, decoded, are that result's expected values.
         """
@@ -126,7 +120,7 @@ class HeardScorer:
             for joint in result.joints
             if joint.erosion is not None or joint.erosion_reason in _SCORED_BUT_LEFT_OUT
         ]
-        engines = [engine for (_, limb), engine in self._heard.items() if limb is result.limb]
+        engines = [engine for (_, limb), engine in self._recorders.items() if limb is result.limb]
         for _, run in (call for engine in engines for call in engine.calls):
             if len(run["erosion"]) == len(scored) > 0:
                 found = _decoded(run, scored)
@@ -141,11 +135,11 @@ def _decoded(
     found = {}
     for kind in ("erosion", "narrowing"):
         for row, joint in zip(run[kind], scored, strict=True):
-            told = getattr(joint, f"{kind}_expected")
-            if told is None:
+            expected = getattr(joint, f"{kind}_expected")
+            if expected is None:
                 continue
             decoded = decode_ordinal(row)
-            if abs(decoded.expected - told) > 2e-3:
+            if abs(decoded.expected - expected) > 2e-3:
                 return {}
             found[joint.name or joint.name_candidate or "", kind] = decoded.probabilities
     return found
@@ -154,7 +148,7 @@ def _decoded(
 def measure_set(
     scorer: Scorer, labelled: LabelledSet, tick: Callable[[int, int], None]
 ) -> list[Measured]:
-    """Score every film of a set once; ``tick`` is told how many of how many films are done."""
+    """Score every film of a set once; ``tick`` gets the number of films done and of all films."""
     ordered = sorted(labelled.limbs, key=lambda limb: limb.path)
     films = [list(limbs) for _, limbs in groupby(ordered, key=lambda limb: limb.path)]
     measured: dict[int, Measured] = {}
@@ -167,7 +161,7 @@ def measure_set(
 
 def _measure_film(scorer: Scorer, limbs: list[TruthLimb]) -> list[Measured]:
     path = limbs[0].path
-    if limbs[0].crops and isinstance(scorer, HeardScorer):
+    if limbs[0].crops and isinstance(scorer, ProbabilityScorer):
         return [scorer.score_crops(limb) for limb in limbs]
     outcome = scorer.score(path.read_bytes(), path.name)
     return [_compare(scorer, limb, outcome) for limb in limbs]
@@ -183,12 +177,14 @@ def _compare(scorer: Scorer, limb: TruthLimb, outcome: FilmOutcome) -> Measured:
     if limb.mask is not None and mask_png is not None and transform is not None:
         true = cv2.imread(str(limb.mask), cv2.IMREAD_GRAYSCALE)
         dice = None if true is None else _dice(np.asarray(true, np.uint8), mask_png, transform)
-    heard = scorer.heard(results[matched]) if isinstance(scorer, HeardScorer) else {}
-    return Measured(limb, results, matched, dice, heard)
+    probabilities = (
+        scorer.probabilities(results[matched]) if isinstance(scorer, ProbabilityScorer) else {}
+    )
+    return Measured(limb, results, matched, dice, probabilities)
 
 
 def match(truth: LimbResult, results: tuple[LimbResult, ...]) -> int | None:
-    """Index of the result that speaks of a labelled limb: of the same limb, and the nearest one."""
+    """Index of the result to compare with a labelled limb: of the same limb, the nearest one."""
     same = [i for i, result in enumerate(results) if result.limb is truth.limb]
     if not same:
         return None

@@ -1,6 +1,6 @@
 """Grades of joints whose set holds ready-made pictures of them instead of films.
 
-Room: training; needs no torch. Reads crops, runs a scorer's engine on them as the pipeline does.
+Layer: training.evaluation; reads crops, runs a scorer's engine on them as the pipeline does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How often joints are named right from their places alone, some of them missing.
 
-Room: training; needs no torch. Reads a table of landmarks, writes nothing.
+Layer: training.evaluation; reads a table of landmarks, writes nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("image", "limb", "width", "height", "joint", "x", "y")
 KNOWN_WITHIN_DEG = 45.0
-"""A turn beyond this is looked for, one within it is known to the naming, as on a framed limb."""
+"""A larger turn is estimated; a smaller one is given to the naming, as on a framed limb."""
 _LIMBS = {
     **{limb.value: (limb, None) for limb in Limb},
     **{
         f"{side.value}{limb.value[0].upper()}": (limb, side) for limb in Limb for side in Laterality
     },
 }
-"""What the column ``limb`` may say: hand, foot, or with its side LH RH LF RF."""
+"""Values of the column ``limb``: hand, foot, or with its side LH RH LF RF."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def summed(attempts: Sequence[Attempt]) -> list[Naming]:
 
 
 def _prior(image: Landmarks, trial: Trial) -> Prior:
-    """What the naming is told: the turn where it is small, the side where the table states it."""
+    """Prior of the naming: the turn where it is small, the side where the table states it."""
     mirrored = None if image.side is None or trial.mirror else image.side is Laterality.RIGHT
     known = 0.0 if trial.turn_deg <= KNOWN_WITHIN_DEG else None
     return Prior(rotation_deg=known, mirrored=mirrored)

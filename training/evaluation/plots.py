@@ -1,6 +1,7 @@
 """Figures of the report as inline SVG: crisp at any size, light or dark with the page.
 
-Room: training; pure functions from findings to markup. Colours are classes of the page's style.
+Layer: training.evaluation; pure functions from findings to markup. Colours are classes of the
+page's style.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Drawing:
         )
 
     def dot(self, x: float, y: float, r: float, kind: str, title: str = "") -> None:
-        """A circle, with words for a pointer that rests on it."""
+        """A circle, with an optional tooltip."""
         tip = f"<title>{escape(title)}</title>" if title else ""
         self.parts.append(
             f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}">{tip}</circle>'
@@ -68,7 +69,7 @@ class Drawing:
     def text(
         self, x: float, y: float, words: str, kind: str = "t", *, turned: bool = False
     ) -> None:
-        """Words at a place; the class decides size and alignment."""
+        """Text at a place; the class decides size and alignment."""
         turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
         self.parts.append(
             f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}"{turn}>{escape(words)}</text>'
@@ -125,7 +126,7 @@ def _band(grades: int, cell: float, left: float, top: float) -> list[tuple[float
 
 
 def reliability(scorer: ScorerFindings) -> str:
-    """Probability said against share seen: any damage (dots), and the grade given (diamonds)."""
+    """Predicted probability against observed share: any damage (dots), grade given (diamonds)."""
     left, top, side = 48.0, 8.0, _SQUARE_PX
     drawn = Drawing(left + side + 12, top + side + 46, f"Calibration, {scorer.task}")
     _square_axes(drawn, left, top, side)

@@ -1,6 +1,7 @@
-"""Any labelled folder as a set to measure: other people's layouts beside our own.
+"""Any labelled folder as a set to measure, in every layout and with this project's own files.
 
-Room: training. Reads labels through `training.datasets`; films are read when they are scored.
+Layer: training.evaluation; reads labels through `training.datasets`; films are read when they are
+scored.
 """
 
 from __future__ import annotations
@@ -11,20 +12,19 @@ from typing import TYPE_CHECKING
 from edge.errors import REASONS
 from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing, joint_class
 from phantom.ra2_columns import ScoreKind
-from training.data.placement import stated_places
-from training.datasets import read_dataset
+from training.datasets.places import stated_places
+from training.datasets.reading import read_dataset
+from training.datasets.split import Part, split_patients
 from training.datasets.truth import JointTruth, grade_maximum
 from training.errors import TrainingError
 from training.evaluation.truth import TRUTH_NAME, Kind, LabelledSet, TruthLimb, read_truth
-from training.run.split import Part, split_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edge.model import Limb
-    from training.datasets import DataSet, Layout
-    from training.datasets.truth import FilmTruth
+    from training.datasets.truth import DataSet, FilmTruth
 
 
 READY_MADE = (
@@ -39,17 +39,17 @@ READ_OFF = (
 )
 
 
-def read_set(folder: Path, layout: Layout | None = None) -> LabelledSet:
-    """Read a folder in any layout that `training.datasets` knows.
+def read_set(folder: Path, layout: str | None = None) -> LabelledSet:
+    """Read a folder in any layout of `training.datasets.readers`.
 
-    A ``truth.jsonl`` of the simulator or of painted films is read with all that it says. Raises
+    A ``truth.jsonl`` of the simulator or of painted films is read in full. Raises
     `TrainingError` where nothing is known of any film.
     """
     if layout is None and (folder / TRUTH_NAME).is_file():
         try:
             own = read_truth(folder)
         except TrainingError:
-            # A shorter form than a result's: the readers of data sets say what is wrong with it.
+            # Shorter than a result: the readers of data sets report what is wrong with it.
             own = None
         if own is not None and own.kind is not Kind.REAL:
             tested = _tested(limb.patient for limb in own.limbs)
@@ -131,8 +131,7 @@ def _of_film(film: FilmTruth, *, kept_out: bool) -> TruthLimb | None:
 def named_joints(film: FilmTruth) -> tuple[JointTruth, ...]:
     """Joints whose name is known, each once, with its grades and its place.
 
-    Boxes that say only their class get the names that their places give away, where these are
-    certain.
+    Boxes with a class alone get the names that follow from their places, where these are certain.
     """
     named = {joint.name: joint for joint in film.joints if joint.name is not None}
     placed = None

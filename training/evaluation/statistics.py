@@ -1,8 +1,9 @@
 """Figures over joints, each with every bootstrap draw at once.
 
-Room: training; pure functions over numpy arrays. A *draw* is a row of weights, how often each
-cluster (patient) counts; row 0 is the data themselves, the others are drawn with replacement. Every
-figure here takes all draws as its first axis, so that an interval costs little more than a value.
+Layer: training.evaluation; pure functions over numpy arrays. A *draw* is a row of weights, how
+often each cluster (patient) counts; row 0 is the data themselves, the others are drawn with
+replacement. Every figure here takes all draws as its first axis, so that an interval costs little
+more than a value.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.run.split import split_rows
+from training.datasets.split import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,10 +170,10 @@ def area_under_roc(weights: Floats, clusters: Ints, positive: Bools, score: Floa
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often what was said with a probability is true, in ten bins of equal width.
+    """Predicted probabilities against observed shares, in ten bins of equal width.
 
-    ``said`` and ``seen`` are the mean probability and the share that is true of each bin that holds
-    anything, ``count`` how many joints it holds; ``error`` is the expected calibration error.
+    ``said`` and ``seen`` are the mean probability and the share that is true of each bin that is
+    not empty, ``count`` how many joints it holds; ``error`` is the expected calibration error.
     """
 
     count: tuple[int, ...]
@@ -186,16 +187,16 @@ def calibration(weights: Floats, clusters: Ints, said: Floats, true: Bools) -> C
     cell = clusters * BINS + np.minimum((said * BINS).astype(np.int64), BINS - 1)
     size = weights.shape[1] * BINS
     shape = weights.shape[1], BINS
-    count, told, seen = (
+    count, predicted, seen = (
         weights @ np.bincount(cell, what, size).reshape(shape)
         for what in (np.ones(len(said)), said, true.astype(np.float64))
     )
-    gap = np.abs(told - seen).sum(1)
+    gap = np.abs(predicted - seen).sum(1)
     filled = np.flatnonzero(count[0])
     rates = _divide(seen, count)
     return Calibration(
         count=tuple(int(n) for n in count[0, filled]),
-        said=tuple(float(v) for v in told[0, filled] / count[0, filled]),
+        said=tuple(float(v) for v in predicted[0, filled] / count[0, filled]),
         seen=tuple(estimate(rates[:, i]) for i in filled),
         error=estimate(_divide(gap, count.sum(1))),
     )
@@ -229,7 +230,7 @@ def average_precision(weights: Floats, found: Detections) -> Floats:
 
 
 def paper_split(rows: int, test_share: float = 0.1, seed: int = 42) -> Ints:
-    """Rows of the paper's test part: 10 % of the joints with random state 42, whoever owns them.
+    """Rows of the paper's test part: 10 % of the joints with random state 42, whatever the patient.
 
     The same rows as scikit-learn's ``train_test_split(test_size=0.1, random_state=42)`` takes.
     """

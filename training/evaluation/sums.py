@@ -1,6 +1,6 @@
 """Sums of grades beside the true ones: of one limb, of both hands or feet, of a patient.
 
-Room: training; pure functions over tables.
+Layer: training.evaluation; pure functions over tables.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 
 from edge.model import PARTIAL_SVH_NAME, Limb, has_narrowing
 from training.evaluation.agreement import agreement
-from training.evaluation.build import PAPER_TABLE_1, graded, grades_of
 from training.evaluation.findings import TotalFindings
 from training.evaluation.measure import NOT_SCORED
+from training.evaluation.rows import PAPER_TABLE_1, graded, grades_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from training.evaluation.build import Rows
+    from training.evaluation.rows import Rows
     from training.evaluation.tables import GradeRow
 
 LEAST_SHARE_OF_JOINTS = 0.8

@@ -1,6 +1,6 @@
-"""Truth beside results, one row a joint, a film, a grade or a box: what every figure is made from.
+"""Truth beside results, one row a joint, a film, a grade or a box: the input of every figure.
 
-Room: training; pure functions over what was measured.
+Layer: training.evaluation; pure functions over what was measured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KINDS = ("erosion", "narrowing")
 NOT_FOUND = "not found"
-"""Why a joint has no grade where no result speaks of it."""
+"""Reason of a joint without a grade where no result names it."""
 _TURNS = ("up", "right", "down", "left")
 _OVERLAPS = (0.5, 0.75)
 
@@ -178,7 +178,7 @@ def _film_row(patient: int, one: Measured, joints: list[JointRow]) -> FilmRow:
     same = result is not None
     if truth.laterality is not None:
         same = same and final.laterality is truth.laterality
-    # Grades are judged joint by joint: a limb that was found is one that was not held.
+    # Grades are compared joint by joint: only a limb that was not held counts as found.
     found = final.status is Status.NOT_GRADED and truth.status is Status.SCORED
     fate = found or (final.status is truth.status and final.reason == truth.reason)
     return FilmRow(

@@ -1,6 +1,6 @@
-"""The few lines that ``sharpedge evaluate`` prints, in words a terminal can hold.
+"""The few lines that ``sharpedge evaluate`` prints, as plain text.
 
-Room: training; pure functions over tables.
+Layer: training.evaluation; pure functions over tables.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from edge.model import Limb, Status
 from training.evaluation import statistics as st
-from training.evaluation.build import PAPER_TABLE_1, grades_of
 from training.evaluation.measure import NOT_SCORED
+from training.evaluation.rows import PAPER_TABLE_1, grades_of
 from training.evaluation.truth import PAPER_SPLIT, Kind, Split
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def as_text(labelled: LabelledSet, tables: Tables, split: Split) -> str:
 
 
 def truth_text(tables: Tables, what: str) -> str:
-    """Summary of a set with grades; ``what`` says of which films it speaks.
+    """Summary of a set with grades; ``what`` is its heading.
 
     A joint with a known grade that was not scored counts as wrong, unless its film is too small.
     """

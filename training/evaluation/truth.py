@@ -1,6 +1,7 @@
-"""Labelled sets: what is known of each film, whoever wrote it down, as one type.
+"""Labelled sets: what is known of each film, as one type for all sources.
 
-Room: training. Reads truth files and label tables, and looks whether the films are there.
+Layer: training.evaluation; reads truth files and label tables, and looks whether the films are
+there.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from edge.model import (
     joint_class,
 )
 from edge.pipeline.template import unit_px
-from training.data.films import is_validation
+from training.datasets.labelled_films import is_validation
 from training.errors import TrainingError
 from training.evaluation.measure_identity import finite
 
@@ -73,10 +74,10 @@ class TruthLimb:
 
     ``truth`` is in the shape of a result: joints with their places, boxes and grades as far as they
     are known, in pixels of the film as stored; ``healthy`` says that every joint is presumed to be
-    without arthritis; ``kept_out`` that no training of ours has seen the film, ``None`` where
+    without arthritis; ``kept_out`` that no training here has seen the film, ``None`` where
     nothing is known of it; ``class_boxes`` are boxes of joints of which only the class is known;
     ``fate_known`` that the truth says whether the film should be scored or held; ``names_given``
-    that somebody named the joints, and no program read their names off their places; ``crops`` are
+    that the names were given, and not inferred from places; ``crops`` are
     ready-made pictures of joints by name, where the set has those and no film (``path`` is then
     their folder).
     """
@@ -126,14 +127,14 @@ class LabelledSet:
 
 
 def patient_of(file: str) -> str:
-    """The patient that a film's name tells of: ``P0001-LH.jpg`` is of ``P0001``.
+    """Patient in a film's name: ``P0001-LH.jpg`` is of ``P0001``.
 
     A name without a limb at its end is a patient of its own; of a painted film (``X-hand3.jpg``)
     the film that was painted on.
     """
-    said = name_says(file)
-    if said is not None and said.id is not None:
-        return said.id
+    by_name = name_says(file)
+    if by_name is not None and by_name.id is not None:
+        return by_name.id
     stem = PurePosixPath(file).stem or file
     painted = _PAINTED.match(stem)
     return painted.group(1) if painted else stem
@@ -220,7 +221,7 @@ def read_joint_table(films_dir: Path, table: Path, *, healthy: bool = False) -> 
     """Read joint places from a table: films' own labels, or landmarks.
 
     Columns ``film, limb, limb_no, view, immature, issues, joint, x_px, y_px`` (the project's
-    labels) or ``image, limb, width, height, joint, x, y``. Films are looked for by name in
+    labels) or ``image, limb, width, height, joint, x, y``. Films are searched by name in
     ``films_dir`` and below; those that are not there are left out. Raises `TrainingError` for a
     table that cannot be read, and where no film of it is there.
     """

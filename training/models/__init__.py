@@ -1,1 +1,4 @@
-"""Networks as torch modules, and the training of each."""
+"""The networks as torch modules that export and import the arrays of `export.importers`.
+
+Layer: training.models; needs torch, reads and writes no files.
+"""

@@ -1,7 +1,7 @@
 """A Darknet configuration as a torch module, trained and read back into the importer's arrays.
 
-Room: training. The configuration is parsed by `export.importers.darknet`, so that training and
-export see one network.
+Layer: training.models; uses torch. The configuration is parsed by `export.importers.darknet`, so
+that training and export see one network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from export.importers.darknet.cfg import (
     parse_cfg,
 )
 from export.importers.darknet.sections import read_sections
-from training.run.loop import numbers
+from training.models.tensors import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,1 +1,4 @@
-"""One training run: loop, checkpoints, split, recipes, estimates, and the weights it publishes."""
+"""One training run: the loop, its checkpoints and log, and the model cards.
+
+Layer: training.run; writes run folders.
+"""

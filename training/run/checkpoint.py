@@ -1,6 +1,6 @@
-"""Checkpoints that survive being cut off, read back with ``weights_only``.
+"""Checkpoints of a run, replaced atomically and read back with ``weights_only``.
 
-Room: training. One file a run, replaced whole.
+Layer: training.run; one file a run, replaced whole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def save_checkpoint(path: Path, parts: Mapping[str, Any], seen: int, spent_s: float) -> None:
-    """Write the state of each part (anything with ``state_dict``), then put it in place at once."""
+    """Write the state of each part (anything with ``state_dict``), then replace the file."""
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state.update(seen=seen, spent_s=spent_s)
     new = path.with_suffix(".new")

@@ -1,8 +1,9 @@
 """Event files that TensorBoard reads, written without TensorBoard.
 
-Room: training. Appends to one file in one run's folder. Scalars alone are needed, in a format that
-has stood still for years: sixty lines here against a dozen packages (grpc, protobuf, a web server)
-that `torch.utils.tensorboard` would pull in. To look: ``tensorboard --logdir RUNS``, from anywhere.
+Layer: training.run; appends to one file in one run's folder. Scalars alone are needed, in a format
+that has stood still for years: sixty lines here against a dozen packages (grpc, protobuf, a web
+server) that `torch.utils.tensorboard` would pull in. To look: ``tensorboard --logdir RUNS``, from
+anywhere.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def masked_crc(data: bytes) -> int:
 
 
 class EventLog:
-    """One event file of a run. A run that goes on begins a new one, at its own step.
+    """One event file of a run. A run that resumes starts a new one, at its own step.
 
-    What an earlier file says of later steps is forgotten by the reader: the run was cut off there.
+    A reader drops later steps of an earlier file: the run was interrupted there.
     """
 
     def __init__(self, folder: Path, step: int) -> None:

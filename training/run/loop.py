@@ -1,7 +1,7 @@
-"""The one training loop: every network's batches, checkpoints and log pass through it.
+"""The training loop of every network: batches, checkpoints, log.
 
-Room: training. Writes ``checkpoint.pt``, ``log.jsonl`` and TensorBoard's event files into one run's
-folder.
+Layer: training.run; writes ``checkpoint.pt``, ``log.jsonl`` and TensorBoard's event files into one
+run folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from training.errors import TrainingError
@@ -27,18 +26,20 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    import torch
+
 Batch = TypeVar("Batch")
 
 LOSSES_A_POINT = 20
-"""The event file has the mean loss of so many batches as one point."""
+"""Batches whose mean loss is one point of the event file."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is and when it writes a checkpoint.
+    """Length of a run and when it writes checkpoints.
 
-    ``every_samples`` puts a checkpoint and a measurement at each such number of samples; without
-    it they come every ``checkpoint_every_s`` seconds.
+    With ``every_samples`` a checkpoint and a measurement follow each such number of samples,
+    otherwise every ``checkpoint_every_s`` seconds.
     """
 
     samples: int
@@ -48,9 +49,9 @@ class Plan:
 
 
 class Feed(Generic[Batch]):
-    """Prepares batches beside the training; OpenCV lets go of the interpreter while it works.
+    """Prepares batches in a thread; OpenCV releases the interpreter lock while it works.
 
-    ``make`` gets the number of samples seen before its batch. What it raises is raised by `next`.
+    ``make`` gets the number of samples seen before its batch. `next` raises what ``make`` raised.
     """
 
     def __init__(self, make: Callable[[int], Batch], seen: int, batch: int) -> None:
@@ -84,7 +85,7 @@ class Feed(Generic[Batch]):
             item: Batch | Exception
             try:
                 item = self._make(self._seen)
-            except Exception as error:  # noqa: BLE001  (raised again where it is asked for)
+            except Exception as error:  # noqa: BLE001  (raised again by next)
                 item = error
             self._put(item)
             self._seen += self._batch
@@ -99,34 +100,12 @@ class Feed(Generic[Batch]):
 
 
 def batch_rng(seed: int, seen: int) -> np.random.Generator:
-    """Generator of the batch that begins after ``seen`` samples.
+    """Random generator of the batch that begins after ``seen`` samples.
 
-    It depends on nothing else, so that a run which was cut off goes on with the very batches that
-    it would have had.
+    It depends on nothing else, so that an interrupted run resumes with the batches that it would
+    have had.
     """
     return np.random.default_rng((seed, seen))
-
-
-def device() -> torch.device:
-    """Where networks are trained: CUDA where it is present."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def to_device(array: np.ndarray) -> Tensor:
-    """Copy an array to `device`."""
-    return torch.from_numpy(array).to(device())
-
-
-def half_precision() -> torch.autocast:
-    """Mixed precision, bfloat16, on `device`."""
-    return torch.autocast(device().type, torch.bfloat16)
-
-
-def numbers(tensor: Tensor | None) -> np.ndarray:
-    """Float32 values of a weight or buffer, wherever it lies."""
-    if tensor is None:
-        raise ValueError("the layer has no such tensor: it was built without it")
-    return np.asarray(tensor.detach().cpu().float().numpy())
 
 
 def descend(
@@ -141,7 +120,7 @@ def descend(
     if not math.isfinite(value):
         raise TrainingError(
             f"the loss is {value}",
-            fix="lower the learning rate and start again: the last checkpoint is still good",
+            fix="lower the learning rate and run again: the last checkpoint is still good",
         )
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -192,8 +171,8 @@ def run(
             saved = time.monotonic()
             figures["minutes"] = round((spent_s + saved - begun) / 60, 1)
             events.scalars(seen, _flat(figures))
-            # The log first: a run cut off between the two repeats its last stretch and its line,
-            # and never ends without figures.
+            # The log first: a run interrupted between the two repeats its last stretch and its
+            # line, and never ends without figures.
             with (run_dir / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(figures) + "\n")
             save_checkpoint(latest, parts, seen, spent_s + saved - begun)
@@ -202,7 +181,7 @@ def run(
 
 
 def _flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Numbers of nested figures by path, the loss and the samples seen left out."""
+    """Numbers of nested figures by path, without the loss and the samples seen."""
     found: dict[str, float] = {}
     for name, value in figures.items():
         if isinstance(value, dict):

@@ -1,7 +1,7 @@
 """Model cards: what each committed model is, learnt from and was measured at, from its own file.
 
-Room: training (needs no torch). Reads ``engines/weights``; writes the page it is told to.
-``python -m training.run.model_cards docs/models.md``.
+Layer: training.run; reads ``engines/weights``, writes one page. Imports no torch. ``python -m
+training.run.model_cards docs/models.md``.
 """
 
 from __future__ import annotations

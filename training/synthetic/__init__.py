@@ -1,1 +1,4 @@
-"""Examples to learn from: drawn, painted, cut out, augmented."""
+"""Examples to learn from: simulated, painted, cropped, augmented.
+
+Layer: training.synthetic; arrays and shards of them. Imports no torch.
+"""

@@ -1,6 +1,6 @@
 """Random poses and exposures for detector and mask training.
 
-Room: training. Pure functions over arrays and one random generator.
+Layer: training.synthetic; pure functions over arrays and one random generator.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edge.pipeline.template import apply
 
 if TYPE_CHECKING:
     from edge.model import GreyImage, Points, Transform
-    from training.data.films import LabelledFilm
+    from training.datasets.labelled_films import LabelledFilm
 
 QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
 

@@ -1,6 +1,6 @@
-"""Joint crops to learn from and to measure on: drawn, kept in shards on disk, shown in many ways.
+"""Joint crops to learn from and to measure on: drawn, stored in shards on disk, augmented.
 
-Room: training; needs no torch. Reads and writes one folder of shards.
+Layer: training.synthetic; reads and writes one folder of shards.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.model import Limb
 from phantom import render_crop
+from phantom.ra2_columns import ScoreKind
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 UNKNOWN = -1
 """Grade of a joint that has none, or that nobody graded."""
 SMALL_SHARE = 0.12
-"""Share of crops that are shown as a film of fewer pixels would show them."""
+"""Share of crops that are shown at the resolution of a smaller film."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Crops:
     def at(self, rows: slice | np.ndarray) -> Crops:
         """These crops, in this order."""
         return Crops(self.pixels[rows], self.limb[rows], self.erosion[rows], self.narrowing[rows])
+
+    def grades(self, kind: ScoreKind) -> np.ndarray:
+        """Grades [n] of one kind."""
+        return self.erosion if kind is ScoreKind.EROSION else self.narrowing
 
     def first(self, count: int) -> Crops:
         """The first ``count`` crops."""
@@ -64,6 +69,10 @@ class CropSet:
         """The crops of one limb."""
         return CropSet(self.simulated.of(limb), self.painted.of(limb) if self.painted else None)
 
+    def first_simulated(self, count: int) -> CropSet:
+        """The first ``count`` simulated crops, and all painted ones."""
+        return CropSet(self.simulated.first(count), self.painted)
+
 
 def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
     """Render crops of all joints of both limbs, every grade about equally often."""
@@ -81,10 +90,10 @@ def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
     return Crops(pixels, which, erosion, narrowing)
 
 
-def shelve_crops(
+def draw_crop_shards(
     folder: Path, shards: int, per_shard: int, size_px: int, seed: int, style: StyleName = "train"
 ) -> None:
-    """Draw crops to disk in shards; a shard that is there is left alone."""
+    """Draw crops to disk in shards; an existing shard is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
         path = folder / f"crops-{style}-{shard:04d}.npz"
@@ -95,7 +104,7 @@ def shelve_crops(
 
 
 def write_crops(path: Path, crops: Crops) -> None:
-    """Write one shard; it is there whole or not at all."""
+    """Write one shard; a reader finds it whole or not at all."""
     part = path.with_suffix(".part.npz")
     np.savez(
         part, pixels=crops.pixels, limb=crops.limb, erosion=crops.erosion,
@@ -115,7 +124,7 @@ def join_crops(parts: Sequence[Crops]) -> Crops:
 
 
 def read_crops(folder: Path, style: str = "train", shards: slice = slice(None)) -> Crops:
-    """Read every shard on a shelf. Raises `TrainingError` for none, and for mixed sizes."""
+    """Read every shard of a folder. Raises `TrainingError` for none, and for mixed sizes."""
     paths = sorted(folder.glob(f"crops-{style}-[0-9][0-9][0-9][0-9].npz"))[shards]
     loaded = []
     for path in paths:
@@ -130,7 +139,7 @@ def read_crops(folder: Path, style: str = "train", shards: slice = slice(None)) 
 
 
 def augment(crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror, small turns and scales, exposure, sharpness, grain, and the look of a small film.
+    """Mirror, small turns and scales, exposure, sharpness, grain, resolution of a small film.
 
     [n, s, s] uint8 to the same.
     """

@@ -1,7 +1,7 @@
-"""Crops cut as the pipeline cuts them: out of a whole limb, framed, equalised and masked.
+"""Crops made as the pipeline makes them: out of a whole limb, framed, equalised and masked.
 
-Room: training; needs no torch. Writes shards of crops of simulated films beside those of joints
-that were drawn alone (`training.synthetic.crops`).
+Layer: training.synthetic; writes shards of crops of simulated films beside those of joints that
+were drawn alone (`training.synthetic.crops`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
 from phantom import render_film, sample_limb
-from training.data.films import LabelledFilm
+from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.synthetic.outlines import refined_outline
 
@@ -112,8 +112,8 @@ def framed_crops(
     return Crops(np.stack(pixels), which, np.array(erosion), np.array(narrowing))
 
 
-def shelve_framed(folder: Path, shards: int, films: int, size_px: int, seed: int) -> None:
-    """Draw ``films`` of each limb a shard to disk; a shard that is there is left alone."""
+def draw_framed_shards(folder: Path, shards: int, films: int, size_px: int, seed: int) -> None:
+    """Draw ``films`` of each limb a shard to disk; an existing shard is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
         path = folder / f"crops-framed-{shard:04d}.npz"

@@ -1,6 +1,6 @@
 """Outlines of limbs on their canvases, that the masks learn from: true ones, and made ones.
 
-Room: training; needs no torch. Pure functions over arrays.
+Layer: training.synthetic; pure functions over arrays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge.pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from edge.model import GreyImage, Points
-    from training.data.films import LabelledFilm
+    from training.datasets.labelled_films import LabelledFilm
 
 
 @dataclass(frozen=True)

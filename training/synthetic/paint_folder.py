@@ -1,6 +1,6 @@
 """``sharpedge train data paint``: a folder of labelled films with painted damage and its truth.
 
-Room: training; needs no torch. Writes painted films and ``truth.jsonl`` into its output folder.
+Layer: training.synthetic; writes painted films and ``truth.jsonl`` into its output folder.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from edge.errors import NullReason
 from edge.model import JointScore, Limb, LimbResult, Status, Versions, View, has_narrowing
 from edge.totals import limb_subtotals
 from phantom.files import write_jpeg
-from training.data.films import FULL_SIZE_PX, labelled_limbs, read_labelled
-from training.synthetic.paint import draw_grades, paint_film, sharp_films
+from training.datasets.labelled_films import FULL_SIZE_PX, labelled_limbs, read_labelled
+from training.synthetic.painted_films import draw_grades, paint_film, sharp_films
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from phantom.geometry import JointGrade
-    from training.data.films import LabelledFilm
+    from training.datasets.labelled_films import LabelledFilm
 
 JPEG_QUALITY = 95
 

@@ -1,7 +1,6 @@
 """Crops of real films with painted damage, that the scorers learn from.
 
-Room: training; needs no torch. Reads labelled films; writes shards of crops beside the simulated
-ones.
+Layer: training.synthetic; reads labelled films; writes shards of crops beside the simulated ones.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import numpy as np
 from edge.model import Limb
 from training.synthetic.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.synthetic.framed_crops import film_crops
-from training.synthetic.paint import draw_grades, paint_film, sharp_films
-from training.synthetic.vary import own_sharpness, vary
+from training.synthetic.painted_films import draw_grades, paint_film, sharp_films
+from training.synthetic.variation import own_sharpness, varied_film
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from training.synthetic.paint import SharpFilm
+    from training.synthetic.painted_films import SharpFilm
 
 VARIED_SHARE = 0.85
 
@@ -30,15 +29,15 @@ def painted_crops(
 ) -> Crops:
     """Crops of ``count`` paintings, one film after the other, all joints of each.
 
-    ``varied``: most films are bent and exposed anew before they are painted
-    (`training.synthetic.vary`).
+    ``varied``: most films are bent and exposed differently before they are painted
+    (`training.synthetic.variation`).
     """
     rng = np.random.default_rng((seed, len(films)))
     pixels, which, erosion, narrowing = [], [], [], []
     for i in range(count):
         sharp = films[i % len(films)]
         if varied and rng.random() < VARIED_SHARE:
-            another = sharp_films([vary(sharp.film, rng)])
+            another = sharp_films([varied_film(sharp.film, rng)])
             sharp = another[0] if another else sharp
         limb, names = sharp.film.limb, tuple(sharp.joints)
         grades = draw_grades(rng, limb, names)
@@ -53,7 +52,7 @@ def painted_crops(
     return Crops(np.stack(pixels), np.array(which), np.array(erosion), np.array(narrowing))
 
 
-def shelve_painted(
+def paint_crop_shards(
     folder: Path,
     films: list[SharpFilm],
     shards: int,
@@ -64,7 +63,7 @@ def shelve_painted(
     *,
     varied: bool,
 ) -> None:
-    """Paint to disk in shards, as `crops.read_crops` reads them; a shard that is there stays.
+    """Paint to disk in shards, as `crops.read_crops` reads them; an existing shard is kept.
 
     ``paintings`` is how many films of each limb are painted for one shard; ``varied`` is for crops
     to learn from: what measures is painted on films as they are.

@@ -1,6 +1,6 @@
-"""Outlines for a person to look at: a contact sheet, and the list of what is kept.
+"""Outlines for review: contact sheets, and the list of what is kept.
 
-Room: training. Writes PNG pages and one list; reads a list that a person changed.
+Layer: training.tasks; writes PNG pages and one list; reads a list that a person changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEEP, REJECT = "keep", "reject"
 
 @dataclass(frozen=True)
 class Candidate:
-    """One outline: a canvas and its mask, [h, w] uint8, and who drew it."""
+    """One outline: a canvas and its mask, [h, w] uint8, and how it was made."""
 
     film: str
     canvas: GreyImage
@@ -96,28 +96,28 @@ def write_list(path: Path, candidates: Sequence[Candidate]) -> None:
 
 
 def rejected(path: Path, films: Sequence[str]) -> set[str]:
-    """Films whose outline a person refused.
+    """Films whose outline a person rejected.
 
-    A line that begins with ``reject``, or is a film's name alone, refuses it. Where the file still
-    has lines that begin with ``keep``, a film that it does not name is refused too: its line was
+    A line that begins with ``reject``, or is a film's name alone, rejects it. Where the file still
+    has lines that begin with ``keep``, a film that it does not name is rejected too: its line was
     deleted. Raises `TrainingError` for a file that cannot be read and for a name that is no film's.
     """
     if not path.is_file():
         raise TrainingError(f"{path}: no such file", fix="give the list that lies by the sheets")
     kept: set[str] = set()
-    refused: set[str] = set()
+    dropped: set[str] = set()
     known = {film.casefold(): film for film in films}
-    for number, word, name in _lines(read_text(path, [], path.parent)):
+    for number, mark, name in _lines(read_text(path, [], path.parent)):
         film = known.get(name.casefold())
         if film is None:
-            if word == KEEP:
+            if mark == KEEP:
                 continue
             raise TrainingError(
                 f"{path}, line {number}: {name!r} is no film with an outline",
                 fix="write film names as the list has them",
             )
-        (kept if word == KEEP else refused).add(film)
-    return refused | (set(films) - kept if kept else set())
+        (kept if mark == KEEP else dropped).add(film)
+    return dropped | (set(films) - kept if kept else set())
 
 
 def _lines(text: str) -> Iterator[tuple[int, str, str]]:
@@ -126,8 +126,8 @@ def _lines(text: str) -> Iterator[tuple[int, str, str]]:
         if not plain or plain.startswith("#"):
             continue
         cells = plain.split("\t")
-        word = cells[0].strip().casefold()
-        if word in {KEEP, REJECT} and len(cells) >= 3:
-            yield number, word, cells[2].strip()
+        mark = cells[0].strip().casefold()
+        if mark in {KEEP, REJECT} and len(cells) >= 3:
+            yield number, mark, cells[2].strip()
         else:
             yield number, REJECT, plain.removeprefix(REJECT).strip()

@@ -1,13 +1,15 @@
-"""Heads on features of a frozen trunk: balanced, resumable, with a gate before the grade if asked.
+"""Train, calibrate and measure one ordinal head on features of a frozen trunk, resumable.
 
-Room: training. Writes one run's folder a head.
+Layer: training.tasks; writes checkpoints and logs into the head's run folder. Uses
+`training.models.heads`.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,37 +17,61 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.errors import TrainingError
-from training.models.scorer import (
+from training.evaluation.accuracy import balanced_accuracy, decode_grades
+from training.models.heads import (
+    GATE_WIDTHS,
     DenseLayers,
     Head,
     fitting_temperature,
+    join_gate,
+    ordinal_loss,
     ordinal_targets,
-    undersample_zero,
 )
+from training.models.tensors import device
+from training.models.trunk import FEATURES
 from training.run import loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from training.run.recipes_own import HeadsRecipe
+    from training.tasks.recipes import HeadSchedule
 
-GATE_WIDTHS = (128, 64)
-"""So many of a head's 512 and 256 units are the gate's, the others the grades'."""
-ALWAYS = 8.0
-"""Logit of the first output, "grade 0 or more", where a gate decides."""
-
-LEAST_TO_CALIBRATE = 50
+CHECKPOINT_EVERY_S = 120.0
 
 
-def train_own_head(
-    run_dir: Path, features: Tensor, grades: np.ndarray, outputs: int, recipe: HeadsRecipe
+@dataclass(frozen=True)
+class HeadTraining:
+    """How one head is trained beside its schedule.
+
+    ``balance`` is what is done about the many joints of grade 0: ``undersample``, ``weights`` or
+    ``none``; ``gate`` trains 0 against the rest first, and the grade among the rest after it.
+    """
+
+    schedule: HeadSchedule
+    balance: str = "none"
+    gate: bool = False
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature that a head's logits were divided by, and its mean loss before and after."""
+
+    temperature: float
+    loss_before: float
+    loss_after: float
+
+
+def train_head(
+    run_dir: Path, features: Tensor, grades: np.ndarray, outputs: int, training: HeadTraining
 ) -> Head:
     """Train one head on features [n, views, 512] and known grades [n] of the training fold.
 
-    Resumes from ``run_dir``. Raises `TrainingError` for too few joints, or grades that are all one.
+    Resumes from ``run_dir``. Raises `TrainingError` for fewer than four joints, and for grades that
+    are all the same.
     """
-    kept = _balanced(grades, recipe)
+    kept = _balanced(grades, training)
     if len(np.unique(grades)) < 2 or len(kept) < 4:
         counts = dict(zip(*(part.tolist() for part in np.unique(grades, return_counts=True)),
                           strict=True))  # fmt: skip
@@ -53,138 +79,145 @@ def train_own_head(
             f"{run_dir.name}: joints by grade {counts} are too few to learn from",
             fix="bring films with damage, and four joints or more",
         )
-    if not recipe.gate:
+    fold = _Fold(features, grades, training)
+    if not training.gate:
         head = Head(outputs)
-        _descend(
-            run_dir, head, features, grades, kept, recipe, partial(ordinal_targets, outputs=outputs)
-        )
+        fold.descend(run_dir, head, kept, partial(ordinal_targets, outputs=outputs))
         return head.eval()
-    gate = DenseLayers((512, *GATE_WIDTHS, 1))
-    _descend(
-        run_dir / "gate",
-        gate,
-        features,
-        grades,
-        kept,
-        recipe,
-        partial(ordinal_targets, outputs=1, first=1),
-    )
-    rest = DenseLayers((512, 512 - GATE_WIDTHS[0], 256 - GATE_WIDTHS[1], outputs - 2))
+    gate = DenseLayers((FEATURES, *GATE_WIDTHS, 1))
+    fold.descend(run_dir / "gate", gate, kept, partial(ordinal_targets, outputs=1, first=1))
+    rest = DenseLayers((FEATURES, 512 - GATE_WIDTHS[0], 256 - GATE_WIDTHS[1], outputs - 2))
     damaged = np.flatnonzero(grades > 0)
-    _descend(
-        run_dir / "rest",
-        rest,
-        features,
-        grades,
-        damaged,
-        recipe,
-        partial(ordinal_targets, outputs=outputs - 2, first=2),
-    )
+    targets = partial(ordinal_targets, outputs=outputs - 2, first=2)
+    fold.descend(run_dir / "rest", rest, damaged, targets)
     return join_gate(gate.eval(), rest.eval(), outputs)
 
 
-def join_gate(gate: DenseLayers, rest: DenseLayers, outputs: int) -> Head:
-    """One head that answers with the gate first: side by side in one network, nothing in common.
-
-    Its outputs are: always, the gate, then the rest; the usual decoding gives grade 0 where the
-    gate says so and the rest's grade elsewhere.
-    """
-    head = Head(outputs)
-    with torch.no_grad():
-        for i, (dense, norm) in enumerate(zip(head.dense, head.bn, strict=True)):
-            row = 1 if i == len(head.dense) - 1 else 0
-            split = row + gate.dense[i].out_features
-            # Both read every feature; behind that each reads its own units alone.
-            ends, begins = (dense.in_features, 0) if i == 0 else (gate.dense[i].in_features,) * 2
-            dense.weight.zero_()
-            dense.bias.zero_()
-            dense.weight[row:split, :ends] = gate.dense[i].weight
-            dense.weight[split:, begins:] = rest.dense[i].weight
-            dense.bias[row:split] = gate.dense[i].bias
-            dense.bias[split:] = rest.dense[i].bias
-            for name in ("weight", "bias", "running_mean", "running_var"):
-                getattr(norm, name)[row:split] = getattr(gate.bn[i], name)
-                getattr(norm, name)[split:] = getattr(rest.bn[i], name)
-        head.bn[-1].bias[0] = ALWAYS
-    return head.eval()
-
-
-def _balanced(grades: np.ndarray, recipe: HeadsRecipe) -> np.ndarray:
+def _balanced(grades: np.ndarray, training: HeadTraining) -> np.ndarray:
     """Rows of the training fold that are learnt from."""
-    if recipe.balance != "undersample":
+    if training.balance != "undersample":
         return np.arange(len(grades))
-    rng = np.random.default_rng(recipe.seed)
-    # The gate tells two kinds apart, so they are made equal; the grades' own rule is the paper's.
-    return undersample_zero(np.minimum(grades, 1) if recipe.gate else grades, rng)
+    rng = np.random.default_rng(training.schedule.seed)
+    # A gate has two classes, which are made equal; the rule for grades is the paper's.
+    return undersample_zero(np.minimum(grades, 1) if training.gate else grades, rng)
 
 
-def _descend(
-    run_dir: Path,
-    head: nn.Module,
-    features: Tensor,
-    grades: np.ndarray,
-    kept: np.ndarray,
-    recipe: HeadsRecipe,
-    targets: Callable[[Tensor], Tensor],
-) -> None:
-    """Train one network until its last epoch, resuming from ``run_dir``."""
-    if len(kept) < 2:
-        raise TrainingError(
-            f"{run_dir}: {len(kept)} joints are too few to learn from",
-            fix="bring more films with damage",
-        )
-    torch.manual_seed(recipe.seed)
-    for part in head.modules():
-        if isinstance(part, nn.Linear | nn.BatchNorm1d):
-            part.reset_parameters()
-    head.to(loop.device())
-    optimiser = torch.optim.AdamW(
-        head.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    batch = min(recipe.batch, len(kept))
-    a_epoch = len(kept) // batch
-    plan = loop.Plan(recipe.epochs * a_epoch * batch, batch, recipe.checkpoint_every_s)
-    weights = _weights(grades[kept], recipe)
+def undersample_zero(grades: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows to keep, in order, so that grade 0 is no more frequent than the next largest grade.
 
-    def make(seen: int) -> tuple[np.ndarray, np.ndarray]:
-        epoch, number = divmod(seen // batch, a_epoch)
-        order = np.random.default_rng((recipe.seed, epoch)).permutation(len(kept))
-        rng = loop.batch_rng(recipe.seed, seen)
-        rows = order[number * batch : (number + 1) * batch]
-        return rows, rng.integers(0, features.shape[1], len(rows))
-
-    def step(rows_views: tuple[np.ndarray, np.ndarray], seen: int) -> float:
-        rows, views = rows_views
-        x = features[torch.from_numpy(kept[rows]), torch.from_numpy(views)].to(loop.device())
-        wanted = targets(torch.from_numpy(grades[kept[rows]])).to(loop.device())
-        fall = (1 + math.cos(math.pi * seen / plan.samples)) / 2 if recipe.rate_falls else 1.0
-        head.train()
-        loss = functional.binary_cross_entropy_with_logits(head(x), wanted, reduction="none")
-        weighed = (loss.mean(1) * torch.from_numpy(weights[rows]).to(loop.device())).mean()
-        return loop.descend(weighed, head, optimiser, recipe.learning_rate * fall, math.inf)
-
-    loop.run(run_dir, {"model": head, "optimiser": optimiser}, plan, make, step, lambda _final: {})
-    head.cpu()
-
-
-def _weights(grades: np.ndarray, recipe: HeadsRecipe) -> np.ndarray:
-    """Weight of each joint in the loss, 1 on average."""
-    if recipe.balance != "weights":
-        return np.ones(len(grades), np.float32)
-    values, counts = np.unique(grades, return_counts=True)
-    share = len(grades) / (len(values) * counts)
-    return share[np.searchsorted(values, grades)].astype(np.float32)
-
-
-def calibrate(head: Head, features: Tensor, grades: np.ndarray) -> dict[str, float]:
-    """Cool a head on joints that it did not learn from, and say by how much.
-
-    No decision at .5 changes. With fewer than `LEAST_TO_CALIBRATE` joints it stays as it is.
+    Only for the training fold: measured folds keep every row.
     """
-    if len(grades) < LEAST_TO_CALIBRATE:
-        return {}
+    zeros = np.flatnonzero(grades == 0)
+    others = np.flatnonzero(grades != 0)
+    if not len(others):
+        return zeros
+    most = int(np.unique(grades[others], return_counts=True)[1].max())
+    kept = rng.permutation(zeros)[:most]
+    return np.sort(np.concatenate([kept, others]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """The training fold of one head: features [n, views, 512], known grades [n]."""
+
+    features: Tensor
+    grades: np.ndarray
+    training: HeadTraining
+
+    def descend(
+        self, run_dir: Path, head: nn.Module, kept: np.ndarray, targets: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Train one network on the rows ``kept`` to the last epoch, resuming from ``run_dir``."""
+        if len(kept) < 2:
+            raise TrainingError(
+                f"{run_dir}: {len(kept)} joints are too few to learn from",
+                fix="bring more films with damage",
+            )
+        schedule = self.training.schedule
+        torch.manual_seed(schedule.seed)
+        for part in head.modules():
+            if isinstance(part, nn.Linear | nn.BatchNorm1d):
+                part.reset_parameters()
+        head.to(device())
+        optimiser = torch.optim.AdamW(
+            head.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
+        batch = min(schedule.batch, len(kept))
+        per_epoch = len(kept) // batch
+        plan = loop.Plan(
+            schedule.epochs * per_epoch * batch, batch, self.training.checkpoint_every_s
+        )
+        weights = self._weights(kept)
+
+        def make(seen: int) -> tuple[np.ndarray, np.ndarray]:
+            epoch, number = divmod(seen // batch, per_epoch)
+            order = np.random.default_rng((schedule.seed, epoch)).permutation(len(kept))
+            rng = loop.batch_rng(schedule.seed, seen)
+            rows = order[number * batch : (number + 1) * batch]
+            return rows, rng.integers(0, self.features.shape[1], len(rows))
+
+        def step(rows_views: tuple[np.ndarray, np.ndarray], seen: int) -> float:
+            rows, views = rows_views
+            x = self.features[torch.from_numpy(kept[rows]), torch.from_numpy(views)].to(device())
+            wanted = targets(torch.from_numpy(self.grades[kept[rows]])).to(device())
+            cosine = (1 + math.cos(math.pi * seen / plan.samples)) / 2
+            rate = schedule.learning_rate * (cosine if schedule.rate_falls else 1.0)
+            head.train()
+            loss = functional.binary_cross_entropy_with_logits(head(x), wanted, reduction="none")
+            weighted = (loss.mean(1) * torch.from_numpy(weights[rows]).to(device())).mean()
+            return loop.descend(weighted, head, optimiser, rate, math.inf)
+
+        loop.run(
+            run_dir, {"model": head, "optimiser": optimiser}, plan, make, step, lambda _final: {}
+        )
+        head.cpu()
+
+    def _weights(self, kept: np.ndarray) -> np.ndarray:
+        """Weight of each kept joint in the loss, 1 on average."""
+        grades = self.grades[kept]
+        if self.training.balance != "weights":
+            return np.ones(len(grades), np.float32)
+        values, counts = np.unique(grades, return_counts=True)
+        share = len(grades) / (len(values) * counts)
+        return share[np.searchsorted(values, grades)].astype(np.float32)
+
+
+def calibrate(
+    head: Head, parts: Sequence[tuple[Tensor, np.ndarray]], least: int = 1
+) -> Calibration | None:
+    """Divide a head's logits by the temperature that fits joints it did not learn from.
+
+    ``parts`` are features [n, 512] with known grades [n]; each part counts alike. No decision at .5
+    changes. ``None``, and the head as it was, with fewer than ``least`` joints.
+    """
+    if sum(len(grades) for _, grades in parts) < least:
+        return None
     with torch.no_grad():
-        logits = head(features)
-    temperature = fitting_temperature([(logits, torch.from_numpy(grades))])
+        known = [(head(f), torch.from_numpy(grades)) for f, grades in parts if len(grades)]
+    temperature = fitting_temperature(known)
     head.cool(temperature)
-    return {"temperature": round(temperature, 4)}
+    before, after = (
+        sum(ordinal_loss(logits / t, grades).item() for logits, grades in known) / len(known)
+        for t in (1.0, temperature)
+    )
+    return Calibration(temperature, before, after)
+
+
+def head_figures(head: Head, features: Tensor, grades: np.ndarray, of: str = "") -> dict[str, Any]:
+    """Balanced accuracies on joints that were not learnt from, and the number of each grade.
+
+    ``of`` (``phantom_``, ``painted_``) is put before a figure's name where its joints are no
+    patient's.
+    """
+    found: dict[str, Any] = {"n": len(grades)}
+    if not len(grades):
+        return found
+    with torch.no_grad():
+        guess = decode_grades(head(features).sigmoid().numpy())
+    values, counts = np.unique(grades, return_counts=True)
+    return found | {
+        f"{of}balanced_exact": round(balanced_accuracy(grades, guess), 4),
+        f"{of}balanced_within_one": round(balanced_accuracy(grades, guess, 1), 4),
+        "all_zero_balanced_exact": round(balanced_accuracy(grades, np.zeros_like(grades)), 4),
+        "n_of_grade": dict(zip(map(str, values.tolist()), counts.tolist(), strict=True)),
+    }

@@ -1,6 +1,6 @@
 """Any Darknet ``.cfg`` as a detector of two classes, and the arrays of a ``.weights`` that fit it.
 
-Room: training. Pure functions over text and bytes.
+Layer: training.tasks; pure functions over text and bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Recipes that ``sharpedge export`` takes, beside the weights that were trained.
 
-Room: training. Writes ``NAME.toml`` into the output folder.
+Layer: training.tasks; writes ``NAME.toml`` into the output folder.
 """
 
 from __future__ import annotations
@@ -72,6 +72,6 @@ def write_recipe(
 
 
 def next_command(out: Path, recipes: Sequence[Path]) -> str:
-    """What to do with what was written."""
+    """Text with the command that exports what was written."""
     names = " ".join(str(path) for path in recipes)
     return f"next: sharpedge export {names} --out {out / 'built'}"

@@ -1,190 +1,150 @@
-"""The frozen VGG16 trunk: the committed one, or ImageNet's weights from Keras or torch.
+"""Train the trunk on all four tasks, or on one limb's two, resumable.
 
-Room: training. Reads one file; runs no code from it.
+Layer: training.tasks; writes checkpoints and logs into its run folder. Uses
+`training.models.trunk` and `training.models.heads`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-import re
-from dataclasses import dataclass
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import h5py
-import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional
 
-from edge.model import DISCLAIMER
-from export.importers.compact import load_compact, save_compact
-from export.importers.vgg import TRUNK_CHANNELS, trunk_shapes
-from training.errors import TrainingError
-from training.models.scorer import FoldedTrunk
+from edge.model import Limb
+from training.evaluation.accuracy import balanced_accuracy, decode_grades
+from training.models.heads import TrunkTrainer
+from training.models.tensors import device, half_precision, to_device
+from training.models.trunk import trunk_features
 from training.run import loop
+from training.synthetic.crops import UNKNOWN, Crops, CropSet, augment, join_crops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from torch import Tensor
+    import numpy as np
 
-_BLOCK = re.compile(r"block(\d)_conv(\d)")
-_COUNTED = re.compile(r"conv2d(?:_(\d+))?(?=/|$)")
-_TORCH = re.compile(r"(?:^|\.)features\.(\d+)\.(\w+)$")
-_EPSILON = 1e-5
-_WANTED = "give VGG16 of Keras (.h5) or of torchvision (.pt), or the LIMB-trunk.npz of a training"
+    from training.tasks.recipes import TrunkRecipe
 
-
-@dataclass(frozen=True)
-class InputRule:
-    """What a trunk wants: (pixel * scale - mean) / std, a channel."""
-
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+_START_CROPS, _START_STEPS = 1_024, 300
+"""Crops and steps that fit the temporary heads to a finished trunk."""
 
 
-PLAIN = InputRule(1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-"""Trunks of our own, and the paper's division by 255."""
-KERAS_IMAGENET = InputRule(1.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
-TORCH_IMAGENET = InputRule(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+def trunk_batch(crops: CropSet, recipe: TrunkRecipe, seen: int) -> tuple[Tensor, ...]:
+    """Batch after ``seen`` samples: pixels [n, s, s] uint8, limb, erosion, narrowing [n]."""
+    rng = loop.batch_rng(recipe.seed, seen)
+    painted = round(recipe.batch * recipe.painted_share) if crops.painted else 0
+    parts = [_draw(crops.simulated, recipe.batch - painted, rng)]
+    if crops.painted:
+        parts.append(_draw(crops.painted, painted, rng))
+    drawn = join_crops(parts)
+    return (
+        torch.from_numpy(augment(drawn.pixels, rng)),
+        torch.from_numpy(drawn.limb),
+        torch.from_numpy(drawn.erosion),
+        torch.from_numpy(drawn.narrowing),
+    )
 
 
-@dataclass(frozen=True)
-class TrunkFile:
-    """Arrays as `export.importers.vgg` names them, how pixels are fed, where they came from."""
-
-    arrays: dict[str, np.ndarray]
-    rule: InputRule
-    source: str
-    sha256: str
-    compact: bytes | None = None
+def _draw(crops: Crops, count: int, rng: np.random.Generator) -> Crops:
+    return crops.at(rng.integers(0, len(crops), count))
 
 
-def read_trunk(path: Path) -> TrunkFile:
-    """Read a trunk: ``.h5`` of Keras, ``.pt`` or ``.pth`` of torch, ``.npz`` of ours.
+def train_trunk(
+    run_dir: Path,
+    crops: CropSet,
+    held_out: CropSet,
+    recipe: TrunkRecipe,
+    start_from: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Train the trunk until ``recipe.samples``, resuming from ``run_dir``.
 
-    Raises `TrainingError` for a file that is none of these, and `WeightsError` for a damaged
-    ``.npz``.
+    ``start_from`` is a finished trunk (`FoldedTrunk`'s arrays) whose weights a new run starts from.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise TrainingError(f"{path}: {error.strerror}", fix=_WANTED) from error
-    digest = hashlib.sha256(data).hexdigest()
-    kind = path.suffix.lower()
-    if kind == ".npz":
-        arrays, _ = load_compact(path)
-        trunk = {name: array for name, array in arrays.items() if name.startswith("trunk.")}
-        _check(trunk, path)
-        return TrunkFile(trunk, PLAIN, path.name, digest, data)
-    if kind in {".h5", ".hdf5", ".keras"}:
-        arrays, rule = _read_keras(path), KERAS_IMAGENET
-    elif kind in {".pt", ".pth"}:
-        arrays, rule = _read_torch(path), TORCH_IMAGENET
-    else:
-        raise TrainingError(f"{path}: a trunk of the kind {kind!r}", fix=_WANTED)
-    _check(arrays, path)
-    return TrunkFile(arrays, rule, path.name, digest)
+    torch.manual_seed(recipe.seed)
+    model = TrunkTrainer().to(device(), memory_format=torch.channels_last)
+    if start_from is not None and not (run_dir / "checkpoint.pt").exists():
+        pixels, *known = trunk_batch(crops, replace(recipe, batch=_START_CROPS), 0)
+        _start_from(model, start_from, pixels, *known)
+    model.trunk.freeze(recipe.frozen)
+    learning = [part for part in model.parameters() if part.requires_grad]
+    optimiser = torch.optim.AdamW(learning, recipe.learning_rate, weight_decay=0.02)
+
+    def step(batch: tuple[Tensor, ...], seen: int) -> float:
+        pixels, limb, erosion, narrowing = (part.to(device()) for part in batch)
+        fall = 0.01 + 0.99 * (1 + math.cos(math.pi * seen / recipe.samples)) / 2
+        rate = recipe.learning_rate * min(1.0, (seen + 1) / 3000) * fall
+        model.train()
+        x = (pixels.float() / 255)[:, None]
+        if recipe.small[0] <= seen < recipe.small[1]:
+            x = functional.interpolate(x, size=(recipe.small_px, recipe.small_px), mode="area")
+        x = x.expand(-1, 3, -1, -1)
+        with half_precision():
+            loss = model.loss(
+                x.contiguous(memory_format=torch.channels_last), limb, erosion, narrowing
+            )
+        return loop.descend(loss, model, optimiser, rate, 5.0)
+
+    return loop.run(
+        run_dir,
+        {"model": model, "optimiser": optimiser},
+        loop.Plan(recipe.samples, recipe.batch, recipe.checkpoint_every_s),
+        lambda seen: trunk_batch(crops, recipe, seen),
+        step,
+        lambda _final: measure_trunk(model, held_out),
+    )
 
 
-def ship_trunk(trunk: TrunkFile, out: Path) -> FoldedTrunk:
-    """Write a trunk's compact file and return it as it will be read back: quantised."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if trunk.compact is not None:
-        out.write_bytes(trunk.compact)
-    else:
-        meta = {"trunk": trunk.source, "trunk_sha256": trunk.sha256, "notice": DISCLAIMER}
-        save_compact(out, trunk.arrays, meta)
-    arrays, _ = load_compact(out)
-    folded = FoldedTrunk(arrays).eval()
-    return folded.to(loop.device(), memory_format=torch.channels_last)
+def _start_from(
+    model: TrunkTrainer,
+    arrays: Mapping[str, np.ndarray],
+    pixels: Tensor,
+    limb: Tensor,
+    erosion: Tensor,
+    narrowing: Tensor,
+) -> None:
+    """Load a finished trunk, and fit the temporary heads to it.
+
+    Untrained heads would spoil the trunk's weights before they have learnt.
+    """
+    x = (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1).to(device())
+    model.trunk.start_from(arrays, x.contiguous(memory_format=torch.channels_last))
+    features = trunk_features(model.trunk, pixels.numpy()).to(device())
+    known = [part.to(device()) for part in (limb, erosion, narrowing)]
+    optimiser = torch.optim.AdamW(model.heads.parameters(), 3e-3, weight_decay=1e-3)
+    for _ in range(_START_STEPS):
+        loop.descend(model.heads_loss(features, *known), model.heads, optimiser, 3e-3, 5.0)
+    model.train()
 
 
-def trunk_features(
-    trunk: FoldedTrunk, pixels: np.ndarray, rule: InputRule, batch: int = 64
-) -> Tensor:
-    """Run a trunk over crops [n, s, s] uint8 fed by ``rule``: [n, 512] float32, on the CPU."""
-    mean, std = (loop.to_device(np.array(v, np.float32))[:, None, None] for v in
-                 (rule.mean, rule.std))  # fmt: skip
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(pixels), batch):
-            x = loop.to_device(pixels[start : start + batch]).float()[:, None] * rule.scale
-            x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-            parts.append(trunk(x).float().cpu())
-    return torch.cat(parts)
+def measure_trunk(model: TrunkTrainer, crops: CropSet, most: int = 1500) -> dict[str, float]:
+    """Balanced accuracy of the temporary heads on crops that were not trained on.
+
+    Painted crops of held-out films are measured on their own, as ``painted_TASK``.
+    """
+    model.eval()
+    found = _accuracies(model, crops.simulated.first(most))
+    if crops.painted:
+        painted = _accuracies(model, crops.painted.first(most))
+        found |= {f"painted_{task}": value for task, value in painted.items()}
+    return found
 
 
-def _check(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    for name, shape in trunk_shapes().items():
-        if name not in arrays or arrays[name].shape != shape:
-            found = "missing" if name not in arrays else f"{arrays[name].shape}, not {shape}"
-            raise TrainingError(f"{path}: VGG16's {name} is {found}", fix=_WANTED)
-        if not np.isfinite(arrays[name]).all():
-            raise TrainingError(f"{path}: {name} is not finite", fix="copy the file again")
-
-
-def _read_keras(path: Path) -> dict[str, np.ndarray]:
-    """Kernels and biases by the names of their layers, whatever version of Keras wrote them."""
-    layers: dict[tuple[int, int], dict[int, np.ndarray]] = {}
-
-    def keep(name: str, item: object) -> None:
-        if not isinstance(item, h5py.Dataset) or item.ndim not in {1, 4}:
-            return
-        if "optimizer" in name:
-            return
-        block, counted = _BLOCK.search(name), _COUNTED.search(name)
-        if block is not None:
-            key = (int(block[1]), int(block[2]))
-        elif counted is not None:
-            key = (0, int(counted[1] or 0))
-        else:
-            return
-        layers.setdefault(key, {})[item.ndim] = np.asarray(item[()], np.float32)
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(keep)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise TrainingError(f"{path}: no readable Keras file: {error}", fix=_WANTED) from error
-    named = {key: parts for key, parts in layers.items() if key[0]} or layers
-    arrays = {}
-    whole = [parts for _, parts in sorted(named.items()) if set(parts) == {1, 4}]
-    for i, parts in enumerate(whole[: len(TRUNK_CHANNELS)]):
-        arrays[f"trunk.conv{i}.weight"] = np.ascontiguousarray(parts[4].transpose(3, 2, 0, 1))
-        arrays[f"trunk.conv{i}.bias"] = parts[1]
-    return arrays
-
-
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    """Weights of torchvision's ``vgg16`` or ``vgg16_bn``; batch normalisation is folded in."""
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise TrainingError(
-            f"{path}: no file of weights: {str(error)[:120]}",
-            fix="save the weights alone: torch.save(model.state_dict(), 'vgg16.pt')",
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    layers: dict[int, dict[str, np.ndarray]] = {}
-    for name, value in state.items() if isinstance(state, dict) else ():
-        found = _TORCH.search(str(name))
-        if found is not None and isinstance(value, torch.Tensor):
-            layers.setdefault(int(found[1]), {})[found[2]] = loop.numbers(value)
-    arrays: dict[str, np.ndarray] = {}
-    number = -1
-    for _, parts in sorted(layers.items()):
-        if "running_mean" in parts and number >= 0:
-            weight, bias = f"trunk.conv{number}.weight", f"trunk.conv{number}.bias"
-            scale = parts["weight"] / np.sqrt(parts["running_var"] + _EPSILON)
-            arrays[weight] = (arrays[weight] * scale[:, None, None, None]).astype(np.float32)
-            shifted = (arrays[bias] - parts["running_mean"]) * scale + parts["bias"]
-            arrays[bias] = shifted.astype(np.float32)
-        elif parts.get("weight", np.zeros(0)).ndim == 4:
-            number += 1
-            arrays[f"trunk.conv{number}.weight"] = parts["weight"]
-            arrays[f"trunk.conv{number}.bias"] = parts["bias"]
-    return arrays
+def _accuracies(model: TrunkTrainer, crops: Crops) -> dict[str, float]:
+    features = trunk_features(model.trunk, crops.pixels).to(device())
+    found = {}
+    for i, limb in enumerate(Limb):
+        for kind, grades in (("erosion", crops.erosion), ("narrowing", crops.narrowing)):
+            task = f"{limb}_{kind}"
+            rows = (crops.limb == i) & (grades != UNKNOWN)
+            if not rows.any():
+                continue
+            with torch.no_grad():
+                logits = model.heads[task](features[to_device(rows)])
+            guess = decode_grades(logits.sigmoid().cpu().numpy())
+            found[task] = round(balanced_accuracy(grades[rows], guess), 4)
+    return found

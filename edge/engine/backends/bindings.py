@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from edge.engine.backends import BACKENDS
+from edge.engine.backend_table import BACKENDS
 from edge.errors import EngineError
 
 _FIXES = {

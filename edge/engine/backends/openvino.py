@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.engine.backends import Precision
+from edge.engine.backend_table import Precision
 from edge.engine.backends.onnxruntime import usable_cores
 from edge.engine.inputs import check_inputs
 from edge.engine.loaded import LoadedEngine
@@ -70,7 +70,7 @@ class OpenVinoEngine(LoadedEngine):
             )
             for item in self._compiled.inputs
         }
-        # A tensor that is an output and something else bears several names here.
+        # A tensor that is an output and something else has several names here.
         self._outputs = {
             name: item
             for name in verified.passport.outputs

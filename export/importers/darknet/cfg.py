@@ -1,6 +1,6 @@
 """Darknet ``.cfg`` text to typed layers with known shapes.
 
-Room: export. Pure functions over text; `export.importers.darknet.sections` reads the text.
+Layer: export; pure functions over text; `export.importers.darknet.sections` reads the text.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A Darknet network and its arrays to an ONNX graph.
 
-Room: export. Pure functions. NCHW, float32, batch normalisation folded, static shapes.
+Layer: export; pure functions. NCHW, float32, batch normalisation folded, static shapes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The keys of each Darknet section: those that are read here and those that only training reads.
 
-Room: export. Pure functions over sections. Darknet ignores a key that it does not know, so a slip
+Layer: export; pure functions over sections. Darknet ignores a key that it does not know, so a slip
 (``strid=2``) gives another network without a message. Here such a key is an error.
 """
 

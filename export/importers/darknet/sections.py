@@ -1,6 +1,6 @@
 """Darknet ``.cfg`` text to sections of keys and values.
 
-Room: export. Pure functions over text. Reads what Darknet itself reads: sections without blank
+Layer: export; pure functions over text. Reads what Darknet itself reads: sections without blank
 lines between them, comments after a value, CRLF, a byte order mark, the leading number of a value,
 the first of two equal keys.
 """

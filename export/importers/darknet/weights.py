@@ -1,7 +1,7 @@
 """Darknet ``.weights`` bytes to named arrays and back.
 
-Room: export. Pure functions over bytes. A file must be consumed to its last byte: a reader that
-forgives one float too few or too many shifts every array after it in silence.
+Layer: export; pure functions over bytes. A file must be consumed to its last byte: a reader that
+accepts one float too few or too many shifts every array after it without an error.
 
 Arrays, i counting the ``[convolutional]`` sections from 0: ``conv{i}.weight`` [out, in / groups,
 size, size], and either ``conv{i}.bias`` [out] or ``conv{i}.bn.gamma``, ``.beta``, ``.mean`` and

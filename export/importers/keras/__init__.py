@@ -1,6 +1,6 @@
 """Keras models saved whole: ``.h5`` of Keras 2 and 3, and ``.keras``, read without Keras.
 
-Room: export.
+Layer: export; `weights` reads the file with h5py.
 """
 
 from export.importers.keras.graph import add_keras_model, keras_to_onnx, output_names

@@ -1,7 +1,7 @@
-"""Keras layers without trained weights: scaling, reshaping, padding, and those that do nothing.
+"""Keras layers without trained weights: scaling, reshaping, padding, and those without effect.
 
-Room: export. Pure functions over a `Call`. Keras keeps channels last, the graph keeps them first:
-what depends on the order is turned back where it is read.
+Layer: export; pure functions over a `Call`. Keras keeps channels last, the graph keeps them first:
+what depends on the order is transposed where it is read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One call of a Keras layer or operator: what it is given, and how activations become nodes.
+"""One call of a Keras layer or operator: its inputs and arguments, and activations as nodes.
 
-Room: export. Pure functions over a `Call`.
+Layer: export; pure functions over a `Call`.
 """
 
 from __future__ import annotations

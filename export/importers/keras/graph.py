@@ -1,7 +1,7 @@
 """A saved Keras model to an ONNX graph.
 
-Room: export. Pure functions. Keras keeps channels last; the graph is NCHW throughout, and what
-depends on the order (Flatten, axes) is turned back where it is read.
+Layer: export; pure functions. Keras keeps channels last; the graph is NCHW throughout, and what
+depends on the order (Flatten, axes) is transposed where it is read.
 """
 
 from __future__ import annotations

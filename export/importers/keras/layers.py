@@ -1,6 +1,6 @@
 """Each Keras layer as ONNX nodes.
 
-Room: export. Pure functions over a `Call`. `LAYERS` is the one table of the layers that are known.
+Layer: export; pure functions over a `Call`. `LAYERS` is the table of the known layers.
 """
 
 from __future__ import annotations

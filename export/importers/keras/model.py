@@ -1,7 +1,7 @@
-"""The structure of a saved Keras model: layers, calls and tensors, as its own JSON says.
+"""The structure of a saved Keras model: layers, calls and tensors, parsed from its JSON.
 
-Room: export. Pure functions over JSON values. Reads the Functional and Sequential forms of Keras 2
-and Keras 3.
+Layer: export; pure functions over JSON values; the Functional and Sequential forms of Keras 2 and
+3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Keras operators (``x - 127.5``, ``keras.ops.maximum(x, c)``) as ONNX nodes.
 
-Room: export. Pure functions over a `Call`. An operator bears the class name of a layer (Subtract,
+Layer: export; pure functions over a `Call`. An operator has the class name of a layer (Subtract,
 Softmax, Concatenate) and takes numbers where the layer takes tensors, so it has a table of its own.
 Keras 3 stores an operator with its module, ``keras.src.ops``; Keras 2 as ``TFOpLambda``.
 """

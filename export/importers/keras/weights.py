@@ -1,7 +1,7 @@
 """The arrays of a saved Keras model, found by the names in the file, never by position.
 
-Room: export. Reads one file with h5py; runs no code from it. A frozen part is stored after the
-trainable one, so the order of arrays in a legacy file says nothing.
+Layer: export; reads one file with h5py; runs no code from it. A frozen part is stored after the
+trainable one, so the order of arrays in a legacy file carries no meaning.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -62,13 +61,14 @@ class SavedModel:
 def read_keras(path: Path) -> SavedModel:
     """Read ``.h5`` (Keras 2 and 3) or ``.keras``.
 
-    Raises `WeightsError` for a file that is not readable or holds weights alone, and `LayerError`
-    for a model whose structure is not known.
+    Raises `WeightsError` for a file that is not readable or holds weights alone, and where h5py is
+    not installed, and `LayerError` for a model whose structure is not known.
     """
+    h5py = _h5py(path)
     try:
         if zipfile.is_zipfile(path):
-            return _read_archive(path)
-        return _read_legacy(path)
+            return _read_archive(path, h5py)
+        return _read_legacy(path, h5py)
     except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(
             f"not a readable Keras file: {error}",
@@ -101,7 +101,19 @@ def variables(layer: KerasLayer) -> tuple[str, ...]:
     return ("kernel", *bias)
 
 
-def _read_legacy(path: Path) -> SavedModel:
+def _h5py(path: Path) -> Any:
+    try:
+        import h5py  # noqa: PLC0415 - an extra: only machines that import Keras models need it
+    except ImportError as error:
+        raise WeightsError(
+            f"h5py, which reads Keras models, is not installed: {error}",
+            where=str(path),
+            fix="pip install 'sharpedge[keras]'",
+        ) from error
+    return h5py
+
+
+def _read_legacy(path: Path, h5py: Any) -> SavedModel:
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs or "model_weights" not in file:
             raise WeightsError(
@@ -117,7 +129,7 @@ def _read_legacy(path: Path) -> SavedModel:
     return SavedModel(model, _LegacyStore(str(path), groups), version)
 
 
-def _read_archive(path: Path) -> SavedModel:
+def _read_archive(path: Path, h5py: Any) -> SavedModel:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names or "model.weights.h5" not in names:

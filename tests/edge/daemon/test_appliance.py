@@ -10,23 +10,13 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from appliance import Subscriber, until
+from appliance import Subscriber, chain_holds, until
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from stand_in import film_bytes
 
 from edge.contract.payloads import DeliveryMode, Presence, StudyStatus
-from edge.journal.store import Store
-from edge.system.device_key import derived_key
-
-
-def chain_holds(appliance):
-    key = derived_key((appliance.state / "device.key").read_bytes(), "journal")
-    store = Store(appliance.state / "journal.sqlite", key)
-    broken = store.verify()
-    store.close()
-    return broken is None
 
 
 def test_a_dropped_film_becomes_a_result_a_picture_and_a_study(broker, subscriber, make_appliance):

@@ -17,7 +17,7 @@ from edge.errors import EngineError, OutputError
 from edge.model import Limb
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
-from edge.scoring.self_test import RECORD_NAME, self_test, write_record
+from edge.scoring.self_test import RECORD_NAME, code_files, is_recorded, self_test, write_record
 from edge.system.paths import built_engines
 from edge.worker.factory import film_scorer
 
@@ -106,3 +106,23 @@ def test_the_worker_is_told(tmp_path, folder):
     assert film_scorer(config).unfit == ""
     (folder / RECORD_NAME).write_text("{")
     assert "self-test" in film_scorer(config).unfit
+
+
+def test_a_record_is_of_the_code_of_every_stage():
+    names = {f"{path.parent.name}/{path.name}" for path in code_files()}
+    assert {"imaging/decode.py", "pipeline/limb.py", "scoring/film_scorer.py"} <= names
+
+
+def test_an_old_record_is_reported_with_the_command_that_makes_a_new_one(
+    folder, scorer, engines, monkeypatch, caplog
+):
+    write_record(folder, scorer, engines)
+    assert is_recorded(folder, engines)
+    monkeypatch.setattr("edge.scoring.self_test._code", lambda: "of an earlier release")
+    assert not is_recorded(folder, engines)
+    for path in built_engines().iterdir():
+        if path.is_file() and path.name not in {RECORD_NAME, "active.json"}:
+            os.link(path, folder / path.name)
+    config = {"folders": {"watch": str(folder)}, "worker": {"engines": str(folder), "threads": 1}}
+    assert film_scorer(Config.model_validate(config)).unfit == ""
+    assert "not run, no record of this version; fix: sharpedge export" in caplog.text

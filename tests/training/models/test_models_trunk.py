@@ -1,0 +1,52 @@
+"""The trunk: folding, freezing, starting from a finished one."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from training.models.heads import (  # noqa: E402
+    TrunkTrainer,
+)
+from training.models.trunk import FoldedTrunk, Trunk  # noqa: E402
+
+pytestmark = pytest.mark.training
+
+
+@torch.no_grad()
+def test_the_folded_trunk_answers_as_the_trunk(settle):
+    trunk = settle(Trunk())
+    x = torch.rand(3, 3, 64, 64)
+    features = trunk(x)
+    assert features.shape == (3, 512)
+    assert features.std() > 1e-3
+    torch.testing.assert_close(FoldedTrunk(trunk.arrays())(x), features, atol=1e-5, rtol=1e-4)
+
+
+def test_trunk_that_goes_on_answers_as_the_finished_one_did(settle):
+    finished = settle(Trunk()).arrays()
+    image = torch.rand(8, 3, 32, 32)
+    again = Trunk()
+    again.start_from(finished, image)
+    with torch.no_grad():
+        wanted = FoldedTrunk(finished).eval()(image)
+        assert torch.allclose(again.eval()(image), wanted, atol=1e-4)
+        # Normalised over these very images they are the same: training begins where it ended.
+        assert torch.allclose(again.train()(image), wanted, rtol=0.1, atol=1e-2)
+    for name, array in again.eval().arrays().items():
+        np.testing.assert_allclose(array, finished[name], rtol=1e-3, atol=1e-4)
+
+
+def test_frozen_convolutions_do_not_change_while_the_others_learn(settle):
+    model = TrunkTrainer()
+    settle(model.trunk)
+    before = model.trunk.arrays()
+    model.trunk.freeze(4)
+    model.train()
+    known = torch.tensor([0, 3, 1, 4])
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 0.01)
+    model.loss(torch.rand(4, 3, 32, 32), torch.ones(4), known, known).backward()
+    optimiser.step()
+    after = model.eval().trunk.arrays()
+    for i in range(13):
+        name = f"trunk.conv{i}.weight"
+        assert np.array_equal(before[name], after[name]) is (i < 4)

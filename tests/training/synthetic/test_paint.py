@@ -1,0 +1,94 @@
+"""Damage painted on real joints, grade by grade."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the training tests need torch: make test-train")
+from edge.model import Laterality, Limb
+from phantom import JointGrade, render_film, sample_limb
+from training.datasets.labelled_films import LabelledFilm
+from training.synthetic.joint_measurement import measure_joint
+from training.synthetic.paint import paint_joint
+
+pytestmark = pytest.mark.training
+
+
+def healthy(limb, seed=3, long_side_px=1600):
+    """A simulated film without any damage, and the limb that it shows."""
+    rng = np.random.default_rng(seed)
+    grades = {name: JointGrade((0, 0), 0) for name in limb.joints}
+    model = sample_limb(rng, limb, Laterality.LEFT, grades)
+    drawn = render_film(model, rng, long_side_px=long_side_px)
+    film = LabelledFilm(
+        film="drawn",
+        limb=limb,
+        pixels=drawn.pixels,
+        scale=1.0,
+        names=tuple(joint.name for joint in drawn.joints),
+        points=np.array([joint.centre for joint in drawn.joints]),
+        unit=drawn.unit_px,
+    )
+    return film, model, drawn
+
+
+@pytest.fixture(scope="module", params=list(Limb))
+def film(request):
+    return healthy(request.param)
+
+
+def test_a_healthy_grade_changes_nothing(film):
+    labelled, _, _ = film
+    name = labelled.names[1]
+    pixels = labelled.pixels.astype(np.float32)
+    centre = paint_joint(
+        pixels, measure_joint(labelled, name), JointGrade((0, 0), 0), np.random.default_rng(1)
+    )
+    assert np.abs(pixels - labelled.pixels).max() < 1e-2
+    assert np.hypot(*(centre - labelled.points[1])) < 0.1 * labelled.unit
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_bite_grows_with_its_grade_and_stays_at_its_joint(film, side):
+    labelled, _, _ = film
+    name = labelled.names[2]
+    joint = measure_joint(labelled, name)
+    lost = []
+    for grade in range(1, 6):
+        sides = (grade, 0) if side == 0 else (0, grade)
+        pixels = labelled.pixels.astype(np.float32)
+        paint_joint(pixels, joint, JointGrade(sides, 0), np.random.default_rng(grade))
+        change = labelled.pixels - pixels
+        rows, columns = np.nonzero(np.abs(change) > 20)
+        away = np.hypot(columns - joint.centre[0], rows - joint.centre[1])
+        assert away.max() < 3 * joint.half_px
+        lost.append(float(np.maximum(change, 0).sum()))
+    assert lost == sorted(lost)
+    assert lost[-1] > 5 * lost[0]
+
+
+def test_a_narrower_joint_has_less_dark_between_its_bones():
+    labelled, _, _ = healthy(Limb.HAND, seed=5)
+    name = "MCP3"
+    joint = measure_joint(labelled, name)
+    means = []
+    for grade in (0, 2, 3):
+        pixels = labelled.pixels.astype(np.float32)
+        paint_joint(pixels, joint, JointGrade((0, 0), grade), np.random.default_rng(11))
+        x, y = (round(v) for v in joint.centre)
+        reach = round(0.35 * joint.half_px)
+        means.append(float(pixels[y - reach : y + reach, x - reach : x + reach].mean()))
+    assert means == sorted(means)
+
+
+def test_a_luxated_joint_lies_between_its_bones():
+    labelled, _, _ = healthy(Limb.HAND, seed=5)
+    joint = measure_joint(labelled, "PIP3")
+    moved = set()
+    for seed in range(12):
+        pixels = labelled.pixels.astype(np.float32)
+        centre = paint_joint(pixels, joint, JointGrade((0, 0), 4), np.random.default_rng(seed))
+        moved.add(round(float(np.hypot(*np.subtract(centre, joint.centre))) / joint.half_px, 1))
+    assert min(moved) < 0.1
+    assert 0.6 < max(moved) < 1.1

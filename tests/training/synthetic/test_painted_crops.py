@@ -1,0 +1,56 @@
+"""Shards of painted crops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the training tests need torch: make test-train")
+from edge.model import Laterality, Limb
+from phantom import JointGrade, render_film, sample_limb
+from training.datasets.labelled_films import LabelledFilm
+from training.synthetic.crops import UNKNOWN, read_crops
+from training.synthetic.painted_crops import paint_crop_shards, painted_crops
+from training.synthetic.painted_films import sharp_films
+
+pytestmark = pytest.mark.training
+
+
+def healthy(limb, seed=3, long_side_px=1600):
+    """A simulated film without any damage, and the limb that it shows."""
+    rng = np.random.default_rng(seed)
+    grades = {name: JointGrade((0, 0), 0) for name in limb.joints}
+    model = sample_limb(rng, limb, Laterality.LEFT, grades)
+    drawn = render_film(model, rng, long_side_px=long_side_px)
+    film = LabelledFilm(
+        film="drawn",
+        limb=limb,
+        pixels=drawn.pixels,
+        scale=1.0,
+        names=tuple(joint.name for joint in drawn.joints),
+        points=np.array([joint.centre for joint in drawn.joints]),
+        unit=drawn.unit_px,
+    )
+    return film, model, drawn
+
+
+@pytest.fixture(scope="module", params=list(Limb))
+def film(request):
+    return healthy(request.param)
+
+
+def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
+    paintings = dict.fromkeys(Limb, 2)
+    films = sharp_films([healthy(limb)[0] for limb in Limb])
+    paint_crop_shards(tmp_path, films, 1, paintings, 32, 1, "painted", varied=True)
+    crops = read_crops(tmp_path, "painted")
+    assert len(crops) == 2 * 10 + 2 * 6
+    hands = crops.limb == list(Limb).index(Limb.HAND)
+    assert hands.sum() == 20
+    assert crops.erosion[hands].max() <= Limb.HAND.erosion_maximum
+    assert (crops.narrowing == UNKNOWN).sum() == 2
+    before = (tmp_path / "crops-painted-0000.npz").read_bytes()
+    paint_crop_shards(tmp_path, films, 1, paintings, 32, 2, "painted", varied=True)
+    assert (tmp_path / "crops-painted-0000.npz").read_bytes() == before
+    other = painted_crops(films, 2, 32, 9, varied=False)
+    assert not np.array_equal(other.pixels[:10], crops.pixels[:10])

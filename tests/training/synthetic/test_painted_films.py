@@ -1,0 +1,62 @@
+"""Which films are painted, and that a seed repeats it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the training tests need torch: make test-train")
+from edge.model import Laterality, Limb
+from edge.pipeline.settings import PipelineSettings
+from phantom import JointGrade, render_film, sample_limb
+from training.datasets.labelled_films import LabelledFilm
+from training.synthetic.painted_films import draw_grades, paint_film, sharp_films
+
+pytestmark = pytest.mark.training
+
+
+def healthy(limb, seed=3, long_side_px=1600):
+    """A simulated film without any damage, and the limb that it shows."""
+    rng = np.random.default_rng(seed)
+    grades = {name: JointGrade((0, 0), 0) for name in limb.joints}
+    model = sample_limb(rng, limb, Laterality.LEFT, grades)
+    drawn = render_film(model, rng, long_side_px=long_side_px)
+    film = LabelledFilm(
+        film="drawn",
+        limb=limb,
+        pixels=drawn.pixels,
+        scale=1.0,
+        names=tuple(joint.name for joint in drawn.joints),
+        points=np.array([joint.centre for joint in drawn.joints]),
+        unit=drawn.unit_px,
+    )
+    return film, model, drawn
+
+
+@pytest.fixture(scope="module", params=list(Limb))
+def film(request):
+    return healthy(request.param)
+
+
+def test_paintings_repeat_by_seed():
+    labelled, _, _ = healthy(Limb.FOOT)
+    [sharp] = sharp_films([labelled])
+    one, two = (
+        paint_film(
+            sharp,
+            draw_grades(np.random.default_rng(4), Limb.FOOT, labelled.names),
+            np.random.default_rng(5),
+        )
+        for _ in range(2)
+    )
+    assert np.array_equal(one.pixels, two.pixels)
+    assert not np.array_equal(one.pixels, labelled.pixels)
+
+
+def test_a_childs_film_and_a_coarse_one_are_not_painted():
+    labelled, _, _ = healthy(Limb.HAND)
+    assert len(sharp_films([labelled])) == 1
+    least = PipelineSettings().hand.unit_unscored_px
+    coarse, _, _ = healthy(Limb.HAND, long_side_px=round(1600 * least / labelled.unit * 0.9))
+    assert sharp_films([coarse]) == []
+    assert sharp_films([LabelledFilm(**{**vars(labelled), "immature": True})]) == []

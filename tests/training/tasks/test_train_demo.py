@@ -1,0 +1,261 @@
+"""The whole command in small sizes: the files that export takes, and records that are true."""
+
+import csv
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.model import Limb
+from edge.system.paths import engines_home
+from export.exporter import export_recipes
+from export.importers.compact import load_compact
+from training.datasets.labelled_films import is_validation
+from training.errors import TrainingError
+
+torch = pytest.importorskip("torch")
+from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films  # noqa: E402
+from training.tasks import trunk as trunk_training  # noqa: E402
+from training.tasks.demo import train_demo  # noqa: E402
+from training.tasks.publish import trunk_arrays  # noqa: E402
+from training.tasks.recipes import (  # noqa: E402
+    DEMO_RECIPES,
+    DemoHeads,
+    DemoRecipe,
+    DetectorRecipe,
+    MaskRecipe,
+    TrunkRecipe,
+)
+
+pytestmark = pytest.mark.training
+
+
+PAPER = DEMO_RECIPES["paper"]
+
+
+FILES = {
+    "hand-detect", "foot-detect", "hand-mask", "foot-mask", "hand-trunk", "foot-trunk",
+    "hand-heads", "foot-heads",
+}  # fmt: skip
+
+
+COLUMNS = (
+    "film", "limb", "limb_no", "view", "thumb_or_hallux_side", "immature", "issues", "joint",
+    "x_px", "y_px",
+)  # fmt: skip
+
+
+DETECTOR = DetectorRecipe(samples=4, batch=2, size_px=96)
+
+
+TINY = DemoRecipe(
+    hand_phantoms=6,
+    foot_phantoms=6,
+    framed_shards=1,
+    framed_films=1,
+    painted_shards=1,
+    hand_paintings=2,
+    foot_paintings=2,
+    film_px=300,
+    crop_shards=1,
+    crops_per_shard=60,
+    held_out_crops=20,
+    crop_px=32,
+    hand_detector=DETECTOR,
+    foot_detector=DETECTOR,
+    mask=MaskRecipe(samples=4, batch=2, size=(64, 52)),
+    trunk=TrunkRecipe(samples=8, batch=4),
+    limb_trunk=TrunkRecipe(samples=4, batch=4, learning_rate=1e-6, frozen=2),
+    head=DemoHeads(of_the_trunk=True),
+)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """A folder of labelled films; drawn ones stand for FracAtlas's."""
+    folder = tmp_path_factory.mktemp("fracatlas")
+    drawn = tmp_path_factory.mktemp("drawn")
+    rows, number = [], 0
+    for limb in Limb:
+        draw_phantom_films(drawn, limb, 6, seed=77, longest_px=900)
+        for film in PhantomFilms(drawn, limb).films:
+            name = f"IMG{(number := number + 1):07d}.jpg"
+            cv2.imwrite(str(folder / name), film.pixels)
+            rows += [
+                (name, limb, 0, "pa", "left", 0, "", joint, x, y)
+                for joint, (x, y) in zip(film.names, film.points, strict=True)
+            ]
+    with (folder / "joints.csv").open("w", newline="") as handle:
+        out = csv.writer(handle)
+        out.writerow(COLUMNS)
+        out.writerows(rows)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_beginning():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trunk_training, "_START_CROPS", 64)
+        patch.setattr(trunk_training, "_START_STEPS", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(films, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    said = []
+    figures = train_demo(
+        films, films / "joints.csv", folder / "runs", folder / "weights", TINY, said.append
+    )
+    return folder, figures, said
+
+
+def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunks(films, tmp_path):
+    recipe = replace(TINY, name="further", further=True)
+    said = []
+    train_demo(
+        films, films / "joints.csv", tmp_path / "runs", tmp_path / "weights", recipe, said.append
+    )
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == {
+        "hand-trunk", "foot-trunk", "hand-heads", "foot-heads",
+    }  # fmt: skip
+    assert "detectors" not in said[0]
+    for limb in Limb:
+        committed, _ = load_compact(engines_home() / "weights" / f"{limb}-trunk.npz")
+        trained, meta = load_compact(tmp_path / "weights" / f"{limb}-trunk.npz")
+        assert "--recipe further" in meta["command"]
+        for name in ("trunk.conv5.weight", "trunk.conv12.weight"):
+            apart = np.abs(trained[name] - committed[name]).mean() / np.abs(committed[name]).mean()
+            assert apart < 0.05
+
+
+def test_each_limb_goes_on_from_the_trunk_that_learnt_both(trained):
+    folder, _, _ = trained
+    shared = trunk_arrays(folder / "runs" / "trunk")
+    for limb in Limb:
+        mine = trunk_arrays(folder / "runs" / f"trunk-{limb}")
+        for i in range(2):
+            weight = f"trunk.conv{i}.weight"
+            np.testing.assert_allclose(mine[weight], shared[weight], rtol=1e-4, atol=1e-6)
+        assert not np.array_equal(mine["trunk.conv12.weight"], shared["trunk.conv12.weight"])
+
+
+def test_the_first_line_is_the_estimate(trained):
+    _, _, said = trained
+    assert said[0].startswith("estimate for this machine: at most ")
+    assert "recipe demo" in said[0]
+    for step in ("drawing", "detectors", "masks", "trunks", "heads"):
+        assert step in said[0]
+
+
+def test_it_leaves_the_files_that_export_takes(trained, tmp_path):
+    folder, _, _ = trained
+    assert {path.stem for path in (folder / "weights").iterdir()} == FILES
+    shutil.copytree(engines_home() / "cfg", tmp_path / "cfg")
+    shutil.copytree(folder / "weights", tmp_path / "weights")
+    for recipe in engines_home().glob("*.toml"):
+        shutil.copy(recipe, tmp_path)
+    outcomes = list(export_recipes(sorted(tmp_path.glob("*.toml")), tmp_path / "built"))
+    assert [outcome.error for outcome in outcomes] == [None] * 6
+    passport = json.loads((tmp_path / "built" / "hand-detect.json").read_text())
+    assert "real_films" in json.dumps(passport["training"])
+
+
+def meta_of(folder, name):
+    return load_compact(folder / "weights" / f"{name}.npz")[1]
+
+
+def test_passports_name_every_real_film_that_a_model_learnt_from(trained, films):
+    folder, _, _ = trained
+    hands = {f"IMG{i:07d}.jpg" for i in range(1, 7) if not is_validation(f"IMG{i:07d}.jpg")}
+    feet = {f"IMG{i:07d}.jpg" for i in range(7, 13) if not is_validation(f"IMG{i:07d}.jpg")}
+    assert 0 < len(hands) < 6
+    assert set(meta_of(folder, "hand-detect")["real_films"]) == hands
+    # The foot's detector began with the hand's weights.
+    assert set(meta_of(folder, "foot-detect")["real_films"]) == hands | feet
+    assert set(meta_of(folder, "hand-mask")["real_films"]) <= hands
+    for name, digest in meta_of(folder, "foot-detect")["real_films"].items():
+        assert hashlib.sha256((films / name).read_bytes()).hexdigest() == digest
+    # Trunk and heads learn from the sharp films that damage was painted on.
+    for name in ("hand-trunk", "foot-trunk", "hand-heads", "foot-heads"):
+        assert set(meta_of(folder, name)["real_films"]) == hands | feet
+
+
+def test_every_file_says_command_recipe_figures_and_notice(trained):
+    folder, figures, _ = trained
+    for name in FILES:
+        meta = meta_of(folder, name)
+        assert meta["command"] == "sharpedge train demo --films FRACATLAS"
+        assert meta["recipe"]["name"] == "demo"
+        assert meta["figures"]
+        assert meta["notice"] == "research use only, not a medical device"
+    assert "found" in figures["hand-detect"]
+    assert "phantom_balanced_exact" in figures["scorers"]["foot_erosion"]
+
+
+def test_a_finished_command_changes_nothing_when_it_is_given_again(trained, films):
+    folder, figures, _ = trained
+    before = {path.name: path.read_bytes() for path in (folder / "weights").iterdir()}
+    again = train_demo(
+        films, films / "joints.csv", folder / "runs", folder / "weights", TINY, lambda _: None
+    )
+    assert again == figures
+    assert {path.name: path.read_bytes() for path in (folder / "weights").iterdir()} == before
+
+
+def test_a_runs_folder_of_other_values_is_refused(trained, films):
+    folder, _, _ = trained
+    with pytest.raises(TrainingError, match=r"begun with other values of crop_px, head .*--runs"):
+        train_demo(
+            films,
+            films / "joints.csv",
+            folder / "runs",
+            folder / "weights",
+            replace(TINY, crop_px=40, head=DemoHeads(epochs=3)),
+            lambda _: None,
+        )
+
+
+def test_a_folder_without_films_is_an_error_before_anything_is_drawn(films, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrainingError, match="none of the 6 labelled hand films is there"):
+        train_demo(
+            tmp_path / "empty",
+            films / "joints.csv",
+            tmp_path / "runs",
+            tmp_path / "weights",
+            TINY,
+            lambda _: None,
+        )
+    assert not (tmp_path / "runs" / "shelf").exists()
+
+
+def test_without_films_the_papers_recipe_trains_on_phantoms_alone_and_says_so(films, tmp_path):
+    small = replace(
+        TINY,
+        name="paper",
+        hand_detector=replace(PAPER.hand_detector, samples=4, batch=2, size_px=96),
+        foot_detector=replace(PAPER.foot_detector, samples=4, batch=2, size_px=96),
+        mask=replace(PAPER.mask, batch=2, size=(64, 52), epochs=1),
+        limb_trunk=None,
+        head=replace(PAPER.head, epochs=2, batch=8),
+    )
+    said = []
+    figures = train_demo(
+        None, films / "joints.csv", tmp_path / "runs", tmp_path / "weights", small, said.append
+    )
+    assert "recipe paper" in said[0]
+    assert "training on simulated films alone" in said[1]
+    assert {path.stem for path in (tmp_path / "weights").iterdir()} == FILES
+    meta = meta_of(tmp_path, "hand-detect")
+    assert meta["command"] == "sharpedge train demo --recipe paper"
+    assert meta["real_films"] == {}
+    assert meta["attribution"] == "trained on simulated films alone"
+    for task in ("hand_erosion", "foot_narrowing"):
+        folds = figures["scorers"][task]
+        assert folds["test"]["n"] > 0
+        assert folds["validation"]["n"] > 0

@@ -1,0 +1,118 @@
+"""From finished runs to compact weight files, with the record of their training.
+
+Layer: training.tasks; reads run folders, writes weight files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from edge import __version__
+from edge.model import DISCLAIMER
+from edge.pipeline.plausibility import PASSPORT_KEY
+from edge.system.paths import engines_home
+from export.importers.compact import load_compact, save_compact
+from training.data.crop_statistics import describe_crops
+from training.models.darknet import DarknetModule
+from training.models.heads import TASKS, Head, TrunkTrainer
+from training.models.tensors import device
+from training.models.trunk import FoldedTrunk
+from training.models.unet import MultiScaleUNet
+from training.run.checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+    from edge.model import Limb
+    from training.models.darknet import Section
+
+
+def training_record(command: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the weight file of every training states: command, versions, figures, notice."""
+    return {
+        "command": command,
+        "software": __version__,
+        "torch": torch.__version__,
+        "figures": figures,
+        "notice": DISCLAIMER,
+    }
+
+
+def trained_detector(run_dir: Path, sections: list[Section]) -> tuple[DarknetModule, int]:
+    """The averaged network of a detector's run in evaluation mode, and the samples it saw."""
+    model = DarknetModule(sections)
+    state = read_checkpoint(run_dir / "checkpoint.pt")
+    model.load_state_dict(state["average"])
+    return model.eval(), int(state["seen"])
+
+
+def publish_detector(
+    run_dir: Path, sections: list[Section], out: Path, meta: dict[str, Any]
+) -> None:
+    """Write the averaged weights of a detector's run."""
+    save_compact(out, trained_detector(run_dir, sections)[0].arrays(), meta)
+
+
+def publish_mask(run_dir: Path, out: Path, meta: dict[str, Any]) -> None:
+    """Write the weights of a mask network's run."""
+    model = MultiScaleUNet()
+    model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["model"])
+    save_compact(out, model.eval().arrays(), meta)
+
+
+def committed_trunk(limb: Limb) -> Path:
+    """The compact file of the trunk that a limb's committed scorer has."""
+    return engines_home() / "weights" / f"{limb}-trunk.npz"
+
+
+def publish_trunk(
+    arrays: Mapping[str, np.ndarray], out: Path, meta: dict[str, Any], compact: bytes | None = None
+) -> FoldedTrunk:
+    """Write a folded trunk and return it as it is read back: quantised.
+
+    ``compact`` is the trunk's own compact file, written as it is, where it has one.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if compact is None:
+        save_compact(out, arrays, meta)
+    else:
+        out.write_bytes(compact)
+    folded = FoldedTrunk(load_compact(out)[0]).eval()
+    return folded.to(device(), memory_format=torch.channels_last)
+
+
+def linear_heads(run_dir: Path) -> dict[str, Head]:
+    """The heads that a trunk learnt with, by task."""
+    model = _finished(run_dir)
+    return {task: Head.of_linear(model.heads[task]) for task in TASKS}
+
+
+def trunk_arrays(run_dir: Path) -> dict[str, np.ndarray]:
+    """The folded trunk of a finished run, as another run starts from it."""
+    return _finished(run_dir).trunk.eval().arrays()
+
+
+def _finished(run_dir: Path) -> TrunkTrainer:
+    model = TrunkTrainer()
+    model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["model"])
+    return model
+
+
+def publish_heads(
+    out: Path,
+    arrays: Mapping[str, np.ndarray],
+    meta: dict[str, Any],
+    learnt_from: np.ndarray | None,
+) -> None:
+    """Write a limb's heads.
+
+    ``learnt_from`` are the crops [n, s, s] uint8 of the training; their statistics let the pipeline
+    refuse unfamiliar crops. Without them every crop is graded.
+    """
+    known = {} if learnt_from is None else {PASSPORT_KEY: describe_crops(learnt_from)}
+    save_compact(out, arrays, meta | known)

@@ -1,4 +1,7 @@
-"""The one error of the package `training`. Imports no torch, so that a command can catch it."""
+"""The one error of the package `training`.
+
+Layer: training; imports no torch, so that a command can catch it.
+"""
 
 from __future__ import annotations
 

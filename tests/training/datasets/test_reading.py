@@ -157,7 +157,7 @@ def test_sums_that_do_not_add_up_stop(table):
     assert Code.TOTAL_DIFFERS in codes(folder)
 
 
-def test_the_early_release_is_mended_by_its_option(table):
+def test_the_early_release_is_corrected_by_its_option(table):
     folder = table(LF_mtp_J__ip="4", RF_mtp_J__ip="1")
 
     def hallux():
@@ -190,7 +190,7 @@ def test_missing_films_are_named_by_patient_and_do_not_stop(table):
     ]
 
 
-def test_the_same_film_under_two_names_stops_and_excluding_it_mends(table):
+def test_the_same_film_under_two_names_stops_and_excluding_it_corrects_it(table):
     folder = table(patients=("A1", "A2"))
     (folder / "A2-LH.jpg").write_bytes((folder / "A1-LH.jpg").read_bytes())
     assert codes(folder) == {Code.DUPLICATE_FILM}
@@ -199,7 +199,7 @@ def test_the_same_film_under_two_names_stops_and_excluding_it_mends(table):
 
 
 @pytest.mark.parametrize("layout", ["ra2", "jsonl", "voc"])
-def test_a_film_that_nothing_speaks_of_is_named_and_does_not_stop(table, layout):
+def test_a_film_without_truth_is_named_and_does_not_stop(table, layout):
     folder = table()
     if layout == "jsonl":
         line = {"file": "UAB001-LH.jpg", "limb": "hand", "joints": [{"name": "MCP2", "erosion": 1}]}
@@ -238,7 +238,7 @@ def test_a_damaged_film_stops(table):
     assert codes(folder) == {Code.FILM_DAMAGED}
 
 
-def test_a_mirrored_film_is_told_by_its_joints(cohort, tmp_path):
+def test_a_mirrored_film_is_recognised_by_its_joints(cohort, tmp_path):
     film = next(f for f in read_dataset(cohort / "jsonl").films if f.limb is Limb.HAND)
     pixels = cv2.imread(str(film.path), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(tmp_path / film.name), pixels[:, ::-1])
@@ -386,7 +386,7 @@ def test_crops_of_hands_are_read_with_their_grades_and_without_the_wrist(tmp_pat
     }  # fmt: skip
 
 
-def test_two_layouts_need_a_word_and_nothing_known_is_refused(tmp_path, cohort):
+def test_two_layouts_need_a_choice_and_nothing_known_is_refused(tmp_path, cohort):
     (tmp_path / "empty").mkdir()
     with pytest.raises(TrainingError, match="nothing that is known"):
         read_dataset(tmp_path / "empty")
@@ -408,7 +408,7 @@ def test_an_unknown_option_is_named(table):
         read_dataset(folder)
 
 
-def test_the_command_says_it_to_people_and_to_programs(cohort, table):
+def test_the_command_prints_text_and_json(cohort, table):
     run = CliRunner().invoke
     good = run(app, ["train", "data", "check", str(cohort / "ra2")])
     assert good.exit_code == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from edge.system.paths import engines_home
 from export.importers.darknet import darknet_to_onnx, parse_cfg
 from export.importers.darknet.weights import array_shapes

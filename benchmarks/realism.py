@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from skimage.feature import hog
 
-from edge.model import DISCLAIMER, Limb
+from edge.anatomy import Limb
+from edge.model import DISCLAIMER
 from phantom import render_crop
 from training.datasets.labelled_films import FULL_SIZE_PX, SHIPPED_LABELS, read_labelled
 from training.synthetic.framed_crops import film_crops

@@ -11,7 +11,8 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
-from edge.model import LimbResult, Status, StrEnum, Versions
+from edge.enums import StrEnum
+from edge.model import LimbResult, Status, Versions
 
 
 class Reason(StrEnum):

@@ -16,13 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.anatomy import NARROWING_MAXIMUM as NARROWING_MAXIMUM
-from edge.anatomy import JointClass as JointClass
-from edge.anatomy import Limb as Limb
-from edge.anatomy import View as View
-from edge.anatomy import has_narrowing as has_narrowing
-from edge.anatomy import joint_class as joint_class
-from edge.enums import StrEnum as StrEnum
+from edge.anatomy import JointClass, Limb, View
+from edge.enums import StrEnum
 
 DISCLAIMER: Final = "research use only, not a medical device"
 PARTIAL_SVH_NAME = "partial SvH (no wrist), of 340"

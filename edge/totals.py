@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.model import (
-    NARROWING_MAXIMUM,
-    JointScore,
-    Limb,
-    Subtotal,
-    Subtotals,
-    has_narrowing,
-)
+from edge.anatomy import NARROWING_MAXIMUM, Limb, has_narrowing
+from edge.model import JointScore, Subtotal, Subtotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from edge.engine.inputs import scale_grey
 from edge.engine.passport import InputSpec, Role
-from edge.model import Laterality, Limb
+from edge.model import Laterality
 from phantom import render_crop, render_film, sample_limb
 
 if TYPE_CHECKING:
+    from edge.anatomy import Limb
     from edge.engine.protocol import Tensor
 
 Greys = npt.NDArray[np.uint8]

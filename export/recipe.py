@@ -23,12 +23,14 @@ from pydantic import (
 )
 
 from edge.engine.passport import Role
-from edge.model import JointClass, Limb, Record
+from edge.model import Record
 from export.errors import RecipeError
 from export.importer_table import IMPORTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from edge.anatomy import JointClass, Limb
 
 if sys.version_info >= (3, 11):
     import tomllib

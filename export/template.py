@@ -9,9 +9,8 @@ import json
 import pkgutil
 from typing import TYPE_CHECKING, cast
 
-from edge.anatomy import LIMBS
+from edge.anatomy import LIMBS, Limb
 from edge.engine.passport import Role
-from edge.model import Limb
 from export.errors import RecipeError
 from export.importer_table import IMPORTERS
 from export.importers.facts import DEFAULT_SIDE_PX, wanted_files

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edge.model import DISCLAIMER, Laterality, LateralitySource, Limb, LimbResult, Status
+from edge.anatomy import Limb
+from edge.model import DISCLAIMER, Laterality, LateralitySource, LimbResult, Status
 from phantom.files import (
     SUFFIX,
     ImageFormat,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.anatomy import joint_box_side_px
-from edge.model import NARROWING_MAXIMUM, GreyImage, Laterality, Limb, has_narrowing
+from edge.anatomy import NARROWING_MAXIMUM, Limb, has_narrowing, joint_box_side_px
+from edge.model import GreyImage, Laterality
 from phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
 from phantom.attenuation import render_affine, window_affine
 from phantom.geometry import JointGrade

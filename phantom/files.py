@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID
 
-from edge.model import Limb
+from edge.anatomy import Limb
 
 if TYPE_CHECKING:
     from pathlib import Path

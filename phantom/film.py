@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.anatomy import joint_box_side_px, unit_joints
+from edge.anatomy import Limb, has_narrowing, joint_box_side_px, unit_joints
 from edge.errors import NullReason
-from edge.model import GreyImage, JointScore, Laterality, Limb, has_narrowing
+from edge.model import GreyImage, JointScore, Laterality
 from phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
 from phantom.attenuation import Affine, render_affine
 from phantom.hidden import add_dirt, draw_metal, metal_attenuation

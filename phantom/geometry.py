@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from edge.model import Laterality, Limb
+    from edge.anatomy import Limb
+    from edge.model import Laterality
     from phantom.style import Style
 
 Float = npt.NDArray[np.float32]

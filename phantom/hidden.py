@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.anatomy import Limb
 from edge.errors import NullReason
-from edge.model import Limb
 from phantom.geometry import across_of
 
 if TYPE_CHECKING:

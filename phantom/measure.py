@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb
+from edge.model import Laterality
 from phantom.attenuation import render_affine
 from phantom.film import PhantomFilm, render_film
 from phantom.geometry import Float, JointGrade, JointModel, LimbModel, across_of

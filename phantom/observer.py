@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import NARROWING_MAXIMUM, Laterality, Limb, has_narrowing
+from edge.anatomy import NARROWING_MAXIMUM, Limb, has_narrowing
+from edge.model import Laterality
 from phantom.damage import AREA_SHARES
 from phantom.skeleton import sample_limb
 

@@ -11,7 +11,7 @@ import csv
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
-from edge.model import joint_class
+from edge.anatomy import joint_class
 from phantom.ra2_columns import HEADER, PATIENT_COLUMN, SCORE_COLUMNS, SUM_COLUMNS, TOTAL_COLUMN
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.model import NARROWING_MAXIMUM, Laterality, Limb, StrEnum
+from edge.anatomy import NARROWING_MAXIMUM, Limb
+from edge.enums import StrEnum
+from edge.model import Laterality
 
 
 class ScoreKind(StrEnum):

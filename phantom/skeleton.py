@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.anatomy import joint_box_side_px, shape_template, unit_joints
-from edge.model import NARROWING_MAXIMUM, Laterality, Limb
+from edge.anatomy import NARROWING_MAXIMUM, Limb, joint_box_side_px, shape_template, unit_joints
 from phantom import anatomy
 from phantom.bones import HEALTHY, JointPlan, Look, build_block, build_joint, build_tube
 from phantom.geometry import (
@@ -31,6 +30,7 @@ from phantom.statistics import Grades, GradeSetting, sample_grades
 from phantom.style import STYLES, StyleName, draw
 
 if TYPE_CHECKING:
+    from edge.model import Laterality
     from phantom.anatomy import EndShape, Ray
 
 _NEAR_REACH = 1.6

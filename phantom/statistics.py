@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from edge.model import NARROWING_MAXIMUM, Laterality, Limb, has_narrowing
+from edge.anatomy import NARROWING_MAXIMUM, Limb, has_narrowing
+from edge.model import Laterality
 from phantom.geometry import JointGrade
 
 GradeSetting = Literal["flat", "real"]

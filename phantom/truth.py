@@ -8,18 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge import __version__
+from edge.anatomy import NARROWING_MAXIMUM, Limb, View, has_narrowing
 from edge.model import (
-    NARROWING_MAXIMUM,
     JointScore,
     LateralitySource,
-    Limb,
     LimbResult,
     Status,
     Subtotal,
     Subtotals,
     Versions,
-    View,
-    has_narrowing,
 )
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.anatomy import Limb
 from edge.engine import loader
 from edge.errors import EdgeError, FilmError, Reason, place_of, rejected
-from edge.model import Laterality, Limb, LimbResult, OperatorWord
+from edge.model import Laterality, LimbResult, OperatorWord
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.fallback import FallbackScorer
 from edge.scoring.film_scorer import FilmScorer

@@ -13,22 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from edge.anatomy import Limb, View
 from edge.config import PREFIX, Config
 from edge.contract.ids import RESULT_NAMESPACE, DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger, ResultMessage
 from edge.contract.schemas import write_contract
 from edge.contract.topics import CHANNELS
 from edge.errors import NULL_REASONS, REASONS
-from edge.model import (
-    DISCLAIMER,
-    JointScore,
-    Laterality,
-    LateralitySource,
-    Limb,
-    Status,
-    Versions,
-    View,
-)
+from edge.model import DISCLAIMER, JointScore, Laterality, LateralitySource, Status, Versions
 from edge.totals import limb_subtotals
 
 if TYPE_CHECKING:

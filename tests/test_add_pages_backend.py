@@ -7,13 +7,13 @@ from typer.testing import CliRunner
 
 import edge.engine.backend_table
 import export.builders
+from edge.anatomy import Limb
 from edge.config import Config
 from edge.engine.installed import activate
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines, open_backend
 from edge.engine.passport import Role, open_engine, read_passport
 from edge.errors import EngineError
-from edge.model import Limb
 from edge.system.paths import engines_home
 from export.acceptance.golden import phantom_set, reference_engines
 from export.acceptance.install import Gate, build_and_install

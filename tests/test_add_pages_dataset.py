@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb
+from edge.model import Laterality
 from phantom import render_film, sample_limb
 from sharpedge.cli import app
 from training.datasets import readers

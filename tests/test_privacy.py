@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from appliance import ROOT, until
+from fixtures import broker, make_appliance, subscriber
 from stand_in import film_bytes
 
 from edge.scoring.reference_film import FILM_NAME, golden_film
 
 STRACE = shutil.which("strace")
+__all__ = ["broker", "make_appliance", "subscriber"]
+
 UNIT = ROOT / "systemd/sharpedge.service"
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edge.enums import StrEnum
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
@@ -16,7 +17,6 @@ from edge.model import (
     Recheck,
     Record,
     Status,
-    StrEnum,
     Subtotal,
     Subtotals,
     Versions,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from edge.enums import StrEnum
 from edge.journal.chain import COUNTERS
 from edge.journal.copies import job_of
 from edge.journal.kinds import RESULT
@@ -24,7 +25,6 @@ from edge.journal.orders import UNREAD
 from edge.journal.rows import proves
 from edge.journal.spans import Logged, read, spans, strays
 from edge.journal.states import State
-from edge.model import StrEnum
 from edge.outputs.table import has_own_id, holds_file_name, needs_receipt
 
 if TYPE_CHECKING:

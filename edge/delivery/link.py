@@ -27,7 +27,7 @@ from edge.contract.payloads import SCHEMA_VERSION
 from edge.delivery.local_pair import use_local_pairs
 from edge.delivery.paho_client import PACKET_TOO_LARGE, Client
 from edge.delivery.settings import BrokerSettings, Protocol
-from edge.model import StrEnum
+from edge.enums import StrEnum
 
 if TYPE_CHECKING:
     import queue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.contract.payloads import DeliveryMode
-from edge.model import StrEnum
+from edge.enums import StrEnum
 
 if TYPE_CHECKING:
     from edge.system.local_broker import LocalBroker

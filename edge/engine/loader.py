@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
+from edge.anatomy import Limb
 from edge.engine.backend_table import BACKENDS, REFERENCE
 from edge.engine.installed import (
     Installed,
@@ -27,7 +28,6 @@ from edge.engine.installed import (
 from edge.engine.key import device_key
 from edge.engine.passport import FIX, Role, open_engine
 from edge.errors import EngineError
-from edge.model import Limb
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -13,14 +13,18 @@ import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - pydantic looks annotations up
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from edge.engine.backend_table import BACKENDS, REFERENCE, Precision
+from edge.enums import StrEnum
 from edge.errors import EngineError
-from edge.model import DISCLAIMER, Limb, Record, StrEnum
+from edge.model import DISCLAIMER, Record
+
+if TYPE_CHECKING:
+    from edge.anatomy import Limb
 
 FIX = "sharpedge export"
 
@@ -73,7 +77,7 @@ class InputSpec(Record):
 
 
 class ClassSpec(Record):
-    """One class of a detector: its row index, name (`edge.model.JointClass`) and meaning."""
+    """One class of a detector: its row index, name (`edge.anatomy.JointClass`) and meaning."""
 
     index: int
     name: str

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from edge.anatomy import limb_of_letter
+from edge.anatomy import Limb, View, limb_of_letter
 from edge.imaging.subject import LIMB_CODES, other_part
 from edge.imaging.tags import items, text
 from edge.imaging.words import limb_in, side_in, view_in
-from edge.model import Laterality, LateralitySource, Limb, StatedIdentity, View
+from edge.model import Laterality, LateralitySource, StatedIdentity
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from edge.model import StrEnum
+from edge.enums import StrEnum
 
 PREAMBLE_BYTES = 128
 

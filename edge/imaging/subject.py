@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from pydicom.uid import UID
 
+from edge.anatomy import Limb
 from edge.errors import FilmError, Reason
 from edge.imaging.tags import items, text, value
 from edge.imaging.words import fold, limb_in
-from edge.model import Limb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

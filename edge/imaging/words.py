@@ -10,8 +10,8 @@ import re
 import unicodedata
 from itertools import pairwise
 
-from edge.anatomy import LIMBS
-from edge.model import Laterality, Limb, View
+from edge.anatomy import LIMBS, Limb, View
+from edge.model import Laterality
 
 _TOKEN = re.compile(r"[^\W\d_]+")
 _DOTTED_VIEW = re.compile(r"\b([apd])[./]\s?([apv])\b")

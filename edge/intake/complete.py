@@ -13,7 +13,7 @@ import struct
 import zlib
 from typing import BinaryIO, NamedTuple
 
-from edge.model import StrEnum
+from edge.enums import StrEnum
 
 _TAIL = 4096
 _BMP_CORE_BYTES, _BMP_INFO_BYTES = 12, 40

@@ -9,8 +9,9 @@ from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from edge.enums import StrEnum
 from edge.intake.watch import WatchMode
-from edge.model import After, StrEnum
+from edge.model import After
 
 
 class AtFirstStart(StrEnum):

@@ -20,10 +20,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from edge.enums import StrEnum
 from edge.intake.complete import Structure
-from edge.model import Signature, StrEnum
+
+if TYPE_CHECKING:
+    from edge.model import Signature
 
 
 class Change(StrEnum):

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from watchdog import events
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
+from edge.enums import StrEnum
 from edge.intake.settle import Change, Closing
-from edge.model import StrEnum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

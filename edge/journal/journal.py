@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.anatomy import Limb
 from edge.journal.records import ORDERED, Claim, Order, Original, signature_in
 from edge.journal.states import ENDS, HAS_RESULT, State, move
-from edge.model import Laterality, Limb, OperatorWord
+from edge.model import Laterality, OperatorWord
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:

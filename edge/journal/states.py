@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.model import StrEnum
+from edge.enums import StrEnum
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:

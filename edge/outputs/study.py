@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from edge.anatomy import LIMBS
+from edge.anatomy import LIMBS, Limb
 from edge.contract.payloads import Pseudonym, StudyLimb, StudyMessage, StudyStatus
-from edge.model import Limb, LimbResult, Record, Status, Subtotal, Subtotals
+from edge.model import LimbResult, Record, Status, Subtotal, Subtotals
 from edge.totals import add, limb_subtotals
 
 Place = Literal["LH", "RH", "LF", "RF"]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.anatomy import LIMBS
+from edge.anatomy import LIMBS, Limb
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
-from edge.model import Detection, GreyImage, Limb, Transform
+from edge.model import Detection, GreyImage, Transform
 from edge.pipeline.frame import letterbox, warp
 
 if TYPE_CHECKING:

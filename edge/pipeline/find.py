@@ -23,8 +23,9 @@ from edge.pipeline.template import apply, expected_places, fit, unit_px
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from edge.anatomy import Limb
     from edge.engine.protocol import Engine
-    from edge.model import Detection, GreyImage, Limb, Points, Transform
+    from edge.model import Detection, GreyImage, Points, Transform
     from edge.pipeline.settings import PipelineSettings
 
 CROWDED = 1.4

@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from edge.anatomy import joint_box_side_px, shape_template
-from edge.model import JointClass, Limb, Points, joint_class
+from edge.anatomy import JointClass, Limb, joint_box_side_px, joint_class, shape_template
 from edge.pipeline.template import ShapeFit, apply, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edge.model import Points
 
 CLASS_ERROR_COST = 3.0
 """Cost of naming a detection against the class that the detector gave it (about 1 in 20 errors)."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.anatomy import joint_box_side_px
+from edge.anatomy import Limb, has_narrowing, joint_box_side_px, joint_class
 from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
-from edge.model import Detection, JointScore, Limb, has_narrowing, joint_class
+from edge.model import Detection, JointScore
 from edge.pipeline.metal import find_hazards
 from edge.pipeline.plausibility import doubt
 from edge.pipeline.score import JointGrades, score_joints

@@ -9,18 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge.anatomy import Limb
 from edge.engine.passport import Role
 from edge.errors import Reason
-from edge.model import (
-    GreyImage,
-    Limb,
-    LimbResult,
-    Mask,
-    Radiograph,
-    Status,
-    Transform,
-    Versions,
-)
+from edge.model import GreyImage, LimbResult, Mask, Radiograph, Status, Transform, Versions
 from edge.pipeline import contrast, mask
 from edge.pipeline.evidence import (
     few_grey_levels,

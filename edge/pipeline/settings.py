@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.model import Limb
+from edge.anatomy import Limb
 
 
 class LimbSettings(BaseModel):

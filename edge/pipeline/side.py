@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.anatomy import Limb, View
 from edge.errors import Reason
-from edge.model import Laterality, LateralitySource, Limb, View
+from edge.model import Laterality, LateralitySource
 
 if TYPE_CHECKING:
     from edge.model import Radiograph

@@ -20,7 +20,8 @@ from edge.anatomy import shape_template, unit_joints
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.model import Limb, Points, Transform
+    from edge.anatomy import Limb
+    from edge.model import Points, Transform
 
 Floats = npt.NDArray[np.float64]
 

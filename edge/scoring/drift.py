@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field, ValidationError
 
-from edge.model import DISCLAIMER, Limb, Record
+from edge.anatomy import Limb
+from edge.model import DISCLAIMER, Record
 from edge.system.files import write_whole
 
 if TYPE_CHECKING:

@@ -13,19 +13,12 @@ import cv2
 import numpy as np
 
 from edge import __version__
+from edge.anatomy import Limb, View
 from edge.engine.outputs import check_suspect, suspects
 from edge.engine.passport import Role
 from edge.errors import FilmError, Reason, rejected
 from edge.imaging.decode import decode_film
-from edge.model import (
-    LateralitySource,
-    Limb,
-    LimbResult,
-    OperatorWord,
-    Radiograph,
-    Versions,
-    View,
-)
+from edge.model import LateralitySource, LimbResult, OperatorWord, Radiograph, Versions
 from edge.pipeline.evidence import is_released, nothing_found
 from edge.pipeline.film_statistics import film_figures
 from edge.pipeline.find import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look

@@ -6,18 +6,13 @@ Layer: worker; models only, no process and no socket.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from edge.model import (
-    Laterality,
-    Limb,
-    OperatorWord,
-    Outcome,
-    Recheck,
-    Record,
-    StrEnum,
-    Versions,
-)
+from edge.enums import StrEnum
+from edge.model import Laterality, OperatorWord, Outcome, Recheck, Record, Versions
+
+if TYPE_CHECKING:
+    from edge.anatomy import Limb
 
 
 class Kind(StrEnum):

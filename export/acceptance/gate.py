@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.anatomy import LIMBS
+from edge.anatomy import LIMBS, Limb, has_narrowing
 from edge.engine.backend_table import Precision
 from edge.engine.passport import Acceptance, Role
-from edge.model import Limb, has_narrowing
 from edge.pipeline.detect import to_detections
 from edge.pipeline.ordinal import decode_ordinal
 from edge.scoring.agreement import weighted_kappa
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edge.engine.protocol import Engine
-from edge.model import Detection
+    from edge.model import Detection
 
 NEAR = 0.02
 """A deciding FP32 value within this of .5 may fall either way: it is listed, not counted."""

@@ -24,12 +24,12 @@ import numpy.typing as npt
 
 import edge
 import phantom
+from edge.anatomy import Limb
 from edge.engine.inputs import to_inputs
 from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, open_backend
 from edge.engine.passport import Role, open_engine
 from edge.errors import NullReason
-from edge.model import Limb
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.scoring.score_files import films_in, read_film

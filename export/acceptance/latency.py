@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.anatomy import Limb
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.passport import Role
-from edge.model import Limb
 
 if TYPE_CHECKING:
     from edge.engine.protocol import Engine, Tensor

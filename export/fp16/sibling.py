@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from export.onnx_graph.builder import Array
 
     Probe = tuple[Array, Mapping[str, Array]]

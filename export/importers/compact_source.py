@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from export.onnx_graph.builder import Array
     from export.recipe import Recipe
 

@@ -25,7 +25,7 @@ from export.importers.vgg import BN_EPSILON, POOL_AFTER, TRUNK_CHANNELS, tasks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from export.onnx_graph.builder import Array
 
 

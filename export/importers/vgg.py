@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
 
 TRUNK_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 POOL_AFTER = (1, 3, 6, 9, 12)

@@ -40,7 +40,8 @@ def release(
     config: ConfigOption = None,
 ) -> None:
     """Have held films scored with the limb and side that you state."""
-    from edge.model import Laterality, Limb, OperatorWord
+    from edge.anatomy import Limb
+    from edge.model import Laterality, OperatorWord
     from sharpedge import operator
 
     word = OperatorWord(

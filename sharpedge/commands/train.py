@@ -328,7 +328,7 @@ def _begin(
         _fail("training needs torch: pip install 'sharpedge[train]'", 2)
     from dataclasses import replace
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from edge.system.paths import built_engines
     from edge.system.terminal import Progress, say
     from training.errors import TrainingError

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.realism import area_under_curve, discriminant, features, simulated_crops
-from edge.model import Limb
+from edge.anatomy import Limb
 
 
 def test_area_under_the_curve_is_the_chance_that_a_positive_scores_higher():

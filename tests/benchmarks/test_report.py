@@ -13,10 +13,10 @@ from benchmarks.end_to_end import _renewed
 from benchmarks.report import as_table, write_report
 from benchmarks.stages import time_stages
 from benchmarks.statistics import machine, summary
+from edge.anatomy import Limb
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EdgeError, EngineError
-from edge.model import Limb
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.system.paths import built_engines

@@ -8,6 +8,7 @@ import time
 
 from stand_in import VERSIONS
 
+from edge.anatomy import Limb
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger
 from edge.delivery.link import Answered, Connected, LinkError
@@ -22,7 +23,7 @@ from edge.journal.outcomes import Outcomes
 from edge.journal.records import Finish, Parcel, StudyChange
 from edge.journal.states import State
 from edge.journal.store import Store
-from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status
+from edge.model import Laterality, LateralitySource, LimbResult, Signature, Status
 from edge.outputs.message import StoredMessage
 from edge.outputs.packet import Extras
 from edge.outputs.study import StudyBody

@@ -11,17 +11,9 @@ import signal
 import time
 from dataclasses import dataclass, field
 
+from edge.anatomy import Limb, has_narrowing
 from edge.errors import REASONS, EngineError, Reason
-from edge.model import (
-    JointScore,
-    Laterality,
-    LateralitySource,
-    Limb,
-    LimbResult,
-    Status,
-    Versions,
-    has_narrowing,
-)
+from edge.model import JointScore, Laterality, LateralitySource, LimbResult, Status, Versions
 from edge.totals import limb_subtotals
 from edge.worker.factory import Made
 

@@ -17,11 +17,11 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from edge.anatomy import shape_template
+from edge.anatomy import Limb, has_narrowing, shape_template
 from edge.engine.loader import EngineSet
 from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
-from edge.model import Laterality, Limb, OperatorWord, Status, has_narrowing
+from edge.model import Laterality, OperatorWord, Status
 from edge.pipeline.plausibility import STATISTICS
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer

@@ -1,4 +1,5 @@
-from edge.model import JointScore, Limb
+from edge.anatomy import Limb
+from edge.model import JointScore
 from edge.totals import add, limb_subtotals
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import sharpedge.engines
+from edge.anatomy import Limb
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.installed import activate
 from edge.engine.key import device_key
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
-from edge.model import Limb
 from export.errors import ContractError, ExportError, RecipeError, WeightsError
 from export.exporter import export_engine, export_recipes
 from export.importers.compact import load_compact, save_compact

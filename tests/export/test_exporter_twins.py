@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from export.importers.darknet import parse_cfg, write_darknet_weights
 from export.importers.darknet.sections import read_sections
 from export.importers.unet import unet_to_onnx

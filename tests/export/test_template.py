@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
+from edge.anatomy import Limb
 from edge.engine.passport import Role
-from edge.model import Limb
 from export.errors import ExportError, RecipeError
 from export.exporter import export_engine
 from export.importers.darknet import parse_cfg, write_darknet_weights

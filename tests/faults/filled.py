@@ -9,6 +9,7 @@ import time
 
 from stand_in import VERSIONS
 
+from edge.anatomy import Limb
 from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, Ledger
 from edge.journal.journal import Journal
@@ -17,7 +18,7 @@ from edge.journal.outcomes import Outcomes
 from edge.journal.records import Finish, Parcel
 from edge.journal.states import State
 from edge.journal.store import Store
-from edge.model import Laterality, LateralitySource, Limb, LimbResult, Signature, Status
+from edge.model import Laterality, LateralitySource, LimbResult, Signature, Status
 from edge.outputs.message import StoredMessage
 from edge.system.clock import Anchor
 from edge.system.device_key import derived_key, device_key

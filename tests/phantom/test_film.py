@@ -9,7 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from edge.model import Laterality, LateralitySource, Limb, LimbResult, Status, has_narrowing
+from edge.anatomy import Limb, has_narrowing
+from edge.model import Laterality, LateralitySource, LimbResult, Status
 from phantom import CROP_SHARE, render_affine, render_crop, render_film, sample_limb
 from phantom.command import TRUTH_NAME, _mirrored_films, write_patients
 from phantom.measure import RANGES, check

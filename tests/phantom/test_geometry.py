@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.anatomy import joint_box_side_px, shape_template
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb, joint_box_side_px, shape_template
+from edge.model import Laterality
 from phantom import JointGrade, render_region, sample_limb
 from phantom.attenuation import render_affine, window_affine
 from phantom.damage import AREA_SHARES

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.anatomy import Limb
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError
-from edge.model import Limb
 from edge.system.paths import built_engines
 from phantom.command import write_patients
 

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
+from edge.anatomy import Limb
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
 from edge.errors import EdgeError, EngineError
-from edge.model import Limb
 from edge.system import local_broker
 from edge.system.paths import built_engines
 from sharpedge.demo import BAD_NAME

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films
 
 TINY_CFG = """

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.anatomy import joint_box_side_px, unit_joints
+from edge.anatomy import JointClass, joint_box_side_px, joint_class, unit_joints
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError
-from edge.model import JointClass, OperatorWord, Points, joint_class
+from edge.model import OperatorWord, Points
 from edge.pipeline.identify import LEAST_JOINTS
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from edge.model import GreyImage, Limb
+    from edge.anatomy import Limb
+    from edge.model import GreyImage
     from training.datasets.truth import FilmTruth
 
 CACHE_NAME = "places.jsonl"

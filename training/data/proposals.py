@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.anatomy import Limb
 from edge.engine.loader import load_engines
-from edge.model import Limb
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import unit_px
 from edge.scoring.film_scorer import FilmScorer

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.model import JointClass, Limb, joint_class
+from edge.anatomy import JointClass, Limb, joint_class
 from training.datasets.truth import Code, Fault, JointTruth
 
 if TYPE_CHECKING:

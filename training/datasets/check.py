@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.anatomy import unit_joints
-from edge.model import JointClass, Laterality, LateralitySource, Limb, View
+from edge.anatomy import JointClass, Limb, View, unit_joints
+from edge.model import Laterality, LateralitySource
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px

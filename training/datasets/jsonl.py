@@ -11,8 +11,9 @@ import json
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from edge.anatomy import Limb, joint_class
 from edge.imaging.identity import name_says
-from edge.model import Laterality, Limb, Status, joint_class
+from edge.model import Laterality, Status
 from phantom.ra2_columns import ScoreKind
 from training.datasets.files import grade, number, read_text, shown, walk
 from training.datasets.truth import Code, Fault, FilmTruth, JointTruth, grade_maximum

@@ -10,14 +10,17 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from edge.anatomy import joint_box_side_px
-from edge.model import GreyImage, JointClass, Limb, Points, joint_class
+from edge.anatomy import JointClass, Limb, joint_box_side_px, joint_class
 from edge.pipeline.template import unit_px
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from edge.model import GreyImage, Points
 
 SHIPPED_LABELS = Path(__file__).parents[1] / "labels" / "joints.csv"
 """The project's own joint labels."""

@@ -14,7 +14,8 @@ from edge.anatomy import unit_joints
 from edge.pipeline.identify import LEAST_JOINTS, Prior, identify
 
 if TYPE_CHECKING:
-    from edge.model import Limb, Points
+    from edge.anatomy import Limb
+    from edge.model import Points
     from training.datasets.truth import FilmTruth
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.model import Laterality, joint_class
+from edge.anatomy import joint_class
+from edge.model import Laterality
 from phantom.ra2_columns import (
     HALLUX_NARROWING,
     HEADER,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.datasets.files import Films
     from training.datasets.options import Options
 

@@ -9,7 +9,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from edge.model import Laterality, Limb, joint_class
+from edge.anatomy import Limb, joint_class
+from edge.model import Laterality
 from phantom.ra2_columns import ScoreKind
 from training.datasets.files import grade, read_text, shown, walk
 from training.datasets.truth import Code, Fault, FilmTruth, JointTruth, grade_maximum

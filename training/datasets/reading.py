@@ -22,7 +22,7 @@ from training.errors import TrainingError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.datasets.boxes import Drawing
     from training.datasets.options import Options
 

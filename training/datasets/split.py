@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import StrEnum
+from edge.enums import StrEnum
 from training.errors import TrainingError
 
 if TYPE_CHECKING:

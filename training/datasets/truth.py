@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.model import NARROWING_MAXIMUM, JointClass, Laterality, Limb, StrEnum, has_narrowing
+from edge.anatomy import NARROWING_MAXIMUM, JointClass, Limb, has_narrowing
+from edge.enums import StrEnum
 from phantom.ra2_columns import ScoreKind
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge.model import Laterality
 
 
 class Code(StrEnum):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from edge.anatomy import Limb
 from edge.imaging.identity import name_says
-from edge.model import Limb
 from training.datasets.boxes import Drawing, DrawnBox
 from training.datasets.files import number, read_text, shown, walk
 from training.datasets.truth import Code, Fault, detector_classes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from training.evaluation import statistics as st
 from training.evaluation.findings import (
     ClassBoxes,

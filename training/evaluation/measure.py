@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.anatomy import Limb
 from edge.engine.passport import Role
 from edge.errors import NullReason
-from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.scoring.film_scorer import FilmScorer
 from export.acceptance.golden import Recorder

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from edge import __version__
+from edge.anatomy import has_narrowing
 from edge.engine.inputs import input_size, to_inputs
 from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
 from edge.errors import NullReason
-from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing
+from edge.model import JointScore, LimbResult, Status, Versions
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.plausibility import doubt
 from training.errors import TrainingError
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from edge.anatomy import Limb
     from edge.engine.loader import EngineSet
-    from edge.model import GreyImage, Limb
+    from edge.model import GreyImage
 
 Probabilities = dict[tuple[str, str], "npt.NDArray[np.float64]"]
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import Laterality, Limb, Points, joint_class
+from edge.anatomy import Limb, joint_class
+from edge.model import Laterality, Points
 from edge.pipeline.identify import Prior, identify
 from edge.pipeline.template import unit_px
 from training.errors import TrainingError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import NARROWING_MAXIMUM, Limb
+from edge.anatomy import NARROWING_MAXIMUM, Limb
 from training.evaluation import statistics as st
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from training.evaluation.measure import NOT_SCORED
 from training.evaluation.rows import PAPER_TABLE_1, graded, grades_of, task_name
 
 if TYPE_CHECKING:
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.evaluation.rows import Rows
     from training.evaluation.statistics import Calibration, Floats, Ints
     from training.evaluation.tables import GradeRow

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edge.anatomy import has_narrowing, joint_class
 from edge.errors import REASONS
-from edge.model import JointScore, LimbResult, Status, Versions, has_narrowing, joint_class
+from edge.model import JointScore, LimbResult, Status, Versions
 from phantom.ra2_columns import ScoreKind
 from training.datasets.places import stated_places
 from training.datasets.reading import read_dataset
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.datasets.truth import DataSet, FilmTruth
 
 

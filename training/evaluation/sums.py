@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import PARTIAL_SVH_NAME, Limb, has_narrowing
+from edge.anatomy import Limb, has_narrowing
+from edge.model import PARTIAL_SVH_NAME
 from training.evaluation.agreement import agreement
 from training.evaluation.findings import TotalFindings
 from training.evaluation.measure import NOT_SCORED

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edge.anatomy import shape_template
+from edge.anatomy import Limb, has_narrowing, joint_class, shape_template
 from edge.errors import NullReason
-from edge.model import Limb, Status, has_narrowing, joint_class
+from edge.model import Status
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, similarity, unit_px
 from training.evaluation.measure import NOT_SCORED, REACH, named

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import Limb, Status
+from edge.anatomy import Limb
+from edge.model import Status
 from training.evaluation import statistics as st
 from training.evaluation.measure import NOT_SCORED
 from training.evaluation.rows import PAPER_TABLE_1, grades_of

@@ -15,21 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
-from edge.anatomy import joint_box_side_px
+from edge.anatomy import NARROWING_MAXIMUM, JointClass, Limb, View, joint_box_side_px, joint_class
+from edge.enums import StrEnum
 from edge.imaging.identity import name_says
-from edge.model import (
-    NARROWING_MAXIMUM,
-    Box,
-    JointClass,
-    JointScore,
-    Limb,
-    LimbResult,
-    Status,
-    StrEnum,
-    Versions,
-    View,
-    joint_class,
-)
+from edge.model import Box, JointScore, LimbResult, Status, Versions
 from edge.pipeline.template import unit_px
 from training.datasets.labelled_films import is_validation
 from training.errors import TrainingError

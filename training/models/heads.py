@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from training.models.tensors import numbers
 from training.models.trunk import Trunk
 from training.synthetic.crops import UNKNOWN

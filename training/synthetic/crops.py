@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from phantom import render_crop
 from phantom.ra2_columns import ScoreKind
 from training.errors import TrainingError

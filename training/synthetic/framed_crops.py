@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.anatomy import joint_box_side_px
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb, joint_box_side_px
+from edge.model import Laterality
 from edge.pipeline.contrast import equalise
 from edge.pipeline.crop import crop_joint
 from edge.pipeline.frame import frame, warp

@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.anatomy import joint_box_side_px
-from edge.model import Limb
+from edge.anatomy import Limb, joint_box_side_px
 from edge.pipeline.identify import Prior, identify
 from phantom import anatomy
 from phantom.geometry import TAUS

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge import __version__
-from edge.anatomy import joint_box_side_px
+from edge.anatomy import Limb, View, has_narrowing, joint_box_side_px
 from edge.errors import NullReason
-from edge.model import JointScore, Limb, LimbResult, Status, Versions, View, has_narrowing
+from edge.model import JointScore, LimbResult, Status, Versions
 from edge.totals import limb_subtotals
 from phantom.files import write_jpeg
 from training.datasets.labelled_films import FULL_SIZE_PX, labelled_limbs, read_labelled

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from training.synthetic.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.synthetic.framed_crops import film_crops
 from training.synthetic.painted_films import draw_grades, paint_film, sharp_films

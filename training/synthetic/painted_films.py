@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.model import NARROWING_MAXIMUM, Limb, has_narrowing
+from edge.anatomy import NARROWING_MAXIMUM, Limb, has_narrowing
 from edge.pipeline.settings import PipelineSettings
 from phantom.geometry import JointGrade
 from phantom.statistics import split_erosion

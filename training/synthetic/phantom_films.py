@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb
+from edge.model import Laterality
 from edge.pipeline.template import unit_px
 from phantom import render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from edge.pipeline.template import unit_px
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from training.synthetic.framed_crops import film_crops
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.datasets.places import Placed
     from training.datasets.truth import FilmTruth
     from training.tasks.dataset_job import DataSetJob

@@ -33,7 +33,7 @@ from training.tasks.recipe_files import next_command, write_recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.datasets.places import Placed
     from training.datasets.truth import FilmTruth
     from training.tasks.dataset_job import DataSetJob

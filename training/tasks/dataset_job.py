@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from training.datasets.check import check_dataset
 from training.datasets.files import decode
 from training.datasets.reading import read_dataset

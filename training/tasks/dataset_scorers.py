@@ -30,7 +30,7 @@ from training.tasks.trunk_file import read_trunk
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.models.trunk import FoldedTrunk
     from training.tasks.dataset_crops import JointCrops
     from training.tasks.dataset_job import DataSetJob

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from edge.system.paths import engines_home
 from export.importers.compact import load_compact
 from training.datasets.labelled_films import read_labelled, read_proposed, split

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from training.datasets.labelled_films import FULL_SIZE_PX, read_labelled, read_proposed, split
 from training.synthetic.crops import CropSet, draw_crop_shards, join_crops, read_crops
 from training.synthetic.framed_crops import draw_framed_shards

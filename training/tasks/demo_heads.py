@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.models.heads import Head
     from training.models.trunk import FoldedTrunk
     from training.synthetic.crops import Crops

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge.model import JointClass, Limb
+from edge.anatomy import JointClass, Limb
 from training.errors import TrainingError
 from training.models.darknet import DarknetModule, Section, decode, detection_loss
 from training.models.tensors import device, half_precision, to_device

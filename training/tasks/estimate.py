@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from edge.anatomy import shape_template
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb, shape_template
+from edge.model import Laterality
 from edge.system.paths import engines_home
 from phantom import render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm

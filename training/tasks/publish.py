@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from edge.model import Limb
+    from edge.anatomy import Limb
     from training.models.darknet import Section
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from edge.model import JointClass, Limb
+from edge.anatomy import JointClass, Limb
 from training.datasets.truth import detector_classes
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge.model import Limb
+from edge.anatomy import Limb
 
 
 @dataclass(frozen=True)

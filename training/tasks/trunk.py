@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from training.evaluation.accuracy import balanced_accuracy, decode_grades
 from training.models.heads import TrunkTrainer
 from training.models.tensors import device, half_precision, to_device

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from edge.anatomy import Limb
 from edge.engine.backend_table import BACKENDS
 from edge.engine.installed import activate, read_active, rollback, scan
 from edge.engine.key import device_key
@@ -11,7 +12,6 @@ from edge.engine.loaded import LoadedEngine
 from edge.engine.loader import load_engines
 from edge.engine.passport import Acceptance, Role
 from edge.errors import EngineError
-from edge.model import Limb
 
 
 def test_engines_are_given_by_role_and_limb(tmp_path, make_engine):

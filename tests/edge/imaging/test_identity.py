@@ -7,9 +7,10 @@ import pytest
 from film_files import DATA, dataset, dicom, encoded, item, jpeg, ramp, smooth
 from pydicom.sequence import Sequence
 
+from edge.anatomy import Limb, View
 from edge.imaging.decode import decode_film
 from edge.imaging.words import limb_in, side_in, view_in
-from edge.model import Laterality, LateralitySource, Limb, StatedIdentity, View
+from edge.model import Laterality, LateralitySource, StatedIdentity
 from phantom.command import write_patients
 
 L, R = Laterality.LEFT, Laterality.RIGHT

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge.anatomy import Limb
 from edge.contract.ids import DeviceName, ResultKey
 from edge.daemon.repair import repair
 from edge.journal.journal import Journal
@@ -21,7 +22,7 @@ from edge.journal.recall import Recall
 from edge.journal.records import Finish, Parcel
 from edge.journal.states import State, move
 from edge.journal.store import JournalError, Store
-from edge.model import Laterality, Limb, OperatorWord, Signature
+from edge.model import Laterality, OperatorWord, Signature
 
 DEVICE = DeviceName("clinic", "xr1", "box1")
 LEFT = OperatorWord(None, Laterality.LEFT)

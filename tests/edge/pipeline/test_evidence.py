@@ -13,18 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.anatomy import joint_box_side_px, shape_template
+from edge.anatomy import Limb, joint_box_side_px, joint_class, shape_template
 from edge.errors import NullReason, Reason
 from edge.model import (
     Detection,
     JointScore,
     Laterality,
     LateralitySource,
-    Limb,
     OperatorWord,
     StatedIdentity,
     Status,
-    joint_class,
 )
 from edge.pipeline.evidence import (
     DOUBTS,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge.anatomy import shape_template
-from edge.model import Detection, Limb, joint_class
+from edge.anatomy import Limb, joint_class, shape_template
+from edge.model import Detection
 from edge.pipeline.find import confirmed, name_detections
 
 UNIT_PX = 100.0

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from edge.anatomy import shape_template
-from edge.model import Limb, joint_class
+from edge.anatomy import Limb, joint_class, shape_template
 from edge.pipeline.frame import frame, letterbox, warp
 from edge.pipeline.identify import identify
 from edge.pipeline.settings import PipelineSettings

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edge.anatomy import joint_box_side_px, shape_template
-from edge.model import JointClass, Limb, joint_class
+from edge.anatomy import JointClass, Limb, joint_box_side_px, joint_class, shape_template
 from edge.pipeline.identify import Prior, identify
 
 

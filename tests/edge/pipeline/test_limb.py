@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.anatomy import joint_box_side_px, shape_template
-from edge.model import Detection, JointClass, Limb, joint_class
+from edge.anatomy import JointClass, Limb, joint_box_side_px, joint_class, shape_template
+from edge.model import Detection
 from edge.pipeline.find import first_look, name_detections, second_look
 from edge.pipeline.identify import Prior
 from edge.pipeline.limb import lay_out

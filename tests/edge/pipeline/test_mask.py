@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
 
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb
+from edge.model import Laterality
 from edge.pipeline.mask import apply_mask, classical_mask, judge, without_holes
 from phantom import render_film, sample_limb
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from edge.anatomy import Limb
 from edge.errors import NullReason
-from edge.model import Laterality, Limb
+from edge.model import Laterality
 from edge.pipeline.metal import find_hazards
 from phantom import film as phantom_film
 from phantom import render_film, sample_limb

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.anatomy import Limb
 from edge.contract.payloads import StudyLimb
 from edge.errors import NULL_REASONS, NullReason, Reason
-from edge.model import JointScore, Limb, LimbResult, Status, Versions
+from edge.model import JointScore, LimbResult, Status, Versions
 from edge.outputs.study import StudyBody, with_limb
 from edge.pipeline.status import fate_of
 from edge.scoring.score_files import exit_status

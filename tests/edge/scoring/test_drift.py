@@ -5,7 +5,7 @@ import pytest
 from appliance import until
 from stand_in import film_bytes
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from edge.scoring.drift import COMMISSIONING, RECENT, DriftWatch, as_table, in_words
 
 NAMES = ("mean", "deviation", "unit_px", "erosion")

@@ -4,17 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.anatomy import shape_template
+from edge.anatomy import Limb, has_narrowing, joint_class, shape_template
 from edge.errors import Reason
-from edge.model import (
-    Detection,
-    Laterality,
-    LateralitySource,
-    Limb,
-    Status,
-    has_narrowing,
-    joint_class,
-)
+from edge.model import Detection, Laterality, LateralitySource, Status
 from edge.pipeline.find import FirstLook, name_detections
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import UNDISPUTED, FilmScorer, OperatorWord

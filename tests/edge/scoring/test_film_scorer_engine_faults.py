@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from spoilt import set_all, set_one
 
+from edge.anatomy import Limb
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError, OutputError
-from edge.model import Limb, Status
+from edge.model import Status
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.fallback import FallbackScorer
 from edge.scoring.film_scorer import FilmScorer

@@ -8,13 +8,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edge.anatomy import Limb
 from edge.config import Config
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role, VerifiedEngine, open_engine
 from edge.errors import EngineError, OutputError
-from edge.model import Limb
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.scoring.self_test import RECORD_NAME, code_files, is_recorded, self_test, write_record

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import numpy_helper
 
+from edge.anatomy import Limb
 from edge.engine.backend_table import Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend
 from edge.engine.passport import Role, VerifiedEngine, open_engine
-from edge.model import Limb
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.agreement import weighted_kappa

@@ -13,6 +13,7 @@ import pytest
 import edge.engine.backends.openvino
 import export.acceptance.install
 import export.builders.child
+from edge.anatomy import Limb
 from edge.engine.backend_table import Precision
 from edge.engine.backends.tensorrt import refuse_stale
 from edge.engine.device import preflight
@@ -21,7 +22,6 @@ from edge.engine.key import device_key
 from edge.engine.loader import load_engines
 from edge.engine.passport import Acceptance, Role, open_engine, read_passport
 from edge.errors import EngineError
-from edge.model import Limb
 from export.acceptance.gate import ACCEPTANCE_RULES, Rules
 from export.acceptance.golden import phantom_set, reference_engines
 from export.acceptance.install import Gate, accept, build_and_install, find_recipe

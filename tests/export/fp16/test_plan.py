@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from edge.anatomy import Limb
 from edge.engine.passport import InputSpec, Role
-from edge.model import Limb
 from export.errors import LayerError
 from export.fp16.convert import to_half, to_rounded
 from export.fp16.plan import activation_ranges, plan_half

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from export.errors import WeightsError
 from export.importers.numpy_reference import vgg_forward
 from export.importers.vgg import (

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.anatomy import shape_template
-from edge.model import Limb
+from edge.anatomy import Limb, shape_template
 from training.datasets.labelled_films import (
     LabelledFilm,
     is_validation,

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from edge.model import JointClass, Laterality, Limb
+from edge.anatomy import JointClass, Limb
+from edge.model import Laterality
 from phantom.command import write_patients
 from phantom.ra2_columns import HEADER, SCORE_COLUMNS
 from sharpedge.cli import app

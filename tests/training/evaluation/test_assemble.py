@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.anatomy import shape_template
+from edge.anatomy import Limb, View, shape_template
 from edge.errors import NullReason
-from edge.model import Laterality, Limb, LimbResult, Status, Versions, View
+from edge.model import Laterality, LimbResult, Status, Versions
 from edge.pipeline.template import apply
 from training.errors import TrainingError
 from training.evaluation import film_findings, scorer_findings, statistics

@@ -5,8 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from edge.anatomy import shape_template
-from edge.model import Limb
+from edge.anatomy import Limb, shape_template
 from training.errors import TrainingError
 from training.evaluation.measure_identity import (
     COLUMNS,

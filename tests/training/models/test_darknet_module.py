@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from edge.model import JointClass
+from edge.anatomy import JointClass
 from export.importers.darknet import parse_cfg
 from export.importers.numpy_reference import darknet_forward, decode_heads
 from training.errors import TrainingError

@@ -3,7 +3,7 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-from edge.model import Limb  # noqa: E402
+from edge.anatomy import Limb  # noqa: E402
 from export.importers.vgg import scorer_shapes  # noqa: E402
 from training.models.heads import TASKS, DenseLayers, join_gate  # noqa: E402
 

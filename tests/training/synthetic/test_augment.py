@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.anatomy import shape_template
-from edge.model import Limb
+from edge.anatomy import Limb, shape_template
 from edge.pipeline.template import apply
 from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.augment import (

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb
+from edge.model import Laterality
 from phantom import render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.crops import UNKNOWN, read_crops

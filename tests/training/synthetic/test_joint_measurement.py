@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the training tests need torch: make test-train")
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb
+from edge.model import Laterality
 from phantom import JointGrade, render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.joint_measurement import measure_joint

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the training tests need torch: make test-train")
-from edge.model import Laterality, Limb, LimbResult
+from edge.anatomy import Limb
+from edge.model import Laterality, LimbResult
 from phantom import JointGrade, render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm
 from training.errors import TrainingError

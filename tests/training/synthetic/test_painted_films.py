@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="the training tests need torch: make test-train")
-from edge.model import Laterality, Limb
+from edge.anatomy import Limb
+from edge.model import Laterality
 from edge.pipeline.settings import PipelineSettings
 from phantom import JointGrade, render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm

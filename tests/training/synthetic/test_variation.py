@@ -2,8 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.anatomy import shape_template
-from edge.model import Limb
+from edge.anatomy import Limb, shape_template
 from edge.pipeline.template import unit_px
 from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.variation import PAINTED_UNIT_PX, enlarge, own_sharpness, varied_film

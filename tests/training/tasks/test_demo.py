@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.model import Limb
+from edge.anatomy import Limb
 from edge.system.paths import engines_home
 from export.exporter import export_recipes
 from export.importers.compact import load_compact

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from edge.model import JointClass
+from edge.anatomy import JointClass
 from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.model import Limb
+from edge.anatomy import Limb
 
 torch = pytest.importorskip("torch")
 

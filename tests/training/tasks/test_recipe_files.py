@@ -3,7 +3,7 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-from edge.model import Limb  # noqa: E402
+from edge.anatomy import Limb  # noqa: E402
 from export.recipe import read_recipe  # noqa: E402
 from training.tasks.recipe_files import write_recipe  # noqa: E402
 

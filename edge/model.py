@@ -79,7 +79,7 @@ class StatedIdentity:
 
 
 @dataclass(frozen=True)
-class OperatorWord:
+class OperatorStatement:
     """What an operator stated of a film that was held; final."""
 
     limb: Limb | None = None

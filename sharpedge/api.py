@@ -18,7 +18,7 @@ import numpy as np
 from edge.anatomy import Limb
 from edge.engine import loader
 from edge.errors import EdgeError, FilmError, Reason, place_of, rejected
-from edge.model import Laterality, LimbResult, OperatorWord
+from edge.model import Laterality, LimbResult, OperatorStatement
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.fallback import FallbackScorer
 from edge.scoring.film_scorer import FilmScorer
@@ -112,7 +112,7 @@ def score(
     EngineError
         Where an engine is missing or fails.
     """
-    word = OperatorWord(
+    word = OperatorStatement(
         None if limb is None else Limb(limb), None if side is None else Laterality(side)
     )
     scorer = _scorer(engines, settings or PipelineSettings())
@@ -132,7 +132,7 @@ def score(
         return [rejected(error.reason, name, scorer.versions, detail=error.detail)]
     with _LOCK:
         try:
-            outcome = scorer.score(data, name, None if word == OperatorWord() else word)
+            outcome = scorer.score(data, name, None if word == OperatorStatement() else word)
         except (MemoryError, EdgeError):
             raise
         except Exception as error:  # noqa: BLE001 - a film must not end the program

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edge.model import OperatorWord
+    from edge.model import OperatorStatement
 
 
 _NOTICE = f"{DISCLAIMER.capitalize()}."
@@ -76,7 +76,7 @@ def _unusable(path: Path, why: str) -> str:
     return f"{path}: cannot be used ({why}); fix: {fix}"
 
 
-def release(config_path: Path | None, films: list[str], word: OperatorWord) -> int:
+def release(config_path: Path | None, films: list[str], word: OperatorStatement) -> int:
     """Have held films scored with the limb and side that a person states."""
     return _each(config_path, films, lambda store, job: orders.release(store, job, word))
 

@@ -16,7 +16,7 @@ from edge.errors import Reason, rejected
 from edge.intake.film import Film
 from edge.journal.copies import kept_film
 from edge.journal.first_start import FirstStart
-from edge.model import OperatorWord, Outcome
+from edge.model import OperatorStatement, Outcome
 from edge.outputs.film import FilmInWork
 from edge.worker.messages import Task
 
@@ -193,7 +193,7 @@ class Films:
         if not self._journal.begin_try(film.job):
             self._refuse(Reason.WORKER_DIED)
             return
-        word = film.operator or OperatorWord()
+        word = film.operator or OperatorStatement()
         self._worker.score(
             film.film.data, Task(name=film.name, limb=word.limb, laterality=word.laterality)
         )

@@ -29,7 +29,7 @@ from edge.imaging.dicom_file import (
     fragments_of,
     open_dicom,
 )
-from edge.imaging.identity import dicom_says
+from edge.imaging.identity import identity_of_tags
 from edge.imaging.picture import Picture, check_size, luminance
 from edge.imaging.subject import check_subject
 from edge.imaging.tags import integer, text
@@ -98,7 +98,7 @@ def decode_dicom(data: bytes, max_megapixels: float) -> DicomFilm:
             raise FilmError(Reason.MULTI_FRAME, f"{frames} frames")
         layout = _layout(opened.tags)
         check_size(layout.columns, layout.rows, max_megapixels)
-        return DicomFilm(_picture(opened, layout), dicom_says(opened.tags))
+        return DicomFilm(_picture(opened, layout), identity_of_tags(opened.tags))
 
 
 def _layout(tags: Dataset) -> _Layout:

@@ -66,7 +66,7 @@ _OLDEST_YEARS = 130
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Stated:
     """One source's word on side and limb."""
 
     source: str
@@ -83,7 +83,7 @@ class NamedFilm:
     limb: Limb
 
 
-def name_says(file_name: str) -> NamedFilm | None:
+def identity_of_name(file_name: str) -> NamedFilm | None:
     """Read ``ID-LH``, ``ID_RH``, ``ID LF`` and the like; None for any other name."""
     base = re.split(r"[/\\]", file_name)[-1]
     found = _NAMED.fullmatch(_SUFFIX.sub("", base).strip())
@@ -101,7 +101,7 @@ def name_says(file_name: str) -> NamedFilm | None:
 
 def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
     """Add what the file name states to what metadata state, and note where the two differ."""
-    named = name_says(file_name)
+    named = identity_of_name(file_name)
     if named is None:
         return stated
     conflict = stated.conflict
@@ -122,11 +122,11 @@ def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
     return added
 
 
-def dicom_says(data: Dataset) -> StatedIdentity:
+def identity_of_tags(data: Dataset) -> StatedIdentity:
     """Read the stated identity of a DICOM object, strongest tag first; never raises."""
-    said = _all_said(data)
-    side = next((s.side for s in said if s.side is not None), None)
-    limb = next((s.limb for s in said if s.limb is not None), None)
+    found = _all_stated(data)
+    side = next((s.side for s in found if s.side is not None), None)
+    limb = next((s.limb for s in found if s.limb is not None), None)
     source = LateralitySource.DICOM
     patient = text(data, "PatientID") or None
     return StatedIdentity(
@@ -136,7 +136,7 @@ def dicom_says(data: Dataset) -> StatedIdentity:
         laterality_source=source if side else None,
         view=_view(data, limb),
         age_years=_age_years(data),
-        conflict=_conflict(said),
+        conflict=_conflict(found),
         study_key=_study_key(data, patient),
         patient_key=patient,
         other_part=other_part(data, limb),
@@ -144,16 +144,16 @@ def dicom_says(data: Dataset) -> StatedIdentity:
     )
 
 
-def _all_said(data: Dataset) -> list[_Said]:
+def _all_stated(data: Dataset) -> list[_Stated]:
     shared = items(data, "SharedFunctionalGroupsSequence") + items(
         data, "PerFrameFunctionalGroupsSequence"
     )
     frames = [data, *(a for s in shared for a in items(s, "FrameAnatomySequence"))]
     regions = [r for frame in frames for r in items(frame, "AnatomicRegionSequence")]
-    said = [
-        _Said("ImageLaterality", _letter(text(data, "ImageLaterality"))),
-        _Said("Laterality", _letter(text(data, "Laterality"))),
-        *(_Said("FrameLaterality", _letter(text(f, "FrameLaterality"))) for f in frames),
+    found = [
+        _Stated("ImageLaterality", _letter(text(data, "ImageLaterality"))),
+        _Stated("Laterality", _letter(text(data, "Laterality"))),
+        *(_Stated("FrameLaterality", _letter(text(f, "FrameLaterality"))) for f in frames),
     ]
     for region in regions:
         meaning = text(region, "CodeMeaning")
@@ -161,18 +161,18 @@ def _all_said(data: Dataset) -> list[_Said]:
         sides = [_SIDE_CODES.get(_code(m)) or side_in(text(m, "CodeMeaning")) for m in modifiers]
         side = next((s for s in sides if s is not None), None) or side_in(meaning)
         limb = LIMB_CODES.get(_code(region)) or limb_in(meaning)
-        said.append(_Said("AnatomicRegionSequence", side, limb))
+        found.append(_Stated("AnatomicRegionSequence", side, limb))
     part = text(data, "BodyPartExamined")
     glued = _GLUED_PARTS.get(re.sub(r"[^A-Z]", "", part.upper()))
     limb, side = glued or (limb_in(part), side_in(part))
-    said.append(_Said("BodyPartExamined", side, limb))
-    said.append(_Said("ViewPosition", side_in(text(data, "ViewPosition"))))
-    said += [
-        _Said(keyword, side_in(words), limb_in(words))
+    found.append(_Stated("BodyPartExamined", side, limb))
+    found.append(_Stated("ViewPosition", side_in(text(data, "ViewPosition"))))
+    found += [
+        _Stated(keyword, side_in(words), limb_in(words))
         for keyword in _DESCRIPTIONS
         if (words := text(data, keyword))
     ]
-    return said
+    return found
 
 
 def _letter(value: str) -> Laterality | None:
@@ -186,11 +186,11 @@ def _code(item: Dataset) -> str:
     return text(item, "CodeValue").upper()
 
 
-def _conflict(said: list[_Said]) -> str | None:
-    first = next((s for s in said if s.side is not None), None)
+def _conflict(found: list[_Stated]) -> str | None:
+    first = next((s for s in found if s.side is not None), None)
     if first is None:
         return None
-    other = next((s for s in said if s.side not in {None, first.side}), None)
+    other = next((s for s in found if s.side not in {None, first.side}), None)
     return f"{first.source}/{other.source}" if other is not None else None
 
 

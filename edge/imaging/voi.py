@@ -212,7 +212,7 @@ def _voi(
         if number_of_window == 0:
             flags = (*flags, "window_ignored")
         # A window no wider than one step of the values shows two greys at most: no film is so.
-        if width <= step or _says_nothing(centre, width, values, present):
+        if width <= step or _is_nominal(centre, width, values, present):
             continue
         if _suits(partial(_window, centre=centre, width=width, function=function), present,
                   inverted=inverted):  # fmt: skip
@@ -228,7 +228,7 @@ def _voi(
     return present.stretched(values), flags
 
 
-def _says_nothing(centre: float, width: float, values: Values, present: PresentValues) -> bool:
+def _is_nominal(centre: float, width: float, values: Values, present: PresentValues) -> bool:
     """Whether a window covers a nominal range, of which the film fills far less.
 
     Nominal are all values that the stored bits can hold, and those of any other depth from 0 up.

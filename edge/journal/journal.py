@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edge.anatomy import Limb
 from edge.journal.records import ORDERED, Claim, Order, Original, signature_in
 from edge.journal.states import ENDS, HAS_RESULT, State, move
-from edge.model import Laterality, OperatorWord
+from edge.model import Laterality, OperatorStatement
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Journal:
         ).fetchone()
         if it is None:
             return None
-        stated = OperatorWord(
+        stated = OperatorStatement(
             Limb(it["operator_limb"]) if it["operator_limb"] else None,
             Laterality(it["operator_side"]) if it["operator_side"] else None,
         )
@@ -149,7 +149,7 @@ class Journal:
             path=it["path"],
             signature=signature_in(it),
             sha256=it["sha256"],
-            operator=None if stated == OperatorWord() else stated,
+            operator=None if stated == OperatorStatement() else stated,
             deaths=it["deaths"],
             supersedes_job=it["previous_job"],
         )

@@ -20,7 +20,7 @@ from edge.journal.records import ORDERED
 from edge.journal.rows import proves
 from edge.journal.states import State, move
 from edge.journal.store import JournalError
-from edge.model import OperatorWord
+from edge.model import OperatorStatement
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
@@ -98,12 +98,12 @@ def _job_of_file(store: Store, file: bytes) -> int:
     raise JournalError(f"{os.fsdecode(file)!a}: {why}")
 
 
-def release(store: Store, job: int, stated: OperatorWord) -> Done:
+def release(store: Store, job: int, stated: OperatorStatement) -> Done:
     """Have a held film scored with the limb and side that a person states.
 
     Raises `JournalError` where the film is not held, or nothing was stated.
     """
-    if stated == OperatorWord():
+    if stated == OperatorStatement():
         raise JournalError("state what the film shows: --limb hand|foot, --side L|R, or both")
     with store.transaction():
         row = _row_of(store, job)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from edge.journal.states import State
-    from edge.model import OperatorWord
+    from edge.model import OperatorStatement
 
 ORDERED = "order"
 """Origin of a job that a person ordered; all others come from the folder."""
@@ -48,7 +48,7 @@ class Order:
     path: bytes
     signature: Signature
     sha256: str
-    operator: OperatorWord | None
+    operator: OperatorStatement | None
     deaths: int
     supersedes_job: int | None
 

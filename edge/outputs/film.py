@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge.contract.ids import DeviceName
     from edge.contract.payloads import Ledger
     from edge.intake.film import Film
-    from edge.model import LimbResult, OperatorWord
+    from edge.model import LimbResult, OperatorStatement
     from edge.system.clock import Anchor
 
 HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
@@ -42,7 +42,7 @@ class FilmInWork:
     supersedes_job: int | None
     same_as: int | None = None
     decoded_s: float | None = None
-    operator: OperatorWord | None = None
+    operator: OperatorStatement | None = None
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from edge.journal.kinds import RESULT
 from edge.journal.outcomes import Outcomes
 from edge.journal.records import Finish, Resolved, StudyChange
 from edge.journal.states import State
-from edge.model import JointScore, LimbResult, OperatorWord, Status
+from edge.model import JointScore, LimbResult, OperatorStatement, Status
 from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm
 from edge.outputs.message import StoredMessage
 from edge.outputs.study import StudyBody, place_of, with_limb
@@ -132,7 +132,7 @@ class Recorder:
     def _resolve(
         self, film_in_work: FilmInWork, limb: LimbResult, engine_set: str, outcome: str
     ) -> Resolved:
-        stated = film_in_work.operator or OperatorWord()
+        stated = film_in_work.operator or OperatorStatement()
 
         def key(revision: int) -> ResultKey:
             return ResultKey(

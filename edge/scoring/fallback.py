@@ -12,7 +12,7 @@ from edge.errors import EngineError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.model import OperatorWord, Versions
+    from edge.model import OperatorStatement, Versions
     from edge.scoring.film_scorer import FilmOutcome, FilmScorer
 
 
@@ -45,7 +45,7 @@ class FallbackScorer:
         self,
         data: bytes,
         file_name: str,
-        operator: OperatorWord | None = None,
+        operator: OperatorStatement | None = None,
         on_stage: Callable[[str], None] | None = None,
     ) -> FilmOutcome:
         """Score one film; see `FilmScorer.score`.

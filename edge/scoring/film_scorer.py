@@ -18,7 +18,7 @@ from edge.engine.outputs import check_suspect, suspects
 from edge.engine.passport import Role
 from edge.errors import FilmError, Reason, rejected
 from edge.imaging.decode import decode_film
-from edge.model import LateralitySource, LimbResult, OperatorWord, Radiograph, Versions
+from edge.model import LateralitySource, LimbResult, OperatorStatement, Radiograph, Versions
 from edge.pipeline.evidence import is_released, nothing_found
 from edge.pipeline.film_statistics import film_figures
 from edge.pipeline.find import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
@@ -86,7 +86,7 @@ class FilmScorer:
         self,
         data: bytes,
         file_name: str,
-        operator: OperatorWord | None = None,
+        operator: OperatorStatement | None = None,
         on_stage: Callable[[str], None] | None = None,
     ) -> FilmOutcome:
         """Score one film.
@@ -97,7 +97,7 @@ class FilmScorer:
             The file as it lies on disk; its kind is read from the bytes, never from the name.
         file_name : str
             Its name, which may state limb and side.
-        operator : OperatorWord, optional
+        operator : OperatorStatement, optional
             Limb and side as a person stated them; final.
         on_stage : callable, optional
             Called with the name of each stage as it begins.
@@ -117,7 +117,7 @@ class FilmScorer:
         return outcome
 
     def _score(
-        self, data: bytes, file_name: str, operator: OperatorWord | None, clock: StageClock
+        self, data: bytes, file_name: str, operator: OperatorStatement | None, clock: StageClock
     ) -> FilmOutcome:
         try:
             clock.start("decode")
@@ -234,7 +234,7 @@ def _is_limb(look: FirstLook) -> bool:
     return named >= LEAST_NAMED and look.merit >= LEAST_MERIT
 
 
-def _with_operator(film: Radiograph, word: OperatorWord) -> Radiograph:
+def _with_operator(film: Radiograph, word: OperatorStatement) -> Radiograph:
     """Give a film the identity that the operator stated, as far as it goes."""
     stated = replace(film.stated, conflict=None)
     if word.limb is not None:

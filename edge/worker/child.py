@@ -69,15 +69,15 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
     try:
         made: Made = getattr(importlib.import_module(module), function)(config)
     except (EdgeError, ImportError, AttributeError) as error:
-        _say(pipe, Kind.FAILED, Failed(message=str(error)))
+        _send(pipe, Kind.FAILED, Failed(message=str(error)))
         return None
     except MemoryError:
         short = "there is not enough memory to load the engines; fix: free memory, or add some"
-        _say(pipe, Kind.FAILED, Failed(message=short))
+        _send(pipe, Kind.FAILED, Failed(message=short))
         return None
     except Exception as error:  # noqa: BLE001 - the daemon logs one line and tries again
         message = f"worker.factory {config.worker.factory} failed: {place_of(error)}"
-        _say(pipe, Kind.FAILED, Failed(message=message))
+        _send(pipe, Kind.FAILED, Failed(message=message))
         return None
     _limit_memory(config.worker.memory_mib)
     ready = Ready(
@@ -87,7 +87,7 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
         unfit=made.unfit,
         second_fault=made.second_fault,
     )
-    _say(pipe, Kind.READY, ready)
+    _send(pipe, Kind.READY, ready)
     return made
 
 
@@ -116,12 +116,12 @@ def _score(made: Made, data: bytes, task: Task, pipe: socket.socket) -> None:
         log.error("%s", error if isinstance(error, EngineError) else place_of(error))  # noqa: TRY400
         if isinstance(error, EngineError):
             sha256 = error.sha256 if isinstance(error, OutputError) else ""
-            _say(pipe, Kind.LOST, Lost(message=str(error), sha256=sha256))
+            _send(pipe, Kind.LOST, Lost(message=str(error), sha256=sha256))
         raise SystemExit(_LOST) from None
     except Exception as error:  # noqa: BLE001 - one film must not end the appliance
         # Not the exception's own text: it may hold what stood in the film's tags or name.
         log.error("a fault in the software: %s", place_of(error))  # noqa: TRY400
-        _say(pipe, Kind.OUTCOME, _internal(scorer.versions, task.name, error))
+        _send(pipe, Kind.OUTCOME, _internal(scorer.versions, task.name, error))
         send_frame(pipe, b"")
         return
     results = tuple(limb.result for limb in film.limbs)
@@ -137,7 +137,7 @@ def _score(made: Made, data: bytes, task: Task, pipe: socket.socket) -> None:
         figures=tuple(_finite(limb.figures) for limb in film.limbs),
         second_waits=made.rechecker is not None and made.rechecker.waits,
     )
-    _say(pipe, Kind.OUTCOME, outcome)
+    _send(pipe, Kind.OUTCOME, outcome)
     for limb in film.limbs:
         send_frame(pipe, limb.overlay_jpeg or b"")
     # What a large film took goes back to the machine.
@@ -150,14 +150,14 @@ def _score_second(made: Made, pipe: socket.socket) -> None:
     if made.rechecker is not None:
         figures = made.rechecker.look(_stages_to(pipe))
         opinion = SecondOpinion(figures=figures, fault=made.rechecker.fault)
-    _say(pipe, Kind.SECOND, opinion)
+    _send(pipe, Kind.SECOND, opinion)
 
 
 def _stages_to(pipe: socket.socket) -> Callable[[str], None]:
-    def tell(stage: str) -> None:
-        _say(pipe, Kind.STAGE, Stage(name=stage, at_s=time.monotonic()))
+    def report(stage: str) -> None:
+        _send(pipe, Kind.STAGE, Stage(name=stage, at_s=time.monotonic()))
 
-    return tell
+    return report
 
 
 def _finite(figures: dict[str, float]) -> dict[str, float]:
@@ -177,7 +177,7 @@ def _internal(versions: Versions, name: str, error: Exception) -> Outcome:
     )
 
 
-def _say(pipe: socket.socket, kind: Kind, body: Record) -> None:
+def _send(pipe: socket.socket, kind: Kind, body: Record) -> None:
     send_frame(pipe, kind.encode() + b"\n" + body.model_dump_json().encode())
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.engine.loader import EngineSet
-    from edge.model import LimbResult, OperatorWord, Versions
+    from edge.model import LimbResult, OperatorStatement, Versions
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Scorer(Protocol):
         self,
         data: bytes,
         file_name: str,
-        operator: OperatorWord | None = None,
+        operator: OperatorStatement | None = None,
         on_stage: Callable[[str], None] | None = None,
     ) -> _Film:
         """Score one film; gives rejected limbs for bad ones."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.enums import StrEnum
-from edge.model import Laterality, OperatorWord, Outcome, Recheck, Record, Versions
+from edge.model import Laterality, OperatorStatement, Outcome, Recheck, Record, Versions
 
 if TYPE_CHECKING:
     from edge.anatomy import Limb
@@ -66,10 +66,10 @@ class Task(Record):
     second: bool = False
 
     @property
-    def operator(self) -> OperatorWord | None:
+    def operator(self) -> OperatorStatement | None:
         """What the operator stated, None where there is nothing."""
-        stated = OperatorWord(self.limb, self.laterality)
-        return None if stated == OperatorWord() else stated
+        stated = OperatorStatement(self.limb, self.laterality)
+        return None if stated == OperatorStatement() else stated
 
 
 class Stage(Record):

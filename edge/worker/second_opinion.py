@@ -17,7 +17,7 @@ from edge.scoring.agreement import Agreement
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.model import LimbResult, OperatorWord, Recheck
+    from edge.model import LimbResult, OperatorStatement, Recheck
     from edge.scoring.film_scorer import FilmScorer
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,9 @@ class Rechecker:
         self._found = Agreement()
         self.fault = ""
         """Why no film is scored a second time any more; empty while they are."""
-        self._film: tuple[bytes, str, OperatorWord | None, tuple[LimbResult, ...]] | None = None
+        self._film: tuple[bytes, str, OperatorStatement | None, tuple[LimbResult, ...]] | None = (
+            None
+        )
 
     @property
     def waits(self) -> bool:
@@ -41,7 +43,11 @@ class Rechecker:
         return self._film is not None
 
     def offer(
-        self, data: bytes, name: str, operator: OperatorWord | None, results: Sequence[LimbResult]
+        self,
+        data: bytes,
+        name: str,
+        operator: OperatorStatement | None,
+        results: Sequence[LimbResult],
     ) -> None:
         """Note a film that was scored; a film that still waits gives way to it."""
         self._seen += 1

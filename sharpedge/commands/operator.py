@@ -41,10 +41,10 @@ def release(
 ) -> None:
     """Have held films scored with the limb and side that you state."""
     from edge.anatomy import Limb
-    from edge.model import Laterality, OperatorWord
+    from edge.model import Laterality, OperatorStatement
     from sharpedge import operator
 
-    word = OperatorWord(
+    word = OperatorStatement(
         None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
     )
     raise typer.Exit(operator.release(config, films, word))

@@ -21,7 +21,7 @@ from edge.anatomy import Limb, has_narrowing, shape_template
 from edge.engine.loader import EngineSet
 from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
-from edge.model import Laterality, OperatorWord, Status
+from edge.model import Laterality, OperatorStatement, Status
 from edge.pipeline.plausibility import STATISTICS
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
@@ -240,7 +240,7 @@ def test_an_odd_film_ends_with_its_reason(reason):
 def test_a_film_that_a_person_released_is_not_held_again_for_its_shape():
     engines = EngineSet({(Role.DETECT, Limb.HAND): Dots(), (Role.SCORE, Limb.HAND): Grader()})
     data, name = ODD[Reason.SHAPE_IMPLAUSIBLE]
-    word = OperatorWord(Limb.HAND, Laterality.LEFT)
+    word = OperatorStatement(Limb.HAND, Laterality.LEFT)
     outcome = FilmScorer(engines, PipelineSettings()).score(data, name, word)
     result = outcome.limbs[0].result
     assert (result.status, result.laterality) == (Status.SCORED, Laterality.LEFT)

@@ -17,7 +17,7 @@ from edge.anatomy import JointClass, joint_box_side_px, joint_class, unit_joints
 from edge.engine.loader import EngineSet, load_engines
 from edge.engine.passport import Role
 from edge.errors import EngineError
-from edge.model import OperatorWord, Points
+from edge.model import OperatorStatement, Points
 from edge.pipeline.identify import LEAST_JOINTS
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
@@ -87,7 +87,7 @@ class Finder:
         return Placed(film, film.limb, tuple(places), points, by_engines=True)
 
     def _find(self, film: FilmTruth, path: Path) -> dict[str, tuple[float, float]]:
-        stated = OperatorWord(film.limb, film.laterality)
+        stated = OperatorStatement(film.limb, film.laterality)
         outcome = self._scorer.score(path.read_bytes(), path.name, stated)
         result = outcome.limbs[0].result
         if len(outcome.limbs) != 1 or result.limb is not film.limb:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edge.anatomy import Limb, joint_class
-from edge.imaging.identity import name_says
+from edge.imaging.identity import identity_of_name
 from edge.model import Laterality, Status
 from phantom.ra2_columns import ScoreKind
 from training.datasets.files import grade, number, read_text, shown, walk
@@ -65,7 +65,7 @@ def _film(
     if not isinstance(file, str) or not file.strip() or "\0" in file:
         faults.append(Fault(Code.NOT_UNDERSTOOD, where, "the key file is missing or no text"))
         return None
-    by_name = name_says(file)
+    by_name = identity_of_name(file)
     stated = row.get("patient")
     patient = stated if isinstance(stated, str) and stated else by_name.id if by_name else None
     patient = patient or PurePosixPath(file).stem or file

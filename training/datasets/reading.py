@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.imaging.identity import name_says
+from edge.imaging.identity import identity_of_name
 from edge.pipeline.template import apply, inverse
 from training.datasets.boxes import bounded, limb_of, read_label, with_boxes
 from training.datasets.files import Films, decode_or_fault, shown
@@ -131,7 +131,7 @@ def _with_drawings(
 
 def bare_film(path: Path, films: Films) -> FilmTruth:
     """A film of which only its name is known."""
-    stated = name_says(path.name)
+    stated = identity_of_name(path.name)
     return FilmTruth(
         name=shown(path, films.folder),
         path=path,
@@ -223,7 +223,7 @@ def _without_truth(found: list[FilmTruth], films: Films) -> list[Fault]:
     for path in films.all:
         # A film of the same stem is reported as a second one of its limb instead.
         if path.stem.casefold() not in known:
-            stated = name_says(path.name)
+            stated = identity_of_name(path.name)
             why = "nothing says what it shows"
             if stated is None:
                 why += ", and its name is not ID-LH, -RH, -LF or -RF"

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from edge.anatomy import Limb
-from edge.imaging.identity import name_says
+from edge.imaging.identity import identity_of_name
 from training.datasets.boxes import Drawing, DrawnBox
 from training.datasets.files import number, read_text, shown, walk
 from training.datasets.truth import Code, Fault, detector_classes
@@ -74,7 +74,7 @@ def _class_names(folder: Path, options: Options, faults: list[Fault]) -> tuple[s
 
 
 def _own_classes(film: Path) -> tuple[str, ...]:
-    stated = name_says(film.name)
+    stated = identity_of_name(film.name)
     return tuple(str(one) for one in detector_classes(stated.limb if stated else Limb.HAND))
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from edge.anatomy import NARROWING_MAXIMUM, JointClass, Limb, View, joint_box_side_px, joint_class
 from edge.enums import StrEnum
-from edge.imaging.identity import name_says
+from edge.imaging.identity import identity_of_name
 from edge.model import Box, JointScore, LimbResult, Status, Versions
 from edge.pipeline.template import unit_px
 from training.datasets.labelled_films import is_validation
@@ -121,7 +121,7 @@ def patient_of(file: str) -> str:
     A name without a limb at its end is a patient of its own; of a painted film (``X-hand3.jpg``)
     the film that was painted on.
     """
-    by_name = name_says(file)
+    by_name = identity_of_name(file)
     if by_name is not None and by_name.id is not None:
         return by_name.id
     stem = PurePosixPath(file).stem or file

@@ -22,10 +22,10 @@ from edge.journal.recall import Recall
 from edge.journal.records import Finish, Parcel
 from edge.journal.states import State, move
 from edge.journal.store import JournalError, Store
-from edge.model import Laterality, OperatorWord, Signature
+from edge.model import Laterality, OperatorStatement, Signature
 
 DEVICE = DeviceName("clinic", "xr1", "box1")
-LEFT = OperatorWord(None, Laterality.LEFT)
+LEFT = OperatorStatement(None, Laterality.LEFT)
 
 
 @pytest.fixture
@@ -71,11 +71,11 @@ def test_a_film_is_found_by_number_id_path_name_and_kept_copy(store, journal):
 
 def test_a_release_is_a_new_job_with_what_the_operator_stated_and_ends_the_held_one(store, journal):
     job, _ = film(journal)
-    done = release(store, job, OperatorWord(Limb.FOOT, Laterality.LEFT))
+    done = release(store, job, OperatorStatement(Limb.FOOT, Laterality.LEFT))
     assert state_of(store, job) == State.SET_ASIDE
     order = journal.next_order()
     assert (order.job, order.supersedes_job) == (done.new_job, job)
-    assert order.operator == OperatorWord(Limb.FOOT, Laterality.LEFT)
+    assert order.operator == OperatorStatement(Limb.FOOT, Laterality.LEFT)
     assert journal.unfinished() == {}
     with pytest.raises(JournalError, match=f"went on as job {done.new_job}"):
         release(store, job, LEFT)
@@ -88,7 +88,7 @@ def test_what_is_not_held_is_neither_released_nor_dismissed(store, journal):
             order()
     held, _ = film(journal, b"/drop/b.jpg", sha="b" * 64)
     with pytest.raises(JournalError, match="--side"):
-        release(store, held, OperatorWord())
+        release(store, held, OperatorStatement())
     assert journal.next_order() is None
 
 

@@ -16,7 +16,7 @@ from edge.journal.orders import find_job, release
 from edge.journal.schema import is_ours
 from edge.journal.states import State
 from edge.journal.store import JournalError, Store
-from edge.model import Laterality, OperatorWord
+from edge.model import Laterality, OperatorStatement
 
 EARLIER = {"schema_0_1.sql": 2, "schema_3.sql": 3}
 """Texts of earlier schemas as SQLite keeps them, letter by letter, and their numbers."""
@@ -78,7 +78,7 @@ def test_everything_in_a_journal_of_an_earlier_release_is_delivered(upgraded):
 def test_a_held_film_of_an_earlier_release_can_be_released(upgraded):
     box, ids = upgraded
     job = find_job(box.store, ids[3])
-    order = release(box.store, job, OperatorWord(laterality=Laterality.LEFT))
+    order = release(box.store, job, OperatorStatement(laterality=Laterality.LEFT))
     assert box.journal.next_order().job == order.new_job
 
 

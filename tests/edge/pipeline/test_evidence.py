@@ -20,7 +20,7 @@ from edge.model import (
     JointScore,
     Laterality,
     LateralitySource,
-    OperatorWord,
+    OperatorStatement,
     StatedIdentity,
     Status,
 )
@@ -156,7 +156,7 @@ def test_a_real_chest_film_under_a_foots_name_is_held(scorer, tagged):
     assert ("BodyPartExamined CHEST" in result.flags) == tagged
 
 
-RELEASED = OperatorWord(Limb.HAND, Laterality.LEFT)
+RELEASED = OperatorStatement(Limb.HAND, Laterality.LEFT)
 
 
 def test_a_film_whose_second_look_sees_nothing_is_held_without_grades(scorer, patient, monkeypatch):

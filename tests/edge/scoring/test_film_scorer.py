@@ -9,7 +9,7 @@ from edge.errors import Reason
 from edge.model import Detection, Laterality, LateralitySource, Status
 from edge.pipeline.find import FirstLook, name_detections
 from edge.pipeline.settings import PipelineSettings
-from edge.scoring.film_scorer import UNDISPUTED, FilmScorer, OperatorWord
+from edge.scoring.film_scorer import UNDISPUTED, FilmScorer, OperatorStatement
 
 SIDES = ["LH", "RH", "LF", "RF"]
 
@@ -107,7 +107,7 @@ def test_site_may_accept_the_side_from_geometry(engines, patient):
 
 def test_operators_word_is_final(scorer, patient):
     mirrored = patient["LH"].film.pixels[:, ::-1]
-    word = OperatorWord(Limb.HAND, Laterality.LEFT)
+    word = OperatorStatement(Limb.HAND, Laterality.LEFT)
     result = only(scorer.score(png(mirrored), "X1-LH.png", word))
     assert result.status is Status.SCORED
     assert result.laterality_source is LateralitySource.OPERATOR
@@ -201,7 +201,7 @@ def test_foot_that_may_be_a_childs_hand_is_held_until_a_person_says_so(
     truth = patient["RF"].film
     result = disputed(scorer, truth, monkeypatch, "X1-RF.png")
     assert (result.limb, result.reason) == (Limb.FOOT, Reason.SHAPE_IMPLAUSIBLE)
-    word = OperatorWord(limb=Limb.FOOT, laterality=Laterality.RIGHT)
+    word = OperatorStatement(limb=Limb.FOOT, laterality=Laterality.RIGHT)
     assert disputed(scorer, truth, monkeypatch, operator=word).status is Status.SCORED
 
 

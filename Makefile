@@ -57,7 +57,7 @@ test-install: $(VENV)/.dev
 test-train: $(VENV)/.dev
 	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip --quiet install torch==2.13.0
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m training
+	$(BIN)/python -m pytest -m training -n $(JOBS)
 
 # On Python 3.11 or newer: numpy for 3.10 has other stubs than those the code is checked against.
 lint: $(VENV)/.dev

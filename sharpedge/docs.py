@@ -89,8 +89,8 @@ def mqtt_page() -> str:
 {_HEAD}
 
 Topics lie under `sharpedge/<site>/<room>/<device>/`; no patient data stands in a topic. Every
-payload but the picture is JSON. Its JSON Schema lies in [contract/](contract/asyncapi.json), with an AsyncAPI 3
-document of the whole ([asyncapi.json](contract/asyncapi.json)).
+payload but the picture is JSON. Its JSON Schema lies in `contract/`, with an AsyncAPI 3 document of
+the whole ([asyncapi.json](contract/asyncapi.json)).
 
 {_table(("topic", "QoS", "retained", "from", "payload", "what"), topics)}
 

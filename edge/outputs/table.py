@@ -41,8 +41,8 @@ class Output:
         share the id of their limb's message: the broker's acknowledgement ends them, and they are
         sent again with that message.
     file_name
-        Whether the payload is the name of a file in the folder of pictures, which retention may
-        delete.
+        Whether the payload is the name of a file in the folder of pictures. The name without its
+        ending is the row's id; retention may delete the file once no row with that id waits.
     lane
         Kinds with the same lane keep their order and pause together when the broker refuses one of
         them; by default the kind itself.

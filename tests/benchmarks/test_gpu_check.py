@@ -38,7 +38,7 @@ def exported(tmp_path_factory):
 
 
 @pytest.mark.skipif(preflight().device is not None, reason="this machine has a GPU")
-def test_without_a_gpu_it_says_what_is_missing_and_builds_what_it_can(tmp_path):
+def test_without_a_gpu_it_reports_what_is_missing_and_builds_what_it_can(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu_check", "--only", "hand-mask", "--out", tmp_path],
         capture_output=True,

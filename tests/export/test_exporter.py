@@ -110,7 +110,7 @@ def test_a_folder_of_recipes_becomes_engines_that_run(home, tmp_path):
     assert (boxes[..., 4:] <= 1).all()
 
 
-def test_the_passport_says_what_was_built_and_from_what(home, tmp_path):
+def test_the_passport_states_what_was_built_and_from_what(home, tmp_path):
     exported = export_engine(home / "hand-detect.toml", tmp_path / "built")
     passport = json.loads(exported.passport.read_text())
     assert passport["role"] == "detect"

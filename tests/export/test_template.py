@@ -145,7 +145,7 @@ def test_a_file_of_another_framework_is_named(tmp_path):
         write_template([tmp_path / "m.tflite"])
 
 
-def test_the_command_writes_the_recipe_and_says_what_comes_next(yolo):
+def test_the_command_writes_the_recipe_and_shows_what_comes_next(yolo):
     done = CliRunner().invoke(app, ["export", "--init", *map(str, yolo)])
     assert done.exit_code == 0, done.output
     assert yolo[0].with_suffix(".toml").exists()

@@ -61,7 +61,7 @@ def test_the_list_shows_verdict_latency_and_what_is_not_tuned(folder):
     assert "not a medical device" in shown.output
 
 
-def test_the_list_says_why_one_is_refused_and_what_fixes_it(folder):
+def test_the_list_shows_why_one_is_refused_and_what_fixes_it(folder):
     path = folder / "hand-mask.rival.json"
     path.write_text(path.read_text().replace("agrees", "agreed"))
     shown = run("engines", "list", "hand-mask", "--engines", folder)
@@ -165,7 +165,7 @@ def test_the_archive_is_scored_with_other_engines_and_nothing_is_sent(folder, tm
     assert run("replay", "x", "--rescore", "--engines", folder).exit_code == 2
 
 
-def test_what_cannot_be_built_is_told_with_the_fix(tmp_path):
+def test_what_cannot_be_built_is_reported_with_the_fix(tmp_path):
     unknown = run("build", "left-ear", "--out", tmp_path)
     assert unknown.exit_code == 1
     assert "left-ear" in unknown.output

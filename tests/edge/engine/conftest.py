@@ -56,7 +56,7 @@ def write_engine(
 
 
 def resign(path, **changes):
-    """Change fields of a passport and sign it anew, as its rightful device may."""
+    """Change fields of a passport and sign it again, as its rightful device may."""
     passport = Passport.model_validate_json(path.read_bytes())
     changed = Passport.model_validate({**passport.model_dump(), **changes})
     path.write_text(signed(changed, device_key()).model_dump_json())

@@ -40,7 +40,7 @@ def test_the_set_hash_follows_every_engine_and_how_it_is_fed(tmp_path, make_engi
     assert load_engines(tmp_path / "again").engine_set_hash in hashes
 
 
-def test_an_empty_or_missing_folder_says_how_to_fill_it(tmp_path):
+def test_an_empty_or_missing_folder_names_how_to_fill_it(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(EngineError, match="sharpedge export"):
             load_engines(folder)
@@ -90,7 +90,7 @@ def test_an_engine_that_was_not_accepted_never_serves(tmp_path, make_engine, sig
         activate(tmp_path, "hand-score.b", device_key())
 
 
-def test_a_refused_engine_gives_way_to_the_next_and_is_told(tmp_path, make_engine, sign_again):
+def test_a_refused_engine_gives_way_to_the_next_and_is_reported(tmp_path, make_engine, sign_again):
     make_engine(tmp_path)
     path = add(tmp_path, make_engine, sign_again, "hand-score.b")
     activate(tmp_path, "hand-score.b", device_key())

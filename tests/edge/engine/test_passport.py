@@ -1,4 +1,4 @@
-"""Nothing of an engine is parsed that the device's key does not vouch for."""
+"""Nothing of an engine is parsed that was not verified with the device's key."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def edit(path, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_an_engine_that_is_vouched_for_is_given_whole(path):
+def test_an_engine_that_is_verified_is_given_whole(path):
     verified = open_engine(path, device_key())
     assert verified.data == path.with_suffix(".onnx").read_bytes()
     assert verified.passport == read_passport(path)

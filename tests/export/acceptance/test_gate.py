@@ -26,7 +26,7 @@ HAND = ("IP1", "PIP2", "MCP2")
 
 
 class Stand:
-    """An engine that gives what it was told, for calls that were never made."""
+    """An engine that gives preset outputs, for calls that were never made."""
 
     def __init__(self, role, outputs):
         self.name = "hand-any"
@@ -203,7 +203,7 @@ def test_a_joint_whose_confidence_was_undecided_may_come_or_go():
     assert "added" in detected(added).reason
 
 
-def test_which_of_two_boxes_over_one_joint_wins_says_nothing():
+def test_which_of_two_boxes_over_one_joint_wins_does_not_matter():
     assert detected(changed(2, 4, 0.95)).accepted
 
 

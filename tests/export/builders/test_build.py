@@ -133,7 +133,7 @@ def resign_half(folder, half):
 
 
 @needs_rtx
-def test_what_the_builder_refuses_is_told_in_its_words(small):
+def test_what_the_builder_refuses_is_reported_in_its_words(small):
     half = small / "hand-mask.fp16.onnx"
     model = onnx.load(half)
     model.graph.node[0].op_type = "NoSuchOperator"
@@ -194,7 +194,7 @@ def test_a_plan_that_was_forced_in_is_refused_with_what_is_missing(small):
 
 
 @no_gpu
-def test_without_a_gpu_the_preflight_says_what_is_missing():
+def test_without_a_gpu_the_preflight_reports_what_is_missing():
     found = preflight()
     assert found.missing
     assert found.fix

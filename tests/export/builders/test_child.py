@@ -33,7 +33,7 @@ def silent(*_step):
          "not installed", "pip install it"),
     ],
 )  # fmt: skip
-def test_the_child_says_what_failed_and_what_to_do(order, monkeypatch, capsys, error, words, fix):
+def test_the_child_reports_the_failure_and_the_fix(order, monkeypatch, capsys, error, words, fix):
     def fail(_order, _progress):
         raise error
 

@@ -267,7 +267,7 @@ def test_each_architecture_computes_in_fp16_what_the_rounding_evaluator_computes
         assert np.ptp(array) > 0
 
 
-def test_the_record_says_what_stayed_fp32_and_how_far_the_outputs_moved(tools):
+def test_the_record_states_what_stayed_fp32_and_how_far_the_outputs_moved(tools):
     widths = dict.fromkeys(("enc0", "enc1", "mid", "dec1", "dec0"), (3, 4))
     model = unet_to_onnx(tools.arrays(unet_shapes(widths)), size=(16, 24))
     spec = InputSpec(channels=1, height=16, width=24, scale=1 / 255, mean=(0.0,), std=(1.0,))

@@ -135,7 +135,7 @@ def test_a_file_of_another_source_names_that_source(tmp_path, source, right, kin
     assert f'kind = "{right}"' in caught.value.fix
 
 
-def test_weights_alone_in_hdf5_say_what_to_save(tmp_path):
+def test_weights_alone_in_hdf5_name_what_to_save(tmp_path):
     hdf5(tmp_path / "model")
     with pytest.raises(ExportError, match="weights alone") as caught:
         export_engine(recipe(tmp_path, SOURCES["keras"]), tmp_path / "built")

@@ -214,7 +214,7 @@ def test_files_of_ir_3_with_weights_as_inputs_are_imported(name, opset):
 @pytest.mark.parametrize(
     ("field", "words"), [("ir", "IR version 99"), ("opset", "the file has opset 99")]
 )
-def test_a_file_of_the_future_says_which_number_is_too_new(field, words):
+def test_a_file_of_the_future_names_which_number_is_too_new(field, words):
     model = behind_conv("Relu", 13, 8)
     if field == "ir":
         model.ir_version = 99

@@ -1,4 +1,4 @@
-"""The ONNX Runtime back end runs what its passport vouches for, and nothing else."""
+"""The ONNX Runtime back end runs what its passport describes, and nothing else."""
 
 import hashlib
 
@@ -24,7 +24,7 @@ def test_it_runs_any_batch(verified):
     assert engine.timings.total_ms == engine.timings.compute_ms > 0
 
 
-def test_it_says_what_it_is(verified):
+def test_it_describes_itself(verified):
     engine = OnnxRuntimeEngine(verified)
     assert engine.name == "hand-score"
     assert engine.input_shapes == {"image": (None, 1, 2, 2)}
@@ -33,7 +33,7 @@ def test_it_says_what_it_is(verified):
     assert input_size(engine) == (2, 2)
 
 
-def test_pixels_become_inputs_as_the_passport_says(tmp_path, make_engine, opened):
+def test_pixels_become_inputs_as_the_passport_states(tmp_path, make_engine, opened):
     spec = {
         "channels": 3,
         "height": 1,

@@ -208,7 +208,7 @@ def test_a_batch_over_the_plans_is_refused(load):
         load().run({"image": np.zeros((5, 1, 2, 2), np.float32)})
 
 
-def test_a_lost_gpu_and_a_failed_run_are_told(load, machine):
+def test_a_lost_gpu_and_a_failed_run_are_reported(load, machine):
     engine = load()
     machine.lost = True
     with pytest.raises(EngineError, match=r"the GPU failed or was lost.*nvidia-smi"):
@@ -218,7 +218,7 @@ def test_a_lost_gpu_and_a_failed_run_are_told(load, machine):
         load(fails=True).run({"image": np.zeros((1, 1, 2, 2), np.float32)})
 
 
-def test_a_full_gpu_is_told(load, machine):
+def test_a_full_gpu_is_reported(load, machine):
     machine.full = True
     with pytest.raises(EngineError, match="memory is full"):
         load()

@@ -118,7 +118,7 @@ def test_an_old_header_is_four_bytes_shorter(network, arrays, data):
 @pytest.mark.parametrize(
     "header", [struct.pack("<3iq", 0, 1, 0, 77), struct.pack("<4i", 0, 2, 5, 77)]
 )
-def test_a_header_that_lies_about_its_length_is_read_and_noted(network, arrays, data, header):
+def test_a_header_that_is_wrong_about_its_length_is_read_and_noted(network, arrays, data, header):
     weights = read_weights(network, header + data[20:])
     assert weights.seen == 77
     assert weights.notes

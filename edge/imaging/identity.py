@@ -66,8 +66,8 @@ _OLDEST_YEARS = 130
 
 
 @dataclass(frozen=True)
-class _Said:
-    """One source's word on side and limb."""
+class _Statement:
+    """What one source states of side and limb."""
 
     source: str
     side: Laterality | None = None
@@ -124,9 +124,9 @@ def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
 
 def dicom_says(data: Dataset) -> StatedIdentity:
     """Read the stated identity of a DICOM object, strongest tag first; never raises."""
-    said = _all_said(data)
-    side = next((s.side for s in said if s.side is not None), None)
-    limb = next((s.limb for s in said if s.limb is not None), None)
+    statements = _statements(data)
+    side = next((s.side for s in statements if s.side is not None), None)
+    limb = next((s.limb for s in statements if s.limb is not None), None)
     source = LateralitySource.DICOM
     patient = text(data, "PatientID") or None
     return StatedIdentity(
@@ -136,7 +136,7 @@ def dicom_says(data: Dataset) -> StatedIdentity:
         laterality_source=source if side else None,
         view=_view(data, limb),
         age_years=_age_years(data),
-        conflict=_conflict(said),
+        conflict=_conflict(statements),
         study_key=_study_key(data, patient),
         patient_key=patient,
         other_part=other_part(data, limb),
@@ -144,16 +144,16 @@ def dicom_says(data: Dataset) -> StatedIdentity:
     )
 
 
-def _all_said(data: Dataset) -> list[_Said]:
+def _statements(data: Dataset) -> list[_Statement]:
     shared = items(data, "SharedFunctionalGroupsSequence") + items(
         data, "PerFrameFunctionalGroupsSequence"
     )
     frames = [data, *(a for s in shared for a in items(s, "FrameAnatomySequence"))]
     regions = [r for frame in frames for r in items(frame, "AnatomicRegionSequence")]
-    said = [
-        _Said("ImageLaterality", _letter(text(data, "ImageLaterality"))),
-        _Said("Laterality", _letter(text(data, "Laterality"))),
-        *(_Said("FrameLaterality", _letter(text(f, "FrameLaterality"))) for f in frames),
+    statements = [
+        _Statement("ImageLaterality", _letter(text(data, "ImageLaterality"))),
+        _Statement("Laterality", _letter(text(data, "Laterality"))),
+        *(_Statement("FrameLaterality", _letter(text(f, "FrameLaterality"))) for f in frames),
     ]
     for region in regions:
         meaning = text(region, "CodeMeaning")
@@ -161,18 +161,18 @@ def _all_said(data: Dataset) -> list[_Said]:
         sides = [_SIDE_CODES.get(_code(m)) or side_in(text(m, "CodeMeaning")) for m in modifiers]
         side = next((s for s in sides if s is not None), None) or side_in(meaning)
         limb = LIMB_CODES.get(_code(region)) or limb_in(meaning)
-        said.append(_Said("AnatomicRegionSequence", side, limb))
+        statements.append(_Statement("AnatomicRegionSequence", side, limb))
     part = text(data, "BodyPartExamined")
     glued = _GLUED_PARTS.get(re.sub(r"[^A-Z]", "", part.upper()))
     limb, side = glued or (limb_in(part), side_in(part))
-    said.append(_Said("BodyPartExamined", side, limb))
-    said.append(_Said("ViewPosition", side_in(text(data, "ViewPosition"))))
-    said += [
-        _Said(keyword, side_in(words), limb_in(words))
+    statements.append(_Statement("BodyPartExamined", side, limb))
+    statements.append(_Statement("ViewPosition", side_in(text(data, "ViewPosition"))))
+    statements += [
+        _Statement(keyword, side_in(words), limb_in(words))
         for keyword in _DESCRIPTIONS
         if (words := text(data, keyword))
     ]
-    return said
+    return statements
 
 
 def _letter(value: str) -> Laterality | None:
@@ -186,11 +186,11 @@ def _code(item: Dataset) -> str:
     return text(item, "CodeValue").upper()
 
 
-def _conflict(said: list[_Said]) -> str | None:
-    first = next((s for s in said if s.side is not None), None)
+def _conflict(statements: list[_Statement]) -> str | None:
+    first = next((s for s in statements if s.side is not None), None)
     if first is None:
         return None
-    other = next((s for s in said if s.side not in {None, first.side}), None)
+    other = next((s for s in statements if s.side not in {None, first.side}), None)
     return f"{first.source}/{other.source}" if other is not None else None
 
 

@@ -157,7 +157,7 @@ def test_sums_that_do_not_add_up_stop(table):
     assert Code.TOTAL_DIFFERS in codes(folder)
 
 
-def test_the_early_release_is_mended_by_its_option(table):
+def test_an_option_corrects_the_early_release(table):
     folder = table(LF_mtp_J__ip="4", RF_mtp_J__ip="1")
 
     def hallux():

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
+import typer.main
 
 from sharpedge.cli import app
 from training.datasets.options import Options
 from training.datasets.readers import READERS
 from training.datasets.truth import WARNINGS, Code
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "training.md").read_text("utf-8")
 LINES = [
     line.strip()
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -23,9 +23,10 @@ LINES = [
 @pytest.mark.parametrize("line", LINES)
 def test_every_documented_command_has_the_options_that_it_is_given(line):
     command = typer.main.get_command(app)
+    context = command.make_context("sharpedge", [], resilient_parsing=True)
     words = line.split()[1:]
-    while hasattr(command, "commands"):
-        command = command.commands[words.pop(0)]
+    while hasattr(command, "get_command"):
+        command = command.get_command(context, words.pop(0))
     known = {name for parameter in command.params for name in parameter.opts}
     given = {word for word in words if word.startswith("--")}
     assert given <= known, given - known

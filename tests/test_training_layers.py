@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 ORDER = ("errors", "datasets", "evaluation", "data", "synthetic", "models", "run", "tasks")
 ABOVE = ("benchmarks", "sharpedge")
 WITHOUT_TORCH = ("errors", "datasets", "evaluation", "data", "synthetic")

@@ -40,7 +40,7 @@ def film(request):
     return healthy(request.param)
 
 
-def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
+def test_a_folder_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
     paintings = dict.fromkeys(Limb, 2)
     films = sharp_films([healthy(limb)[0] for limb in Limb])
     paint_crop_shards(tmp_path, films, 1, paintings, 32, 1, "painted", varied=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from edge import anatomy
 from edge.anatomy import Limb
 from edge.model import DISCLAIMER, Laterality, LateralitySource, LimbResult, Status
 from phantom.files import (
@@ -95,7 +96,7 @@ def patient_film(
     model = sample_limb(rng, limb, side, patient.grades[limb, side], style, borderline=borderline)
     film = render_film(model, rng, style, mirrored=mirrored)
     patient_id = f"P{number:04d}"
-    stem = f"{patient_id}-{side.value}{'H' if limb is Limb.HAND else 'F'}"
+    stem = f"{patient_id}-{side.value}{anatomy.LIMBS[limb].letter}"
     return PatientFilm(stem, patient_id, film, rng)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.anatomy import NARROWING_MAXIMUM, Limb
+from edge.anatomy import LIMBS, NARROWING_MAXIMUM, Limb
 from edge.enums import StrEnum
 from edge.model import Laterality
 
@@ -64,7 +64,7 @@ _HAND_PARTS = {
 
 
 def _column(limb: Limb, side: Laterality, region: str, kind: ScoreKind, site: str) -> ScoreColumn:
-    film = f"{side.value}{'H' if limb is Limb.HAND else 'F'}"
+    film = f"{side.value}{LIMBS[limb].letter}"
     joint = None
     if region != "wrist":
         joint = "IP1" if site == "ip" else f"{region.upper()}{site}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge import __version__
-from edge.anatomy import NARROWING_MAXIMUM, Limb, View, has_narrowing
+from edge.anatomy import LIMBS, NARROWING_MAXIMUM, Limb, has_narrowing
 from edge.model import (
     JointScore,
     LateralitySource,
@@ -53,7 +53,7 @@ def film_truth(film: PhantomFilm, file: str, source: LateralitySource) -> LimbRe
         limb=film.limb,
         laterality=film.laterality,
         laterality_source=source,
-        view=View.PA if film.limb is Limb.HAND else View.AP,
+        view=LIMBS[film.limb].frontal_view,
         joints=joints,
         subtotals=None if film.mirrored else _subtotals(film.limb, joints),
         n_scored=scored,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.anatomy import NARROWING_MAXIMUM, JointClass, Limb, has_narrowing
+from edge.anatomy import LIMBS, NARROWING_MAXIMUM, JointClass, Limb, has_narrowing
 from edge.enums import StrEnum
 from phantom.ra2_columns import ScoreKind
 
@@ -144,7 +144,7 @@ class DataSet:
 
 def detector_classes(limb: Limb) -> tuple[JointClass, JointClass]:
     """Detector classes of a limb in the order of its outputs."""
-    return JointClass.PIP, JointClass.MCP if limb is Limb.HAND else JointClass.MTP
+    return LIMBS[limb].detector_classes
 
 
 def grade_maximum(limb: Limb, joint: str, kind: ScoreKind) -> int | None:

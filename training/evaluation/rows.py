@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.anatomy import NARROWING_MAXIMUM, Limb
+from edge.anatomy import LIMBS, NARROWING_MAXIMUM, Limb
 from training.evaluation import statistics as st
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PAPER_TABLE_1 = {
 
 def task_name(limb: Limb, kind: str) -> str:
     """Name of a scorer as the paper's Table 1 gives it."""
-    return f"{kind.capitalize()} ({'hands' if limb is Limb.HAND else 'feet'})"
+    return f"{kind.capitalize()} ({LIMBS[limb].plural})"
 
 
 def grades_of(limb: Limb, kind: str) -> int:

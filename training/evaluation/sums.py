@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.anatomy import Limb, has_narrowing
+from edge import anatomy
+from edge.anatomy import has_narrowing
 from edge.model import PARTIAL_SVH_NAME
 from training.evaluation.agreement import agreement
 from training.evaluation.findings import TotalFindings
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 LEAST_SHARE_OF_JOINTS = 0.8
 """A total is compared when at least this share of its joints has both grades."""
 LIMBS, PATIENTS = "limbs", "patients"
-_BOTH = {Limb.HAND: "both hands", Limb.FOOT: "both feet"}
+_BOTH = {limb: f"both {facts.plural}" for limb, facts in anatomy.LIMBS.items()}
 
 
 def totals(rows: Rows) -> tuple[TotalFindings, ...]:

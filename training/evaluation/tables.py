@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edge.anatomy import Limb, has_narrowing, joint_class, shape_template
+from edge.anatomy import LIMBS, Limb, has_narrowing, joint_class, shape_template
 from edge.errors import NullReason
 from edge.model import Status
 from edge.pipeline.settings import PipelineSettings
@@ -168,7 +168,7 @@ def _film_row(patient: int, one: Measured, joints: list[JointRow]) -> FilmRow:
     groups = {"view": truth.view.value, "age": "immature" if labelled.immature else "adult"}
     if len(names) >= 3:
         quarter = round(turn_deg(limb, names, points) / 90) % 4
-        groups["orientation"] = f"{'fingers' if limb is Limb.HAND else 'toes'} {_TURNS[quarter]}"
+        groups["orientation"] = f"{LIMBS[limb].digits} {_TURNS[quarter]}"
     if unit is not None:
         groups["size"] = _size(unit, numbers.unit_unscored_px, numbers.unit_flagged_px)
     groups["film"] = "clean" if labelled.clean else "other"

@@ -2,7 +2,9 @@
 
 Layer: imaging; bytes in, arrays out. OpenCV alone turns some orientations, fails on others and
 inverts White-is-zero in 8 bits only, so its view of the file is made plain first: tag 274 is set
-to 1 in a copy, and polarity and turning are done here.
+to 1 in a copy, and polarity and turning are done here. Only the tags that are needed are read, and
+a value beyond the end of the file is ``truncated``: tifffile and Pillow load every tag of a
+directory and leave out those that are cut off.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -163,3 +164,17 @@ def test_samples_without_number_are_named_in_a_short_message(tag, values):
     with pytest.raises(FilmError) as refused:
         decode_film(tiff(ramp(64, 64), tags=tags), "film", LIMIT_MEGAPIXELS)
     assert len(str(refused.value)) < 300
+
+
+def test_an_rle_segment_longer_than_the_film_is_unpacked_no_further():
+    sixteen = ramp(64, 64).astype(np.uint16)
+    packed = b"\x81\x07" * 500_000
+    frame = struct.pack("<16I", 2, 64, 64 + len(packed), *[0] * 13) + packed * 2
+    data = dicom(dataset(sixteen, bits=12), [frame], RLE)
+    tracemalloc.start()
+    try:
+        assert decode_film(data, "film", LIMIT_MEGAPIXELS).pixels.shape == (64, 64)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 16 * len(data)

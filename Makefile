@@ -31,13 +31,13 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS)
+	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) --dist worksteal
 
 # Line coverage of `make test`, with the floor of pyproject.toml; processes that tests start are not
 # counted.
 coverage: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) \
+	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) --dist worksteal \
 		--cov --cov-report=term:skip-covered
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
@@ -57,7 +57,7 @@ test-install: $(VENV)/.dev
 test-train: $(VENV)/.dev
 	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip --quiet install torch==2.13.0
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m training -n $(JOBS)
+	$(BIN)/python -m pytest -m training -n $(JOBS) --dist worksteal
 
 # On Python 3.11 or newer: numpy for 3.10 has other stubs than those the code is checked against.
 lint: $(VENV)/.dev

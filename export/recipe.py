@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from edge.anatomy import JointClass, Limb  # noqa: TC001 - pydantic needs it at run time
 from edge.engine.passport import Role
 from edge.model import Record
 from export.errors import RecipeError
@@ -30,7 +31,6 @@ from export.importer_table import IMPORTERS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.anatomy import JointClass, Limb
 
 if sys.version_info >= (3, 11):
     import tomllib

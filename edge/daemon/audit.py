@@ -107,7 +107,7 @@ def bounded(findings: list[Finding]) -> tuple[Finding, ...]:
 
 def as_text(report: Report, notice: str) -> str:
     """Lines for a person."""
-    told = ", ".join(f"{n} {state}" for state, n in sorted(report.states.items())) or "none"
+    states = ", ".join(f"{n} {state}" for state, n in sorted(report.states.items())) or "none"
     proved = all(it.fault in {Fault.STOPPED, Fault.REFUSED} for it in report.findings)
     verdict = [
         *(("every film is in exactly one state",) if proved else ()),
@@ -115,7 +115,7 @@ def as_text(report: Report, notice: str) -> str:
     ]
     lines = [
         *map(str, report.findings),
-        f"films: {told}",
+        f"films: {states}",
         f"journal: row {report.head.row}, head {report.head.mac[:16]}",
         f"appliance: {'runs' if report.running else 'does not run'}",
         f"audit: {', '.join(verdict)}. {notice}",

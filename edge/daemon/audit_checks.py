@@ -214,7 +214,7 @@ class Checks:
         # Retention cuts the telling of old messages off the chain, with that of their jobs.
         closed = row["state"] == "closed" and awaits_receipt
         if closed and logged.ids and row["id"] not in logged.closed:
-            yield Finding(Fault.CHANGED, subject, "is closed, and the chain does not tell of it")
+            yield Finding(Fault.CHANGED, subject, "is closed, and the chain does not record it")
         if not _waits(row):
             return
         waited_s = _since(now, row["created"])
@@ -327,14 +327,14 @@ def _tables(store: Store, span: Span) -> Iterator[Finding]:
             yield from _job(store, number, logged, span)
     for number in span.jobs:
         if span.logged.get(number, Logged()).state is None:
-            yield Finding(Fault.CHANGED, f"job {number}", "the chain does not tell of it")
+            yield Finding(Fault.CHANGED, f"job {number}", "the chain does not record it")
 
 
 def _job(store: Store, number: int, logged: Logged, span: Span) -> Iterator[Finding]:
     """Hold one film against the chain."""
     subject, job = f"job {number}", span.jobs.get(number)
     if job is None:
-        detail = f"the chain tells of it ({logged.state}), the table lacks it"
+        detail = f"the chain records it ({logged.state}), the table lacks it"
         yield Finding(Fault.MISSING, subject, detail)
     elif job["state"] != logged.state:
         detail = f"the table says {job['state']}, the chain says {logged.state}"

@@ -13,18 +13,16 @@ import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - pydantic looks annotations up
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from edge.anatomy import Limb  # noqa: TC001 - pydantic needs it at run time
 from edge.engine.backend_table import BACKENDS, REFERENCE, Precision
 from edge.enums import StrEnum
 from edge.errors import EngineError
 from edge.model import DISCLAIMER, Record
-
-if TYPE_CHECKING:
-    from edge.anatomy import Limb
 
 FIX = "sharpedge export"
 

@@ -74,7 +74,7 @@ class Collector:
 
     @property
     def is_due(self) -> bool:
-        """Whether a film waits for a free place."""
+        """Whether a film waits and the queue has a free place for it."""
         return bool(self.waiting or self._refused) and not self._films.full()
 
     def fetch(self) -> Film | None:

@@ -2,7 +2,7 @@
 
 Layer: journal; writes the table ``job`` and the log through a `Store`.
 
-Waiting: `State.SEEN` and `State.STABLE` (in the folder, no row yet), claimed, scored, queued, sent,
+Waiting: `State.SEEN` (in the folder, no row yet), claimed, scored, queued, sent,
 held. Final: receipted (acked in the weaker delivery mode), duplicate, quarantined, set_aside,
 dismissed.
 """
@@ -22,7 +22,6 @@ class State(StrEnum):
     """State of a film."""
 
     SEEN = "seen"
-    STABLE = "stable"
     CLAIMED = "claimed"
     SCORED = "scored"
     QUEUED = "queued"

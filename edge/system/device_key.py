@@ -37,7 +37,7 @@ def device_key(folder: Path, *, expected: bool = False) -> bytes:
             if expected:
                 raise ConfigError(
                     f"{path}: is gone, and the journal was written under it: put it back, or move "
-                    "the journal away to begin anew"
+                    "the journal away to begin a new one"
                 )
             _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

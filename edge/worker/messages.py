@@ -6,13 +6,11 @@ Layer: worker; models only, no process and no socket.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from edge.anatomy import Limb  # noqa: TC001 - pydantic needs it at run time
 from edge.enums import StrEnum
 from edge.model import Laterality, OperatorStatement, Outcome, Recheck, Record, Versions
-
-if TYPE_CHECKING:
-    from edge.anatomy import Limb
 
 
 class Kind(StrEnum):

@@ -1,4 +1,4 @@
-"""Small parts that the training's tests share: a tiny network, a shelf of phantoms, films."""
+"""Small parts that the training's tests share: a tiny network, a folder of phantoms, films."""
 
 import sys
 
@@ -99,16 +99,16 @@ def tiny_cfg(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def shelf_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shelf")
+def phantoms_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantoms")
     for limb in Limb:
         draw_phantom_films(folder, limb, 6, seed=3, longest_px=260)
     return folder
 
 
 @pytest.fixture
-def hand_shelf(shelf_dir):
-    return PhantomFilms(shelf_dir, Limb.HAND)
+def hand_phantoms(phantoms_dir):
+    return PhantomFilms(phantoms_dir, Limb.HAND)
 
 
 @pytest.fixture(scope="session")

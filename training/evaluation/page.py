@@ -135,7 +135,7 @@ def _cell(value: Estimate, times: float, digits: int) -> Markup:
 
 def _signed(value: float, digits: int) -> str:
     shown = f"{value:.{digits}f}"
-    # A rounded minus nought is nought.
+    # A rounded minus zero is zero.
     shown = shown.lstrip("-") if float(shown) == 0 else shown
     return shown.replace("-", _MINUS)
 

@@ -79,7 +79,7 @@ class DemoJob:
         return cls(films_dir, labels, runs, weights, recipe, films)
 
     @property
-    def shelf_dir(self) -> Path:
+    def phantoms_dir(self) -> Path:
         """Folder of the simulated films."""
         return self.runs / "shelf"
 
@@ -136,7 +136,9 @@ def train_demo(
     figures: dict[str, Any] = {}
     for limb in Limb if not recipe.further else ():
         say(f"{limb}: drawing simulated films")
-        draw_phantom_films(job.shelf_dir, limb, recipe.phantoms(limb), recipe.seed, recipe.film_px)
+        draw_phantom_films(
+            job.phantoms_dir, limb, recipe.phantoms(limb), recipe.seed, recipe.film_px
+        )
         say(f"{limb}: detector")
         figures[f"{limb}-detect"] = _detector(job, limb)
         say(f"{limb}: mask")
@@ -155,7 +157,7 @@ def _detector(job: DemoJob, limb: Limb) -> dict[str, Any]:
         # The foot's detector starts from the hand's weights, so the hand's films made it too.
         start_from = job.runs / f"detect-{Limb.HAND}" / "checkpoint.pt"
         learnt_from |= {film.film for film in split(job.films[Limb.HAND])[0]}
-    examples = DetectorExamples(films, validation, PhantomFilms(job.shelf_dir, limb))
+    examples = DetectorExamples(films, validation, PhantomFilms(job.phantoms_dir, limb))
     train_detector(cfg, run_dir, examples, recipe, start_from)
     found = last_figures(run_dir)
     record = job.record(recipe, found, learnt_from)
@@ -163,17 +165,17 @@ def _detector(job: DemoJob, limb: Limb) -> dict[str, Any]:
     return found
 
 
-def phantom_examples(shelf_dir: Path, limb: Limb, most: int) -> list[MaskExample]:
-    """The first simulated films of a shelf on their canvases, with their true outlines."""
+def phantom_examples(phantoms_dir: Path, limb: Limb, most: int) -> list[MaskExample]:
+    """The first simulated films of a folder on their canvases, with their true outlines."""
     found = []
-    for film in PhantomFilms(shelf_dir, limb).films[:most]:
-        outline = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
+    for film in PhantomFilms(phantoms_dir, limb).films[:most]:
+        outline = cv2.imread(str(phantoms_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
         found.append(canvas_example(film, np.asarray(outline, np.uint8)))
     return [example for example in found if example is not None]
 
 
 def _mask(job: DemoJob, limb: Limb) -> dict[str, Any]:
-    phantoms = phantom_examples(job.shelf_dir, limb, job.recipe.mask_phantoms)
+    phantoms = phantom_examples(job.phantoms_dir, limb, job.recipe.mask_phantoms)
     measured = min(40, len(phantoms) // 5)
     # An outline needs every finger: proposed labels were checked for their joints only.
     training, validation = split([film for film in job.films[limb] if not film.proposed])

@@ -39,7 +39,7 @@ class DemoCrops:
 
 
 def crops_of_films(
-    shelf: Path,
+    folder: Path,
     films_dir: Path | None,
     labels: Path,
     recipe: DemoRecipe,
@@ -48,26 +48,26 @@ def crops_of_films(
     """Draw or read every shard that a recipe asks for."""
     say("scorers: drawing crops")
     size, seed = recipe.crop_px, recipe.seed
-    draw_crop_shards(shelf, 1, recipe.held_out_crops, size, seed + 6, "eval")
-    draw_crop_shards(shelf, recipe.crop_shards, recipe.crops_per_shard, size, seed)
-    draw_framed_shards(shelf, recipe.framed_shards, recipe.framed_films, size, seed + 2)
-    alone = read_crops(shelf)
-    framed = [read_crops(shelf, "framed")] if recipe.framed_shards else []
+    draw_crop_shards(folder, 1, recipe.held_out_crops, size, seed + 6, "eval")
+    draw_crop_shards(folder, recipe.crop_shards, recipe.crops_per_shard, size, seed)
+    draw_framed_shards(folder, recipe.framed_shards, recipe.framed_films, size, seed + 2)
+    alone = read_crops(folder)
+    framed = [read_crops(folder, "framed")] if recipe.framed_shards else []
     say("scorers: painting damage on real films")
-    painted, made = _paint(shelf, films_dir, labels, recipe)
+    painted, made = _paint(folder, films_dir, labels, recipe)
     real, apart = (
-        [read_crops(shelf, f"{style}{part}") for style in _PAINTED if f"{style}{part}" in made]
+        [read_crops(folder, f"{style}{part}") for style in _PAINTED if f"{style}{part}" in made]
         for part in ("", "-eval")
     )
     return DemoCrops(
         CropSet(join_crops([*framed, alone]), join_crops(real) if real else None),
-        CropSet(read_crops(shelf, "eval"), join_crops(apart) if apart else None),
+        CropSet(read_crops(folder, "eval"), join_crops(apart) if apart else None),
         painted,
     )
 
 
 def _paint(
-    shelf: Path, films_dir: Path | None, labels: Path, recipe: DemoRecipe
+    folder: Path, films_dir: Path | None, labels: Path, recipe: DemoRecipe
 ) -> tuple[set[str], set[str]]:
     """Paint damage on real films; the names of those learnt from, and the styles of crops made.
 
@@ -96,7 +96,7 @@ def _paint(
         if films and count:
             made.add(style)
             paint_crop_shards(
-                shelf, films, count, recipe.paintings, recipe.crop_px, seed, style,
+                folder, films, count, recipe.paintings, recipe.crop_px, seed, style,
                 varied=not style.endswith("-eval"),
             )  # fmt: skip
     return {sharp.film.film for sharp in training + enlarged}, made

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DetectorExamples:
-    """Films to learn from and films to measure; ``shelf`` holds simulated films to learn from."""
+    """Films to learn from and films to measure; ``phantoms`` are simulated films to learn from."""
 
     films: list[LabelledFilm]
     validation: list[LabelledFilm]
-    shelf: PhantomFilms
+    phantoms: PhantomFilms
 
 
 def shortened(recipe: DetectorRecipe, samples: int) -> DetectorRecipe:
@@ -73,12 +73,12 @@ def detector_batch(
 
     Simulated films alone where there are no real films, and the reverse.
     """
-    films, shelf = examples.films, examples.shelf
+    films, phantoms = examples.films, examples.phantoms
     rng = loop.batch_rng(recipe.seed, seen)
     images, boxes = [], []
     for _ in range(recipe.batch):
-        if len(shelf) and (not films or rng.random() < recipe.phantom_share):
-            film = shelf.pick(rng)
+        if len(phantoms) and (not films or rng.random() < recipe.phantom_share):
+            film = phantoms.pick(rng)
         else:
             film = films[int(rng.integers(len(films)))]
         image, box = detector_sample(film, recipe.size_px, rng)
@@ -169,7 +169,7 @@ def train_detector(
     Raises `TrainingError` where there is neither a film nor a simulated one to learn from.
     """
     torch.manual_seed(recipe.seed)
-    if not examples.films and not len(examples.shelf):
+    if not examples.films and not len(examples.phantoms):
         raise TrainingError(
             f"{run_dir.name}: no labelled film and no simulated film to learn from",
             fix="name the folder of labelled films, or draw simulated ones",
@@ -202,11 +202,11 @@ def train_detector(
 
     def measure(final: bool) -> dict[str, Any]:
         figures: dict[str, Any] = {}
-        examples.shelf.refresh()
+        examples.phantoms.refresh()
         if examples.validation:
             turns = QUARTER_TURNS if final else (0.0,)
             figures["found"] = found_share(average, examples.validation, recipe.size_px, turns)
-        return figures | {"phantoms": len(examples.shelf)}
+        return figures | {"phantoms": len(examples.phantoms)}
 
     return loop.run(
         run_dir,

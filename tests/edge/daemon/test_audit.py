@@ -74,7 +74,7 @@ def test_a_sound_appliance_passes_with_every_film_in_one_state(copy):
 
 FLIP = """UPDATE outbox SET payload = CAST(replace(CAST(payload AS TEXT), '"erosion":1',
     '"erosion":3') AS BLOB) WHERE kind = 'result'"""
-STRANGER = """INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since)
+UNLOGGED = """INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since)
     VALUES (x'61', 'b', 1, 1, 1, 1, 'acked', 1)"""
 
 
@@ -92,7 +92,7 @@ STRANGER = """INSERT INTO job (path, sha256, device, inode, size, mtime_ns, stat
         ("DELETE FROM receipt", "receipt of"),
         ("UPDATE outbox SET state = 'queued' WHERE kind = 'result'", "waits again"),
         (FLIP, "not what was written"),
-        (STRANGER, "the chain does not tell of it"),
+        (UNLOGGED, "the chain does not record it"),
     ],
 )  # fmt: skip
 def test_a_changed_journal_is_named(copy, statement, word):

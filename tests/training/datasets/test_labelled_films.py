@@ -17,8 +17,6 @@ from training.datasets.labelled_films import (
 )
 from training.errors import TrainingError
 
-pytestmark = pytest.mark.training
-
 COLUMNS = (
     "film", "limb", "limb_no", "view", "thumb_or_hallux_side", "immature", "issues", "joint",
     "x_px", "y_px",

@@ -4,11 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-from training.datasets.split import Part, split_patients  # noqa: E402
-from training.errors import TrainingError  # noqa: E402
-
-pytestmark = pytest.mark.training
+from training.datasets.split import Part, split_patients
+from training.errors import TrainingError
 
 
 @given(st.sets(st.text(max_size=8), min_size=3, max_size=60))

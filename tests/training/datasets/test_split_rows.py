@@ -2,10 +2,7 @@
 
 import pytest
 
-torch = pytest.importorskip("torch")
-from training.datasets.split import split_rows  # noqa: E402
-
-pytestmark = pytest.mark.training
+from training.datasets.split import split_rows
 
 
 def test_the_test_fold_is_scikit_learns_with_random_state_42():

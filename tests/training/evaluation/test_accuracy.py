@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from edge.pipeline.ordinal import decode_ordinal
-
-torch = pytest.importorskip("torch")
-from training.evaluation.accuracy import balanced_accuracy, decode_grades  # noqa: E402
-
-pytestmark = pytest.mark.training
+from training.evaluation.accuracy import balanced_accuracy, decode_grades
 
 
 def test_training_and_the_appliance_read_the_same_grade_from_any_outputs():

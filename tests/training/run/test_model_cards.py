@@ -23,7 +23,7 @@ def test_every_model_has_a_card_that_says_where_it_fails():
 
 
 def test_hash_of_the_code_changes_with_any_file(tmp_path):
-    for folder in ("training", "edge/phantom", "edge/pipeline"):
+    for folder in ("training", "phantom", "edge/pipeline"):
         (tmp_path / folder).mkdir(parents=True)
     before = code_hash(tmp_path)
     (tmp_path / "edge/pipeline/new.py").write_text("x = 1\n")

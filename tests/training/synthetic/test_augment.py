@@ -89,8 +89,8 @@ def test_patches_do_appear():
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_background_loss_keeps_joints_and_loses_background(hand_shelf, seed):
-    film = hand_shelf.films[seed % len(hand_shelf)]
+def test_background_loss_keeps_joints_and_loses_background(hand_phantoms, seed):
+    film = hand_phantoms.films[seed % len(hand_phantoms)]
     rng = np.random.default_rng(seed)
     cut = random_background_loss(film.pixels, film.points, film.unit, rng)
     kept = cut > 0
@@ -104,8 +104,8 @@ def test_background_loss_keeps_joints_and_loses_background(hand_shelf, seed):
     assert (cut[kept] == film.pixels[kept]).all()
 
 
-def test_exposure_is_decided_by_the_generator_alone(hand_shelf):
-    pixels = hand_shelf.films[0].pixels
+def test_exposure_is_decided_by_the_generator_alone(hand_phantoms):
+    pixels = hand_phantoms.films[0].pixels
     first, again, other = (
         random_exposure(pixels, np.random.default_rng(seed)) for seed in (5, 5, 6)
     )

@@ -31,7 +31,7 @@ def test_the_thumbs_ip_has_no_narrowing_and_grades_stay_in_range():
     assert crops.narrowing.max() <= 4
 
 
-def test_a_shelf_of_two_sizes_or_none_says_what_to_do(tmp_path):
+def test_a_folder_of_two_sizes_or_none_says_what_to_do(tmp_path):
     with pytest.raises(TrainingError, match="delete the folder"):
         read_crops(tmp_path)
     draw_crop_shards(tmp_path, 1, 2, 32, seed=1)

@@ -57,7 +57,7 @@ def test_framed_crops_carry_every_joint_of_a_limb_with_its_grade():
     assert np.array_equal(crops.pixels, framed_crops(Limb.FOOT, 2, 48, 3).pixels)
 
 
-def test_a_shelf_of_framed_crops_holds_both_limbs_and_is_left_alone(tmp_path):
+def test_a_folder_of_framed_crops_holds_both_limbs_and_is_left_alone(tmp_path):
     draw_framed_shards(tmp_path, 1, 1, 32, 1)
     crops = read_crops(tmp_path, "framed")
     assert len(crops) == 10 + 6

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the training tests need torch: make test-train")
 from edge.anatomy import Limb
 from edge.model import Laterality
 from phantom import JointGrade, render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.joint_measurement import measure_joint
-
-pytestmark = pytest.mark.training
 
 
 def healthy(limb, seed=3, long_side_px=1600):

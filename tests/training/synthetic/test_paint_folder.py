@@ -6,15 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the training tests need torch: make test-train")
 from edge.anatomy import Limb
 from edge.model import Laterality, LimbResult
 from phantom import JointGrade, render_film, sample_limb
 from training.datasets.labelled_films import LabelledFilm
 from training.errors import TrainingError
 from training.synthetic.paint_folder import paint_folder
-
-pytestmark = pytest.mark.training
 
 
 def healthy(limb, seed=3, long_side_px=1600):

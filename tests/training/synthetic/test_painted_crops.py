@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the training tests need torch: make test-train")
 from edge.anatomy import Limb
 from edge.model import Laterality
 from phantom import JointGrade, render_film, sample_limb
@@ -13,8 +12,6 @@ from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.crops import UNKNOWN, read_crops
 from training.synthetic.painted_crops import paint_crop_shards, painted_crops
 from training.synthetic.painted_films import sharp_films
-
-pytestmark = pytest.mark.training
 
 
 def healthy(limb, seed=3, long_side_px=1600):
@@ -40,7 +37,7 @@ def film(request):
     return healthy(request.param)
 
 
-def test_a_shelf_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
+def test_a_folder_of_paintings_holds_both_limbs_and_their_grades(tmp_path):
     paintings = dict.fromkeys(Limb, 2)
     films = sharp_films([healthy(limb)[0] for limb in Limb])
     paint_crop_shards(tmp_path, films, 1, paintings, 32, 1, "painted", varied=True)

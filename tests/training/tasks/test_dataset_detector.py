@@ -65,11 +65,12 @@ class OpenCV4:
             return [heads[key] for key in sorted(heads)]
 
 
-def test_opencv_4_reads_what_is_written_and_a_difference_would_be_told(
+def test_opencv_4_reads_what_is_written_and_a_difference_is_found(
     tiny_cfg, settle, tmp_path, monkeypatch
 ):
     if not PYTHON.exists():
-        pytest.skip(f"no OpenCV 4 at {PYTHON}: see tests/export/test_darknet_opencv4.py")
+        where = "tests/export/importers/darknet/test_graph_opencv4.py"
+        pytest.skip(f"no OpenCV 4 at {PYTHON}: see {where}")
     text = two_classes(many_classes(tiny_cfg))
     torch.manual_seed(2)
     model = settle(DarknetModule(sections_of(text)))

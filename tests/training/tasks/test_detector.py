@@ -56,8 +56,8 @@ def test_layout_leaves_no_trace_in_the_network(net):
         assert torch.equal(tensor, before[name]), name
 
 
-def test_two_films_are_learnt_by_heart(net, hand_shelf):
-    films = hand_shelf.films[:2]
+def test_two_films_are_learnt_by_heart(net, hand_phantoms):
+    films = hand_phantoms.films[:2]
     images, targets = [], []
     for film in films:
         zoom = SIZE / max(film.pixels.shape)
@@ -117,17 +117,17 @@ def test_a_longer_run_has_the_same_rate_until_the_shorter_ones_decay():
         assert learning_rate(short, seen) == learning_rate(long, seen)
 
 
-def test_without_films_it_learns_from_phantoms_and_the_reverse(hand_shelf, tmp_path):
+def test_without_films_it_learns_from_phantoms_and_the_reverse(hand_phantoms, tmp_path):
     recipe = DetectorRecipe(batch=3, size_px=SIZE)
-    empty = PhantomFilms(tmp_path, hand_shelf.films[0].limb)
-    for films, shelf in (([], hand_shelf), (hand_shelf.films, empty)):
-        images, boxes = detector_batch(DetectorExamples(films, [], shelf), recipe, 0)
+    empty = PhantomFilms(tmp_path, hand_phantoms.films[0].limb)
+    for films, phantoms in (([], hand_phantoms), (hand_phantoms.films, empty)):
+        images, boxes = detector_batch(DetectorExamples(films, [], phantoms), recipe, 0)
         assert images.shape == (3, 1, SIZE, SIZE)
         assert len(boxes) == 3
 
 
-def test_nothing_to_learn_from_is_an_error(tiny_cfg, hand_shelf, tmp_path):
-    empty = PhantomFilms(tmp_path, hand_shelf.films[0].limb)
+def test_nothing_to_learn_from_is_an_error(tiny_cfg, hand_phantoms, tmp_path):
+    empty = PhantomFilms(tmp_path, hand_phantoms.films[0].limb)
     with pytest.raises(TrainingError, match="no labelled film and no simulated film"):
         train_detector(
             read_cfg(tiny_cfg),

@@ -27,7 +27,7 @@ def logged(run):
     return [json.loads(line)["seen"] for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-class FailingShelf(PhantomFilms):
+class FailingPhantoms(PhantomFilms):
     """Gives some films, then fails, as a disk does."""
 
     left = 7
@@ -40,18 +40,20 @@ class FailingShelf(PhantomFilms):
 
 
 def test_a_detector_ends_the_same_whether_it_was_cut_off_or_not(
-    tiny_cfg, hand_shelf, shelf_dir, tmp_path, same_weights
+    tiny_cfg, hand_phantoms, phantoms_dir, tmp_path, same_weights
 ):
-    cfg, limb = read_cfg(tiny_cfg), hand_shelf.films[0].limb
+    cfg, limb = read_cfg(tiny_cfg), hand_phantoms.films[0].limb
     recipe = DetectorRecipe(samples=12, batch=2, size_px=96, warm_up=4, checkpoint_every_s=ALWAYS)
     once, twice = tmp_path / "once", tmp_path / "twice"
-    figures = train_detector(cfg, once, DetectorExamples([], [], hand_shelf), recipe)
+    figures = train_detector(cfg, once, DetectorExamples([], [], hand_phantoms), recipe)
     assert figures["seen"] == 12
     assert "found" not in figures
     with pytest.raises(PowerCutError):
-        train_detector(cfg, twice, DetectorExamples([], [], FailingShelf(shelf_dir, limb)), recipe)
+        train_detector(
+            cfg, twice, DetectorExamples([], [], FailingPhantoms(phantoms_dir, limb)), recipe
+        )
     assert read_checkpoint(twice / "checkpoint.pt")["seen"] == 6
-    again = train_detector(cfg, twice, DetectorExamples([], [], hand_shelf), recipe)
+    again = train_detector(cfg, twice, DetectorExamples([], [], hand_phantoms), recipe)
     assert again["seen"] == 12
     first, second = (read_checkpoint(run / "checkpoint.pt") for run in (once, twice))
     for part in ("model", "average"):
@@ -59,24 +61,26 @@ def test_a_detector_ends_the_same_whether_it_was_cut_off_or_not(
     assert logged(twice) == [2, 4, 6, 8, 10, 12]
 
 
-def test_another_seed_is_another_detector(tiny_cfg, hand_shelf, tmp_path):
+def test_another_seed_is_another_detector(tiny_cfg, hand_phantoms, tmp_path):
     weights = []
     for seed in (1, 1, 2):
         run = tmp_path / f"{len(weights)}"
         recipe = DetectorRecipe(samples=2, batch=2, size_px=96, seed=seed)
-        train_detector(read_cfg(tiny_cfg), run, DetectorExamples([], [], hand_shelf), recipe)
+        train_detector(read_cfg(tiny_cfg), run, DetectorExamples([], [], hand_phantoms), recipe)
         state = read_checkpoint(run / "checkpoint.pt")["model"]
         weights.append(torch.cat([tensor.float().ravel() for tensor in state.values()]))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_a_finished_run_is_left_alone(tiny_cfg, hand_shelf, tmp_path):
+def test_a_finished_run_is_left_alone(tiny_cfg, hand_phantoms, tmp_path):
     recipe = DetectorRecipe(samples=2, batch=2, size_px=96)
-    train_detector(read_cfg(tiny_cfg), tmp_path, DetectorExamples([], [], hand_shelf), recipe)
+    train_detector(read_cfg(tiny_cfg), tmp_path, DetectorExamples([], [], hand_phantoms), recipe)
     before = (tmp_path / "checkpoint.pt").read_bytes()
     assert (
-        train_detector(read_cfg(tiny_cfg), tmp_path, DetectorExamples([], [], hand_shelf), recipe)
+        train_detector(
+            read_cfg(tiny_cfg), tmp_path, DetectorExamples([], [], hand_phantoms), recipe
+        )
         == {}
     )
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
@@ -84,17 +88,19 @@ def test_a_finished_run_is_left_alone(tiny_cfg, hand_shelf, tmp_path):
 
 
 def test_a_foot_begins_with_the_hands_weights_only_when_it_is_new(
-    tiny_cfg, hand_shelf, tmp_path, same_weights
+    tiny_cfg, hand_phantoms, tmp_path, same_weights
 ):
     cfg, hand, foot = read_cfg(tiny_cfg), tmp_path / "hand", tmp_path / "foot"
     train_detector(
         cfg,
         hand,
-        DetectorExamples([], [], hand_shelf),
+        DetectorExamples([], [], hand_phantoms),
         DetectorRecipe(samples=4, batch=2, size_px=96),
     )
     still = DetectorRecipe(samples=2, batch=2, size_px=96, learning_rate=0.0)
-    train_detector(cfg, foot, DetectorExamples([], [], hand_shelf), still, hand / "checkpoint.pt")
+    train_detector(
+        cfg, foot, DetectorExamples([], [], hand_phantoms), still, hand / "checkpoint.pt"
+    )
     wanted = read_checkpoint(hand / "checkpoint.pt")["model"]
     found = read_checkpoint(foot / "checkpoint.pt")["model"]
     learnt = [name for name in wanted if name.endswith(("weight", "bias"))]
@@ -103,7 +109,7 @@ def test_a_foot_begins_with_the_hands_weights_only_when_it_is_new(
     longer = DetectorRecipe(samples=4, batch=2, size_px=96)
     assert (
         train_detector(
-            cfg, foot, DetectorExamples([], [], hand_shelf), longer, hand / "checkpoint.pt"
+            cfg, foot, DetectorExamples([], [], hand_phantoms), longer, hand / "checkpoint.pt"
         )["seen"]
         == 4
     )

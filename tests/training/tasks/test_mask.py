@@ -27,10 +27,10 @@ pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")
-def examples(shelf_dir):
+def examples(phantoms_dir):
     found = []
-    for film in PhantomFilms(shelf_dir, Limb.HAND).films:
-        outline = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
+    for film in PhantomFilms(phantoms_dir, Limb.HAND).films:
+        outline = cv2.imread(str(phantoms_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
         found.append(canvas_example(film, outline))
     return [example for example in found if example is not None]
 

@@ -1,4 +1,4 @@
-"""The shelf of simulated films: the same seed gives the same films, and a cut-off one goes on."""
+"""The folder of simulated films: the same seed gives the same films, and a cut-off one goes on."""
 
 import json
 
@@ -16,7 +16,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_a_shelf_is_decided_by_its_seed_and_goes_on(tmp_path):
+def test_a_folder_is_decided_by_its_seed_and_goes_on(tmp_path):
     once, twice, other = (tmp_path / name for name in ("once", "twice", "other"))
     draw_phantom_films(once, Limb.FOOT, 3, seed=5, longest_px=160)
     draw_phantom_films(twice, Limb.FOOT, 1, seed=5, longest_px=160)
@@ -38,20 +38,20 @@ def test_a_line_that_was_cut_off_is_drawn_again(tmp_path):
     assert contents(whole) == contents(cut)
 
 
-def test_a_shelf_sees_what_arrives_later_and_only_its_limb(tmp_path):
-    shelf = PhantomFilms(tmp_path, Limb.HAND)
-    assert len(shelf) == 0
+def test_a_folder_sees_what_arrives_later_and_only_its_limb(tmp_path):
+    phantoms = PhantomFilms(tmp_path, Limb.HAND)
+    assert len(phantoms) == 0
     draw_phantom_films(tmp_path, Limb.HAND, 2, seed=1, longest_px=160)
     draw_phantom_films(tmp_path, Limb.FOOT, 1, seed=1, longest_px=160)
-    shelf.refresh()
-    shelf.refresh()
-    assert [film.film for film in shelf.films] == ["hand-1-00000.png", "hand-1-00001.png"]
+    phantoms.refresh()
+    phantoms.refresh()
+    assert [film.film for film in phantoms.films] == ["hand-1-00000.png", "hand-1-00001.png"]
 
 
-def test_labels_lie_on_the_limb(shelf_dir):
+def test_labels_lie_on_the_limb(phantoms_dir):
     for limb in Limb:
-        for film in PhantomFilms(shelf_dir, limb).films:
-            mask = cv2.imread(str(shelf_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
+        for film in PhantomFilms(phantoms_dir, limb).films:
+            mask = cv2.imread(str(phantoms_dir / f"mask-{film.film}"), cv2.IMREAD_GRAYSCALE)
             assert mask.shape == film.pixels.shape
             assert film.names == limb.joints
             columns, rows = film.points.round().astype(int).T
@@ -59,8 +59,8 @@ def test_labels_lie_on_the_limb(shelf_dir):
             assert (mask[rows[inside], columns[inside]] == 255).all()
 
 
-def test_the_index_names_every_file_once(shelf_dir):
-    lines = (shelf_dir / "index.jsonl").read_text().splitlines()
+def test_the_index_names_every_file_once(phantoms_dir):
+    lines = (phantoms_dir / "index.jsonl").read_text().splitlines()
     names = [json.loads(line)["file"] for line in lines]
     assert len(set(names)) == len(names) == 12
-    assert all((shelf_dir / name).exists() for name in names)
+    assert all((phantoms_dir / name).exists() for name in names)

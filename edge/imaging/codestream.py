@@ -1,7 +1,8 @@
 """Decodes one compressed DICOM frame by the decoder that its own stream asks for.
 
 Layer: imaging; bytes in, arrays out. JPEG of 8 bits goes to OpenCV, JPEG of 12 bits, lossless JPEG,
-JPEG-LS and JPEG 2000 to GDCM, RLE is decoded here: GDCM ends the process on some RLE streams. GDCM
+JPEG-LS and JPEG 2000 to GDCM. RLE is decoded here: GDCM ends the process on some RLE streams, and
+pydicom unpacks a segment to its end, up to 64 times its length, however small the film is. GDCM
 fails on JPEG-LS of fewer than 8 bits, which pyjpegls reads where it is installed. A stream's own
 size is held to the tags' before anything decodes it, because decoders believe the stream.
 """
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
 from edge.imaging.jpeg_padding import without
-from edge.imaging.quiet import memory_file, native_messages
+from edge.imaging.quiet import native_messages
 from edge.imaging.raster import (
     EXTENDED_FRAME,
     HUFFMAN_DCT_FRAMES,
@@ -34,7 +35,6 @@ _EXTENDED: Final = "1.2.840.10008.1.2.4.51"
 _LOSSLESS: Final = "1.2.840.10008.1.2.4.57"
 _JPEG_LS: Final = "1.2.840.10008.1.2.4.81"
 _JPEG_2000: Final = "1.2.840.10008.1.2.4.91"
-_OBJECT_CLASS: Final = "1.2.840.10008.5.1.4.1.1.7"
 JP2_SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 _JP2_BOXED = "jp2_boxed"
 _MOST_BOXES = 1000
@@ -188,12 +188,8 @@ def _gdcm(stream: bytes, size: FrameSize, syntax: str, precision_bits: int) -> S
     if not 1 < precision_bits <= 16:
         raise FilmError(Reason.UNSUPPORTED_PIXELS, f"compressed samples of {precision_bits} bits")
     cell_bits = 8 if precision_bits <= 8 else 16
-    with memory_file() as file, native_messages() as messages:
-        file.write(_minimal_object(stream, size, syntax, cell_bits))
-        file.seek(0)
-        reader = gdcm.ImageReader()
-        reader.SetFileName(f"/dev/fd/{file.fileno()}")
-        text = reader.GetImage().GetBuffer() if reader.Read() else None
+    with native_messages() as messages:
+        text = _image(stream, size, syntax, cell_bits).GetBuffer()
     damage = messages.line_with("Corrupt JPEG data", "Premature end", "inconsistent with stream")
     if text is None or damage is not None:
         raise FilmError(Reason.CORRUPT, f"compressed pixel data: {damage or 'decoder refuses'}")
@@ -207,34 +203,26 @@ def _gdcm(stream: bytes, size: FrameSize, syntax: str, precision_bits: int) -> S
     return Samples(values, precision_bits)
 
 
-def _minimal_object(stream: bytes, size: FrameSize, syntax: str, cell_bits: int) -> bytes:
-    """Smallest object that GDCM reads: whole cells, unsigned, so that nothing is reinterpreted."""
-
-    def short(number: int, value: int) -> bytes:
-        return struct.pack("<HH2sHH", 0x28, number, b"US", 2, value)
-
-    def words(group: int, number: int, vr: bytes, value: str) -> bytes:
-        padded = value.encode() + (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
-        return struct.pack("<HH2sH", group, number, vr, len(padded)) + padded
-
-    meta = struct.pack("<HH2sHI", 2, 1, b"OB", 0, 2) + b"\0\1"
-    meta += words(2, 2, b"UI", _OBJECT_CLASS) + words(2, 3, b"UI", "2.25.1")
-    meta += words(2, 0x10, b"UI", syntax) + words(2, 0x12, b"UI", "2.25.2")
-    tags = words(8, 0x16, b"UI", _OBJECT_CLASS) + words(8, 0x18, b"UI", "2.25.1")
-    tags += short(2, size.samples)
-    tags += words(0x28, 4, b"CS", "RGB" if size.samples > 1 else "MONOCHROME2")
-    if size.samples > 1:
-        tags += short(6, 0)
-    tags += short(0x10, size.rows) + short(0x11, size.columns)
-    tags += short(0x100, cell_bits) + short(0x101, cell_bits) + short(0x102, cell_bits - 1)
-    tags += short(0x103, 0)
-    even = stream + b"\0" * (len(stream) % 2)
-    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
-    pixels += struct.pack("<HHI", 0xFFFE, 0xE000, 0)
-    pixels += struct.pack("<HHI", 0xFFFE, 0xE000, len(even)) + even
-    pixels += struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-    head = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(meta))
-    return b"\0" * 128 + b"DICM" + head + meta + tags + pixels
+def _image(stream: bytes, size: FrameSize, syntax: str, cell_bits: int) -> Any:
+    """Undecoded image for GDCM: whole cells, unsigned, so that nothing is reinterpreted."""
+    colour = gdcm.PhotometricInterpretation.RGB
+    grey = gdcm.PhotometricInterpretation.MONOCHROME2
+    frame = gdcm.Fragment()
+    frame.SetByteStringValue(stream + b"\0" * (len(stream) % 2))
+    frames = gdcm.SequenceOfFragments.New()
+    frames.AddFragment(frame)
+    pixel_data = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    pixel_data.SetValue(frames.__ref__())
+    image = gdcm.Image()
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((size.columns, size.rows, 1))
+    image.SetPixelFormat(gdcm.PixelFormat(size.samples, cell_bits, cell_bits, cell_bits - 1, 0))
+    image.SetPhotometricInterpretation(
+        gdcm.PhotometricInterpretation(colour if size.samples > 1 else grey)
+    )
+    image.SetDataElement(pixel_data)
+    return image
 
 
 def looks_like_rle(fragment: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Gives C libraries files in memory, and catches what they write to standard error.
+"""Catches what C libraries write to standard error.
 
 Layer: imaging; replaces file descriptor 2 of this process while a decoder runs.
 libjpeg, libpng, libtiff and GDCM report damage there and nowhere else.
@@ -36,7 +36,7 @@ class Messages:
         return None
 
 
-def memory_file() -> IO[bytes]:
+def _memory_file() -> IO[bytes]:
     """Open an unbuffered file that never touches a disk where the system can do that."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("sharpedge"), "r+b", buffering=0)
@@ -56,7 +56,7 @@ def native_messages() -> Iterator[Messages]:
     except OSError:
         yield messages
         return
-    with memory_file() as caught:
+    with _memory_file() as caught:
         os.dup2(caught.fileno(), _STDERR)
         try:
             yield messages

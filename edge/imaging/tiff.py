@@ -2,7 +2,9 @@
 
 Layer: imaging; bytes in, arrays out. OpenCV alone turns some orientations, fails on others and
 inverts White-is-zero in 8 bits only, so its view of the file is made plain first: tag 274 is set
-to 1 in a copy, and polarity and turning are done here.
+to 1 in a copy, and polarity and turning are done here. Only the tags that are needed are read, and
+a value beyond the end of the file is ``truncated``: tifffile and Pillow load every tag of a
+directory and leave out those that are cut off.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ _TYPE_BYTES = {2: 1, 5: 8, 7: 1, 10: 8, 11: 4, 12: 8} | {
 }
 _MOST_TAGS = 4096
 _MOST_PAGES = 64
+_MOST_VALUES = 1 << 20
+_MOST_SAMPLES = 8
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 273, 274, 277, 278, 279
@@ -67,13 +71,18 @@ class Page:
     following: int
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """Whole numbers of a tag; empty when it is missing or of another type."""
+        """Whole numbers of a tag; empty when it is missing or of another type.
+
+        Raises `FilmError` ``corrupt`` for more values than a film within any limit has.
+        """
         entry = self.tags.get(tag)
         code = _TYPE_CODES.get(entry.kind) if entry is not None else None
         if entry is None or code is None:
             return ()
         if entry.at + entry.count * _TYPE_BYTES[entry.kind] > len(self.data):
             raise _Cut
+        if entry.count > _MOST_VALUES:
+            raise FilmError(Reason.CORRUPT, f"TIFF tag {tag} with {entry.count} values")
         return struct.unpack_from(f"{self.order}{entry.count}{code}", self.data, entry.at)
 
     def number(self, tag: int, default: int) -> int:
@@ -114,7 +123,8 @@ def _read_page(data: bytes, at: int) -> Page:
         field_at = at + 4 + inline
         if values * _TYPE_BYTES.get(kind, 1) > inline:
             field_at = _unpack(data, order + word, field_at)
-        tags[number] = Tag(kind, values, field_at, at)
+        # libtiff, which decodes the samples, uses the first of several entries of one tag.
+        tags.setdefault(number, Tag(kind, values, field_at, at))
         at += entry_bytes
     return Page(data, order, big, tags, _unpack(data, order + word, at))
 
@@ -202,8 +212,8 @@ def _check_samples(page: Page) -> None:
     if photometric not in _SAMPLES_OF:
         name = "CMYK" if photometric == _CMYK else f"photometric interpretation {photometric}"
         raise FilmError(Reason.UNSUPPORTED_PIXELS, f"TIFF, {name}")
-    bits = page.numbers(BITS) or (1,)
-    formats = set(page.numbers(SAMPLE_FORMAT)) - {1, 4}
+    bits = page.numbers(BITS)[:_MOST_SAMPLES] or (1,)
+    formats = set(page.numbers(SAMPLE_FORMAT)[:_MOST_SAMPLES]) - {1, 4}
     if formats:
         names = {2: "signed", 3: "float", 5: "complex", 6: "complex float"}
         named = ", ".join(sorted(names.get(f, str(f)) for f in formats))

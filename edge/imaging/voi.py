@@ -3,6 +3,8 @@
 Layer: imaging; pure functions over tags and arrays. Everything is one table over all values that
 the stored bits can hold, so a film of any size costs one look-up a pixel. A window or table that
 does not suit the values present is not used: the film is stretched by its own values then.
+pydicom's own look-ups raise for what devices write: empty tags, tables whose length or bits do not
+agree with their data, entries of 8 bits in words, windows narrower than 1.
 """
 
 from __future__ import annotations

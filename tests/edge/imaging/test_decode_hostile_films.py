@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -28,7 +30,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.sequence import Sequence
 
-from edge.errors import FilmError
+from edge.errors import FilmError, Reason
 from edge.imaging.decode import decode_film
 from edge.model import Radiograph
 
@@ -123,3 +125,56 @@ def test_a_changed_film_is_decoded_or_refused(seed, edits, kept, at_head):
 def test_two_films_spliced_are_decoded_or_refused(first, second, place):
     one, other = SEEDS[first], SEEDS[second]
     decoded_or_refused(one[: int(len(one) * place)] + other[int(len(other) * place) :])
+
+
+def with_entries(file, *entries):
+    """A TIFF whose directory is repeated at its end with further entries before the others."""
+    start = struct.unpack_from("<I", file, 4)[0]
+    count = struct.unpack_from("<H", file, start)[0]
+    old = file[start + 2 : start + 2 + 12 * count]
+    new = b"".join(struct.pack("<HHII", tag, 4, values, value) for tag, values, value in entries)
+    at = len(file) + len(file) % 2
+    directory = struct.pack("<H", count + len(entries)) + new + old + bytes(4)
+    return file[:4] + struct.pack("<I", at) + file[8:].ljust(at - 8, b"\0") + directory
+
+
+def test_of_two_sizes_in_a_tiff_the_one_that_is_decoded_is_held_to_the_limit():
+    small = tiff(ramp(64, 64))
+    for first, second in (((1, 70_000), (1, 64)), ((1, 64), (1, 70_000))):
+        data = with_entries(small, (256, *first), (257, *first), (256, *second), (257, *second))
+        if first == (1, 64):
+            assert np.array_equal(decode_film(data, "film", LIMIT_MEGAPIXELS).pixels, ramp(64, 64))
+        else:
+            with pytest.raises(FilmError) as refused:
+                decode_film(data, "film", LIMIT_MEGAPIXELS)
+            assert refused.value.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("tag", [256, 258, 273, 274, 284, 339])
+def test_a_tiff_tag_of_endless_values_is_refused_by_name_in_a_short_message(tag):
+    data = with_entries(tiff(ramp(64, 64)), (tag, 3_000_000, 8)) + bytes(12_000_000)
+    with pytest.raises(FilmError, match=f"tag {tag} with 3000000 values") as refused:
+        decode_film(data, "film", LIMIT_MEGAPIXELS)
+    assert refused.value.reason is Reason.CORRUPT
+
+
+@pytest.mark.parametrize(("tag", "values"), [(258, 1), (339, 5)])
+def test_samples_without_number_are_named_in_a_short_message(tag, values):
+    tags = {tag: (values, values + 1) * 250_000}
+    with pytest.raises(FilmError) as refused:
+        decode_film(tiff(ramp(64, 64), tags=tags), "film", LIMIT_MEGAPIXELS)
+    assert len(str(refused.value)) < 300
+
+
+def test_an_rle_segment_longer_than_the_film_is_unpacked_no_further():
+    sixteen = ramp(64, 64).astype(np.uint16)
+    packed = b"\x81\x07" * 500_000
+    frame = struct.pack("<16I", 2, 64, 64 + len(packed), *[0] * 13) + packed * 2
+    data = dicom(dataset(sixteen, bits=12), [frame], RLE)
+    tracemalloc.start()
+    try:
+        assert decode_film(data, "film", LIMIT_MEGAPIXELS).pixels.shape == (64, 64)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 16 * len(data)

@@ -2,14 +2,17 @@
 # PYTHON=... names one that is not python3.
 PYTHON ?=
 VENV ?= .venv
-# Tests that run at once.
-JOBS ?= auto
+# Tests that run at once: two a core, because many wait for a daemon.
+JOBS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+# COVERAGE=--cov measures line coverage, with the floor of pyproject.toml; processes that tests start
+# are not counted.
+COVERAGE ?=
 BIN := $(VENV)/bin
 export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train coverage lint docs site clean
+.PHONY: demo test test-faults test-install test-train lint docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
 	.ci/venv $(VENV) demo,keras,evaluate
@@ -31,14 +34,8 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) --dist worksteal
-
-# Line coverage of `make test`, with the floor of pyproject.toml; processes that tests start are not
-# counted.
-coverage: $(VENV)/.dev
-	$(BIN)/sharpedge export
 	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) --dist worksteal \
-		--cov --cov-report=term:skip-covered
+		$(COVERAGE)
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
 # A short form of it runs in `make test`. Needs Mosquitto; mounts small disks where it is root.

@@ -171,7 +171,7 @@ class Appliance:
         self.process = None
 
     def extend(self, text):
-        """Set keys of a section anew, before the start."""
+        """Set keys of a section, before the start."""
         section, *lines = text.splitlines()
         head, _, rest = self.config.read_text().partition(section + "\n")
         own, bracket, others = rest.partition("\n[")

@@ -267,7 +267,7 @@ def test_slow_writers_are_never_read_early(broker, make_appliance, figures):
 
 
 def test_doubles(broker, make_appliance, figures):
-    """T19, T32: same bytes anew, new bytes under an old name, touched, re-dated: no twice."""
+    """T19, T32: same bytes again, new bytes under an old name, touched, re-dated: no twice."""
     dashboard = Subscriber(broker.settings)
     it = make_appliance(broker.port).start()
     it.put("a.jpg", film_bytes("n=1"))

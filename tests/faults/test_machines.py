@@ -247,7 +247,7 @@ def test_a_soak(broker, make_appliance, scale, figures):
 @pytest.mark.faults
 @pytest.mark.parametrize("word", ["once", "always"])
 def test_a_device_that_fails_while_it_computes(tmp_path, broker, make_appliance, figures, word):
-    """T20: CUDA error in a run: engines loaded anew, then the reference back end, told, lost 0."""
+    """T20: CUDA error in a run: engines load again, then the reference serves, alert, lost 0."""
     if not any(built_engines().glob("*-detect.json")):
         pytest.skip("no engines are built: sharpedge export")
     flag = tmp_path / "device"

@@ -66,7 +66,7 @@ def test_an_edited_journal_shows_and_stops_nothing(broker, make_appliance, what,
     if not running:
         assert it.terminate() == 0
     edit(it, EDITS[what])
-    # There was only one session; and a running appliance scores anew what it cannot send.
+    # There was only one session; and a running appliance scores again what it cannot send.
     unseen = {"session set back"} | ({"payload edited"} if running else set())
     assert it.audit()["exit_status"] == 1 or what in unseen, what
     if running:

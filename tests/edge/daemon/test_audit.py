@@ -121,7 +121,7 @@ def test_an_older_journal_that_was_put_back_shows_against_the_published_head(cop
     assert any("was published" in it["detail"] for it in copy.audit(broker=True)["findings"])
 
 
-def test_copies_that_went_or_changed_and_strangers_are_named(copy):
+def test_copies_that_went_or_changed_and_foreign_files_are_named(copy):
     (held,) = copy.state.glob("quarantine/*side_not_known*")
     (bad,) = copy.state.glob("quarantine/*not_an_image*")
     held.write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""When a worker starts anew, and on what: no process is made here, only told to be."""
+"""When a worker starts again, and on what; no process is made here."""
 
 import time
 

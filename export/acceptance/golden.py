@@ -33,7 +33,7 @@ from edge.errors import NullReason
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.scoring.score_files import films_in, read_film
-from edge.system.files import write_whole
+from edge.system.files import whole_file, write_whole
 from phantom.command import LIMBS, patient_film, patient_grades
 
 if TYPE_CHECKING:
@@ -286,9 +286,8 @@ def _save(path: Path, calls: list[Call]) -> None:
         arrays |= {f"{i}/fact/{key}": value for key, value in call.facts.items()}
     names = json.dumps([[call.film, call.engine, call.limb] for call in calls])
     arrays["names"] = np.array(names)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez_compressed(temporary, **arrays)
-    temporary.replace(path)
+    with whole_file(path, durable=False) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _load(path: Path) -> Iterator[Call]:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from edge.system.files import write_whole
 from export.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def save_compact(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any
         archive.comment = b"0" * _DIGEST_LENGTH
     body = buffer.getvalue()[:-_DIGEST_LENGTH]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(body + hashlib.sha256(body).hexdigest().encode())
-    temporary.replace(path)
+    write_whole(path, body + hashlib.sha256(body).hexdigest().encode(), durable=False)
 
 
 def load_compact(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:

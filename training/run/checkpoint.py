@@ -5,12 +5,12 @@ Layer: training.run; one file a run, replaced whole.
 
 from __future__ import annotations
 
-import os
 import pickle
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from edge.system.files import whole_file
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -22,13 +22,11 @@ def save_checkpoint(path: Path, parts: Mapping[str, Any], seen: int, spent_s: fl
     """Write the state of each part (anything with ``state_dict``), then replace the file."""
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state.update(seen=seen, spent_s=spent_s)
-    new = path.with_suffix(".new")
-    with new.open("wb") as handle:
-        torch.save(state, handle)
-        handle.flush()
-        # Without this a power cut can leave the new name on an empty file.
-        os.fsync(handle.fileno())
-    new.replace(path)
+    with whole_file(path, durable=True) as file:
+        torch.save(state, file)
+    # What a run that was killed has left half written.
+    for stale in path.parent.glob(f".{path.name}.*.part"):
+        stale.unlink()
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

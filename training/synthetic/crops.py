@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from edge.anatomy import Limb
+from edge.system.files import whole_file
 from phantom import render_crop
 from phantom.ra2_columns import ScoreKind
 from training.errors import TrainingError
@@ -105,12 +106,11 @@ def draw_crop_shards(
 
 def write_crops(path: Path, crops: Crops) -> None:
     """Write one shard; a reader finds it whole or not at all."""
-    part = path.with_suffix(".part.npz")
-    np.savez(
-        part, pixels=crops.pixels, limb=crops.limb, erosion=crops.erosion,
-        narrowing=crops.narrowing,
-    )  # fmt: skip
-    part.replace(path)
+    with whole_file(path, durable=False) as file:
+        np.savez(
+            file, pixels=crops.pixels, limb=crops.limb, erosion=crops.erosion,
+            narrowing=crops.narrowing,
+        )  # fmt: skip
 
 
 def join_crops(parts: Sequence[Crops]) -> Crops:

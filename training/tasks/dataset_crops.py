@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.system.files import whole_file
 from phantom.ra2_columns import ScoreKind
 from training.data.placement import labelled, place_films
 from training.datasets.split import Part
@@ -108,9 +109,8 @@ def _cut(one: Placed, folder: Path, job: DataSetJob) -> dict[str, np.ndarray]:
     if len(cut) < len(views):
         return {}
     crops = {name: np.stack([view[i] for view in cut]) for i, name in enumerate(one.names)}
-    part = path.with_suffix(".part.npz")
-    np.savez(part, allow_pickle=False, **crops)
-    part.replace(path)
+    with whole_file(path, durable=False) as file:
+        np.savez(file, allow_pickle=False, **crops)
     return crops
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from edge.model import DISCLAIMER
+from edge.system.files import whole_file
 from phantom.ra2_columns import ScoreKind
 from training.datasets.split import Part, fingerprint, split_rows
 from training.errors import TrainingError
@@ -90,9 +91,8 @@ def _features(
             return torch.from_numpy(kept)
     flat = crops.pixels.reshape(n * views, *crops.pixels.shape[2:])
     features = trunk_features(folded, flat, trunk.rule).reshape(n, views, 512)
-    part = path.with_suffix(".part.npy")
-    np.save(part, features.numpy())
-    part.replace(path)
+    with whole_file(path, durable=False) as file:
+        np.save(file, features.numpy())
     return features
 
 

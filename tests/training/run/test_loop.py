@@ -46,10 +46,10 @@ def test_a_checkpoint_that_was_half_written_does_not_matter(tmp_path):
     parts, make, step = line_problem()
     plan = loop.Plan(8, 4, ALWAYS)
     loop.run(tmp_path, parts, plan, make, step, lambda _final: {})
-    (tmp_path / "checkpoint.new").write_bytes(b"half")
+    (tmp_path / ".checkpoint.pt.1.part").write_bytes(b"half")
     longer = loop.Plan(16, 4, ALWAYS)
     assert loop.run(tmp_path, parts, longer, make, step, lambda _final: {})["seen"] == 16
-    assert not (tmp_path / "checkpoint.new").exists()
+    assert [path.name for path in tmp_path.glob(".*")] == []
 
 
 def test_what_the_feed_raises_is_raised_and_nothing_hangs(tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
     from edge.model import LimbResult
     from edge.scoring.film_scorer import FilmScorer
 
+log = logging.getLogger(__name__)
+
 RECORD_NAME = "self-test.record"
 EXPECTED_TOLERANCE = 0.25
 """Of an expected value. Engines that were accepted differ by .05 on equal crops; a detector's pixel
 adds to that. Damage moves grades by whole steps."""
 PLACE_TOLERANCE_PX = 8.0
 _FIX = "sharpedge export; then, if it repeats, sharpedge engines list"
+_NOT_RUN = "self-test: not run, no record of this version; fix: sharpedge export"
 
 
 class JointRecord(Record):
@@ -62,39 +66,30 @@ def write_record(folder: Path, scorer: FilmScorer, engines: EngineSet) -> bool:
     if result is None:
         path.unlink(missing_ok=True)
         return False
-    record = SelfTestRecord(graphs=_graphs(engines), code=_code(), joints=_joints(result))
+    record = SelfTestRecord(graphs=_graphs(engines), code=code_hash(), joints=_joints(result))
     signed = record.model_copy(update={"hmac": _mac(record)})
     write_whole(path, (signed.model_dump_json(indent=1) + "\n").encode(), durable=True)
     return True
 
 
-def is_recorded(folder: Path, engines: EngineSet) -> bool:
-    """Whether the folder holds a record for these graphs and this software.
-
-    Without one `self_test` compares nothing. An upgrade of the software makes the record old.
-    """
-    try:
-        record = SelfTestRecord.model_validate_json((folder / RECORD_NAME).read_bytes())
-    except (OSError, ValidationError):
-        return False
-    return record.graphs == _graphs(engines) and record.code == _code()
-
-
 def self_test(folder: Path, scorer: FilmScorer, engines: EngineSet) -> str:
     """Score the film and compare; returns what does not fit and the fix, empty where all does.
 
-    Empty too where no record fits these graphs and this software. A record that was changed is a
-    mismatch. Raises `edge.errors.EngineError` where an engine fails.
+    Empty too where no record fits these graphs and this software, as after an upgrade: that is
+    logged. A record that was changed is a mismatch. Raises `edge.errors.EngineError` where an
+    engine fails.
     """
     try:
         record = SelfTestRecord.model_validate_json((folder / RECORD_NAME).read_bytes())
     except OSError:
+        log.warning(_NOT_RUN)
         return ""
     except ValidationError:
         return f"the record of the self-test cannot be read (fix: {_FIX})"
     if not hmac.compare_digest(record.hmac, _mac(record)):
         return f"the record of the self-test was changed (fix: {_FIX})"
-    if record.graphs != _graphs(engines) or record.code != _code():
+    if record.graphs != _graphs(engines) or record.code != code_hash():
+        log.warning(_NOT_RUN)
         return ""
     result = _scored(scorer)
     wrong = "the film was not scored" if result is None else _mismatch(record, _joints(result))
@@ -153,7 +148,7 @@ def code_files() -> list[Path]:
     return sorted(path for folder in folders for path in package.glob(f"{folder}/*.py"))
 
 
-def _code() -> str:
+def code_hash() -> str:
     """Hash of the shipped film and of the code between a film and its grades."""
     total = hashlib.sha256(golden_film())
     for path in code_files():

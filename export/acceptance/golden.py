@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-import edge
 import phantom
 from edge.anatomy import Limb
 from edge.engine.inputs import to_inputs
@@ -33,6 +32,7 @@ from edge.errors import NullReason
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.scoring.score_files import films_in, read_film
+from edge.scoring.self_test import code_hash
 from edge.system.files import whole_file, write_whole
 from phantom.command import LIMBS, patient_film, patient_grades
 
@@ -304,8 +304,7 @@ def _run_key(golden: GoldenSet, engines: EngineSet, settings: PipelineSettings) 
         "golden": golden.identity,
         "engines": engines.engine_set_hash,
         "settings": settings.model_dump(mode="json"),
-        "code": _hash_of(Path(edge.__file__).parent / "pipeline")
-        + _hash_of(Path(edge.__file__).parent / "imaging"),
+        "code": code_hash(),
         "least": LEAST_CONFIDENCE,
         "facts": _FACTS_VERSION,
     }

@@ -17,7 +17,7 @@ from edge.engine.passport import Role, VerifiedEngine, open_engine
 from edge.errors import EngineError, OutputError
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
-from edge.scoring.self_test import RECORD_NAME, code_files, is_recorded, self_test, write_record
+from edge.scoring.self_test import RECORD_NAME, code_files, self_test, write_record
 from edge.system.paths import built_engines
 from edge.worker.factory import film_scorer
 
@@ -117,9 +117,12 @@ def test_an_old_record_is_reported_with_the_command_that_makes_a_new_one(
     folder, scorer, engines, monkeypatch, caplog
 ):
     write_record(folder, scorer, engines)
-    assert is_recorded(folder, engines)
-    monkeypatch.setattr("edge.scoring.self_test._code", lambda: "of an earlier release")
-    assert not is_recorded(folder, engines)
+    assert self_test(folder, scorer, engines) == ""
+    assert "not run" not in caplog.text
+    monkeypatch.setattr("edge.scoring.self_test.code_hash", lambda: "of an earlier release")
+    assert self_test(folder, scorer, engines) == ""
+    assert "not run" in caplog.text
+    caplog.clear()
     for path in built_engines().iterdir():
         if path.is_file() and path.name not in {RECORD_NAME, "active.json"}:
             os.link(path, folder / path.name)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sharpedge.choices import Layout
-from sharpedge.commands.train import NOTICE
+from sharpedge.commands.options import NOTICE, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ def evaluate_identity(
     try:
         images = read_landmarks(points)
     except TrainingError as error:
-        _fail(str(error))
+        fail(str(error), 2)
     for naming in summed(name_all(images, trial)):
         say(str(naming))
     if html is not None or json_file is not None:
@@ -185,7 +185,7 @@ def _evaluate(
     try:
         labelled = part_of(read(), part)
     except TrainingError as error:
-        _fail(str(error))
+        fail(str(error), 2)
     # A simulated film states its side, as a scanner's does; a labelled one often states none.
     settings = PipelineSettings(accept_side_from_geometry=labelled.kind is not Kind.PHANTOM)
     scorer = ProbabilityScorer(
@@ -214,7 +214,7 @@ def _require_templates(html: Path | None) -> None:
     from importlib.util import find_spec
 
     if html is not None and find_spec("jinja2") is None:
-        _fail("the page needs Jinja2: pip install 'sharpedge[evaluate]', or leave --html out")
+        fail("the page needs Jinja2: pip install 'sharpedge[evaluate]', or leave --html out", 2)
 
 
 def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
@@ -233,10 +233,3 @@ def _write(report: Report, html: Path | None, json_file: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(write(report), encoding="utf-8")
         say(f"report: {path}")
-
-
-def _fail(message: str) -> NoReturn:
-    from edge.system.terminal import complain
-
-    complain(message)
-    raise typer.Exit(2)

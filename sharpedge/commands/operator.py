@@ -11,14 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sharpedge.commands.options import ConfigOption, fail
-
-
-class LimbName(str, Enum):
-    """What a film shows, in an operator's words."""
-
-    hand = "hand"
-    foot = "foot"
+from sharpedge.commands.options import ConfigOption, LimbName, fail
 
 
 class SideName(str, Enum):

@@ -5,6 +5,7 @@ Layer: sharpedge; parses.
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,6 +20,13 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", envvar="SHARPEDGE_CONFIG", help="Configuration (TOML)."),
 ]
 EnginesOption = Annotated[Path | None, typer.Option("--engines", help="Folder of built engines.")]
+
+
+class LimbName(str, Enum):
+    """What a film shows."""
+
+    hand = "hand"
+    foot = "foot"
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sharpedge.choices import Layout
+from sharpedge.commands.options import NOTICE, LimbName, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from training.tasks.dataset_job import DataSetJob
-
-NOTICE = "Research use only, not a medical device."
 
 
 class TrainRecipe(str, Enum):
@@ -62,7 +61,7 @@ def train_demo_command(
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        _fail("training needs torch: pip install 'sharpedge[train]'", 2)
+        fail("training needs torch: pip install 'sharpedge[train]'", 2)
     import json
 
     from edge.system.terminal import say
@@ -79,13 +78,6 @@ def train_demo_command(
 
 data = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
 train.add_typer(data, name="data")
-
-
-class LimbName(str, Enum):
-    """What films show."""
-
-    hand = "hand"
-    foot = "foot"
 
 
 _Layout = Annotated[
@@ -115,7 +107,7 @@ def train_data_check(
     try:
         dataset = read_dataset(folder, None if layout is None else layout.value)
     except TrainingError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     checked = check_dataset(dataset, Progress("reading"))
     if as_json:
         say(json.dumps(as_object(checked), indent=1))
@@ -145,7 +137,7 @@ def train_data_propose(
             folder, out, known or SHIPPED_LABELS, engines, Progress("looking")
         )
     except TrainingError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items()))
     say(f"{proposed} films labelled in {out}; {sum(refused.values())} refused ({why or 'none'})")
     say(f"Look at them before you train: sharpedge learns what they say. {NOTICE}")
@@ -167,7 +159,7 @@ def train_data_paint(
     try:
         written = paint_folder(folder, labels or SHIPPED_LABELS, seed, out, say)
     except TrainingError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     say(f"{written} painted films and truth.jsonl in {out}. {NOTICE}")
 
 
@@ -241,10 +233,10 @@ def train_detector_command(
     from training.tasks.dataset_detector import train_detectors
 
     if from_shipped and weights is not None:
-        _fail("give --weights or --from-shipped, not both", 2)
+        fail("give --weights or --from-shipped, not both", 2)
     for path in (cfg, weights):
         if path is not None and not path.is_file():
-            _fail(f"{path}: no such file", 2)
+            fail(f"{path}: no such file", 2)
     _end(
         job,
         lambda: train_detectors(
@@ -325,7 +317,7 @@ def _begin(
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        _fail("training needs torch: pip install 'sharpedge[train]'", 2)
+        fail("training needs torch: pip install 'sharpedge[train]'", 2)
     from dataclasses import replace
 
     from edge.anatomy import Limb
@@ -334,7 +326,7 @@ def _begin(
     from training.errors import TrainingError
 
     if recipe.value not in DATA_SET_RECIPES:
-        _fail(f"--recipe {recipe.value} is of train demo alone: use demo or paper", 2)
+        fail(f"--recipe {recipe.value} is of train demo alone: use demo or paper", 2)
     values = DATA_SET_RECIPES[recipe.value]
     set_ = {key: value for key, value in changes.items() if value is not None}
     if what == "scorers":
@@ -354,7 +346,7 @@ def _begin(
             Progress,
         )
     except TrainingError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 def _end(job: DataSetJob, train_all: Callable[[], dict[str, Any]]) -> None:
@@ -366,15 +358,8 @@ def _end(job: DataSetJob, train_all: Callable[[], dict[str, Any]]) -> None:
     try:
         figures = train_all()
     except TrainingError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     if job.dataset.simulated:
         say("phantom figures (simulated films): they say nothing about patients")
     say(json.dumps(figures, indent=1))
     say(NOTICE)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    from edge.system.terminal import complain
-
-    complain(message)
-    raise typer.Exit(status)

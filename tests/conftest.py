@@ -17,6 +17,7 @@ sys.path[:0] = [
         TESTS / "edge",
         TESTS / "edge" / "imaging",
         TESTS / "faults",
+        TESTS / "training",
     )
 ]
 

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
+from healthy_films import healthy
 
 from edge.anatomy import Limb
-from edge.model import Laterality
-from phantom import JointGrade, render_film, sample_limb
-from training.datasets.labelled_films import LabelledFilm
 from training.synthetic.crops import UNKNOWN, read_crops
 from training.synthetic.painted_crops import paint_crop_shards, painted_crops
 from training.synthetic.painted_films import sharp_films
-
-
-def healthy(limb, seed=3, long_side_px=1600):
-    """A simulated film without any damage, and the limb that it shows."""
-    rng = np.random.default_rng(seed)
-    grades = {name: JointGrade((0, 0), 0) for name in limb.joints}
-    model = sample_limb(rng, limb, Laterality.LEFT, grades)
-    drawn = render_film(model, rng, long_side_px=long_side_px)
-    film = LabelledFilm(
-        film="drawn",
-        limb=limb,
-        pixels=drawn.pixels,
-        scale=1.0,
-        names=tuple(joint.name for joint in drawn.joints),
-        points=np.array([joint.centre for joint in drawn.joints]),
-        unit=drawn.unit_px,
-    )
-    return film, model, drawn
-
-
-@pytest.fixture(scope="module", params=list(Limb))
-def film(request):
-    return healthy(request.param)
 
 
 def test_a_folder_of_paintings_holds_both_limbs_and_their_grades(tmp_path):

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.end_to_end import time_delivery
+from benchmarks.appliance import ALONE, measure
 from benchmarks.stages import time_stages
-from benchmarks.statistics import machine
+from benchmarks.statistics import machine, summary
 from edge.engine.loader import load_engines
 from edge.model import DISCLAIMER
 from edge.pipeline.settings import PipelineSettings
@@ -48,9 +48,18 @@ def run_benchmarks(rounds: int, progress: Progress) -> dict[str, Any]:
         report["stages"] = time_stages(
             scorer, films, rounds, lambda done, total: progress("stages", done, total)
         )
-        report["delivery"] = time_delivery(
-            films, rounds, folder, lambda done, total: progress("delivery", done, total)
+        series = measure(
+            folder / "run",
+            films,
+            ALONE,
+            rounds * len(films),
+            progress=lambda done, total: progress("delivery", done, total),
         )
+        whole = next(it for it in series if it.name == "closed to received")
+        report["delivery"] = {
+            "broker": whole.labels["broker"],
+            "closed_to_received": summary(whole.values),
+        }
     return report
 
 

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.end_to_end import _renewed
 from benchmarks.report import as_table, write_report
 from benchmarks.stages import time_stages
 from benchmarks.statistics import machine, summary
@@ -42,18 +41,6 @@ def test_the_machine_is_described_well_enough_to_compare_figures():
     assert about["cores"] == len(os.sched_getaffinity(0))
     assert about["versions"]["numpy"] == np.__version__
     assert about["processor"] != ""
-
-
-def test_a_renewed_film_has_other_bytes_and_the_same_pixels():
-    ok, data = cv2.imencode(".jpg", np.arange(4096, dtype=np.uint8).reshape(64, 64))
-    assert ok
-    films = [_renewed(data.tobytes(), number) for number in range(2)]
-    assert len({data.tobytes(), *films}) == 3
-    shown = [
-        cv2.imdecode(np.frombuffer(film, np.uint8), cv2.IMREAD_GRAYSCALE)
-        for film in (data.tobytes(), *films)
-    ]
-    assert all(np.array_equal(shown[0], other) for other in shown[1:])
 
 
 def test_a_report_is_json_a_table_and_a_plot(tmp_path):

@@ -73,7 +73,7 @@ def measure_engine(
         if time.perf_counter() >= until_s:
             break
     rows: dict[str, list[float]] = {phase: [] for phase in _PHASES}
-    at_s = []
+    at_s: list[float] = []
     until_s = time.perf_counter() + effort.seconds
     while len(at_s) < effort.runs or time.perf_counter() < until_s:
         started_s = time.perf_counter()

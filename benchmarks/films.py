@@ -75,9 +75,8 @@ def _encoded(one: PatientFilm, size: tuple[int, int], form: Format) -> BenchFilm
     scaled = cv2.resize(film.grey, inner, interpolation=kind)
     below, right = size[1] - inner[1], size[0] - inner[0]
     edge = float(scaled[:5].mean())
-    grey = np.clip(
-        cv2.copyMakeBorder(scaled, 0, below, 0, right, cv2.BORDER_CONSTANT, value=edge), 0, 255
-    )
+    bordered = cv2.copyMakeBorder(scaled, 0, below, 0, right, cv2.BORDER_CONSTANT, value=edge)
+    grey = np.clip(np.asarray(bordered, np.float32), 0, 255)
     name = one.stem + _SUFFIX[form]
     if form == "DICOM JPEG 2000":
         larger = replace(one.film, grey=grey, mm_per_px=film.mm_per_px / zoom)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from edge.model import Record
 
@@ -58,10 +59,10 @@ class MachineState(Record):
     governors: tuple[str, ...] = ()
     power_mode: str | None = None
     fixed_clocks: str | None = None
-    celsius: dict[str, float] = {}
-    throttled: dict[str, int] = {}
+    celsius: dict[str, float] = Field(default_factory=dict)
+    throttled: dict[str, int] = Field(default_factory=dict)
     load: tuple[float, ...] = ()
-    pressure: dict[str, float] = {}
+    pressure: dict[str, float] = Field(default_factory=dict)
 
 
 def read_state(root: Path = ROOT) -> MachineState:

@@ -74,7 +74,7 @@ def conv_graph(channels: int, side_px: int) -> bytes:
     weight = (random.standard_normal((channels, channels, 3, 3), np.float32) * 0.02).astype("f4")
     found = graph.conv(image, "conv", weight, np.zeros(channels, np.float32), pads=(1, 1, 1, 1))
     graph.output(found, "out", (1, channels, side_px, side_px))
-    return graph.build().SerializeToString()
+    return bytes(graph.build().SerializeToString())
 
 
 def fastest_s(run: Callable[[], object], seconds: float) -> float:

@@ -171,9 +171,7 @@ def _over_time(axis: Any, series: Series, title: str) -> None:
     limit = max(float(np.percentile(values, 99)) * 1.25, float(np.median(values)) * 1.5)
     outside = int((values > limit).sum())
     axis.set_ylim(0, limit)
-    told = f"{title}: line is the running median" + (
-        f"; {outside} above" if outside else ""
-    )
+    told = f"{title}: line is the running median" + (f"; {outside} above" if outside else "")
     axis.set_title(told, fontsize=TEXT_PT, loc="left")
     axis.set_ylabel("ms")
     axis.grid(visible=True, alpha=0.3)

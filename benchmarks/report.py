@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
 from benchmarks.figures import Figures, figures_of
-from benchmarks.machine_state import MachineState
-from benchmarks.others import Section
+from benchmarks.machine_state import MachineState  # noqa: TC001 - pydantic needs it
+from benchmarks.others import Section  # noqa: TC001 - as above
 from benchmarks.series import Series
-from benchmarks.verdict import Verdict
+from benchmarks.verdict import Verdict  # noqa: TC001 - as above
 from edge.errors import EdgeError
 from edge.model import DISCLAIMER, Record
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-FORMAT = "sharpedge-bench"
-SCHEMA_VERSION = 1
+FORMAT: Final = "sharpedge-bench"
+SCHEMA_VERSION: Final = 1
 JSON_NAME = "bench.json"
 _DIGITS = 6
 

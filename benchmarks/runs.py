@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,9 +94,7 @@ def run_pipeline(
     scorer = FilmScorer(serving, PipelineSettings())
     session.note(SIMULATED)
     with session.measuring("pipeline"):
-        session.add(
-            measure_pipeline(scorer, kinds, rounds, lambda done, total: show("films", done, total))
-        )
+        session.add(measure_pipeline(scorer, kinds, rounds, partial(show, "films")))
     reference = FilmScorer(reference_set(folder), PipelineSettings())
     session.accuracy += compare_grades(scorer, reference, kinds)
     _describe(session, folder, serving)
@@ -128,7 +127,7 @@ def run_appliance(
                         count,
                         settings=settings,
                         labels=labels if count % len(paths) == 0 else _without_cycle(labels),
-                        progress=lambda done, total, name=pattern.name: show(name, done, total),
+                        progress=partial(show, pattern.name),
                     )
                 )
     _describe(session, engines_dir or built_engines(), serving)

@@ -12,11 +12,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import Figures
+from benchmarks.machine import machine
 from benchmarks.machine_state import read_state
 from benchmarks.others import Section, at_rest, section
 from benchmarks.report import AccuracyRow, EngineRow, Report, row_of, with_figures
-from benchmarks.statistics import machine
 from benchmarks.verdict import judge
 
 if TYPE_CHECKING:

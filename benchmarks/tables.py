@@ -174,12 +174,21 @@ def _waits(report: Report) -> Iterator[Table]:
     """Appliance and scaling: each series a row, whatever its names and labels are."""
     titles = {"appliance": "Appliance", "scaling": "Scaling"}
     for bench, title in titles.items():
+        pairs = report.of(bench)
         rows = [
             (title_of(series), series.unit, *_waited(figures, series.unit))
-            for series, figures in report.of(bench)
+            for series, figures in pairs
+            if figures.n > 1
+        ]
+        single = [
+            (title_of(series), number(figures.median), series.unit)
+            for series, figures in pairs
+            if figures.n == 1
         ]
         if rows:
             yield Table(title, ("", "unit", *_WAITED), rows)
+        if single:
+            yield Table(f"{title}: single values", ("", "value", "unit"), single)
 
 
 def _sentence(notice: str) -> str:

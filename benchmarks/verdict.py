@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edge.model import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.figures import Figures
     from benchmarks.machine_state import MachineState
@@ -24,11 +24,11 @@ REST_LIMIT = 0.10
 SPREAD_LIMIT = 0.25
 LEAST_RUNS = {"engine": 100, "pipeline": 100, "appliance": 100, "peers": 30}
 LEAST_ENGINE_S = 3.0
-_HEADLINES = {
+_HEADLINES: dict[str, Callable[[str], bool]] = {
     "engine": lambda name: name.endswith(" total"),
     "pipeline": lambda name: name == "whole film",
-    "appliance": lambda name: name.startswith("closed to received"),
-    "peers": lambda name: not name.startswith("paper's way, "),
+    "appliance": lambda name: name == "closed to received",
+    "peers": lambda _name: True,
 }
 _LEAST_SECTION_S = 0.5
 """The kernel counts in ticks of 10 ms: what is shorter cannot be judged."""
@@ -107,14 +107,16 @@ def _series(measured: Sequence[tuple[Series, Figures]]) -> Iterator[str]:
     for series, figures in measured:
         if not is_headline(series):
             continue
+        if _queues(series):
+            continue
         title = f"{series.bench}, {title_of(series)}"
         least = LEAST_RUNS[series.bench]
         if figures.n < least:
             yield f"{title}: {figures.n} runs; at least {least} (fix: more rounds)"
         elif series.bench == "engine" and sum(series.values) < LEAST_ENGINE_S * 1000:
             yield f"{title}: measured for less than {LEAST_ENGINE_S:.0f} s (fix: --seconds 3)"
-        if series.bench == "peers" or _queues(series):
-            continue
+        if series.bench == "peers":
+            continue  # a ratio of runs next to each other
         if not figures.stable:
             shown = ", ".join(f"{window:.2f}" for window in figures.windows)
             yield f"{title}: the last three windows differ by over 10 % ({shown} of the median)"

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.report import as_table, write_report
 from benchmarks.stages import time_stages
-from benchmarks.statistics import machine, summary
+from benchmarks.machine import machine, summary
 from edge.anatomy import Limb
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role

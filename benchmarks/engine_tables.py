@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.table import Table, number, with_interval
+from benchmarks.table import BOUND, Table, bound_cell, number, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def engine_tables(report: Report) -> Iterator[Table]:
         "phase)",
         (
             "engine", "back end", "precision", "batch", "n", *_PHASES, "total (95 % interval)",
-            "p90", "p95", "p99", "max", "variation", "windows", "bound",
+            "p90", "p95", "p99", "max", "variation", "windows", BOUND,
         ),
         rows,
     )  # fmt: skip
@@ -115,7 +115,7 @@ def _latency(phases: dict[str, Figures]) -> tuple[str, ...]:
         number(total.most),
         f"{total.variation:.0%}",
         "stable" if total.stable else "unstable",
-        total.bound_text("ms"),
+        bound_cell(total),
     )
 
 

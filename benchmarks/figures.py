@@ -66,19 +66,23 @@ class Figures:
         """Whether the medians of the three windows lie within `STABLE` of each other."""
         return max(self.windows) <= (1 + STABLE) * min(self.windows)
 
+    @property
+    def bound(self) -> tuple[float, float] | None:
+        """The highest quantile that the runs bound, and its bound."""
+        allowed = [
+            (quantile, limit) for quantile, limit in self.bounds.items() if limit is not None
+        ]
+        return max(allowed, default=None)
+
     def bound_text(self, unit: str) -> str:
         """The bound on p99 as a sentence; with too few runs that on the highest one they allow."""
-        for quantile in sorted(self.bounds, reverse=True):
-            limit = self.bounds[quantile]
-            if limit is not None:
-                text = f"p{quantile * 100:.0f} <= {limit:.4g} {unit} with 99 % confidence"
-                break
-        else:
-            text = "no bound"
-        highest = max(self.bounds)
+        found, highest = self.bound, max(self.bounds)
+        text = "no percentile is bounded"
+        if found is not None:
+            text = f"p{found[0] * 100:.0f} <= {found[1]:.4g} {unit} with 99 % confidence"
         if self.bounds[highest] is None:
-            text += f"; p{highest * 100:.0f} needs {runs_needed(highest)} runs"
-        return f"{text} (n = {self.n})"
+            text += f" (p{highest * 100:.0f} needs {runs_needed(highest)} runs)"
+        return f"{text}, n = {self.n}"
 
 
 def figures_of(series: Series) -> Figures:

@@ -27,6 +27,7 @@ _SEED = 20_260_101
 _MOST_DRAWS = 1000
 _LEAST_DRAWS = 200
 _DRAWN_VALUES = 2_000_000
+_LEAST_CYCLES = 5
 
 
 class Interval(NamedTuple):
@@ -104,7 +105,8 @@ def runs_needed(quantile: float, confidence: float = BOUND_CONFIDENCE) -> int:
 def _resampled(values: Values, cycle: int, seed: int, draws: int | None = None) -> Values:
     """Drawn series [draws, about n] of blocks of neighbours, wrapping around the end."""
     count = len(values)
-    cycle = cycle if count % cycle == 0 else 1
+    # Of fewer cycles hardly a draw would differ from the next.
+    cycle = cycle if count % cycle == 0 and count // cycle >= _LEAST_CYCLES else 1
     block = max(1, round(count ** (1 / 3) / cycle)) * cycle
     block = min(block, count)
     rng = np.random.default_rng(seed)

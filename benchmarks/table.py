@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.figures import Figures
     from benchmarks.intervals import Interval
+
+BOUND = "bound (99 % confidence)"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ def as_text(table: Table) -> list[str]:
 def number(value: float) -> str:
     """A number with three significant digits, large ones in full."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def bound_cell(figures: Figures) -> str:
+    """The highest percentile that the runs bound; how many p99 needs is in the page's head."""
+    found = figures.bound
+    return "too few runs" if found is None else f"p{found[0] * 100:.0f} <= {number(found[1])}"
 
 
 def with_interval(interval: Interval) -> str:

@@ -14,8 +14,16 @@ from benchmarks.engine_tables import accuracy_tables, engine_tables
 from benchmarks.machine_state import as_rows
 from benchmarks.peer_tables import peer_tables
 from benchmarks.report import flat
-from benchmarks.table import Table, as_markdown, as_text, number, with_interval
-from benchmarks.verdict import title_of
+from benchmarks.table import (
+    BOUND,
+    Table,
+    as_markdown,
+    as_text,
+    bound_cell,
+    number,
+    with_interval,
+)
+from benchmarks.verdict import is_headline, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from benchmarks.series import Series
 
 WHOLE = "whole film"
+_BOUNDED = ("pipeline", "appliance")
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,9 @@ def _head(report: Report) -> Iterator[str]:
     yield f"publishable: {'yes' if verdict.publishable else 'no'}"
     yield from (f"not publishable: {reason}" for reason in verdict.reasons)
     yield from (f"warning: {warning}" for warning in verdict.warnings)
+    for series, figures in report.measured_series:
+        if is_headline(series) and series.bench in _BOUNDED:
+            yield f"{series.bench}, {title_of(series)}: {figures.bound_text(series.unit)}"
     about = report.machine
     yield f"{about.get('processor')}, {about.get('cores')} cores, {about.get('memory_mib')} MiB"
     commit = (report.commit or "unknown")[:12]
@@ -155,10 +167,10 @@ def _pipeline(report: Report) -> Iterator[Table]:
     )
 
 
-_WAITED = ("n", "p50 (95 % interval)", "p90", "p95", "p99", "max", "variation", "bound")
+_WAITED = ("n", "p50 (95 % interval)", "p90", "p95", "p99", "max", "variation", BOUND)
 
 
-def _waited(figures: Figures, unit: str = "ms") -> tuple[str, ...]:
+def _waited(figures: Figures) -> tuple[str, ...]:
     points = [number(figures.points[point].value) for point in (90.0, 95.0, 99.0)]
     return (
         str(figures.n),
@@ -166,7 +178,7 @@ def _waited(figures: Figures, unit: str = "ms") -> tuple[str, ...]:
         *points,
         number(figures.most),
         f"{figures.variation:.0%}",
-        figures.bound_text(unit),
+        bound_cell(figures),
     )
 
 
@@ -176,7 +188,7 @@ def _waits(report: Report) -> Iterator[Table]:
     for bench, title in titles.items():
         pairs = report.of(bench)
         rows = [
-            (title_of(series), series.unit, *_waited(figures, series.unit))
+            (title_of(series), series.unit, *_waited(figures))
             for series, figures in pairs
             if figures.n > 1
         ]

@@ -30,6 +30,7 @@ _HEADLINES: dict[str, Callable[[str], bool]] = {
     "appliance": lambda name: name == "closed to received",
     "peers": lambda _name: True,
 }
+_SHOWN = 2
 _LEAST_SECTION_S = 0.5
 """The kernel counts in ticks of 10 ms: what is shorter cannot be judged."""
 _QUEUEING = ("burst", "sustained")
@@ -66,7 +67,7 @@ def judge(
         What else a reader must know.
     """
     reasons = [
-        *_load(sections, OTHERS_LIMIT, "during"),
+        *_load(_long_enough(sections), OTHERS_LIMIT, "during"),
         *_load(rests, REST_LIMIT, "at rest"),
         *_throttling(before, after),
         *_series(measured),
@@ -83,17 +84,24 @@ def is_headline(series: Series) -> bool:
     return wanted is not None and wanted(series.name)
 
 
+def _long_enough(sections: Sequence[Section]) -> list[Section]:
+    return [section for section in sections if section.seconds >= _LEAST_SECTION_S]
+
+
 def _load(sections: Sequence[Section], limit: float, when: str) -> Iterator[str]:
-    for section in sections:
-        if section.others is None:
-            yield f"{section.name}: /proc/stat does not tell what other processes used"
-        elif section.others > limit and section.seconds >= _LEAST_SECTION_S:
-            stolen = section.stolen or 0.0
-            part = f", {stolen:.0%} by the hypervisor" if stolen >= 0.01 else ""
-            yield (
-                f"{section.name}: other processes took {section.others:.0%} of the cores {when}"
-                f"{part}; at most {limit:.0%} (fix: end them, or wait, and run again)"
-            )
+    blind = [section.name for section in sections if section.others is None]
+    if blind:
+        yield f"{_some(blind)}: /proc/stat does not tell what other processes used"
+    loaded = [section for section in sections if (section.others or 0.0) > limit]
+    if loaded:
+        worst = max(loaded, key=lambda section: section.others or 0.0)
+        stolen = worst.stolen or 0.0
+        part = f", {stolen:.0%} by the hypervisor" if stolen >= 0.01 else ""
+        yield (
+            f"{_some([section.name for section in loaded])}: other processes took up to "
+            f"{worst.others:.0%} of the cores {when}{part}; at most {limit:.0%} is allowed "
+            "(fix: end them, or wait, and run again)"
+        )
 
 
 def _throttling(before: MachineState, after: MachineState) -> Iterator[str]:
@@ -104,27 +112,36 @@ def _throttling(before: MachineState, after: MachineState) -> Iterator[str]:
 
 
 def _series(measured: Sequence[tuple[Series, Figures]]) -> Iterator[str]:
+    few, short, unstable, spread = [], [], [], []
     for series, figures in measured:
-        if not is_headline(series):
-            continue
-        if _queues(series):
+        if not is_headline(series) or _queues(series):
             continue
         title = f"{series.bench}, {title_of(series)}"
         least = LEAST_RUNS[series.bench]
         if figures.n < least:
-            yield f"{title}: {figures.n} runs; at least {least} (fix: more rounds)"
+            few.append(f"{title}: {figures.n} runs of {least}")
         elif series.bench == "engine" and sum(series.values) < LEAST_ENGINE_S * 1000:
-            yield f"{title}: measured for less than {LEAST_ENGINE_S:.0f} s (fix: --seconds 3)"
+            short.append(title)
         if series.bench == "peers":
             continue  # a ratio of runs next to each other
         if not figures.stable:
             shown = ", ".join(f"{window:.2f}" for window in figures.windows)
-            yield f"{title}: the last three windows differ by over 10 % ({shown} of the median)"
+            unstable.append(f"{title}: {shown} of the median")
         if figures.spread > SPREAD_LIMIT:
-            yield (
-                f"{title}: p90 - p10 is {figures.spread:.0%} of the median; "
-                f"at most {SPREAD_LIMIT:.0%}"
-            )
+            spread.append(f"{title}: {figures.spread:.0%}")
+    if few:
+        yield f"too few runs: {_some(few)} (fix: more --rounds, --runs or --films)"
+    if short:
+        yield f"measured for less than {LEAST_ENGINE_S:.0f} s: {_some(short)} (fix: --seconds 3)"
+    if unstable:
+        yield f"the last three windows differ by over 10 %: {_some(unstable)}"
+    if spread:
+        yield f"p90 - p10 is over {SPREAD_LIMIT:.0%} of the median: {_some(spread)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = "; ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown}; and {len(names) - _SHOWN} more"
 
 
 def _queues(series: Series) -> bool:

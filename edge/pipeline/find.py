@@ -17,7 +17,7 @@ import numpy as np
 from edge.anatomy import shape_template
 from edge.pipeline.contrast import equalise
 from edge.pipeline.detect import detect
-from edge.pipeline.identify import Identity, Prior, identify
+from edge.pipeline.identify import Identity, identify
 from edge.pipeline.template import apply, expected_places, fit, unit_px
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.anatomy import Limb
     from edge.engine.protocol import Engine
     from edge.model import Detection, GreyImage, Points, Transform
+    from edge.pipeline.namings import Prior
     from edge.pipeline.settings import PipelineSettings
 
 CROWDED = 1.4

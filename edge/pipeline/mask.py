@@ -29,6 +29,8 @@ the full-size entropy filter takes most of a second."""
 
 LARGEST_HOLE = 0.01
 """A gap in the mask with a smaller share of the canvas is filled."""
+NEIGHBOURS = 8
+"""Pixels that touch at a corner belong together."""
 
 
 def unet_mask(engine: Engine, canvas: GreyImage) -> Foreground:
@@ -45,10 +47,17 @@ def unet_mask(engine: Engine, canvas: GreyImage) -> Foreground:
 
 def without_holes(foreground: Foreground) -> Foreground:
     """Fill small holes: a deep erosion of dark bone looks like background to the network."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((~foreground).astype(np.uint8))
-    small = stats[:, cv2.CC_STAT_AREA] < LARGEST_HOLE * foreground.size
-    small[0] = False  # the label of the foreground itself
-    return np.asarray(foreground | small[labels])
+    ground = (~foreground).view(np.uint8)
+    left = ground.copy()
+    flat, at, width = left.ravel(), 0, foreground.shape[1]
+    # Part by part: a film has a few, and to fill one costs less than to label every pixel.
+    while flat[at:].any():
+        at += int(flat[at:].argmax())
+        seed = (at % width, at // width)
+        area_px = cv2.floodFill(left, None, seed, 0, flags=NEIGHBOURS)[0]
+        if area_px < LARGEST_HOLE * foreground.size:
+            cv2.floodFill(ground, None, seed, 0, flags=NEIGHBOURS)
+    return np.asarray(ground == 0)
 
 
 def classical_mask(canvas: GreyImage) -> Foreground:
@@ -95,11 +104,10 @@ def judge(
     ``joints`` [n, 2] are centres on the canvas; each must lie inside by ``reach_px`` / 2 at least
     for most of its neighbourhood. A mask that fails lets everything through, with a flag.
     """
-    share = float(foreground.mean())
+    share = np.count_nonzero(foreground) / foreground.size
     low, high = area_range
-    everything = np.ones_like(foreground)
     if not low <= share <= high:
-        return Mask(everything, ("mask_implausible",))
+        return Mask(np.ones_like(foreground), ("mask_implausible",))
     half = max(1, round(reach_px / 4))
     height, width = foreground.shape
     for x, y in joints.round().astype(int):
@@ -107,22 +115,22 @@ def judge(
             continue
         patch = foreground[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
         if patch.mean() < 0.9:
-            return Mask(everything, ("mask_cuts_joint",))
+            return Mask(np.ones_like(foreground), ("mask_cuts_joint",))
     return Mask(_with_joints(foreground, joints))
 
 
 def _with_joints(foreground: Foreground, joints: Points) -> Foreground:
     """The parts of a mask that hold a joint: letters, rulers and other limbs fall away."""
-    count, labels = cv2.connectedComponents(foreground.astype(np.uint8))
     height, width = foreground.shape
-    x, y = joints.round().astype(int).T
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    holds = np.zeros(count, dtype=np.bool_)
-    holds[labels[y[inside], x[inside]]] = True
-    holds[0] = False
-    return np.asarray(holds[labels]) if holds.any() else foreground
+    parts = foreground.astype(np.uint8)
+    kept = 2
+    for x, y in joints.round().astype(int).tolist():
+        if 0 <= x < width and 0 <= y < height and parts[y, x] == 1:
+            cv2.floodFill(parts, None, (x, y), kept, flags=NEIGHBOURS)
+    held = parts == kept
+    return np.asarray(held) if held.any() else foreground
 
 
 def apply_mask(canvas: GreyImage, mask: Mask) -> GreyImage:
     """The canvas with its background set to 0."""
-    return np.where(mask.foreground, canvas, 0).astype(np.uint8)
+    return canvas * mask.foreground

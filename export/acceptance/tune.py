@@ -26,7 +26,7 @@ from export.acceptance.latency import typical_inputs
 from export.builders import BUILDERS
 from export.builders.build import build_candidate
 from export.errors import BuildError, ExportError
-from export.exporter import now_utc
+from export.exporter import now_utc, write_passport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -172,7 +172,21 @@ def _tune_recipe(
         Timed(stem, passport, threads, round(median, 3))
         for (stem, passport, threads, _), median in zip(contest.entries, medians, strict=True)
     ]
-    return TunedRecipe(name, in_order(timed), tuple(contest.refused), tuple(contest.faults))
+    ranked = in_order(timed)
+    _note_latency(folder, ranked)
+    return TunedRecipe(name, ranked, tuple(contest.refused), tuple(contest.faults))
+
+
+def _note_latency(folder: Path, ranked: Sequence[Timed]) -> None:
+    """Write each engine's median into its passport: it orders those that are not chosen."""
+    key = device_key()
+    for stem in dict.fromkeys(one.stem for one in ranked):
+        best_ms = min(one.p50_ms for one in ranked if one.stem == stem)
+        passport = read_passport(folder / f"{stem}.json")
+        latency = {**passport.latency_ms, "total_p50": best_ms}
+        write_passport(
+            folder / f"{stem}.json", passport.model_copy(update={"latency_ms": latency}), key
+        )
 
 
 def _offer(

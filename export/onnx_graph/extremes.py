@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from export.onnx_graph.builder import Array
 
 
+_REDUCERS = ("ReduceMin", "ReduceMax", "ReduceMean")
+"""The first two pass over values that are not numbers; a mean does not."""
+
+
 def extremes_of(
     model: onnx.ModelProto,
     images: Iterable[Array],
@@ -44,16 +48,18 @@ def extremes_of(
     probe.CopyFrom(model)
     del probe.graph.output[:]
     for name in audited:
-        for operator in ("ReduceMin", "ReduceMax"):
-            found = f"{name}//{operator}"
-            probe.graph.node.append(helper.make_node(operator, [name], [found], keepdims=0))
-            probe.graph.output.append(helper.make_tensor_value_info(found, TensorProto.FLOAT, []))
+        for operator in _REDUCERS:
+            output = f"{name}//{operator}"
+            probe.graph.node.append(helper.make_node(operator, [name], [output], keepdims=0))
+            probe.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, []))
     session = open_session(probe.SerializeToString())
     low, high = np.full(len(audited), np.inf), np.full(len(audited), -np.inf)
     for image in images:
-        pairs = np.array(session.run(None, {input_name: image}), np.float64).reshape(-1, 2)
-        odd = np.isnan(pairs).any(axis=1)
-        low = np.minimum(low, np.where(odd, -np.inf, pairs[:, 0]))
-        high = np.maximum(high, np.where(odd, np.inf, pairs[:, 1]))
+        found = np.array(session.run(None, {input_name: image}), np.float64).reshape(
+            -1, len(_REDUCERS)
+        )
+        odd = np.isnan(found).any(axis=1)
+        low = np.minimum(low, np.where(odd, -np.inf, found[:, 0]))
+        high = np.maximum(high, np.where(odd, np.inf, found[:, 1]))
     limits = zip(low.tolist(), high.tolist(), strict=True)
     return dict(zip(audited, limits, strict=True))

@@ -50,7 +50,10 @@ class StandIn:
     def score(self, data, file_name, operator=None, on_stage=None):
         tell = on_stage or (lambda _name: None)
         tell("decode")
-        found = re.match(rb"\xff\xd8\xff\xfe..stand-in ([^\x11]*)", data, re.DOTALL)
+        renewed = rb"(?:\xff\xfe..bench \d+)?"
+        found = re.match(
+            rb"\xff\xd8" + renewed + rb"\xff\xfe..stand-in ([^\x11]*)", data, re.DOTALL
+        )
         words = dict(re.findall(r"(\w+)=(\S+)", found.group(1).decode())) if found else {}
         if not found or not data.endswith(b"\xff\xd9"):
             reason = Reason.TRUNCATED if found else Reason.NOT_AN_IMAGE

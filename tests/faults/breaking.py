@@ -19,8 +19,8 @@ from pathlib import Path
 STAGES = {"find": "decoded", "detect": "segmented", "score": "detected"}
 STEPS = (
     "claimed", "tried", "decoded", "segmented", "detected", "graded", "scored", "committed",
-    "answered", "drawn", "written", "pictured", "sending", "sent", "noted", "acking", "acked", "receipting", "receipted",
-    "moving", "moved", "parted",
+    "answered", "drawn", "written", "pictured", "sending", "sent", "noted", "acking", "acked",
+    "receipting", "receipted", "moving", "moved", "parted",
 )  # fmt: skip
 
 

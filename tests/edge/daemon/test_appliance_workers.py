@@ -50,8 +50,8 @@ def test_a_film_and_its_copy_are_never_scored_at_once(two, subscriber):
     until(lambda: "job 1: claimed" in two.log())
     two.put("P1-again.jpg", film_bytes("patient=1 slow=1"))
     two.put("other.jpg", film_bytes("n=1"))
-    until(lambda: set(two.states().values()) == {"acked", "duplicate"})
-    assert len(subscriber.of("result")) == 2
+    subscriber.wait("result", 2)
+    until(lambda: two.states() == {1: "acked", 2: "duplicate", 3: "acked"})
 
 
 def test_a_new_file_of_a_name_waits_for_the_film_that_had_it(two, subscriber):

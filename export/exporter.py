@@ -304,7 +304,9 @@ def _keep_earlier(engine_path: Path, digest: str, key: bytes) -> None:
     kept = [
         item
         for item in scan(engine_path.parent)
-        if item.stem.startswith(f"{passport.name}.onnxruntime-") and item.passport is not None
+        if item.stem.startswith(f"{passport.name}.onnxruntime-")
+        and item.passport is not None
+        and item.passport.is_reference
     ]
     kept.sort(key=lambda item: item.passport.built_at if item.passport else "", reverse=True)
     for item in kept[_KEPT_EARLIER:]:

@@ -46,6 +46,10 @@ COMMANDS = {
         "sharpedge.commands.engines:build",
         "Build engines for this device, judge them against FP32, install what agrees.",
     ),
+    "tune": Command(
+        "sharpedge.commands.engines:tune",
+        "Measure back ends, precisions and threads on this machine; the fastest that agree serve.",
+    ),
     "agree": Command(
         "sharpedge.commands.engines:agree",
         "Compare two back ends over a folder of films; 1: a grade or a film's fate differs.",

@@ -19,6 +19,8 @@ from edge.system.terminal import Progress, complain, say
 from export.acceptance.agreement import compare
 from export.acceptance.golden import folder_set
 from export.acceptance.install import build_and_install, find_recipe, gate_of, record_self_test
+from export.acceptance.tune import installed_for_tuning
+from export.acceptance.tune import tune as run_tune
 from export.builders.build import DEFAULT_OPTIONS, BuilderOptions, installed_backends
 from export.errors import BuildError, ExportError, RecipeError
 from export.exporter import export_recipes
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from edge.engine.installed import Installed
     from edge.engine.loader import EngineSet
     from edge.engine.passport import Passport
+    from export.acceptance.tune import TunedRecipe
     from export.exporter import ExportedEngine
     from export.recipe import Target
 
@@ -88,6 +91,43 @@ def build(
                 say("\n".join([head, *_verdict(one.passport)]))
     say(DISCLAIMER)
     return 1 if failed or len(recipes) < len(words) else 0
+
+
+def tune(
+    words: Sequence[str], out: Path | None, backends: Sequence[str], films: Path | None
+) -> int:
+    """Time every engine that agrees with FP32 and write the choice; 1 where one failed.
+
+    ``words`` are recipes, default all that are shipped.
+    """
+    recipes = _recipes(words)
+    folder = out or built_engines()
+    names, failed = _export(recipes, folder, None, lambda _done: None)
+    if names:
+        gate = gate_of(folder, films)
+        show = _Phases("tuning")
+        for found in run_tune(folder, names, tuple(backends) or installed_for_tuning(), gate, show):
+            show.clear()
+            failed += len(found.faults)
+            for fault in found.faults:
+                complain(str(fault))
+            say("\n".join(_tuned_rows(found)))
+        say("these engines serve from the next start on; another processor or library: tune again")
+    say(DISCLAIMER)
+    return 1 if failed or not names or len(recipes) < len(words) else 0
+
+
+def _tuned_rows(found: TunedRecipe) -> list[str]:
+    exact = min(one.p50_ms for one in found.timed if one.passport.is_reference)
+    rows = [found.name]
+    for i, one in enumerate(found.timed):
+        mark = "  chosen" if i == 0 else ""
+        kind = f"{BACKENDS[one.passport.backend].title} {one.passport.engine.precision}"
+        threads = f"{one.threads} thread{'' if one.threads == 1 else 's'}"
+        rows.append(
+            f"  {kind:<20}{threads:<11}{one.p50_ms:8.1f} ms  x{one.p50_ms / exact:.2f}{mark}"
+        )
+    return [*rows, *(f"  left out: {why}" for why in found.refused)]
 
 
 def export(words: Sequence[str], out: Path | None, target: Target | None) -> int:

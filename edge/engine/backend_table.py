@@ -81,7 +81,7 @@ BACKENDS: dict[str, Backend] = {
         title="OpenVINO",
         engine="edge.engine.backends.openvino:OpenVinoEngine",
         module="openvino",
-        precisions=(Precision.BF16, Precision.FP32),
+        precisions=(Precision.INT8, Precision.BF16, Precision.FP32),
         extra="openvino",
         supports="edge.engine.backends.openvino:computes_in",
     ),
@@ -89,7 +89,7 @@ BACKENDS: dict[str, Backend] = {
         title="ONNX Runtime",
         engine="edge.engine.backends.onnxruntime:OnnxRuntimeEngine",
         module="onnxruntime",
-        precisions=(Precision.FP32,),
+        precisions=(Precision.INT8, Precision.FP32),
     ),
 }
 """Back end by name, as passports, the configuration and the command line have it.

@@ -33,10 +33,14 @@ def scale_grey(
     grey: npt.NDArray[np.uint8], scale: float, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Tensor:
     """Return [n, C, H, W] float32 from grey [n, H, W]; C values of mean and of std."""
-    scaled = grey.astype(np.float32)[:, None] * np.float32(scale)
-    shift = np.array(mean, np.float32)[:, None, None]
-    spread = np.array(std, np.float32)[:, None, None]
-    return np.ascontiguousarray((scaled - shift) / spread, np.float32)
+    image = np.empty((len(grey), len(mean), *grey.shape[1:]), np.float32)
+    first = np.multiply(grey, np.float32(scale), out=image[:, 0])
+    # The first channel last: the others are made from it.
+    for channel in reversed(range(len(mean))):
+        out = image[:, channel]
+        np.subtract(first, np.float32(mean[channel]), out=out)
+        np.divide(out, np.float32(std[channel]), out=out)
+    return image
 
 
 def input_size(engine: Engine) -> tuple[int, int]:

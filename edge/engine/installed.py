@@ -22,10 +22,12 @@ from edge.model import Record
 from edge.system.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 ACTIVE_NAME = "active.json"
+NO_PASSPORTS = frozenset({ACTIVE_NAME, "tuned.json"})
+"""Files of the folder that end like a passport."""
 _KEPT_CHOICES = 20
 _LATENCY = "total_p50"
 
@@ -77,7 +79,7 @@ def scan(folder: Path) -> list[Installed]:
     """Return every passport of a folder by stem; unreadable ones carry their refusal."""
     found = []
     for path in sorted(folder.glob("*.json"), key=lambda path: path.stem):
-        if path.name == ACTIVE_NAME:
+        if path.name in NO_PASSPORTS:
             continue
         try:
             found.append(Installed(path, read_passport(path)))
@@ -166,6 +168,22 @@ def activate(folder: Path, stem: str, key: bytes) -> Passport:
     if now != before.now:
         _write(folder, Active(now=now, earlier=(before.now, *before.earlier)))
     return passport
+
+
+def forget(folder: Path, names: Collection[str]) -> None:
+    """Take the choice of some recipes back, so that what was measured decides.
+
+    A recipe that is held at an earlier graph stays there. Raises `EngineError`.
+    """
+    before = read_active(folder)
+    kept = {
+        name: stem
+        for name, stem in before.now.engines.items()
+        if name not in names or name in before.now.graphs
+    }
+    now = before.now.model_copy(update={"engines": kept})
+    if now != before.now:
+        _write(folder, Active(now=now, earlier=(before.now, *before.earlier)))
 
 
 def rollback(folder: Path) -> Choice:

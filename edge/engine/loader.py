@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pkgutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
@@ -27,20 +28,23 @@ from edge.engine.installed import (
 )
 from edge.engine.key import device_key
 from edge.engine.passport import FIX, Role, open_engine
+from edge.engine.tuned import read_tuned
 from edge.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from edge.engine.installed import Choice
     from edge.engine.passport import VerifiedEngine
     from edge.engine.protocol import Engine
+    from edge.engine.tuned import TunedEngine
 
 _IDENTITY = (
     "name", "role", "limb", "input", "outputs", "classes", "anchors", "backend", "engine",
 )  # fmt: skip
 _SHORT_HASH = 16
+_LOADERS = 2
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,10 @@ def load_engines(
     folder : Path
         Passports and engines.
     threads : int
-        Inside one run, 0 for every usable core.
+        Inside one run; 0 for what was tuned, without that every usable core.
     backend : str, optional
         A name of `edge.engine.backend_table.BACKENDS`, preferred whatever was chosen or measured. A
-        recipe without an engine for it makes the
-        set degraded.
+        recipe without an engine for it makes the set degraded.
     fallback : bool
         Whether the next back end serves where an engine is refused or ``backend`` has none;
         without it the refusal is raised.
@@ -136,29 +139,53 @@ def load_engines(
         raise EngineError(f"{folder}: no engine is installed", engine="any", fix=FIX)
     key = device_key() if key is None else key
     choice = read_active(folder).now
-    engines: dict[tuple[Role, Limb], Engine] = {}
-    refusals: list[Refusal] = []
+    measured, why_not = read_tuned(folder, key)
+    best = measured.engines if measured is not None else {}
+    refusals: list[Refusal] = [why_not] if why_not else []
     all_tuned = True
+    lanes: list[_Lane] = []
     for name, group in groupby(sorted(items, key=lambda item: item.name), lambda item: item.name):
         installed = list(group)
-        candidates, tuned = _candidates(installed, name, choice, backend)
-        all_tuned &= tuned
+        chosen = choice.engines.get(name) or (best[name].stem if name in best else None)
+        candidates, tuned = _candidates(installed, name, choice, chosen, backend)
+        all_tuned &= tuned or name in best
         missing = _missing(installed, candidates, name, backend)
         if missing is not None and not fallback:
             raise EngineError(f"{folder}: {missing.why}", engine=name, fix=missing.fix)
         refusals += [missing] if missing else []
-        candidates = [_without(item, refuse) for item in candidates]
-        verified, engine, refused = _first(candidates, name, key, threads, fallback=fallback)
-        refusals += refused
-        where = (verified.passport.role, verified.passport.limb)
-        if where in engines:
-            raise EngineError(
-                f"{folder}: {engines[where].name} and {name} both {where[0]} a {where[1]}",
-                engine=name,
-                fix=f"remove the files of one of them from {folder}",
-            )
-        engines[where] = engine
+        lanes.append(_Lane(name, tuple(_without(item, refuse) for item in candidates)))
+
+    def load(lane: _Lane) -> tuple[VerifiedEngine, Engine, list[Refusal]]:
+        return _first(lane, key, lambda stem: threads or _threads_of(stem, best.get(lane.name)),
+                      fallback=fallback)  # fmt: skip
+
+    engines: dict[tuple[Role, Limb], Engine] = {}
+    # A library compiles a graph without Python's lock: two recipes are loaded at a time.
+    with ThreadPoolExecutor(_LOADERS) as pool:
+        for lane, (verified, engine, refused) in zip(lanes, pool.map(load, lanes), strict=True):
+            refusals += refused
+            where = (verified.passport.role, verified.passport.limb)
+            if where in engines:
+                raise EngineError(
+                    f"{folder}: {engines[where].name} and {lane.name} both {where[0]} a {where[1]}",
+                    engine=lane.name,
+                    fix=f"remove the files of one of them from {folder}",
+                )
+            engines[where] = engine
     return EngineSet(engines, tuple(refusals), all_tuned)
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """Engines of one recipe that may serve, best first."""
+
+    name: str
+    candidates: tuple[Installed, ...]
+
+
+def _threads_of(stem: str, tuned: TunedEngine | None) -> int:
+    """Threads of an engine as they were tuned; 0, for every core, where it was not."""
+    return tuned.threads if tuned is not None and tuned.stem == stem else 0
 
 
 def open_backend(verified: VerifiedEngine, *, threads: int = 0) -> Engine:
@@ -169,14 +196,14 @@ def open_backend(verified: VerifiedEngine, *, threads: int = 0) -> Engine:
 
 
 def _candidates(
-    items: list[Installed], name: str, choice: Choice, backend: str | None
+    items: list[Installed], name: str, choice: Choice, chosen: str | None, backend: str | None
 ) -> tuple[list[Installed], bool]:
     """Engines of one recipe that may serve, best first, and whether measurements decided.
 
-    One that cannot be read stays in: that it should have served is not known to be false. One that
-    was built from another graph drops out, unless it is the chosen one: that is a refusal.
+    ``chosen`` is the stem that a person or ``sharpedge tune`` put first. One that cannot be read
+    stays in: that it should have served is not known to be false. One that was built from another
+    graph drops out, unless it is the chosen one: that is a refusal.
     """
-    chosen = choice.engines.get(name)
     held = choice.graphs.get(name, name)
     current = next((i.passport.graph for i in items if i.passport and i.stem == held), None)
     kept = []
@@ -229,21 +256,21 @@ def _missing(
 
 
 def _first(
-    candidates: list[Installed], name: str, key: bytes, threads: int, *, fallback: bool
+    lane: _Lane, key: bytes, threads_of: Callable[[str], int], *, fallback: bool
 ) -> tuple[VerifiedEngine, Engine, list[Refusal]]:
     refused: list[Refusal] = []
-    for item in candidates:
+    for item in lane.candidates:
         if item.refusal is not None:
             refusal = item.refusal
         else:
             try:
                 verified = open_engine(item.path, key)
-                return verified, open_backend(verified, threads=threads), refused
+                return verified, open_backend(verified, threads=threads_of(item.stem)), refused
             except EngineError as error:
                 refusal = refusal_of(item.stem, error)
         if not fallback:
-            raise EngineError(refusal.why, engine=name, fix=refusal.fix)
+            raise EngineError(refusal.why, engine=lane.name, fix=refusal.fix)
         refused.append(refusal)
     if not refused:
-        raise EngineError(f"{name}: no engine of it may serve", engine=name, fix=FIX)
-    raise EngineError(refused[0].why, engine=name, fix=refused[0].fix)
+        raise EngineError(f"{lane.name}: no engine of it may serve", engine=lane.name, fix=FIX)
+    raise EngineError(refused[0].why, engine=lane.name, fix=refused[0].fix)

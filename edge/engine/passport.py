@@ -124,6 +124,17 @@ class HalfGraph(Record):
     )
 
 
+class RoundedGraph(Record):
+    """How the 8-bit graph of an engine was made from its FP32 graph."""
+
+    convolutions: int = Field(description="layers that compute in 8 bits")
+    float_stages: int = Field(description="layers before the pool of this number stay FP32")
+    images: int = Field(description="pictures that the limits of activations were taken from")
+    difference: dict[str, float] = Field(
+        description="largest difference of each output from FP32 over those pictures"
+    )
+
+
 class Device(Record):
     """The machine an engine was built on, as far as the engine depends on it."""
 
@@ -178,6 +189,7 @@ class Passport(Record):
         default=None, description="the FP32 graph that it was built from; null: it is that graph"
     )
     half: HalfGraph | None = None
+    rounded: RoundedGraph | None = None
     sources: tuple[SourceFile, ...]
     build_key: str
     build: Build | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge.model import GreyImage, Mask, Points, Radiograph, Transform
     from edge.pipeline.find import Sighting
     from edge.pipeline.frame import Frame
-    from edge.pipeline.identify import Prior
+    from edge.pipeline.namings import Prior
     from edge.pipeline.ordinal import GradeEstimate
     from edge.pipeline.settings import PipelineSettings
 

@@ -23,8 +23,9 @@ from edge.pipeline.evidence import (
 )
 from edge.pipeline.find import Sighting, confirmed, mapped, second_look
 from edge.pipeline.frame import Frame, frame, warp
-from edge.pipeline.identify import RESIDUAL_LIMIT, Prior
+from edge.pipeline.identify import RESIDUAL_LIMIT
 from edge.pipeline.joints import Framed, score_limb_joints
+from edge.pipeline.namings import Prior
 from edge.pipeline.side import decide_side
 from edge.pipeline.status import fate_of
 from edge.pipeline.template import apply, inverse, unit_px

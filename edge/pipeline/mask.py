@@ -16,6 +16,7 @@ from edge.engine.inputs import input_size, to_inputs
 from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
 from edge.model import GreyImage, Mask, Points
+from edge.pipeline.entropy import local_entropy
 
 if TYPE_CHECKING:
     from edge.engine.protocol import Engine
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
 Foreground = npt.NDArray[np.bool_]
 
 ENTROPY_WINDOW_PX = 37
+ENTROPY_STEP_PX = 4
+"""The entropy is computed at every fourth pixel, and interpolated: over such a window it hardly
+changes from one to the next."""
 WORKING_HEIGHT_PX = 600
-"""The classical mask is made on a canvas shrunk to this height: its window shrinks with it, and
-the full-size entropy filter takes most of a second."""
+"""Without a compiled entropy the classical mask is made on a canvas shrunk to this height: its
+window shrinks with it, and the full-size entropy filter takes most of a second."""
 
 LARGEST_HOLE = 0.01
 """A gap in the mask with a smaller share of the canvas is filled."""
+NEIGHBOURS = 8
+"""Pixels that touch at a corner belong together."""
 
 
 def unet_mask(engine: Engine, canvas: GreyImage) -> Foreground:
@@ -45,20 +51,57 @@ def unet_mask(engine: Engine, canvas: GreyImage) -> Foreground:
 
 def without_holes(foreground: Foreground) -> Foreground:
     """Fill small holes: a deep erosion of dark bone looks like background to the network."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((~foreground).astype(np.uint8))
-    small = stats[:, cv2.CC_STAT_AREA] < LARGEST_HOLE * foreground.size
-    small[0] = False  # the label of the foreground itself
-    return np.asarray(foreground | small[labels])
+    ground = (~foreground).view(np.uint8)
+    _clear_small(ground, LARGEST_HOLE * foreground.size)
+    return np.asarray(ground == 0)
+
+
+def _clear_small(picture: npt.NDArray[np.uint8], least_px: float) -> None:
+    """Set parts of a picture [h, w] that have fewer pixels to 0, in place."""
+    left = picture.copy()
+    flat, at, width = left.ravel(), 0, picture.shape[1]
+    # Part by part: a film has a few, and to fill one costs less than to label every pixel.
+    while flat[at:].any():
+        at += int((flat[at:] > 0).argmax())
+        seed = (at % width, at // width)
+        area_px = cv2.floodFill(left, None, seed, 0, flags=NEIGHBOURS)[0]
+        if area_px < least_px:
+            cv2.floodFill(picture, None, seed, 0, flags=NEIGHBOURS)
 
 
 def classical_mask(canvas: GreyImage) -> Foreground:
     """Foreground [h, w] bool by local entropy, Otsu, filled contours and corner flood fill.
 
     Paper, section 2.2: entropy over 37 x 37, Otsu's threshold, contours filled, white regions
-    below 1 % of the white area removed, the background flooded from the four corners.
+    below 1 % of the white area removed, the background flooded from the four corners. Where numba
+    is not installed, canvas and window are shrunk to `WORKING_HEIGHT_PX`.
     """
     height, width = canvas.shape
-    zoom = WORKING_HEIGHT_PX / height
+    entropy = entropy_everywhere(canvas)
+    if entropy is None:
+        entropy = _shrunk_entropy(canvas)
+    inside = filled(rich(entropy)).astype(np.uint8)
+    return np.asarray(cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def entropy_everywhere(canvas: GreyImage) -> npt.NDArray[np.float32] | None:
+    """Entropy over 37 x 37 of a canvas, [h, w], between every fourth pixel by interpolation.
+
+    ``None`` where numba is not installed.
+    """
+    found = local_entropy(canvas, ENTROPY_WINDOW_PX, ENTROPY_STEP_PX)
+    if found is None:
+        return None
+    back = np.diag([1 / ENTROPY_STEP_PX, 1 / ENTROPY_STEP_PX, 1.0])[:2]
+    full = cv2.warpAffine(
+        found.astype(np.float32), back, canvas.shape[::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    return np.asarray(full, np.float32)
+
+
+def _shrunk_entropy(canvas: GreyImage) -> npt.NDArray[np.floating]:
+    zoom = WORKING_HEIGHT_PX / canvas.shape[0]
     small = np.asarray(
         cv2.resize(canvas, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA), np.uint8
     )
@@ -66,25 +109,25 @@ def classical_mask(canvas: GreyImage) -> Foreground:
     # Imported here: it takes half a second, and the U-Net serves without it.
     from skimage.filters.rank import entropy as rank_entropy  # noqa: PLC0415
 
-    entropy = rank_entropy(small, np.ones((window, window), np.uint8))
+    return np.asarray(rank_entropy(small, np.ones((window, window), np.uint8)))
+
+
+def rich(entropy: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """Where the entropy [h, w] lies above Otsu's threshold: 255, else 0."""
     scaled = (entropy * (255 / max(float(entropy.max()), 1e-6))).astype(np.uint8)
     _, white = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return np.asarray(white, np.uint8)
+
+
+def filled(white: npt.NDArray[np.uint8]) -> Foreground:
+    """Foreground [h, w] of what is `rich`: filled, without small regions and the background."""
     contours, _ = cv2.findContours(white, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    filled = np.zeros_like(small)
-    cv2.drawContours(filled, contours, -1, 255, cv2.FILLED)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(filled)
-    least = 0.01 * int((filled > 0).sum())
-    for i in range(1, count):
-        if stats[i, cv2.CC_STAT_AREA] < least:
-            filled[labels == i] = 0
-    flooded = np.pad(filled, 1)
-    ground = flooded.copy()
-    for x, y in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        seed = (x % ground.shape[1], y % ground.shape[0])
-        if ground[seed[1], seed[0]] == 0:
-            cv2.floodFill(ground, None, seed, 128)
-    inside = (ground != 128)[1:-1, 1:-1].astype(np.uint8)
-    return np.asarray(cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
+    # A pixel of background all around: the flood reaches every corner from one.
+    ground = np.zeros((white.shape[0] + 2, white.shape[1] + 2), np.uint8)
+    cv2.drawContours(ground, contours, -1, 255, cv2.FILLED, offset=(1, 1))
+    _clear_small(ground, 0.01 * np.count_nonzero(ground))
+    cv2.floodFill(ground, None, (0, 0), 128)
+    return np.asarray(ground[1:-1, 1:-1] != 128)
 
 
 def judge(
@@ -95,11 +138,10 @@ def judge(
     ``joints`` [n, 2] are centres on the canvas; each must lie inside by ``reach_px`` / 2 at least
     for most of its neighbourhood. A mask that fails lets everything through, with a flag.
     """
-    share = float(foreground.mean())
+    share = np.count_nonzero(foreground) / foreground.size
     low, high = area_range
-    everything = np.ones_like(foreground)
     if not low <= share <= high:
-        return Mask(everything, ("mask_implausible",))
+        return Mask(np.ones_like(foreground), ("mask_implausible",))
     half = max(1, round(reach_px / 4))
     height, width = foreground.shape
     for x, y in joints.round().astype(int):
@@ -107,22 +149,22 @@ def judge(
             continue
         patch = foreground[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
         if patch.mean() < 0.9:
-            return Mask(everything, ("mask_cuts_joint",))
+            return Mask(np.ones_like(foreground), ("mask_cuts_joint",))
     return Mask(_with_joints(foreground, joints))
 
 
 def _with_joints(foreground: Foreground, joints: Points) -> Foreground:
     """The parts of a mask that hold a joint: letters, rulers and other limbs fall away."""
-    count, labels = cv2.connectedComponents(foreground.astype(np.uint8))
     height, width = foreground.shape
-    x, y = joints.round().astype(int).T
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    holds = np.zeros(count, dtype=np.bool_)
-    holds[labels[y[inside], x[inside]]] = True
-    holds[0] = False
-    return np.asarray(holds[labels]) if holds.any() else foreground
+    parts = foreground.astype(np.uint8)
+    kept = 2
+    for x, y in joints.round().astype(int).tolist():
+        if 0 <= x < width and 0 <= y < height and parts[y, x] == 1:
+            cv2.floodFill(parts, None, (x, y), kept, flags=NEIGHBOURS)
+    held = parts == kept
+    return np.asarray(held) if held.any() else foreground
 
 
 def apply_mask(canvas: GreyImage, mask: Mask) -> GreyImage:
     """The canvas with its background set to 0."""
-    return np.where(mask.foreground, canvas, 0).astype(np.uint8)
+    return canvas * mask.foreground

@@ -51,9 +51,8 @@ def draw_overlay(analysis: LimbAnalysis, film: Radiograph) -> npt.NDArray[np.uin
     size = (round(analysis.canvas.shape[1] * zoom), SHOWN_HEIGHT_PX)
     grown = cv2.GaussianBlur(cv2.dilate(small_mask, margin) * 255, (0, 0), 2)
     shown = cv2.resize(grown, size, interpolation=cv2.INTER_LINEAR) > 127
-    grey = cv2.resize(analysis.canvas, size, interpolation=cv2.INTER_AREA)
-    inside = np.where(shown, grey, 0).astype(np.uint8)
-    picture = np.asarray(cv2.cvtColor(inside, cv2.COLOR_GRAY2BGR), np.uint8)
+    grey = cv2.resize(analysis.canvas, size, interpolation=cv2.INTER_LINEAR)
+    picture = np.asarray(cv2.cvtColor(grey * shown, cv2.COLOR_GRAY2BGR), np.uint8)
     to_picture = np.diag([zoom, zoom, 1.0]) @ analysis.to_canvas @ film.stored_to_upright
     for joint in analysis.result.joints:
         _draw_joint(picture, joint, to_picture, analysis.result)

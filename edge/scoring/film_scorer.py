@@ -166,7 +166,7 @@ class FilmScorer:
         )
 
     def _find(self, film: Radiograph) -> tuple[tuple[Sighting, ...], Reason | None]:
-        """First look with both detectors; the more convincing limb, or the stated one."""
+        """First look with one detector or both; the more convincing limb, or the stated one."""
         zoom = min(1.0, FIRST_LOOK_SIDE_PX / max(film.pixels.shape))
         size = (round(film.pixels.shape[1] * zoom), round(film.pixels.shape[0] * zoom))
         grow = np.diag([1 / zoom, 1 / zoom, 1.0])
@@ -176,6 +176,8 @@ class FilmScorer:
             engine = self._engines.require(Role.DETECT, limb)
             sure = any(look.merit >= CONVINCING for look in looks.values())
             looks[limb] = first_look(engine, limb, small, self._settings, once=sure)
+            if looks[limb].settled:
+                break
         seen = {limb: look for limb, look in looks.items() if _is_limb(look)}
         if not seen:
             raise FilmError(nothing_found(film.pixels))

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import phantom
 from edge.anatomy import Limb
 from edge.engine.inputs import to_inputs
+from edge.engine.installed import NO_PASSPORTS
 from edge.engine.key import device_key
 from edge.engine.loader import EngineSet, open_backend
 from edge.engine.passport import Role, open_engine
@@ -134,7 +135,7 @@ def reference_engines(folder: Path, threads: int = 0) -> EngineSet:
     key = device_key()
     engines: dict[tuple[Role, Limb], Engine] = {}
     for path in sorted(folder.glob("*.json")):
-        if "." in path.stem or path.stem == "active":
+        if "." in path.stem or path.name in NO_PASSPORTS:
             continue
         verified = open_engine(path, key)
         passport = verified.passport

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from edge.engine.backend_table import BACKENDS, Precision
+from edge.engine.backend_table import BACKENDS, REFERENCE, Precision
 from edge.engine.backends.onnxruntime import OnnxRuntimeEngine
 from edge.engine.device import preflight
 from edge.engine.installed import activate, not_serving, scan
@@ -22,22 +22,32 @@ from edge.engine.loader import open_backend
 from edge.engine.passport import (
     Acceptance,
     EngineFile,
+    InputSpec,
     Passport,
     Role,
     VerifiedEngine,
     open_engine,
+    read_passport,
 )
+from edge.engine.tuned import read_tuned
 from edge.errors import EngineError
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import FilmScorer
 from edge.scoring.self_test import write_record
 from edge.system.paths import data_root, engines_home
 from export.acceptance.gate import judge, scores_in, tally
-from export.acceptance.golden import folder_set, phantom_set, recorded_calls, reference_engines
+from export.acceptance.golden import (
+    folder_set,
+    inputs_of,
+    phantom_set,
+    recorded_calls,
+    reference_engines,
+)
 from export.acceptance.latency import measure, typical_inputs
 from export.builders.build import (
     DEFAULT_OPTIONS,
     BuilderOptions,
+    Calibration,
     Candidate,
     build_candidate,
     precisions,
@@ -51,10 +61,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from edge.engine.loader import EngineSet
-    from edge.engine.protocol import Engine
+    from edge.engine.protocol import Engine, Tensor
     from export.acceptance.golden import Call, GoldenSet
 
 NO_DEVICE = "no device"
+CALIBRATION_PATIENTS = 12
+"""48 films, 384 crops of joints."""
+CALIBRATION_SEED = 20_240_501
 
 
 @dataclass(frozen=True)
@@ -125,11 +138,18 @@ def build_and_install(
     ``progress`` is given what is being done, steps done and steps. An error of one back end is
     given in its place and does not stop the others.
     """
+    role = read_passport(folder / f"{name}.json").role
     for backend in backends:
-        for precision in precisions(backend):
+        for precision in candidates(backend, role):
             try:
                 built = build_candidate(
-                    name, folder, backend, progress, precision=precision, options=options
+                    name,
+                    folder,
+                    backend,
+                    progress,
+                    precision=precision,
+                    options=options,
+                    calibration=calibration_of(gate, progress),
                 )
                 passport = accept(built, gate, progress)
                 active = _activate_fastest(folder, name, built.stem, progress)
@@ -143,6 +163,43 @@ def build_and_install(
             yield Built(built.stem, passport, built.cached, active)
             if not_serving(passport) is None:
                 break
+
+
+def candidates(backend: str, role: Role) -> tuple[Precision, ...]:
+    """Precisions in which an engine of a role is built for a back end, the fastest first.
+
+    The exported graph itself is no candidate. Detectors are not built in 8 bits: see
+    `export.acceptance.gate.CENTRE_PX`.
+    """
+    return tuple(
+        precision
+        for precision in precisions(backend)
+        if not (backend == REFERENCE and precision is Precision.FP32)
+        and not (role is Role.DETECT and precision is Precision.INT8)
+    )
+
+
+def calibration_of(gate: Gate, progress: Callable[[str, int, int], None]) -> Calibration:
+    """Return what the pipeline gives the FP32 engines over simulated films.
+
+    They are other patients than those of the gate.
+    """
+    films = phantom_set(
+        gate.cache, gate.references.limbs, CALIBRATION_PATIENTS, seed=CALIBRATION_SEED
+    )
+
+    def images(name: str) -> list[Tensor]:
+        engine = next(one for one in gate.references.engines.values() if one.name == name)
+        spec = InputSpec.model_validate(engine.passport["input"])
+        calls = recorded_calls(
+            films,
+            gate.references,
+            gate.cache,
+            progress=lambda done, total: progress("calibrating", done, total),
+        )
+        return [inputs_of(engine, call)[spec.name] for call in calls if call.engine == name]
+
+    return Calibration(films.identity, images)
 
 
 def accept(built: Candidate, gate: Gate, progress: Callable[[str, int, int], None]) -> Passport:
@@ -223,8 +280,14 @@ def _simulated(folder: Path, passport: Passport, key: bytes) -> Engine:
 def _activate_fastest(
     folder: Path, name: str, stem: str, progress: Callable[[str, int, int], None]
 ) -> bool:
-    """Activate the new engine where it was accepted and none that serves is faster."""
+    """Activate the new engine where it was accepted and none that serves is faster.
+
+    Where the recipe was tuned, that measurement decides: it ran the engines in turns.
+    """
     key = device_key()
+    tuned, _ = read_tuned(folder, key)
+    if tuned is not None and name in tuned.engines:
+        return False
     items = {item.stem: item.passport for item in scan(folder) if item.passport is not None}
     new = items[stem]
     if not_serving(new) is not None:

@@ -16,8 +16,8 @@ class Builder:
     ----------
     build : str, optional
         ``module:function``, called with an `export.builders.order.Order` and a progress callback;
-        it writes the engine file and returns `export.builders.order.Compiled`. None where nothing
-        is written: the back end compiles the FP32 graph each time it loads it.
+        it writes the engine file and returns `export.builders.order.Compiled`. None where the back
+        end compiles a graph each time it loads it: the FP32 graph, or the 8-bit one.
     graph : str
         The graph that it needs: ``fp32``, or ``fp16`` for the FP16-typed sibling.
     in_child : bool
@@ -38,6 +38,7 @@ BUILDERS: dict[str, Builder] = {
     "tensorrt": Builder(_COMPILE_PLAN, graph="fp16", in_child=True, needs_gpu=True),
     "tensorrt-rtx": Builder(_COMPILE_PLAN, graph="fp16", in_child=True),
     "openvino": Builder(),
+    "onnxruntime": Builder(),
 }
 """Builder by the name of its back end in `edge.engine.backend_table.BACKENDS`; read at call time.
 

@@ -16,24 +16,31 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, cast
 
+import onnx
+
 import edge
-from edge.engine.backend_table import BACKENDS, Precision, is_installed
+from edge.engine.backend_table import BACKENDS, REFERENCE, Precision, is_installed
 from edge.engine.device import preflight
 from edge.engine.installed import read_active, scan
 from edge.engine.key import device_key
 from edge.engine.passport import Build, EngineFile, Passport, Role, open_engine, read_passport
 from edge.errors import EngineError
+from edge.system.files import write_whole
 from export.builders import BUILDERS
 from export.builders.child import run_in_child
 from export.builders.order import WORKSPACE_MIB, Compiled, CompileError, Order, Progress
-from export.errors import BuildError
+from export.errors import BuildError, LayerError
 from export.exporter import now_utc, write_passport
+from export.int8.sibling import make_rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge.engine.passport import VerifiedEngine
+    from edge.engine.protocol import Tensor
 
+_BUILD = "sharpedge build"
 PROFILE = (1, 10, 20)
 """Batches of a scorer: one joint, a hand, two hands."""
 _KEPT_EARLIER = 2
@@ -48,6 +55,17 @@ class BuilderOptions:
 
 
 DEFAULT_OPTIONS = BuilderOptions()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Inputs over which the limits of activations are taken; ``identity`` changes with them.
+
+    ``images`` gives arrays [n, C, H, W] float32 for the engine of a recipe.
+    """
+
+    identity: str
+    images: Callable[[str], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -84,28 +102,32 @@ def build_candidate(
     *,
     precision: Precision | None = None,
     options: BuilderOptions = DEFAULT_OPTIONS,
+    calibration: Calibration | None = None,
 ) -> Candidate:
     """Build, or find, the engine of an exported recipe for a back end.
 
     ``progress`` is given the builder's phase, its steps done and its steps; ``precision`` is one of
-    `precisions`, their first unless stated. Raises `BuildError` naming what is missing or what the
-    builder refused, `edge.errors.EngineError` where the exported graph is refused.
+    `precisions`, their first unless stated; ``calibration`` is needed for 8 bits. Raises
+    `BuildError` naming what is missing or what the builder refused, `edge.errors.EngineError` where
+    the exported graph is refused.
     """
-    if backend not in BUILDERS:
+    precision = precision or precisions(backend)[0]
+    if backend not in BUILDERS or (backend == REFERENCE and precision is Precision.FP32):
         raise BuildError(
             f"{BACKENDS[backend].title} takes the graph as it is",
             where=name,
             fix="sharpedge export",
         )
-    precision = precision or precisions(backend)[0]
     secret = device_key()
     reference = open_engine(folder / f"{name}.json", secret)
-    key = _build_key(reference.passport, backend, precision, options)
+    key = _build_key(reference.passport, backend, precision, options, calibration)
     path = folder / f"{name}.{backend}-{key[:8]}.json"
     earlier = _still_good(path, key, secret)
     if earlier is not None:
         return Candidate(path, earlier, cached=True)
-    if BUILDERS[backend].build is None:
+    if precision is Precision.INT8:
+        passport = _rounded(reference, path, backend, calibration)
+    elif BUILDERS[backend].build is None:
         passport = _compiled_when_loaded(reference.passport, backend, precision)
     else:
         order = _order(reference, path, backend, options)
@@ -228,8 +250,43 @@ def _compiled_when_loaded(passport: Passport, backend: str, precision: Precision
     )
 
 
+def _rounded(
+    reference: VerifiedEngine, path: Path, backend: str, calibration: Calibration | None
+) -> Passport:
+    """Write the 8-bit graph beside the passport that is returned."""
+    passport = reference.passport
+    if calibration is None:
+        raise BuildError(
+            "an engine in 8 bits needs inputs to calibrate on", where=passport.name, fix=_BUILD
+        )
+    model = onnx.load_from_string(reference.data)
+    try:
+        made = make_rounded(
+            model, passport.role, calibration.images(passport.name), input_name=passport.input.name
+        )
+    except LayerError as error:
+        raise BuildError(error.message, where=f"{passport.name}, int8", fix=error.fix) from error
+    file = path.with_suffix(".onnx")
+    write_whole(file, made.data, durable=True)
+    return _compiled_when_loaded(passport, backend, Precision.INT8).model_copy(
+        update={
+            "engine": EngineFile(
+                file=file.name,
+                sha256=hashlib.sha256(made.data).hexdigest(),
+                bytes=len(made.data),
+                precision=Precision.INT8,
+            ),
+            "rounded": made.record,
+        }
+    )
+
+
 def _build_key(
-    passport: Passport, backend: str, precision: Precision, options: BuilderOptions
+    passport: Passport,
+    backend: str,
+    precision: Precision,
+    options: BuilderOptions,
+    calibration: Calibration | None,
 ) -> str:
     device = preflight().device if BACKENDS[backend].needs_gpu else None
     parts: dict[str, object] = {
@@ -242,6 +299,8 @@ def _build_key(
         "device": None if device is None else device.model_dump(),
         "profile": PROFILE,
     }
+    if precision is Precision.INT8 and calibration is not None:
+        parts["calibration"] = calibration.identity
     if options != DEFAULT_OPTIONS and BUILDERS[backend].build is not None:
         parts["options"] = asdict(options)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -277,14 +336,19 @@ def _still_good(path: Path, key: str, secret: bytes) -> Passport | None:
 
 
 def _prune(folder: Path, name: str, backend: str, newest: str) -> None:
-    """Remove all but a few earlier builds; a rollback returns to those kept."""
+    """Remove all but a few earlier builds; a rollback returns to those kept.
+
+    Graphs that an export replaced are the export's to remove.
+    """
     needed = {newest, read_active(folder).now.engines.get(name)}
     kept = [
         item
         for item in scan(folder)
-        if item.stem.startswith(f"{name}.{backend}-") and item.stem not in needed
+        if item.stem.startswith(f"{name}.{backend}-")
+        and item.stem not in needed
+        and not (item.passport is not None and item.passport.is_reference)
     ]
     kept.sort(key=lambda item: item.passport.built_at if item.passport else "", reverse=True)
     for item in kept[_KEPT_EARLIER:]:
-        for ending in (".json", ".engine"):
+        for ending in (".json", ".engine", ".onnx"):
             (folder / f"{item.stem}{ending}").unlink(missing_ok=True)

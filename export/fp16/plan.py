@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from export.errors import LayerError
+from export.onnx_graph.extremes import extremes_of
 from export.onnx_graph.inference import constants_of, shapes_of, types_of
-from export.onnx_graph.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -81,35 +81,10 @@ def activation_ranges(
 ) -> dict[str, float]:
     """Largest absolute value of every float tensor that the graph computes, over ``images``.
 
-    Each image is [n, C, H, W] float32. The maxima are taken inside ONNX Runtime, in FP32, so that
-    no activation has to be kept.
+    Each image is [n, C, H, W] float32. See `export.onnx_graph.extremes.extremes_of`.
     """
-    types = types_of(model)
-    audited = [
-        name
-        for node in model.graph.node
-        for name in node.output
-        if name and types.get(name) == TensorProto.FLOAT
-    ]
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
-    for name in audited:
-        probe.graph.node.extend(
-            [
-                helper.make_node("Abs", [name], [f"{name}//abs"]),
-                helper.make_node("ReduceMax", [f"{name}//abs"], [f"{name}//max"], keepdims=0),
-            ]
-        )
-        probe.graph.output.append(
-            helper.make_tensor_value_info(f"{name}//max", TensorProto.FLOAT, [])
-        )
-    session = open_session(probe.SerializeToString())
-    largest = np.zeros(len(audited))
-    for image in images:
-        found = np.array(session.run(None, {input_name: image}), np.float64)
-        largest = np.maximum(largest, np.where(np.isnan(found), np.inf, found))
-    return dict(zip(audited, largest.tolist(), strict=True))
+    limits = extremes_of(model, images, input_name=input_name)
+    return {name: max(abs(low), abs(high)) for name, (low, high) in limits.items()}
 
 
 def plan_half(model: onnx.ModelProto, largest: Mapping[str, float]) -> HalfPlan:

@@ -72,6 +72,25 @@ def build(
     raise typer.Exit(actions.build(recipes or (), out, wanted, films, options))
 
 
+def tune(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Recipes or shipped names; default: all shipped.")
+    ] = None,
+    backend: Annotated[
+        list[BackEnd] | None, typer.Option(help="May be given again; default: what is installed.")
+    ] = None,
+    films: Annotated[
+        Path | None, typer.Option(help="Judge over this folder of films, not over simulated ones.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the engines.")] = None,
+) -> None:
+    """Measure back ends, precisions and threads on this machine; the fastest that agree serve."""
+    from sharpedge import engines as actions
+
+    wanted = [item.value for item in backend or ()]
+    raise typer.Exit(actions.tune(recipes or (), out, wanted, films))
+
+
 engines = typer.Typer(help="What is installed, and what serves.", no_args_is_help=True)
 
 

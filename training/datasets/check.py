@@ -14,7 +14,8 @@ import numpy as np
 
 from edge.anatomy import JointClass, Limb, View, unit_joints
 from edge.model import Laterality, LateralitySource
-from edge.pipeline.identify import Prior, identify
+from edge.pipeline.identify import identify
+from edge.pipeline.namings import Prior
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
 from phantom.ra2_columns import ScoreKind

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.anatomy import unit_joints
-from edge.pipeline.identify import LEAST_JOINTS, Prior, identify
+from edge.pipeline.identify import LEAST_JOINTS, identify
+from edge.pipeline.namings import Prior
 
 if TYPE_CHECKING:
     from edge.anatomy import Limb

@@ -14,7 +14,8 @@ import numpy as np
 
 from edge.anatomy import Limb, joint_class
 from edge.model import Laterality, Points
-from edge.pipeline.identify import Prior, identify
+from edge.pipeline.identify import identify
+from edge.pipeline.namings import Prior
 from edge.pipeline.template import unit_px
 from training.errors import TrainingError
 

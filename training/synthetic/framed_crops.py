@@ -16,7 +16,8 @@ from edge.model import Laterality
 from edge.pipeline.contrast import equalise
 from edge.pipeline.crop import crop_joint
 from edge.pipeline.frame import frame, warp
-from edge.pipeline.identify import Prior, identify
+from edge.pipeline.identify import identify
+from edge.pipeline.namings import Prior
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
 from phantom import render_film, sample_limb

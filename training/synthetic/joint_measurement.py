@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.anatomy import Limb, joint_box_side_px
-from edge.pipeline.identify import Prior, identify
+from edge.pipeline.identify import identify
+from edge.pipeline.namings import Prior
 from phantom import anatomy
 from phantom.geometry import TAUS
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from edge.pipeline.contrast import equalise
 from edge.pipeline.frame import frame, warp
-from edge.pipeline.identify import Prior, identify
+from edge.pipeline.identify import identify
 from edge.pipeline.mask import classical_mask
+from edge.pipeline.namings import Prior
 from edge.pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edge.anatomy import JointClass, Limb, joint_box_side_px, joint_class, shape_template
-from edge.pipeline.identify import Prior, identify
+from edge.pipeline.identify import identify
+from edge.pipeline.namings import Prior
 
 
 def population(limb, count, rng):

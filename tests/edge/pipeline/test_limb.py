@@ -8,8 +8,8 @@ import pytest
 from edge.anatomy import JointClass, Limb, joint_box_side_px, joint_class, shape_template
 from edge.model import Detection
 from edge.pipeline.find import first_look, name_detections, second_look
-from edge.pipeline.identify import Prior
 from edge.pipeline.limb import lay_out
+from edge.pipeline.namings import Prior
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, unit_px
 

@@ -1,9 +1,17 @@
 import cv2
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.anatomy import Limb
 from edge.model import Laterality
-from edge.pipeline.mask import apply_mask, classical_mask, judge, without_holes
+from edge.pipeline.mask import (
+    LARGEST_HOLE,
+    apply_mask,
+    classical_mask,
+    judge,
+    without_holes,
+)
 from phantom import render_film, sample_limb
 
 AREA = (0.08, 0.75)
@@ -65,3 +73,46 @@ def test_dark_bone_is_no_hole_but_the_gap_between_two_limbs_stays():
     assert filled[100:120, 60:80].all()
     assert not filled[150:250, 90:150].any()
     assert not filled[:20].any()
+
+
+def clouds(seed, grain_px, share):
+    """A foreground of a share of the picture, in parts that are the larger the coarser it is."""
+    rng = np.random.default_rng(seed)
+    grey = rng.random((int(rng.integers(20, 160)), int(rng.integers(20, 160)))).astype(np.float32)
+    grey = cv2.GaussianBlur(grey, (0, 0), grain_px)
+    return grey > np.quantile(grey, 1 - share)
+
+
+def parts_of(foreground):
+    """Labels of the parts and how many pixels each has; 0 is what lies outside."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8))
+    return labels, stats[:, cv2.CC_STAT_AREA]
+
+
+CLOUDS = st.builds(
+    clouds, st.integers(0, 2**32), st.sampled_from([0.3, 1.0, 4.0, 12.0]), st.floats(0.02, 0.98)
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(CLOUDS)
+def test_every_small_part_of_the_background_is_filled_and_no_other(foreground):
+    labels, sizes = parts_of(~foreground)
+    small = sizes < LARGEST_HOLE * foreground.size
+    small[0] = False
+    assert (without_holes(foreground) == (foreground | small[labels])).all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(CLOUDS, st.lists(st.tuples(st.floats(-9, 170), st.floats(-9, 170)), max_size=8))
+def test_parts_with_a_joint_stay_or_all_where_none_has_one(foreground, joints):
+    joints = np.array(joints, np.float64).reshape(-1, 2)
+    labels, _ = parts_of(foreground)
+    height, width = foreground.shape
+    x, y = joints.round().astype(int).T
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    held = set(labels[y[inside], x[inside]].tolist()) - {0}
+    judged = judge(foreground, joints, 0, (0.0, 1.0))
+    if not judged.flags:
+        expected = np.isin(labels, list(held)) if held else foreground
+        assert (judged.foreground == expected).all()

@@ -7,7 +7,7 @@ import pytest
 from edge.anatomy import Limb, has_narrowing, joint_class, shape_template
 from edge.errors import Reason
 from edge.model import Detection, Laterality, LateralitySource, Status
-from edge.pipeline.find import FirstLook, name_detections
+from edge.pipeline.find import FirstLook, first_look, name_detections
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import UNDISPUTED, FilmScorer, OperatorStatement
 
@@ -166,6 +166,36 @@ def test_two_hands_on_one_film_become_two_limbs_or_are_held(scorer, patient):
         assert [result.limb_index for result in results] == [0, 1]
     else:
         assert results[0].reason == Reason.TWO_LIMBS
+
+
+def looked_for(engines, monkeypatch, pixels, name):
+    """Limbs whose detector took a first look at a film, in order, and the film's result."""
+    limbs = []
+
+    def look(engine, limb, *args, **options):
+        limbs.append(limb)
+        return first_look(engine, limb, *args, **options)
+
+    monkeypatch.setattr("edge.scoring.film_scorer.first_look", look)
+    return limbs, only(FilmScorer(engines, PipelineSettings()).score(png(pixels), name))
+
+
+@pytest.mark.parametrize("side", ["LH", "RF"])
+def test_the_stated_limb_seen_clearly_is_the_only_one_looked_for(
+    engines, patient, monkeypatch, side
+):
+    truth = patient[side].film
+    limbs, result = looked_for(engines, monkeypatch, truth.pixels, f"X1-{side}.png")
+    assert limbs == [truth.limb] == [result.limb]
+    assert result.status is Status.SCORED
+
+
+@pytest.mark.parametrize(("side", "name"), [("LH", "X1-LF.png"), ("RF", "X1-RH.png")])
+def test_under_the_other_limbs_name_both_are_looked_for(engines, patient, monkeypatch, side, name):
+    limbs, result = looked_for(engines, monkeypatch, patient[side].film.pixels, name)
+    assert set(limbs) == set(Limb)
+    assert result.limb is patient[side].film.limb
+    assert result.reason == Reason.LIMB_CONFLICT
 
 
 def disputed(scorer, truth, monkeypatch, name="X1.png", operator=None):

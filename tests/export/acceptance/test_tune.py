@@ -112,8 +112,8 @@ def test_each_run_comes_once_a_round_in_alternating_order():
     assert "".join(order) == "ab" + "ba" + "ab" + "ba" + "ab"
 
 
-def timed(stem, p50_ms, *, exact=False):
-    return Timed(stem, SimpleNamespace(is_reference=exact), 2, p50_ms)
+def timed(stem, p50_ms, *, exact=False, threads=2):
+    return Timed(stem, SimpleNamespace(is_reference=exact), threads, p50_ms)
 
 
 def test_the_fastest_is_chosen():
@@ -124,6 +124,12 @@ def test_the_fastest_is_chosen():
 def test_the_fp32_graph_serves_where_nothing_gains_on_it():
     ranked = in_order([timed("other", 9.8), timed("fp32", 10, exact=True)])
     assert [one.stem for one in ranked] == ["fp32", "other"]
+
+
+@pytest.mark.parametrize(("p50_ms", "chosen"), [(9.5, 2), (8.5, 1)])
+def test_fewer_threads_are_chosen_only_where_they_gain_clearly(p50_ms, chosen):
+    ranked = in_order([timed("int8", 10), timed("int8", p50_ms, threads=1)])
+    assert ranked[0].threads == chosen
 
 
 @pytest.mark.parametrize(("cores", "wanted"), [(1, (1,)), (2, (2, 1)), (8, (8, 4))])

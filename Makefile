@@ -27,8 +27,11 @@ $(VENV)/.site: pyproject.toml constraints.txt .ci/venv
 	@touch $@
 
 # Sets up, then shows the main job end to end: films dropped in a folder become scores on MQTT.
+# Where OpenVINO is installed, the engines are tuned first, once (some minutes).
 demo: $(VENV)/.demo
 	$(BIN)/sharpedge export
+	if $(BIN)/python -c 'import openvino' 2>/dev/null && [ ! -f engines/built/tuned.json ]; then \
+		$(BIN)/sharpedge tune; fi
 	$(BIN)/sharpedge demo
 
 # Sets up and passes the tests; installs no torch.

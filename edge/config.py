@@ -97,7 +97,16 @@ class WorkerSettings(BaseModel):
     engines: Path | None = Field(
         default=None, description="folder of built engines; default: where `export` puts them"
     )
-    threads: int = Field(default=0, ge=0, description="inside one inference; 0: all cores")
+    count: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="worker processes, each with engines of its own; more than one scores several "
+        "films at once where cores and memory allow",
+    )
+    threads: int = Field(
+        default=0, ge=0, description="inside one inference; 0: all cores, divided by `count`"
+    )
     backend: BackendName | None = Field(
         default=None, description="comes first whatever was measured; default: the fastest accepted"
     )

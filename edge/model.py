@@ -235,7 +235,7 @@ class Recheck(Record):
 
 
 class Outcome(Record):
-    """A film is done. ``pictures`` are JPEGs beside ``limbs``, None where there is none.
+    """A film is scored. ``pictured`` says of which of ``limbs`` a labelled picture follows.
 
     ``figures`` are for the drift watch, one of each limb or none at all. ``second_waits`` says that
     the child kept the film to score it a second time when it is asked to.
@@ -249,7 +249,7 @@ class Outcome(Record):
     at_s: float
     figures: tuple[dict[str, float], ...] = ()
     second_waits: bool = False
-    pictures: tuple[bytes | None, ...] = Field(default=(), exclude=True)
+    pictured: tuple[bool, ...] = Field(default=(), max_length=64)
 
 
 class After(StrEnum):

@@ -23,10 +23,11 @@ from edge.daemon.films import Films
 from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
 from edge.daemon.repair import open_sound
-from edge.daemon.restarts import RestartPolicy
-from edge.daemon.serving import Serving
+from edge.daemon.results import Results
 from edge.daemon.state_folder import drop_folder, state_folder
+from edge.daemon.station import Stations
 from edge.daemon.storage import StorageGuard
+from edge.daemon.taking import Taking
 from edge.daemon.worker_reports import WorkerReports
 from edge.delivery.sender import Sender
 from edge.delivery.standing import Announcement
@@ -46,7 +47,6 @@ from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas
 from edge.system.notify import Notifier
 from edge.system.wake import WakePipe
-from edge.worker.handle import Worker
 from edge.worker.messages import Limits
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ class Appliance:
             send_file_names=config.delivery.file_names,
         )
         limits = config.limits
-        self._worker = Worker(config, Limits(limits.worker_start_s, limits.stage_s, limits.film_s))
+        self._alerts = Alerts(self._announce)
+        self._stations = Stations(
+            config, Limits(limits.worker_start_s, limits.stage_s, limits.film_s), self._alerts
+        )
         self._sender = Sender(
             journal=root / "journal.sqlite",
             key=journal_key,
@@ -158,28 +161,21 @@ class Appliance:
         self._intake = _intake_of(
             config, folder, Recall(root / "journal.sqlite"), left_over, self._pipe.wake, passes_over
         )
-        self._serving = Serving()
-        self._policy = RestartPolicy(self._worker, config)
-        self._alerts = Alerts(self._announce)
         self._storage = StorageGuard(self._alerts)
-        self._films = Films(
+        results = Results(recorder, self._storage, self._alerts, root, self._sender.wake)
+        taking = Taking(
             config,
-            root,
             places=places,
             journal=self._journal,
             recorder=recorder,
+            results=results,
             intake=self._intake,
-            worker=self._worker,
-            serving=self._serving,
-            policy=self._policy,
+            stations=self._stations,
             alerts=self._alerts,
-            storage=self._storage,
-            wake_sender=self._sender.wake,
             passes_over=passes_over,
         )
-        self._reports = WorkerReports(
-            self._worker, self._films, self._serving, self._policy, self._alerts
-        )
+        self._films = Films(self._journal, taking, results, self._stations, self._storage)
+        self._reports = WorkerReports(self._stations, self._films, self._alerts)
         self._housekeeping = Housekeeping(
             config, root, places, self._journal, self._intake, self._alerts, left_over
         )
@@ -189,8 +185,7 @@ class Appliance:
             places.pictures,
             self._intake,
             self._sender,
-            self._policy,
-            self._serving,
+            self._stations,
         )
         self._paused = False
         self._ready_sent = False
@@ -210,7 +205,7 @@ class Appliance:
         for number in _NO_REASON_TO_END:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._pipe.write_end, warn_on_full_buffer=False)
-        self._worker.start()
+        self._stations.start_first()
         self._sender.report(self._health.message)
         self._sender.start()
         code = EXIT_FAILED
@@ -220,7 +215,7 @@ class Appliance:
             signal.set_wakeup_fd(-1)
             self._notifier.send(STOPPING="1")
             self._intake.stop()
-            self._worker.kill()
+            self._stations.kill()
             self._sender.stop(_LAST_MESSAGES_S)
             self._storage.run(self._journal.store.mark_clean)
             self._journal.store.close()
@@ -235,10 +230,10 @@ class Appliance:
             self._wait()
             before_s, turned_s = turned_s, time.monotonic()
             if turned_s - before_s > _GAP_S:
-                self._worker.forgive(turned_s - before_s)
+                self._stations.forgive(turned_s - before_s)
             if not self._reports.take_in(stopping=self._stop_by_s is not None):
                 return EXIT_FAILED
-            if self._serving.versions is not None and not self._intake.is_started:
+            if self._stations.versions is not None and not self._intake.is_started:
                 self._intake.start()
             if self._stop_by_s is None and self._signals:
                 self._begin_stop()
@@ -266,26 +261,27 @@ class Appliance:
 
     def _work(self) -> None:
         now_s = time.monotonic()
-        if self._policy.is_due(now_s):
-            self._storage.run(self._policy.start, "worker")
+        for station in self._stations:
+            if station.policy.is_due(now_s):
+                self._storage.run(station.policy.start, "worker")
         self._films.stopped_taking = self._housekeeping.disk_low or self._paused
         self._films.work(now_s)
 
     def _wait(self) -> None:
         waiting = select.poll()
         waiting.register(self._pipe.read_end, select.POLLIN)
-        worker = self._worker.waits_on
-        if worker is not None:
-            waiting.register(*worker)
+        for station in self._stations:
+            if station.worker.waits_on is not None:
+                waiting.register(*station.worker.waits_on)
         waiting.poll(self._longest_wait_s() * 1000)
         self._pipe.drain()
 
     def _longest_wait_s(self) -> float:
         now_s = time.monotonic()
         limits = (
-            self._worker.deadline_s(),
+            *self._stations.deadlines_s(),
             self._stop_by_s,
-            self._policy.at_s,
+            *(station.policy.at_s for station in self._stations),
             self._films.second_scoring_at_s(now_s),
         )
         return max(0.0, min([1.0, *(at_s - now_s for at_s in limits if at_s is not None)]))
@@ -305,6 +301,7 @@ class Appliance:
         self._stop_by_s = self._signalled_s + self._config.limits.stop_s
         self._journal.store.db.execute(f"PRAGMA busy_timeout={_STOPPING_BUSY_MS}")
         self._intake.stop()
+        self._films.give_back_waiting()
 
     def _may_stop(self, by_s: float) -> bool:
         """Whether nothing is left to be done, or the time for it is over."""
@@ -340,19 +337,16 @@ class Appliance:
         The intake does not count: a share that hangs is reported in ``state``, and a restart does
         not repair it.
         """
-        deadline_s = self._worker.deadline_s()
-        working = deadline_s is None or now_s <= deadline_s
+        working = all(now_s <= at_s for at_s in self._stations.deadlines_s())
         return working and now_s - self._sender.standing().turned_s < _STALL_S
 
     def _intake_is_alive(self) -> bool:
-        ends = self._serving.versions is None or self._stop_by_s is not None
+        ends = self._stations.versions is None or self._stop_by_s is not None
         return ends or self._intake.is_alive()
 
     def _announce(self) -> None:
-        serving = self._serving
-        self._sender.announce(
-            Announcement(serving.presence, serving.versions, self._alerts.active())
-        )
+        found = self._stations
+        self._sender.announce(Announcement(found.presence, found.versions, self._alerts.active()))
 
 
 def _intake_of(

@@ -24,7 +24,7 @@ from edge.journal.kinds import RESULT
 from edge.journal.orders import UNREAD
 from edge.journal.rows import proves
 from edge.journal.spans import Logged, read, spans, strays
-from edge.journal.states import State
+from edge.journal.states import UNDRAWN, State
 from edge.outputs.table import has_own_id, holds_file_name, needs_receipt
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class Checks:
         if holds_file_name(kind):
             # One that is sent again may have been removed with age meanwhile.
             kept = (self._places.pictures / os.fsdecode(payload)).is_file()
-            if not kept and not row["sendings"]:
+            if not kept and not row["sendings"] and row["state"] != UNDRAWN:
                 yield Finding(Fault.MISSING, subject, "its picture is gone")
         if awaits_receipt and row["id"] in logged.closed and row["id"] not in logged.replayed:
             yield Finding(Fault.CHANGED, subject, "was closed and waits again")

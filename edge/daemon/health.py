@@ -16,8 +16,7 @@ from edge.system.disk import temperature_c
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.daemon.restarts import RestartPolicy
-    from edge.daemon.serving import Serving
+    from edge.daemon.station import Stations
     from edge.delivery.outbox import Outbox
     from edge.delivery.sender import Sender
     from edge.intake.intake import Intake
@@ -31,8 +30,7 @@ class HealthReport(NamedTuple):
     folder: Path
     intake: Intake
     sender: Sender
-    policy: RestartPolicy
-    serving: Serving
+    stations: Stations
 
     def message(self, outbox: Outbox) -> HealthMessage:
         """Collect the figures. Raises `sqlite3.Error` and `OSError`."""
@@ -52,11 +50,11 @@ class HealthReport(NamedTuple):
             jobs=Journal(outbox.store).counts(),
             disk_free_mib=shutil.disk_usage(self.folder).free >> 20,
             temperature_c=temperature_c(),
-            worker_restarts=self.policy.restarts,
+            worker_restarts=self.stations.restarts,
             broker_reconnects=standing.reconnects,
             messages_dropped=standing.dropped,
             latency=standing.latency,
-            recheck=self.serving.recheck,
+            recheck=self.stations.recheck,
             journal_row=head.row,
             journal_head=head.mac,
         )

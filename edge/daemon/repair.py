@@ -25,7 +25,7 @@ from edge.journal.opening import is_machine_fault, open_store, replace_store
 from edge.journal.orders import work_again
 from edge.journal.rows import proves
 from edge.journal.spans import Logged, Span, read, spans, strays
-from edge.journal.states import State, move
+from edge.journal.states import UNDRAWN, State, move
 from edge.journal.store import JournalError
 from edge.outputs.message import StoredMessage
 from edge.outputs.study import StudyBody, place_of, with_limb
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from edge.journal.chain import BrokenChain
     from edge.journal.store import Store
 
-_ROW_STATES = frozenset({"queued", "waiting", "closed", "set_aside"})
+_ROW_STATES = frozenset({"queued", "waiting", "closed", "set_aside", UNDRAWN})
 _WHOLE_EVENTS = 20_000
 _WHOLE_MESSAGES = 5_000
 """A journal with more is not repaired as a whole at the start."""

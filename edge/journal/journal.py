@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.anatomy import Limb
+from edge.journal.kinds import MQTT
 from edge.journal.records import ORDERED, Claim, Order, Original, signature_in
-from edge.journal.states import ENDS, HAS_RESULT, State, move
+from edge.journal.schema import OPEN
+from edge.journal.states import ENDS, HAS_RESULT, UNDRAWN, State, move
 from edge.model import Laterality, OperatorStatement
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Container, Mapping
+    from collections.abc import Collection, Container, Mapping
 
     from edge.journal.store import Store
     from edge.model import Signature
@@ -132,14 +134,27 @@ class Journal:
         assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
         return number
 
-    def next_order(self) -> Order | None:
-        """Oldest film that a person ordered to be worked on again."""
+    def next_order(self, in_work: Collection[int] = ()) -> Order | None:
+        """Oldest film that a person ordered to be worked on again and that is not in work."""
+        marks = ",".join("?" * len(in_work))
         it = self._db.execute(
-            "SELECT * FROM job WHERE state = ? AND origin = ? ORDER BY number LIMIT 1",
-            (State.CLAIMED, ORDERED),
+            f"SELECT * FROM job WHERE state = ? AND origin = ? AND number NOT IN ({marks}) "  # noqa: S608
+            "ORDER BY number LIMIT 1",
+            (State.CLAIMED, ORDERED, *in_work),
         ).fetchone()
-        if it is None:
-            return None
+        return None if it is None else self._order_of(it)
+
+    def undrawn(self) -> list[Order]:
+        """Films whose result is recorded and whose picture is not: a crash came between."""
+        jobs = self._db.execute(
+            f"SELECT DISTINCT job FROM outbox WHERE destination = ? AND {OPEN} AND state = ?",  # noqa: S608
+            (MQTT, UNDRAWN),
+        ).fetchall()
+        query = "SELECT * FROM job WHERE number = ?"
+        rows = [self._db.execute(query, (it["job"],)).fetchone() for it in jobs]
+        return [self._order_of(row) for row in rows if row is not None]
+
+    def _order_of(self, it: sqlite3.Row) -> Order:
         stated = OperatorStatement(
             Limb(it["operator_limb"]) if it["operator_limb"] else None,
             Laterality(it["operator_side"]) if it["operator_side"] else None,
@@ -216,8 +231,11 @@ class Journal:
         """Films in a final state whose original is still where the scanner wrote it."""
         marks = ",".join("?" * len(ENDS))
         rows = self._db.execute(
-            f"SELECT * FROM job WHERE state IN ({marks}) AND original = 'there' LIMIT ?",  # noqa: S608
-            (*ENDS, limit),
+            f"SELECT * FROM job WHERE state IN ({marks}) AND original = 'there' "  # noqa: S608
+            # Its picture would be drawn from it after a crash.
+            "AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.job = number AND "
+            "outbox.state = ?) LIMIT ?",
+            (*ENDS, UNDRAWN, limit),
         )
         return [Original(r["number"], r["path"], signature_in(r), str(r["sha256"])) for r in rows]
 

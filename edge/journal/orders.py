@@ -18,7 +18,7 @@ from edge.journal.first_start import BEFORE_FIRST_START
 from edge.journal.kinds import LIMB_MESSAGES, RESULT
 from edge.journal.records import ORDERED
 from edge.journal.rows import proves
-from edge.journal.states import State, move
+from edge.journal.states import UNDRAWN, State, move
 from edge.journal.store import JournalError
 from edge.model import OperatorStatement
 from edge.system.clock import steady_unix_s
@@ -239,7 +239,7 @@ def replay(store: Store, result_id: str) -> Done:
         store.db.execute("DELETE FROM receipt WHERE id = ?", (result_id.lower(),))
         for row in rows:
             # A picture that could not be sent is missing or too large: it stays set aside.
-            if row["kind"] not in LIMB_MESSAGES and row["state"] == "set_aside":
+            if row["kind"] not in LIMB_MESSAGES and row["state"] in {"set_aside", UNDRAWN}:
                 continue
             store.db.execute(
                 "UPDATE outbox SET state = 'queued', why = NULL, created = ? WHERE row = ?",

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from edge.contract.payloads import StudyStatus
 from edge.journal.kinds import LIMB_MESSAGES, RESULT
 from edge.journal.records import Resolved
-from edge.journal.states import State, move
+from edge.journal.states import UNDRAWN, State, move
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from edge.contract.ids import ResultKey
     from edge.journal.records import Finish, Parcel, StudyChange
@@ -115,12 +115,48 @@ class Outcomes:
             move(self._store, job, state, reason=end.reason, ids=ids)
         return state
 
+    def undrawn_of(self, job: int) -> list[str]:
+        """Ids of a film's messages whose picture is not written yet."""
+        found = self._db.execute(
+            "SELECT id FROM outbox WHERE job = ? AND state = ?", (job, UNDRAWN)
+        )
+        return [str(it["id"]) for it in found]
+
+    def is_undrawn(self, result_id: str) -> bool:
+        """Whether a message's picture is not written yet, whatever film it belongs to."""
+        found = self._db.execute(
+            "SELECT 1 FROM outbox WHERE id = ? AND state = ?", (result_id, UNDRAWN)
+        )
+        return found.fetchone() is not None
+
+    def drawn(self, job: int, result_ids: Collection[str], why: str) -> list[str]:
+        """Queue pictures whose files are written, and set the film's others aside.
+
+        Returns the ids of those that are set aside because of ``why``.
+        """
+        with self._store.transaction():
+            for result_id in result_ids:
+                self._db.execute(
+                    "UPDATE outbox SET state = 'queued' WHERE id = ? AND state = ?",
+                    (result_id, UNDRAWN),
+                )
+            left = self.undrawn_of(job)
+            for result_id in left:
+                found = self._db.execute(
+                    "UPDATE outbox SET state = 'set_aside', why = ? WHERE id = ? AND state = ? "
+                    "RETURNING kind",
+                    (why, result_id, UNDRAWN),
+                ).fetchone()
+                self._store.log("message_set_aside", job, id=result_id, kind=found["kind"], why=why)
+        return left
+
     def _deposit(self, job: int, parcel: Parcel, now: float) -> int:
         """Put one row into the outbox, once; returns the job that owns it."""
         found = self._db.execute(
             "SELECT row, job, state FROM outbox WHERE id = ? AND kind = ?",
             (parcel.result_id, parcel.kind),
         ).fetchone()
+        state = UNDRAWN if parcel.undrawn else "queued"
         seal = self._store.seal(
             parcel.result_id, parcel.kind, parcel.payload, destination=parcel.destination
         )
@@ -130,17 +166,17 @@ class Outcomes:
             self._db.execute(
                 "INSERT INTO outbox (id, kind, job, limb_index, outcome, sequence, payload, "
                 "created, state, seal, name, destination) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (parcel.result_id, parcel.kind, job, parcel.limb_index, parcel.outcome, sequence,
-                 parcel.payload, now, seal, self._name, parcel.destination),
+                 parcel.payload, now, state, seal, self._name, parcel.destination),
             )  # fmt: skip
             return job
         if found["state"] == "set_aside":
             # Written again: it may have been set aside because it was damaged.
             self._db.execute(
-                "UPDATE outbox SET state = 'queued', why = NULL, job = ?, payload = ?, seal = ?, "
+                "UPDATE outbox SET state = ?, why = NULL, job = ?, payload = ?, seal = ?, "
                 "name = ?, destination = ? WHERE row = ?",
-                (job, parcel.payload, seal, self._name, parcel.destination, found["row"]),
+                (state, job, parcel.payload, seal, self._name, parcel.destination, found["row"]),
             )
             return job
         return int(found["job"])

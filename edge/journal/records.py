@@ -66,7 +66,8 @@ class Resolved:
 class Parcel:
     """One row for the outbox.
 
-    ``kind`` is a key of `edge.outputs.table.OUTPUTS`, which says what ``payload`` holds.
+    ``kind`` is a key of `edge.outputs.table.OUTPUTS`, which says what ``payload`` holds. A row that
+    is ``undrawn`` names a file that is written later, and is not sent before.
     """
 
     kind: str
@@ -75,6 +76,7 @@ class Parcel:
     outcome: str
     payload: bytes
     destination: str = MQTT
+    undrawn: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class State(StrEnum):
     DISMISSED = "dismissed"
 
 
+UNDRAWN = "undrawn"
+"""State of an outbox row whose picture is not written yet: it is open, and is not sent."""
 HAS_RESULT = (State.QUEUED, State.SENT, State.RECEIPTED, State.ACKED)
 ENDS = (
     State.RECEIPTED,

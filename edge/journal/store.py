@@ -117,8 +117,11 @@ class Store(Chain):
         """One durable change: all of it or nothing.
 
         ``IMMEDIATE``, because a transaction that reads first and writes later ignores the busy
-        timeout.
+        timeout. Inside another one it belongs to that one.
         """
+        if self.db.in_transaction:
+            yield self.db
+            return
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield self.db

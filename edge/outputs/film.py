@@ -32,6 +32,7 @@ HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
 class FilmInWork:
     """A film with its job, while it is worked on.
 
+    ``recorded`` says that its outcome is recorded already, and only its pictures are wanted.
     ``decoded_s`` is on the monotonic clock, None until it was decoded. ``same_as`` is the job
     that gave a result for the same bytes under another name. ``operator`` is what a person stated
     when releasing the film.
@@ -43,6 +44,7 @@ class FilmInWork:
     same_as: int | None = None
     decoded_s: float | None = None
     operator: OperatorStatement | None = None
+    recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -75,15 +77,15 @@ class RecordedFilm:
 class LimbRecord:
     """One limb of a recorded film.
 
-    ``limb`` is the result as it may be published. ``outcome`` is status and reason. ``picture`` is
-    the labelled JPEG, None where there is none.
+    ``limb`` is the result as it may be published. ``outcome`` is status and reason. ``pictured``
+    says whether there is a labelled picture of it, which is drawn later.
     """
 
     limb: LimbResult
     result_id: str
     supersedes: str | None
     outcome: str
-    picture: bytes | None
+    pictured: bool
 
     @property
     def kind(self) -> str:
@@ -96,8 +98,8 @@ class LimbRecord:
             return self.result_id
         return output_id(self.result_id, kind)
 
-    def parcel(self, kind: str, payload: bytes) -> Parcel:
-        """Outbox row of a kind for this limb."""
+    def parcel(self, kind: str, payload: bytes, *, undrawn: bool = False) -> Parcel:
+        """Outbox row of a kind for this limb; ``undrawn`` where its file is written later."""
         return Parcel(
             kind,
             self.id_of(kind),
@@ -105,4 +107,5 @@ class LimbRecord:
             self.outcome,
             payload,
             OUTPUTS[kind].destination,
+            undrawn,
         )

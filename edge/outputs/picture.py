@@ -14,6 +14,7 @@ from edge.system.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from edge.journal.records import Parcel
     from edge.journal.rows import Row
@@ -22,13 +23,28 @@ if TYPE_CHECKING:
 
 
 def picture_parcels(film: RecordedFilm, results: tuple[LimbRecord, ...]) -> Iterator[Parcel]:
-    """Keep the pictures that may be sent; each row's payload is the name of its file."""
+    """Rows of the pictures that may be sent; the payload of each is the name of its file.
+
+    The file is written by `keep_picture` once the picture is drawn.
+    """
     for result in results if film.send_pictures else ():
-        if result.picture:
-            name = f"{result.result_id}.jpg"
-            jpeg = with_comment(result.picture, result.result_id)
-            write_whole(film.pictures / name, jpeg, durable=True, mode=0o640)
-            yield result.parcel(IMAGE, name.encode())
+        if result.pictured:
+            yield result.parcel(IMAGE, _name_of(result.result_id).encode(), undrawn=True)
+
+
+def keep_picture(folder: Path, result_id: str, picture: bytes) -> None:
+    """Write a labelled picture (JPEG) into the folder of pictures."""
+    jpeg = with_comment(picture, result_id)
+    write_whole(folder / _name_of(result_id), jpeg, durable=True, mode=0o640)
+
+
+def is_kept(folder: Path, result_id: str) -> bool:
+    """Whether a picture's file is there; it is whole then."""
+    return (folder / _name_of(result_id)).is_file()
+
+
+def _name_of(result_id: str) -> str:
+    return f"{result_id}.jpg"
 
 
 def packet_of_picture(row: Row, sending: Sending) -> Packet:

@@ -21,12 +21,15 @@ from edge.journal.states import State
 from edge.model import JointScore, LimbResult, OperatorStatement, Status
 from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm
 from edge.outputs.message import StoredMessage
+from edge.outputs.picture import is_kept, keep_picture
 from edge.outputs.study import StudyBody, place_of, with_limb
 from edge.outputs.table import OUTPUTS, function
 from edge.system.clock import Anchor, wall_clock_is_set
 from edge.system.files import suffix_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from edge.intake.film import Film
     from edge.journal.places import Places
     from edge.journal.records import Parcel
@@ -75,8 +78,8 @@ class Recorder:
     ) -> State:
         """Keep and queue everything that is made of a film; returns the state it reached.
 
-        ``now_s`` is the monotonic time of queueing. A repeat after a crash writes the same files
-        and gives the same ids.
+        Its pictures are queued by `keep_pictures`, once they are drawn. ``now_s`` is the monotonic
+        time of queueing. A repeat after a crash writes the same files and gives the same ids.
         """
         film = film_in_work.film
         if film_in_work.same_as is not None:
@@ -108,15 +111,50 @@ class Recorder:
         # Bytes that were not read were not copied: the scanner's file is then the only one.
         return self._outcomes.finish(film_in_work.job, end, keep_original=film.refusal is not None)
 
+    def keep_pictures(
+        self,
+        film_in_work: FilmInWork,
+        outcome: Outcome,
+        pictures: Sequence[bytes | None],
+        engine_set: str,
+    ) -> None:
+        """Write the pictures of a film whose outcome is recorded, and queue them.
+
+        A picture is written for its message alone: of another outcome, or of other engines, it
+        would show what the message does not say. What is then left undrawn is set aside.
+        """
+        drawn = []
+        for limb, picture in zip(outcome.limbs, pictures, strict=False):
+            text = _outcome_text(limb, film_in_work)
+            result_id = self._resolve(film_in_work, limb, engine_set, text).result_id
+            if picture is not None and self._outcomes.is_undrawn(result_id):
+                keep_picture(self._places.pictures, result_id, picture)
+                drawn.append(result_id)
+        self._settle_pictures(film_in_work.job, drawn, "not_drawn")
+
+    def adopt_pictures(self, job: int) -> bool:
+        """Queue pictures that were written before a crash; whether the film needs no others."""
+        undrawn = self._outcomes.undrawn_of(job)
+        written = [it for it in undrawn if is_kept(self._places.pictures, it)]
+        if undrawn and len(written) == len(undrawn):
+            self._settle_pictures(job, written, "not_drawn")
+        return len(written) == len(undrawn)
+
+    def give_up_pictures(self, job: int, why: str) -> None:
+        """Set the pictures of a film aside that cannot be drawn."""
+        self._settle_pictures(job, (), why)
+
+    def _settle_pictures(self, job: int, drawn: Collection[str], why: str) -> None:
+        left = self._outcomes.drawn(job, drawn, why)
+        if left:
+            log.error("job %d: %d pictures are set aside: %s", job, len(left), why)
+
     def _limb(
         self, film_in_work: FilmInWork, outcome: Outcome, index: int, engine_set: str
     ) -> LimbRecord:
         limb = outcome.limbs[index]
         in_conflict = film_in_work.same_as is not None
-        text = f"{limb.status}:{limb.reason or ''}"
-        if in_conflict:
-            # Several copies may be in conflict; each has a message of its own.
-            text += f":{film_in_work.job}"
+        text = _outcome_text(limb, film_in_work)
         resolved = self._resolve(film_in_work, limb, engine_set, text)
         before = resolved.supersedes or self._superseded(film_in_work, limb)
         return LimbRecord(
@@ -126,7 +164,7 @@ class Recorder:
             # scored again replace its own.
             supersedes=None if in_conflict or before == resolved.result_id else before,
             outcome=text,
-            picture=outcome.pictures[index] if index < len(outcome.pictures) else None,
+            pictured=index < len(outcome.pictured) and outcome.pictured[index],
         )
 
     def _resolve(
@@ -202,6 +240,13 @@ class Recorder:
         log.warning("job %d: a copy is kept in the quarantine (%s)", film_in_work.job, reason)
 
 
+def _outcome_text(limb: LimbResult, film_in_work: FilmInWork) -> str:
+    """What tells one outcome of a limb from another."""
+    text = f"{limb.status}:{limb.reason or ''}"
+    # Several copies may be in conflict; each has a message of its own.
+    return text if film_in_work.same_as is None else f"{text}:{film_in_work.job}"
+
+
 def _in_conflict(outcome: Outcome) -> Outcome:
     """The outcome with all limbs held: with joints, without scores."""
     reason = Reason.DUPLICATE_CONFLICT
@@ -218,7 +263,7 @@ def _in_conflict(outcome: Outcome) -> Outcome:
         )
         for limb in outcome.limbs
     )
-    return outcome.model_copy(update={"limbs": limbs, "pictures": ()})
+    return outcome.model_copy(update={"limbs": limbs, "pictured": ()})
 
 
 def _unscored(joint: JointScore) -> JointScore:

@@ -7,6 +7,7 @@ it gives a rejected result with its reason.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -59,15 +60,22 @@ FIRST_LOOK_SIDE_PX = 1024
 
 @dataclass(frozen=True)
 class LimbOutcome:
-    """One limb's result with its labelled picture (JPEG) and mask in film pixels (PNG).
+    """One limb's result and its mask in film pixels (PNG).
 
-    ``figures`` say what its film was like, for the drift watch; empty where nothing was scored.
+    ``overlay`` draws the labelled picture (JPEG) when it is called, so that nobody waits for it who
+    wants the result; None where there is none. ``figures`` say what its film was like, for the
+    drift watch; empty where nothing was scored.
     """
 
     result: LimbResult
-    overlay_jpeg: bytes | None = None
+    overlay: Callable[[], bytes | None] | None = field(default=None, compare=False, repr=False)
     mask_png: bytes | None = None
     figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def overlay_jpeg(self) -> bytes | None:
+        """The labelled picture (JPEG), drawn at each call."""
+        return None if self.overlay is None else self.overlay()
 
 
 @dataclass(frozen=True)
@@ -155,9 +163,7 @@ class FilmScorer:
             )
             clock.stop()
             figures = film_figures(analysis.plain, analysis.result)
-            clock.start("label")
             limbs.append(self._outcome(film, analysis, figures))
-        clock.stop()
         stated = film.stated
         return FilmOutcome(
             tuple(limbs),
@@ -236,16 +242,20 @@ class FilmScorer:
     def _outcome(
         self, film: Radiograph, analysis: LimbAnalysis, figures: dict[str, float]
     ) -> LimbOutcome:
-        overlay = draw_overlay(analysis, film)
-        ok, jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, 85])
         mask = None
         if self._want_masks:
             back = inverse(analysis.to_canvas @ film.stored_to_upright)
             picture = analysis.mask.foreground.astype(np.uint8) * 255
             ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
             mask = png.tobytes() if ok_mask else None
-        labelled = jpeg.tobytes() if ok else None
-        return LimbOutcome(analysis.result, labelled, mask, figures)
+        return LimbOutcome(analysis.result, partial(_labelled, film, analysis), mask, figures)
+
+
+def _labelled(film: Radiograph, analysis: LimbAnalysis) -> bytes | None:
+    """Draw and encode the labelled picture (JPEG); None where it cannot be encoded."""
+    overlay = draw_overlay(analysis, film)
+    ok, jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return jpeg.tobytes() if ok else None
 
 
 def _is_limb(look: FirstLook) -> bool:

@@ -2,7 +2,8 @@
 
 Layer: worker; this module runs in the child. It speaks with the daemon over one socket: JSON
 headers and raw bytes in frames, no pickle, no shared memory, no semaphores. `edge.worker.handle` is
-the daemon's side.
+the daemon's side. A thread reads the next film while one is scored, and a film's outcome is sent
+before its pictures are drawn, so that neither waits for the other.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import ctypes
 import importlib
 import logging
 import math
+import queue
 import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,18 +53,48 @@ def serve(descriptor: int) -> None:
     try:
         config = Config.model_validate_json(receive_frame(pipe))
         made = _make(config, pipe)
-        while made is not None:
-            task = Task.model_validate_json(receive_frame(pipe))
+        if made is None:
+            return
+        incoming = _Incoming(pipe)
+        while True:
+            task, data = incoming.next()
             if task.second:
                 _score_second(made, pipe)
             else:
-                _score(made, receive_frame(pipe), task, pipe)
+                _score(made, data, task, pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except MemoryError as error:
         # Outside of scoring: while a film was received, or its result sent.
         log.error("out of memory: %s", place_of(error))  # noqa: TRY400 - one line an event
         raise SystemExit(_LOST) from None
+
+
+class _Incoming:
+    """Reads the next task while the present one is done; holds one, and has one in hand."""
+
+    def __init__(self, pipe: socket.socket) -> None:
+        self._pipe = pipe
+        self._tasks: queue.Queue[tuple[Task, bytes] | Exception] = queue.Queue(maxsize=1)
+        threading.Thread(target=self._read, name="incoming", daemon=True).start()
+
+    def next(self) -> tuple[Task, bytes]:
+        """Wait for a task and its film, empty where it has none.
+
+        Raises what reading raised: `EOFError` or `OSError` at a closed end, `MemoryError`.
+        """
+        found = self._tasks.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _read(self) -> None:
+        try:
+            while True:
+                task = Task.model_validate_json(receive_frame(self._pipe))
+                self._tasks.put((task, b"" if task.second else receive_frame(self._pipe)))
+        except Exception as error:  # noqa: BLE001 - raised where the task is waited for
+            self._tasks.put(error)
 
 
 def _make(config: Config, pipe: socket.socket) -> Made | None:
@@ -122,7 +155,6 @@ def _score(made: Made, data: bytes, task: Task, pipe: socket.socket) -> None:
         # Not the exception's own text: it may hold what stood in the film's tags or name.
         log.error("a fault in the software: %s", place_of(error))  # noqa: TRY400
         _send(pipe, Kind.OUTCOME, _internal(scorer.versions, task.name, error))
-        send_frame(pipe, b"")
         return
     results = tuple(limb.result for limb in film.limbs)
     if made.rechecker is not None:
@@ -136,12 +168,29 @@ def _score(made: Made, data: bytes, task: Task, pipe: socket.socket) -> None:
         at_s=time.monotonic(),
         figures=tuple(_finite(limb.figures) for limb in film.limbs),
         second_waits=made.rechecker is not None and made.rechecker.waits,
+        pictured=tuple(limb.overlay is not None for limb in film.limbs),
     )
     _send(pipe, Kind.OUTCOME, outcome)
     for limb in film.limbs:
-        send_frame(pipe, limb.overlay_jpeg or b"")
+        if limb.overlay is not None:
+            send_frame(pipe, _drawn(limb.overlay))
     # What a large film took goes back to the machine.
     ctypes.CDLL(None).malloc_trim(0)
+
+
+def _drawn(draw: Callable[[], bytes | None]) -> bytes:
+    """A labelled picture; empty where it could not be drawn, which costs no result.
+
+    A child that is out of memory ends: a fresh one may do better.
+    """
+    try:
+        return draw() or b""
+    except MemoryError as error:
+        log.error("out of memory: %s", place_of(error))  # noqa: TRY400 - one line an event
+        raise SystemExit(_LOST) from None
+    except Exception as error:  # noqa: BLE001 - as when scoring
+        log.error("a fault in the software: %s", place_of(error))  # noqa: TRY400 - as above
+        return b""
 
 
 def _score_second(made: Made, pipe: socket.socket) -> None:

@@ -7,7 +7,10 @@ libraries.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import cv2
 
 from edge.engine.backend_table import REFERENCE
 from edge.engine.loader import load_engines
@@ -33,7 +36,7 @@ class _Limb(Protocol):
     @property
     def result(self) -> LimbResult: ...
     @property
-    def overlay_jpeg(self) -> bytes | None: ...
+    def overlay(self) -> Callable[[], bytes | None] | None: ...
     @property
     def figures(self) -> dict[str, float]: ...
 
@@ -93,12 +96,13 @@ def film_scorer(config: Config) -> Made:
     """
     folder = config.worker.engines or built_engines()
     chosen = config.worker
+    threads = _threads_of(config)
     refused, unfit = set(chosen.refuse), ""
 
     def load(refuse: set[str]) -> EngineSet:
         return load_engines(
             folder,
-            threads=chosen.threads,
+            threads=threads,
             backend=chosen.backend,
             fallback=chosen.fallback,
             refuse=refuse,
@@ -139,6 +143,16 @@ def film_scorer(config: Config) -> Made:
     )
 
 
+def _threads_of(config: Config) -> int:
+    """Threads inside one inference: several workers share the cores. 0 stands for all of them."""
+    chosen = config.worker
+    if chosen.threads or chosen.count == 1:
+        return chosen.threads
+    threads = max(1, len(os.sched_getaffinity(0)) // chosen.count)
+    cv2.setNumThreads(threads)
+    return threads
+
+
 def _rechecker(config: Config, folder: Path, serving: EngineSet) -> Rechecker | None:
     """Second engines as the configuration asks for them; None where they are the serving ones."""
     chosen = config.worker
@@ -146,7 +160,7 @@ def _rechecker(config: Config, folder: Path, serving: EngineSet) -> Rechecker | 
         return None
     second = load_engines(
         chosen.shadow or folder,
-        threads=chosen.threads,
+        threads=_threads_of(config),
         backend=None if chosen.shadow else REFERENCE,
     )
     if second.engine_set_hash == serving.engine_set_hash:

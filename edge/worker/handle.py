@@ -20,7 +20,17 @@ from pydantic import ValidationError
 from edge.model import Outcome
 from edge.system.disk import oom_kills
 from edge.worker.frames import Channel, FrameError
-from edge.worker.messages import Died, Failed, Kind, Lost, Ready, SecondOpinion, Stage, Task
+from edge.worker.messages import (
+    Died,
+    Failed,
+    Kind,
+    Lost,
+    Pictures,
+    Ready,
+    SecondOpinion,
+    Stage,
+    Task,
+)
 
 if TYPE_CHECKING:
     from edge.config import Config
@@ -61,12 +71,25 @@ class Worker:
         self._channel: Channel | None = None
         self._begun_s = 0.0
         self._beat_s = 0.0
-        self._partial: tuple[Outcome, list[bytes | None]] | None = None
+        self._expected: list[bool] = []
+        """Which limbs of the outcome that came last have a picture; empty once they are here."""
+        self._pictures: list[bytes | None] = []
         self._oom_kills = 0
         self.ready = False
-        self.busy = False
+        self.films = 0
+        """Films that it was handed and has not finished."""
         self.second = False
-        """Whether what it is busy with is a second scoring."""
+        """Whether it scores a film a second time."""
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there is a child."""
+        return self._process is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has something to do."""
+        return self.second or self.films > 0
 
     @property
     def waits_on(self) -> tuple[int, int] | None:
@@ -97,23 +120,33 @@ class Worker:
         self._channel = Channel(ours, _LONGEST_FRAME)
         self._begun_s = self._beat_s = time.monotonic()
         self._oom_kills = oom_kills()
-        self.ready = self.busy = self.second = False
-        self._partial = None
+        self._forget()
         self._send((config or self._config).model_dump_json().encode())
 
     def score(self, data: bytes, task: Task) -> None:
-        """Hand over a film; only when `ready` and not `busy`."""
-        self._begin(second=False)
+        """Hand over a film; only when `ready`, and not while it scores one a second time.
+
+        The child reads it at once; its limits count from the end of the film before.
+        """
+        if not self.films:
+            self._begin()
+        self.films += 1
         self._send(task.model_dump_json().encode(), data)
 
     def score_second(self) -> None:
         """Have the child score the film that it kept again; only when `ready` and not `busy`."""
-        self._begin(second=True)
+        self._begin()
+        self.second = True
         self._send(Task(second=True).model_dump_json().encode())
 
-    def _begin(self, *, second: bool) -> None:
+    def _begin(self) -> None:
         self._begun_s = self._beat_s = time.monotonic()
-        self.busy, self.second = True, second
+
+    def _forget(self) -> None:
+        self.ready = self.second = False
+        self.films = 0
+        self._expected = []
+        self._pictures = []
 
     def _send(self, *frames: bytes) -> None:
         assert self._channel is not None  # noqa: S101 - start was called
@@ -148,9 +181,10 @@ class Worker:
                 self._beat_s = time.monotonic()
                 message = self._read_frame(frame)
                 if message is not None:
-                    # One that never stops talking is late as well.
+                    # One that never stops talking is late as well; what it has done counts.
+                    done = isinstance(message, Outcome | Pictures)
                     late = self.busy and time.monotonic() > self._begun_s + self._limits.film_s
-                    return self._late() if late else message
+                    return self._late() if late and not done else message
         except (FrameError, ValueError) as error:
             return self._end(f"worker sent what is no message: {_cause(error)}")
         except (OSError, EOFError):
@@ -165,8 +199,9 @@ class Worker:
 
     def _read_frame(self, frame: bytes) -> Message | None:
         """Read one frame; None where more belong to the message. Raises `ValueError`."""
-        if self._partial is not None:
-            return self._with_picture(frame)
+        if self._expected:
+            self._pictures.append(frame or None)
+            return self._whole_pictures()
         kind, _, body = frame.partition(b"\n")
         kind_sent = Kind(kind.decode("ascii", "replace"))
         if kind_sent not in self._awaited():
@@ -183,10 +218,14 @@ class Worker:
             died = self._end(f"worker ended: {lost.message}")
             return died._replace(device_lost=not lost.sha256, bad_engine=lost.sha256)
         if kind_sent is Kind.SECOND:
-            self.busy = self.second = False
+            self.second = False
             return SecondOpinion.model_validate_json(body)
-        self._partial = (Outcome.model_validate_json(body), [])
-        return self._whole_outcome()
+        outcome = Outcome.model_validate_json(body)
+        if any(outcome.pictured):
+            self._expected = list(outcome.pictured)
+        else:
+            self._finish_film()
+        return outcome
 
     def _awaited(self) -> frozenset[Kind]:
         """Kinds of message that the child may send now."""
@@ -197,19 +236,19 @@ class Worker:
         answer = Kind.SECOND if self.second else Kind.OUTCOME
         return frozenset({Kind.STAGE, Kind.LOST, answer})
 
-    def _with_picture(self, frame: bytes) -> Outcome | None:
-        assert self._partial is not None  # noqa: S101 - the caller looked
-        self._partial[1].append(frame or None)
-        return self._whole_outcome()
-
-    def _whole_outcome(self) -> Outcome | None:
-        assert self._partial is not None  # noqa: S101 - the caller set it
-        outcome, pictures = self._partial
-        if len(pictures) < len(outcome.limbs):
+    def _whole_pictures(self) -> Pictures | None:
+        if len(self._pictures) < sum(self._expected):
             return None
-        self._partial = None
-        self.busy = False
-        return outcome.model_copy(update={"pictures": tuple(pictures)})
+        given = iter(self._pictures)
+        pictures = Pictures(tuple(next(given) if it else None for it in self._expected))
+        self._expected, self._pictures = [], []
+        self._finish_film()
+        return pictures
+
+    def _finish_film(self) -> None:
+        self.films -= 1
+        # The next one was begun when this one ended.
+        self._begin()
 
     def _end(self, detail: str, *, timeout: bool = False) -> Died:
         """Kill a child that did not keep to the rules."""
@@ -241,8 +280,7 @@ class Worker:
 
     def kill(self) -> int | None:
         """End the child at once; returns its exit status."""
-        self.ready = self.busy = self.second = False
-        self._partial = None
+        self._forget()
         if self._channel is not None:
             self._channel.close()
             self._channel = None

@@ -84,6 +84,15 @@ class SecondOpinion(Record):
     fault: str = ""
 
 
+class Pictures(NamedTuple):
+    """Labelled pictures (JPEG) of the film whose outcome came before, one for each limb.
+
+    None where a limb has none, or it could not be drawn.
+    """
+
+    jpegs: tuple[bytes | None, ...]
+
+
 class Died(NamedTuple):
     """The child is gone, or was killed because it exceeded a limit.
 
@@ -114,7 +123,7 @@ class Died(NamedTuple):
     outside: bool = False
 
 
-Message = Ready | Failed | Stage | Outcome | SecondOpinion | Died
+Message = Ready | Failed | Stage | Outcome | Pictures | SecondOpinion | Died
 
 
 @dataclass(frozen=True)

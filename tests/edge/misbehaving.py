@@ -38,7 +38,7 @@ class Misbehaving(StandIn):
                 b'outcome\n{"limbs": ['
                 + film.limbs[0].result.model_dump_json().encode()
                 + b'], "stage_ms": {}, "study_key": null, "patient_key": null,'
-                b' "burned_in_annotation": false, "at_s": 1}'
+                b' "burned_in_annotation": false, "at_s": 1, "pictured": [true]}'
             )
             _write(struct.pack(">I", len(body)) + body)
             time.sleep(3600)
@@ -68,7 +68,7 @@ def _answer(data, file_name):
         limbs=(limb,), stage_ms={}, study_key=None, patient_key=None,
         burned_in_annotation=False, at_s=1,
     )  # fmt: skip
-    twice = [b"outcome\n" + outcome.model_dump_json().encode(), b""] * 2
+    twice = [b"outcome\n" + outcome.model_dump_json().encode()] * 2
     messages = {
         b"second-unasked": [b"second\n{}"],
         b"ready-unasked": [b'ready\n{"versions": {"software": "x"}, "engine_set": "e"}'],
@@ -160,3 +160,11 @@ def build_deaf(_config):
 
 def build_unusable_second(_config):
     return Made(StandIn(), "e" * 64, rechecker=Rechecker(Unusable(), 1))
+
+
+def build_unfit_second(config):
+    """Fail the self-test at every start but the first."""
+    flag = config.state_folder / "started"
+    unfit = "golden film: MCP2 differs" if flag.exists() else ""
+    flag.touch()
+    return Made(StandIn(), "e" * 64, unfit=unfit)

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable  # noqa: TC003 - in a class body
 from dataclasses import dataclass, field
 
 from edge.anatomy import Limb, has_narrowing
@@ -30,7 +31,7 @@ def film_bytes(text: str, *, padding: int = 2000) -> bytes:
 @dataclass(frozen=True)
 class LimbOutcome:
     result: LimbResult
-    overlay_jpeg: bytes | None = None
+    overlay: Callable[[], bytes | None] | None = None
     mask_png: bytes | None = None
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -44,13 +45,28 @@ class FilmOutcome:
     burned_in_annotation: bool = False
 
 
+def draw(words):
+    """Draw the labelled picture as the film's words say."""
+    time.sleep(float(words.get("drawslow", 0)))
+    if "drawcrash" in words:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "drawhang" in words:
+        time.sleep(3600)
+    if "drawraise" in words:
+        raise ValueError(words["drawraise"])
+    return None if "drawnone" in words else film_bytes("overlay")
+
+
 class StandIn:
     versions = VERSIONS
 
     def score(self, data, file_name, operator=None, on_stage=None):
         tell = on_stage or (lambda _name: None)
         tell("decode")
-        found = re.match(rb"\xff\xd8\xff\xfe..stand-in ([^\x11]*)", data, re.DOTALL)
+        renewed = rb"(?:\xff\xfe..bench \d+)?"
+        found = re.match(
+            rb"\xff\xd8" + renewed + rb"\xff\xfe..stand-in ([^\x11]*)", data, re.DOTALL
+        )
         words = dict(re.findall(r"(\w+)=(\S+)", found.group(1).decode())) if found else {}
         if not found or not data.endswith(b"\xff\xd9"):
             reason = Reason.TRUNCATED if found else Reason.NOT_AN_IMAGE
@@ -70,7 +86,6 @@ class StandIn:
             raise ValueError(words["raise"])
         if "lost" in words:
             raise EngineError("device lost", engine="hand-detect", fix="restart")
-        tell("label")
         if "reason" in words and operator is None:
             return FilmOutcome((LimbOutcome(self._refused(file_name, Reason(words["reason"]))),))
         limb = Limb.FOOT if words.get("limb", "LH")[1] == "F" else Limb.HAND
@@ -105,7 +120,7 @@ class StandIn:
         )
         figures = {"mean": float(words["mean"])} if "mean" in words else {}
         return FilmOutcome(
-            (LimbOutcome(result, film_bytes("overlay"), figures=figures),),
+            (LimbOutcome(result, lambda: draw(words), figures=figures),),
             {"decode": 1.0, "mask": 2.0},
             words.get("study"),
             words.get("patient"),
@@ -161,7 +176,8 @@ class LargePictures(StandIn):
     def score(self, data, file_name, operator=None, on_stage=None):
         film = super().score(data, file_name, operator, on_stage)
         limbs = tuple(
-            LimbOutcome(limb.result, film_bytes("overlay", padding=20_000)) for limb in film.limbs
+            LimbOutcome(limb.result, lambda: film_bytes("overlay", padding=20_000))
+            for limb in film.limbs
         )
         return FilmOutcome(limbs)
 

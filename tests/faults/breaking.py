@@ -16,11 +16,11 @@ import signal
 import time
 from pathlib import Path
 
-STAGES = {"find": "decoded", "detect": "segmented", "score": "detected", "label": "graded"}
+STAGES = {"find": "decoded", "detect": "segmented", "score": "detected"}
 STEPS = (
-    "claimed", "tried", "decoded", "segmented", "detected", "graded", "scored", "written",
-    "committed", "sending", "sent", "noted", "acking", "acked", "receipting", "receipted",
-    "moving", "moved", "parted",
+    "claimed", "tried", "decoded", "segmented", "detected", "graded", "scored", "committed",
+    "answered", "drawn", "written", "pictured", "sending", "sent", "noted", "acking", "acked",
+    "receipting", "receipted", "moving", "moved", "parted",
 )  # fmt: skip
 
 
@@ -66,7 +66,10 @@ def arm(step, count):
     fuse.wrap(Journal, "begin_try", after="tried")
     fuse.wrap(Outcomes, "finish", before="scored", after="committed")
     fuse.wrap(Journal, "note_original", before="moved", after="parted")
+    fuse.wrap(films.Films, "on_outcome", before="graded", after="answered")
+    fuse.wrap(films.Films, "on_pictures", before="drawn")
     fuse.wrap(picture, "write_whole", after="written")
+    fuse.wrap(Outcomes, "drawn", after="pictured")
     fuse.wrap(originals, "part_with", before="moving")
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")
@@ -74,8 +77,8 @@ def arm(step, count):
     fuse.wrap(Endings, "receipts", before="receipting", after="receipted")
     hear = films.Films.on_stage
 
-    def on_stage(self, word):
-        hear(self, word)
+    def on_stage(self, station, word):
+        hear(self, station, word)
         fuse.reach(STAGES.get(word.name))
 
     films.Films.on_stage = on_stage

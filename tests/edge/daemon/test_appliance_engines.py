@@ -177,7 +177,8 @@ def test_engines_that_fail_on_every_film_end_one_film_and_the_others_wait(
     subscriber.wait("reject", 1, 40)
     until(lambda: subscriber.of("state")[-1].state is Presence.UNFIT, 40)
     time.sleep(3)
-    assert it.states() == {1: "quarantined", 2: "claimed"}
+    first, *others = (state for _, state in sorted(it.states().items()))
+    assert (first, set(others)) == ("quarantined", {"claimed"})
     assert len(subscriber.of("reject")) == 1
     assert {"engine_failed", "engines"} <= codes(subscriber)
 

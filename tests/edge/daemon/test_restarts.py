@@ -5,7 +5,7 @@ import time
 import pytest
 
 from edge.config import Config
-from edge.daemon.restarts import RestartPolicy
+from edge.daemon.restarts import LeftOut, RestartPolicy
 from edge.worker.messages import Died
 
 
@@ -130,3 +130,35 @@ def test_without_second_scoring_the_next_worker_has_none(worker):
     revival.without_second()
     revival.start()
     assert (worker.starts[0].recheck_every, worker.starts[0].shadow) == (0, None)
+
+
+def test_what_one_worker_finds_unusable_no_other_goes_on_with(worker):
+    left_out = LeftOut()
+    other = Told()
+    config = Config.model_validate({"folders": {"watch": "/films"}})
+    first, second = (RestartPolicy(it, config, left_out) for it in (worker, other))
+    first.start()
+    second.start()
+    assert first.after_death(BAD)
+    assert second.is_outdated
+    assert not first.is_outdated
+    # It dies of the same engine before it is replaced: it is given another one all the same.
+    assert second.after_death(BAD)
+    assert second.unfit == ""
+    second.start()
+    assert not second.is_outdated
+    assert other.starts[-1].refuse == (BAD.bad_engine,)
+
+
+def test_a_device_that_fails_twice_under_one_worker_is_left_by_all(worker):
+    left_out = LeftOut()
+    other = Told()
+    config = Config.model_validate({"folders": {"watch": "/films"}})
+    first, second = (RestartPolicy(it, config, left_out) for it in (worker, other))
+    first.start()
+    second.start()
+    # One event takes both workers' device: that is one failure of each.
+    assert [first.after_death(LOST), second.after_death(LOST)] == [False, False]
+    assert first.after_death(LOST)
+    second.start()
+    assert other.starts[-1].backend == "onnxruntime"

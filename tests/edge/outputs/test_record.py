@@ -22,6 +22,7 @@ from edge.outputs.table import OUTPUTS, Output
 
 DEVICE = DeviceName("clinic", "xr1", "box1")
 SHA = "a" * 64
+JPEG = b"\xff\xd8\xff\xd9"
 
 
 def limb(text, index, status=Status.SCORED):
@@ -50,11 +51,20 @@ class Recorded:
         outcome = Outcome(
             limbs=limbs, stage_ms={}, study_key=None, patient_key=None,
             burned_in_annotation=burned_in, at_s=now_s,
-            pictures=tuple(b"\xff\xd8\xff\xd9" for _ in limbs),
+            pictured=tuple(True for _ in limbs),
         )  # fmt: skip
-        self.state = recorder.record(FilmInWork(film, job, None), outcome, "e" * 64, now_s)
+        self.recorder, self.film, self.outcome = recorder, FilmInWork(film, job, None), outcome
+        self.state = recorder.record(self.film, outcome, "e" * 64, now_s)
         query = "SELECT kind, limb_index, sequence, id, name, payload FROM outbox ORDER BY row"
         self.rows = [tuple(row) for row in self.store.db.execute(query)]
+
+    def draw(self, pictures=None, engine_set="e" * 64):
+        made = [JPEG for _ in self.outcome.limbs] if pictures is None else pictures
+        self.recorder.keep_pictures(self.film, self.outcome, made, engine_set)
+
+    def states(self):
+        query = "SELECT kind, state FROM outbox ORDER BY row"
+        return [tuple(row) for row in self.store.db.execute(query)]
 
 
 @pytest.fixture
@@ -78,6 +88,8 @@ def test_rows_follow_one_another_limb_by_limb_each_message_with_its_picture(reco
     ]  # fmt: skip
     assert it.rows[0][3] == it.rows[1][3] != it.rows[2][3] == it.rows[3][3]
     assert {row[4] for row in it.rows} == {"clinic/xr1/box1"}
+    assert list(it.places.pictures.iterdir()) == []
+    it.draw()
     names = {row[5].decode() for row in it.rows if row[0] == "image"}
     assert names == {path.name for path in it.places.pictures.iterdir()}
     assert not any(b"SMITH" in row[5] for row in it.rows)
@@ -88,6 +100,49 @@ def test_no_picture_is_kept_where_none_may_be_sent(record, options):
     it = record(limb("limb=LH", 0), **options)
     assert [row[0] for row in it.rows] == ["result"]
     assert list(it.places.pictures.iterdir()) == []
+
+
+def test_a_result_is_queued_before_its_picture_is_drawn(record):
+    it = record(limb("limb=LH", 0))
+    assert it.states() == [("result", "queued"), ("image", "undrawn")]
+    it.draw()
+    assert it.states() == [("result", "queued"), ("image", "queued")]
+    assert it.recorder.adopt_pictures(it.film.job)
+
+
+def test_a_picture_that_was_written_before_a_crash_is_queued_and_not_drawn_again(record):
+    it = record(limb("limb=LH", 0))
+    assert not it.recorder.adopt_pictures(it.film.job)
+    (it.places.pictures / it.rows[1][5].decode()).write_bytes(JPEG)
+    assert it.recorder.adopt_pictures(it.film.job)
+    assert it.states() == [("result", "queued"), ("image", "queued")]
+
+
+@pytest.mark.parametrize("how", [{"pictures": [None]}, {"engine_set": "f" * 64}])
+def test_a_picture_that_was_not_drawn_or_shows_other_grades_is_set_aside(record, how):
+    it = record(limb("limb=LH", 0))
+    it.draw(**how)
+    assert it.states() == [("result", "queued"), ("image", "set_aside")]
+    assert list(it.places.pictures.iterdir()) == []
+    assert it.store.verify() is None
+
+
+def test_pictures_are_kept_once_and_a_delivered_result_stays_so(record):
+    it = record(limb("limb=LH", 0))
+    it.draw()
+    it.store.db.execute("UPDATE outbox SET state = 'closed'")
+    it.draw()
+    assert it.states() == [("result", "closed"), ("image", "closed")]
+
+
+def test_the_film_stays_in_the_folder_until_its_picture_is_written(record):
+    it = record(limb("limb=LH", 0))
+    it.store.db.execute("UPDATE job SET state = 'receipted'")
+    assert it.journal.ended_originals() == []
+    assert [order.job for order in it.journal.undrawn()] == [it.film.job]
+    it.draw()
+    assert [original.job for original in it.journal.ended_originals()] == [it.film.job]
+    assert it.journal.undrawn() == []
 
 
 def two_notes(film, results):

@@ -50,7 +50,7 @@ def test_every_joint_of_a_simulated_film_is_found_named_and_scored(undoubting, p
     assert result.n_scored == result.n_expected == len(truth.limb.joints)
     assert result.subtotals is not None
     assert result.subtotals.erosion.n_scored == len(truth.limb.joints)
-    assert set(outcome.stage_ms) >= {"decode", "find", "frame", "mask", "detect", "score", "label"}
+    assert set(outcome.stage_ms) >= {"decode", "find", "frame", "mask", "detect", "score"}
 
 
 def test_transform_lays_the_film_on_the_canvas(scorer, patient):

@@ -11,7 +11,7 @@ from worker_words import next_word
 from edge.config import Config
 from edge.model import Outcome
 from edge.worker.handle import Worker
-from edge.worker.messages import Died, Limits, Ready, SecondOpinion, Task
+from edge.worker.messages import Died, Limits, Pictures, Ready, SecondOpinion, Task
 
 LIMITS = Limits(60, 1.0, 60)
 
@@ -37,6 +37,10 @@ def misbehaving(tmp_path):
 @pytest.mark.parametrize("how", ["half-length", "half-frame", "missing-picture"])
 def test_a_message_that_stops_half_way_ends_the_worker_at_the_stages_limit(misbehaving, how):
     misbehaving.score(film_bytes(how), Task(name="a.jpg"))
+    if how == "missing-picture":
+        # The outcome is not waited for; its picture is.
+        assert next_word(misbehaving, Outcome).pictured == (True,)
+        assert misbehaving.busy
     died = next_word(misbehaving, Died, Outcome)
     assert died == Died(timeout=True, detail="worker exceeded its time limit", ready=True)
 
@@ -82,8 +86,8 @@ def test_a_film_that_the_worker_does_not_read_blocks_nothing(tmp_path):
         next_word(it, Ready)
         it.score(film_bytes("slow=1"), Task(name="a.jpg"))
         begun_s = time.monotonic()
-        it._begin(second=False)
-        it._send(Task(name="b.jpg").model_dump_json().encode(), bytes(64 << 20))
+        it.score(bytes(64 << 20), Task(name="b.jpg"))
+        it.score(bytes(64 << 20), Task(name="c.jpg"))
         assert time.monotonic() - begun_s < 0.5
         assert it.waits_on[1] & 4
     finally:
@@ -112,6 +116,62 @@ def test_a_death_from_outside_is_told_apart_from_a_crash(tmp_path, word, outside
         died = next_word(it, Died)
         assert died.outside is outside
         assert died.detail.startswith(f"worker ended by signal {9 if outside else 11}")
+    finally:
+        it.kill()
+
+
+def test_an_outcome_comes_before_its_picture_is_drawn(tmp_path):
+    it = worker_of(tmp_path, "stand_in:build")
+    try:
+        next_word(it, Ready)
+        it.score(film_bytes("drawslow=1"), Task(name="a.jpg"))
+        assert next_word(it, Outcome).pictured == (True,)
+        assert it.read() is None
+        assert it.busy
+        assert next_word(it, Pictures).jpegs == (film_bytes("overlay"),)
+        assert not it.busy
+    finally:
+        it.kill()
+
+
+@pytest.mark.parametrize("word", ["drawraise=MUSTERMANN", "drawnone=1"])
+def test_a_picture_that_cannot_be_drawn_costs_neither_result_nor_worker(tmp_path, word, capfd):
+    it = worker_of(tmp_path, "stand_in:build")
+    try:
+        next_word(it, Ready)
+        it.score(film_bytes(word), Task(name="a.jpg"))
+        assert next_word(it, Outcome).limbs[0].status == "scored"
+        assert next_word(it, Pictures).jpegs == (None,)
+        it.score(film_bytes("limb=LH"), Task(name="b.jpg"))
+        assert next_word(it, Outcome).limbs[0].file == "b.jpg"
+    finally:
+        it.kill()
+    assert "MUSTERMANN" not in capfd.readouterr().err
+
+
+def test_a_worker_is_handed_the_next_film_while_it_scores(tmp_path):
+    it = worker_of(tmp_path, "stand_in:build")
+    try:
+        next_word(it, Ready)
+        it.score(film_bytes("slow=0.3"), Task(name="a.jpg"))
+        it.score(film_bytes("limb=LH"), Task(name="b.jpg"))
+        assert it.films == 2
+        words = [next_word(it, Outcome, Pictures) for _ in range(4)]
+        assert [type(word) for word in words] == [Outcome, Pictures] * 2
+        assert [word.limbs[0].file for word in words[::2]] == ["a.jpg", "b.jpg"]
+        assert it.films == 0
+    finally:
+        it.kill()
+
+
+def test_the_next_film_has_its_whole_time_from_the_end_of_the_one_before(tmp_path):
+    it = worker_of(tmp_path, "stand_in:build", Limits(60, 60, 2.0))
+    try:
+        next_word(it, Ready)
+        for name in ("a.jpg", "b.jpg"):
+            it.score(film_bytes("slow=1.5"), Task(name=name))
+        found = [next_word(it, Outcome, Died).limbs[0].file for _ in range(2)]
+        assert found == ["a.jpg", "b.jpg"]
     finally:
         it.kill()
 

@@ -1,27 +1,32 @@
 """Models of published sizes with random weights, for measuring time and memory only.
 
-Layer: benchmarks; writes graphs and recipes into the folder it is given.
+Layer: benchmarks; makes graphs in memory, or writes them with recipes into the folder it is given.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from edge.anatomy import Limb
+from edge.engine.backend_table import Precision
+from edge.engine.passport import EngineFile, InputSpec, Passport, Role, VerifiedEngine
 from edge.system.paths import engines_home
 from export.importers.darknet import darknet_to_onnx, parse_cfg
 from export.importers.darknet.weights import array_shapes
 from export.importers.unet import BLOCKS, unet_shapes, unet_to_onnx
 from export.importers.vgg import scorer_shapes, tasks, vgg_to_onnx
+from export.int8.convert import to_int8
+from export.int8.plan import plan_int8
+from export.onnx_graph.extremes import extremes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-    from pathlib import Path
-
-    import onnx
+    from collections.abc import Callable, Mapping
 
     from export.onnx_graph.builder import Array
 
@@ -40,13 +45,11 @@ meaning = "joint"
 """
 
 
-def write_full_size(folder: Path, names: Collection[str] = ()) -> list[Path]:
-    """Write ``full-*.onnx`` and their recipes; returns the recipes. ``names``: only these."""
+def write_full_size(folder: Path) -> list[Path]:
+    """Write ``full-*.onnx`` and their recipes; returns the recipes."""
     folder.mkdir(parents=True, exist_ok=True)
     recipes = []
     for name, (role, channels, size, make) in _MODELS.items():
-        if names and name not in names:
-            continue
         graph = folder / f"{name}.random.onnx"
         graph.write_bytes(make().SerializeToString())
         recipe = folder / f"{name}.toml"
@@ -59,6 +62,68 @@ def write_full_size(folder: Path, names: Collection[str] = ()) -> list[Path]:
         )
         recipes.append(recipe)
     return recipes
+
+
+def random_engine(name: str) -> VerifiedEngine:
+    """The FP32 graph of one full-size network with a passport, in memory and not signed."""
+    role, channels, (height, width), make = _MODELS[name]
+    model = make()
+    data = model.SerializeToString(deterministic=True)
+    passport = Passport(
+        name=name,
+        role=Role(role),
+        limb=Limb.HAND,
+        input=InputSpec(
+            channels=channels,
+            height=height,
+            width=width,
+            scale=1 / 255,
+            mean=(0.0,) * channels,
+            std=(1.0,) * channels,
+        ),
+        outputs={
+            item.name: tuple(
+                side.dim_value if side.HasField("dim_value") else None
+                for side in item.type.tensor_type.shape.dim
+            )
+            for item in model.graph.output
+        },
+        engine=EngineFile(
+            file=f"{name}.onnx", sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)
+        ),
+        sources=(),
+        build_key="random weights",
+        versions={},
+    )
+    return VerifiedEngine(passport, data, Path(f"{name}.onnx"))
+
+
+def computing_as(engine: VerifiedEngine, like: Mapping[str, Any]) -> VerifiedEngine:
+    """A random FP32 network in the back end and precision of another engine's passport.
+
+    In 8 bits the same stages stay FP32 as in ``like``; limits are taken over noise.
+    """
+    precision = Precision(like["engine"]["precision"])
+    data = engine.data
+    if precision is Precision.INT8:
+        model = onnx.load_from_string(data)
+        plan = plan_int8(model, int((like.get("rounded") or {}).get("float_stages", 0)))
+        spec = engine.passport.input
+        noise = np.random.default_rng(0).random(
+            (1, spec.channels, spec.height, spec.width), np.float32
+        )
+        tensors = set(plan.tensors.values())
+        limits = extremes_of(model, [noise], input_name=spec.name, tensors=tensors)
+        data = to_int8(model, plan, limits).SerializeToString(deterministic=True)
+    file = engine.passport.engine.model_copy(
+        update={
+            "precision": precision,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "bytes": len(data),
+        }
+    )
+    passport = engine.passport.model_copy(update={"backend": like["backend"], "engine": file})
+    return VerifiedEngine(passport, data, engine.path)
 
 
 def full_yolov3_cfg() -> str:

@@ -18,6 +18,7 @@ from benchmarks.engines import (
     describe_unmeasured,
     installed,
     measure_engine,
+    tuned_threads,
 )
 from benchmarks.figures import CYCLE
 from benchmarks.peak import conv_gflops, sgemm_gflops
@@ -64,10 +65,13 @@ def run_engine(
     graphs = {v.passport.name: v.data for _, v in installed(folder) if v.passport.is_reference}
     begun_s = time.perf_counter()
     peaks = [_peaks(items, effort)]
+    threads = tuned_threads(folder)
     for number, (path, verified) in enumerate(items):
         show("engines", number, len(items))
         with session.measuring("engine", path.stem):
-            session.add(measure_engine(path.stem, verified, effort, begun_s))
+            session.add(
+                measure_engine(path.stem, verified, effort, begun_s, threads.get(path.stem, 0))
+            )
     # Before and after: a peak that was disturbed is none.
     peaks.append(_peaks(items, effort))
     for path, verified in items:

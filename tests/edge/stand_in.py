@@ -35,6 +35,10 @@ class LimbOutcome:
     mask_png: bytes | None = None
     figures: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def overlay_jpeg(self):
+        return None if self.overlay is None else self.overlay()
+
 
 @dataclass(frozen=True)
 class FilmOutcome:

@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train bench-scaling lint docs site clean
+.PHONY: demo test test-faults test-install test-train bench-scaling bench-guard lint docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
 	.ci/venv $(VENV) demo,keras,evaluate
@@ -27,8 +27,11 @@ $(VENV)/.site: pyproject.toml constraints.txt .ci/venv
 	@touch $@
 
 # Sets up, then shows the main job end to end: films dropped in a folder become scores on MQTT.
+# Where OpenVINO is installed, the engines are tuned first, once (some minutes).
 demo: $(VENV)/.demo
 	$(BIN)/sharpedge export
+	if $(BIN)/python -c 'import openvino' 2>/dev/null && [ ! -f engines/built/tuned.json ]; then \
+		$(BIN)/sharpedge tune; fi
 	$(BIN)/sharpedge demo
 
 # Sets up and passes the tests; installs no torch.
@@ -62,6 +65,13 @@ test-train: $(VENV)/.dev
 bench-scaling: $(VENV)/.dev
 	$(BIN)/sharpedge export
 	$(BIN)/python -m benchmarks.scaling --out benchmarks/results
+
+# Are engines and pipeline slower than in the last runs on this kind of machine? Ratios to a fixed
+# computation, kept in benchmarks/results/history.jsonl. GUARD=--accept takes slower ones as normal.
+GUARD ?=
+bench-guard: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(BIN)/python -m benchmarks.guard $(GUARD)
 
 # On Python 3.11 or newer: numpy for 3.10 has other stubs than those the code is checked against.
 lint: $(VENV)/.dev

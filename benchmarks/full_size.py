@@ -15,10 +15,10 @@ from edge.system.paths import engines_home
 from export.importers.darknet import darknet_to_onnx, parse_cfg
 from export.importers.darknet.weights import array_shapes
 from export.importers.unet import BLOCKS, unet_shapes, unet_to_onnx
-from export.importers.vgg import scorer_shapes, vgg_to_onnx
+from export.importers.vgg import scorer_shapes, tasks, vgg_to_onnx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     import onnx
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _QUARTER = 4
 _HEAD = 21
 _SCORER_SIDE_PX = 224
+_SURE = 6.0
 _MASK_SIZE = (512, 416)
 _CLASSES = """
 [[classes]]
@@ -39,11 +40,13 @@ meaning = "joint"
 """
 
 
-def write_full_size(folder: Path) -> list[Path]:
-    """Write ``full-*.onnx`` and their recipes; returns the recipes."""
+def write_full_size(folder: Path, names: Collection[str] = ()) -> list[Path]:
+    """Write ``full-*.onnx`` and their recipes; returns the recipes. ``names``: only these."""
     folder.mkdir(parents=True, exist_ok=True)
     recipes = []
     for name, (role, channels, size, make) in _MODELS.items():
+        if names and name not in names:
+            continue
         graph = folder / f"{name}.random.onnx"
         graph.write_bytes(make().SerializeToString())
         recipe = folder / f"{name}.toml"
@@ -79,7 +82,11 @@ def _yolov3(side: int) -> onnx.ModelProto:
 
 
 def _vgg16() -> onnx.ModelProto:
-    return vgg_to_onnx(_random(scorer_shapes(Limb.HAND)), limb=Limb.HAND, side=_SCORER_SIDE_PX)
+    arrays = _random(scorer_shapes(Limb.HAND))
+    for task, _, _ in tasks(Limb.HAND):
+        # Every joint has at least grade 0; export refuses a head whose first value says no.
+        arrays[f"{task}.bn2.beta"][0] = _SURE
+    return vgg_to_onnx(arrays, limb=Limb.HAND, side=_SCORER_SIDE_PX)
 
 
 def _unet() -> onnx.ModelProto:

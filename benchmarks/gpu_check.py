@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.full_size import write_full_size
-from benchmarks.statistics import machine
+from benchmarks.machine import machine
 from edge.engine.backend_table import BACKENDS, Precision, is_installed
 from edge.engine.device import preflight
 from edge.engine.inputs import input_size, to_inputs

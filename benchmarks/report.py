@@ -1,111 +1,209 @@
-"""Runs both benchmarks and writes their results: JSON, a table, a plot.
+"""The report of a run: one schema, whatever was measured.
 
-Layer: benchmarks; measures, writes what it is asked to.
+Layer: benchmarks; reads and writes the JSON file that it is given.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from benchmarks.appliance import ALONE, measure
-from benchmarks.stages import time_stages
-from benchmarks.statistics import machine, summary
-from edge.engine.loader import load_engines
-from edge.model import DISCLAIMER
-from edge.pipeline.settings import PipelineSettings
-from edge.scoring.film_scorer import FilmScorer
-from edge.system.paths import built_engines
-from phantom.command import write_patients
+from pydantic import Field, ValidationError
+
+from benchmarks.figures import Figures, figures_of
+from benchmarks.machine_state import MachineState  # noqa: TC001 - pydantic needs it
+from benchmarks.others import Section  # noqa: TC001 - as above
+from benchmarks.series import Series
+from benchmarks.verdict import Verdict  # noqa: TC001 - as above
+from edge.errors import EdgeError
+from edge.model import DISCLAIMER, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
+    from pathlib import Path
 
-    Progress = Callable[[str, int, int], None]
-
-SEED = 7
-
-
-def run_benchmarks(rounds: int, progress: Progress) -> dict[str, Any]:
-    """Time one simulated patient's four films; returns the report as written to JSON."""
-    report: dict[str, Any] = {
-        "notice": DISCLAIMER,
-        "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "films": "one simulated patient: LH RH LF RF",
-        "rounds": rounds,
-    }
-    with tempfile.TemporaryDirectory(prefix="sharpedge-bench-") as name:
-        folder = Path(name)
-        write_patients(folder / "films", 1, SEED)
-        films = sorted((folder / "films").glob("*.jpg"))
-        engines = load_engines(built_engines())
-        report["engines"] = engines.versions
-        scorer = FilmScorer(engines, PipelineSettings())
-        report["stages"] = time_stages(
-            scorer, films, rounds, lambda done, total: progress("stages", done, total)
-        )
-        series = measure(
-            folder / "run",
-            films,
-            ALONE,
-            rounds * len(films),
-            progress=lambda done, total: progress("delivery", done, total),
-        )
-        whole = next(it for it in series if it.name == "closed to received")
-        report["delivery"] = {
-            "broker": whole.labels["broker"],
-            "closed_to_received": summary(whole.values),
-        }
-    return report
+FORMAT: Final = "sharpedge-bench"
+SCHEMA_VERSION: Final = 1
+JSON_NAME = "bench.json"
+_DIGITS = 6
 
 
-def as_table(report: dict[str, Any]) -> str:
-    """The report as a person reads it."""
-    rows = [f"{'':<28}{'p50':>9}{'p90':>9}{'p99':>9}   ms"]
-    figures = {
-        **report["stages"],
-        "file closed to received": report["delivery"]["closed_to_received"],
-    }
-    for name, found in figures.items():
-        rows.append(
-            f"{name:<28}{found['p50_ms']:>9.1f}{found['p90_ms']:>9.1f}{found['p99_ms']:>9.1f}"
-        )
-    about = report["machine"]
-    rows.append(f"{about['processor']}, {about['cores']} cores; n = {report['rounds']} x 4 films")
-    rows.append(f"{report['notice']}; simulated films")
-    return "\n".join(rows)
+class SeriesRow(Record):
+    """A `Series` in the file, with its figures for readers that compute none themselves."""
+
+    bench: str
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    unit: str = "ms"
+    figures: dict[str, float | None] = Field(default_factory=dict)
+    values: tuple[float, ...]
+    at_s: tuple[float, ...] = ()
+
+    @property
+    def series(self) -> Series:
+        """The series as it was measured."""
+        return Series(self.bench, self.name, self.values, self.labels, self.unit, self.at_s)
 
 
-def write_report(report: dict[str, Any], out_dir: Path) -> list[Path]:
-    """Write ``latency.json`` and, where matplotlib is installed, ``latency.png``."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    written = [out_dir / "latency.json"]
-    written[0].write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+class EngineRow(Record):
+    """One engine of the report.
+
+    Attributes
+    ----------
+    stem, name, backend, precision, sha256 : str
+        Of its passport; the hash has 64 hex digits.
+    serves : bool
+        Whether the pipeline runs it.
+    batch : int or None
+        Images in one measured run; None where `bench engine` did not run it.
+    gflop : float or None
+        Floating-point operations of one run / 1e9.
+    memory : mapping of str to float
+        MiB that loading and running it added: ``pss``, ``rss``.
+    peak_gflops : mapping of str to float
+        How the machine's peak was measured, to GFLOP/s.
+    agreement : mapping of str to float
+        Figures of the acceptance gate against the FP32 graph.
+    judged : str
+        The gate's verdict.
+    """
+
+    stem: str
+    name: str
+    backend: str
+    precision: str
+    sha256: str
+    serves: bool = False
+    batch: int | None = None
+    gflop: float | None = None
+    memory: dict[str, float] = Field(default_factory=dict)
+    peak_gflops: dict[str, float] = Field(default_factory=dict)
+    agreement: dict[str, float] = Field(default_factory=dict)
+    judged: str = ""
+
+
+class AccuracyRow(Record):
+    """Grades of one kind of film, beside its speed.
+
+    Attributes
+    ----------
+    films : str
+        Which films.
+    against : str
+        What they are compared with.
+    grades, equal, largest_jump : int
+        Pairs of grades, how many are equal, the largest difference.
+    fates_differ : int
+        Films that ended in another way, and joints that only one side graded.
+    """
+
+    films: str
+    against: str
+    grades: int
+    equal: int
+    largest_jump: int
+    fates_differ: int
+
+
+class Report(Record):
+    """Everything about one run."""
+
+    format: Literal["sharpedge-bench"] = FORMAT
+    schema_version: Literal[1] = SCHEMA_VERSION
+    notice: str = DISCLAIMER
+    measured: str = Field(description="UTC, ISO 8601")
+    seconds: float
+    benches: tuple[str, ...]
+    commit: str | None = None
+    changed: bool = Field(default=False, description="the code differs from that commit")
+    settings: dict[str, float | str] = Field(default_factory=dict)
+    machine: dict[str, Any]
+    before: MachineState
+    after: MachineState
+    rests: tuple[Section, ...] = ()
+    sections: tuple[Section, ...] = ()
+    verdict: Verdict
+    engines: tuple[EngineRow, ...] = ()
+    accuracy: tuple[AccuracyRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    series: tuple[SeriesRow, ...]
+
+    @cached_property
+    def measured_series(self) -> tuple[tuple[Series, Figures], ...]:
+        """Every series with its figures, computed once."""
+        return with_figures(row.series for row in self.series)
+
+    def of(self, bench: str) -> list[tuple[Series, Figures]]:
+        """Series of one benchmark, with their figures."""
+        return [pair for pair in self.measured_series if pair[0].bench == bench]
+
+
+def with_figures(series: Iterable[Series]) -> tuple[tuple[Series, Figures], ...]:
+    """Each series that has a value, with its figures."""
+    return tuple((one, figures_of(one)) for one in series if one.values)
+
+
+def row_of(series: Series, figures: Figures) -> SeriesRow:
+    """A series as the file has it."""
+    return SeriesRow(
+        bench=series.bench,
+        name=series.name,
+        labels=dict(series.labels),
+        unit=series.unit,
+        figures=flat(figures),
+        values=tuple(_short(value) for value in series.values),
+        at_s=tuple(round(value, 3) for value in series.at_s),
+    )
+
+
+def flat(figures: Figures) -> dict[str, float | None]:
+    """Figures by name, as JSON and CSV have them."""
+    found: dict[str, float | None] = {"n": figures.n}
+    for point, interval in figures.points.items():
+        name = f"p{point:.0f}"
+        found[name] = _short(interval.value)
+        found[f"{name}_low"], found[f"{name}_high"] = _short(interval.low), _short(interval.high)
+    found["max"], found["mean"] = _short(figures.most), _short(figures.mean)
+    found["variation"], found["spread"] = round(figures.variation, 4), round(figures.spread, 4)
+    for number, window in enumerate(figures.windows, 1):
+        found[f"window_{number}"] = round(window, 4)
+    for quantile, limit in figures.bounds.items():
+        name = f"p{quantile * 100:.0f}_bound"
+        found[name] = None if limit is None else _short(limit)
+    return found
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write the report."""
+    path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_report(path: Path) -> Report:
+    """Read a report. Raises `EdgeError` for another schema, with the cause and the fix."""
     try:
-        import matplotlib as mpl  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return written
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+        fields = json.loads(path.read_bytes())
+    except OSError as error:
+        raise EdgeError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise EdgeError(
+            f"{path}: it is no JSON file (fix: give a {JSON_NAME} of sharpedge bench --out)"
+        ) from error
+    found = fields if isinstance(fields, dict) else {}
+    if (found.get("format"), found.get("schema_version")) != (FORMAT, SCHEMA_VERSION):
+        raise EdgeError(
+            f"{path}: format {found.get('format')} {found.get('schema_version')}, wanted {FORMAT} "
+            f"{SCHEMA_VERSION} (fix: run sharpedge bench --out DIR with this version)"
+        )
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise EdgeError(
+            f"{path}: {place}: {first['msg']} (fix: run sharpedge bench --out DIR again)"
+        ) from error
 
-    stages = {name: v["p50_ms"] for name, v in report["stages"].items() if name != "whole film"}
-    figure, axis = plt.subplots(figsize=(8, 3.2))
-    left = 0.0
-    for name, width_ms in stages.items():
-        axis.barh([0], [width_ms], left=left, label=f"{name} {width_ms:.0f} ms")
-        left += width_ms
-    whole = report["delivery"]["closed_to_received"]["p50_ms"]
-    axis.barh([1], [whole], color="0.6")
-    axis.set_yticks([0, 1], ["pipeline stages", "file closed\nto received"])
-    axis.set_xlabel("median ms a film")
-    axis.set_title(f"sharpedge, {report['machine']['cores']} cores ({DISCLAIMER})", fontsize=9)
-    axis.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.25))
-    figure.tight_layout()
-    written.append(out_dir / "latency.png")
-    figure.savefig(written[1], dpi=110)
-    plt.close(figure)
-    return written
+
+def _short(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

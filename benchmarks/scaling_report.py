@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.statistics import machine
+from benchmarks.machine import machine
 from edge.model import DISCLAIMER
 
 if TYPE_CHECKING:

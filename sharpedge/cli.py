@@ -63,7 +63,7 @@ COMMANDS = {
     ),
     "bench": Command(
         "sharpedge.commands.bench:bench",
-        "Measure latency: each stage, and from file closed to message received.",
+        "Measure latency: engines, pipeline, appliance, peers; compare reports.",
     ),
     "release": Command(
         "sharpedge.commands.operator:release",

@@ -14,6 +14,7 @@ sys.path[:0] = [
     for path in (
         TESTS.parent,
         TESTS,
+        TESTS / "benchmarks",
         TESTS / "edge",
         TESTS / "edge" / "imaging",
         TESTS / "faults",

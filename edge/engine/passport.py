@@ -301,5 +301,8 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
 
 def _mac(passport: Passport, key: bytes) -> str:
     fields = passport.model_dump(mode="json", exclude={"hmac"})
+    if fields["rounded"] is None:
+        # Passports that were signed before this field existed are valid still.
+        del fields["rounded"]
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hmac.new(key, b"engine passport\0" + text.encode(), hashlib.sha256).hexdigest()

@@ -31,7 +31,7 @@ NEAR = 0.02
 """A deciding FP32 value within this of .5 may fall either way: it is listed, not counted."""
 LEAST_SCORES = 1000
 """With fewer scores a verdict carries a warning."""
-CENTRE_PX = 0.25
+CENTRE_PX = 0.1
 """What 99 % of the boxes' centres may move by, in px of the detector's input, in any precision. A
 crop of a moved box flips grades that are near a limit: boxes of bfloat16 (1.0 px) and of an 8-bit
 detector (.65 px) changed .6 and 1.1 % of the grades of 64 simulated films, the scorer unchanged."""
@@ -234,7 +234,8 @@ def _score_figures(found: Tally) -> dict[str, float]:
 
 
 def _p99(values: Sequence[float]) -> float:
-    return sorted(values or [0.0])[int(0.99 * (len(values or [0.0]) - 1))]
+    ranked = sorted(values or [0.0])
+    return ranked[math.ceil(0.99 * len(ranked)) - 1]
 
 
 def _mask(found: Tally, call: Call, given: npt.NDArray[np.floating]) -> None:

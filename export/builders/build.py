@@ -107,11 +107,13 @@ def build_candidate(
     """Build, or find, the engine of an exported recipe for a back end.
 
     ``progress`` is given the builder's phase, its steps done and its steps; ``precision`` is one of
-    `precisions`, their first unless stated; ``calibration`` is needed for 8 bits. Raises
+    `precisions`, unless stated their first; ``calibration`` is needed for 8 bits. Raises
     `BuildError` naming what is missing or what the builder refused, `edge.errors.EngineError` where
     the exported graph is refused.
     """
-    precision = precision or precisions(backend)[0]
+    if precision is None:
+        able = (one for one in precisions(backend) if calibration or one is not Precision.INT8)
+        precision = next(able)
     if backend not in BUILDERS or (backend == REFERENCE and precision is Precision.FP32):
         raise BuildError(
             f"{BACKENDS[backend].title} takes the graph as it is",

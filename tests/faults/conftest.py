@@ -85,7 +85,7 @@ def _table():
 
 
 def _write(folder):
-    from benchmarks.statistics import machine
+    from benchmarks.machine import machine
 
     about = machine()
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")

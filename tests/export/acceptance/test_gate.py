@@ -187,14 +187,24 @@ def changed(row, column, value):
 def test_boxes_are_judged_by_place_class_and_presence():
     assert detected(ROWS).accepted
     assert detected(ROWS).figures["boxes"] == 2
-    assert detected(changed(0, 0, 100.5)).accepted
-    assert "IoU" in detected(changed(0, 0, 104)).reason
-    assert detected(changed(0, 0, 102.5), Precision.INT8).accepted
+    assert detected(changed(0, 0, 100.05)).accepted
+    assert "IoU" in detected(changed(0, 2, 45)).reason
+    assert detected(changed(0, 2, 45), Precision.INT8).accepted
     gone = changed(1, 4, 0.1)
     assert "1 of 2 joints were lost" in detected(gone).reason
     renamed = changed(1, 5, 0.99)
     renamed[1, 6] = 0.01
     assert "renamed" in detected(renamed).reason
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize(("moved_px", "accepted"), [(0.05, True), (0.2, False)])
+def test_boxes_that_move_are_refused_in_every_precision(precision, moved_px, accepted):
+    moved = changed(0, 0, ROWS[0][0] + moved_px)
+    verdict = detected(moved, precision)
+    assert verdict.figures["centre_px_p99"] == pytest.approx(moved_px, abs=1e-3)
+    assert verdict.accepted is accepted
+    assert ("moved by" in verdict.reason) is not accepted
 
 
 def test_a_joint_whose_confidence_was_undecided_may_come_or_go():

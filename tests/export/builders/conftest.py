@@ -2,7 +2,13 @@
 
 import pytest
 
+import export.acceptance.install
 from export.builders.order import Order
+
+
+@pytest.fixture(autouse=True)
+def few_films_to_calibrate_on(monkeypatch):
+    monkeypatch.setattr(export.acceptance.install, "CALIBRATION_PATIENTS", 1)
 
 
 @pytest.fixture

@@ -320,7 +320,7 @@ def test_other_options_of_the_builder_make_another_plan(monkeypatch):
     monkeypatch.setattr(export.builders.build, "_version", lambda _backend: "10.3")
 
     def key(options, backend="tensorrt"):
-        return export.builders.build._build_key(passport, backend, Precision.FP16, options)
+        return export.builders.build._build_key(passport, backend, Precision.FP16, options, None)
 
     plain = key(BuilderOptions())
     assert len({plain, key(BuilderOptions(64)), key(BuilderOptions(level=5))}) == 3

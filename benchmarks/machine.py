@@ -1,4 +1,4 @@
-"""Percentiles, and the machine that they were measured on.
+"""Describes the machine that figures were measured on.
 
 Layer: benchmarks; reads the machine's own description, changes nothing.
 """
@@ -9,27 +9,12 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-PACKAGES = ("sharpedge", "numpy", "opencv-python-headless", "onnxruntime", "paho-mqtt")
-
-
-def summary(values_ms: Iterable[float]) -> dict[str, float]:
-    """n, p50, p90, p99 and coefficient of variation of some milliseconds."""
-    values = np.asarray(list(values_ms), dtype=np.float64)
-    p50, p90, p99 = np.percentile(values, [50, 90, 99])
-    return {
-        "n": float(len(values)),
-        "p50_ms": round(float(p50), 2),
-        "p90_ms": round(float(p90), 2),
-        "p99_ms": round(float(p99), 2),
-        "variation": round(float(values.std() / max(values.mean(), 1e-9)), 3),
-    }
+PACKAGES = (
+    "sharpedge", "numpy", "opencv-python-headless", "scikit-image", "onnxruntime", "openvino",
+    "torch", "tensorrt", "paho-mqtt",
+)  # fmt: skip
 
 
 def machine() -> dict[str, Any]:

@@ -69,15 +69,22 @@ def tuned_threads(folder: Path) -> dict[str, int]:
 
 
 def measure_engine(
-    stem: str, verified: VerifiedEngine, effort: Effort, begun_s: float, threads: int = 0
+    stem: str,
+    verified: VerifiedEngine,
+    effort: Effort,
+    begun_s: float,
+    *,
+    threads: int = 0,
+    batch: int | None = None,
 ) -> list[Series]:
     """Run one engine.
 
     ``begun_s`` is when the benchmark began, ``threads`` what the engine runs with; 0: every core.
+    ``batch`` is a limb's joints for a scorer, else 1, unless it is stated.
     Raises `EngineError`.
     """
     engine = _open(verified, threads)
-    inputs = typical_inputs(engine)
+    inputs = typical_inputs(engine, batch)
     until_s = time.perf_counter() + effort.warm_up_s
     while True:
         engine.run(inputs)
@@ -97,7 +104,7 @@ def measure_engine(
         rows["enqueue"].append(float(getattr(engine, "enqueue_ms", 0.0)))
         at_s.append(started_s - begun_s)
     copies = BACKENDS[verified.passport.backend].needs_gpu
-    labels = labels_of(stem, verified.passport, batch_of(engine))
+    labels = labels_of(stem, verified.passport, len(next(iter(inputs.values()))))
     if threads:
         labels["threads"] = str(threads)
     return [

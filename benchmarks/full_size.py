@@ -23,6 +23,7 @@ from export.importers.unet import BLOCKS, unet_shapes, unet_to_onnx
 from export.importers.vgg import scorer_shapes, tasks, vgg_to_onnx
 from export.int8.convert import to_int8
 from export.int8.plan import plan_int8
+from export.onnx_graph.builder import GraphBuilder
 from export.onnx_graph.extremes import extremes_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _HEAD = 21
 _SCORER_SIDE_PX = 224
 _SURE = 6.0
 _MASK_SIZE = (512, 416)
+_VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 _CLASSES = """
 [[classes]]
 name = "PIP"
@@ -66,7 +68,7 @@ def write_full_size(folder: Path) -> list[Path]:
 
 def random_engine(name: str) -> VerifiedEngine:
     """The FP32 graph of one full-size network with a passport, in memory and not signed."""
-    role, channels, (height, width), make = _MODELS[name]
+    role, channels, (height, width), make = {**_MODELS, **_JETSON_MODELS}[name]
     model = make()
     data = model.SerializeToString(deterministic=True)
     passport = Passport(
@@ -154,9 +156,29 @@ def _vgg16() -> onnx.ModelProto:
     return vgg_to_onnx(arrays, limb=Limb.HAND, side=_SCORER_SIDE_PX)
 
 
-def _unet() -> onnx.ModelProto:
+def _vgg19() -> onnx.ModelProto:
+    """The 16 convolutions of VGG-19, with two ordinal outputs instead of its dense layers."""
+    graph = GraphBuilder("vgg19")
+    x, depth = graph.input("image", ("n", 3, _SCORER_SIDE_PX, _SCORER_SIDE_PX)), 3
+    for block, (repeats, channels) in enumerate(_VGG19_BLOCKS):
+        for number in range(repeats):
+            name = f"conv{block}.{number}"
+            weight = _random({name: (channels, depth, 3, 3)})[name]
+            x = graph.conv(x, name, weight, np.zeros(channels, np.float32), pads=(1, 1, 1, 1))
+            x, depth = graph.node("Relu", (x,), f"{name}.relu"), channels
+        x = graph.node("MaxPool", (x,), f"pool{block}", kernel_shape=[2, 2], strides=[2, 2])
+    x = graph.node("GlobalAveragePool", (x,), "mean")
+    x = graph.node("Flatten", (x,), "features", axis=1)
+    for head, count in (("erosion", 6), ("narrowing", 5)):
+        weight = _random({head: (count, depth)})[head]
+        found = graph.gemm(x, f"{head}.dense", weight, np.zeros(count, np.float32))
+        graph.output(graph.node("Sigmoid", (found,), f"{head}.out"), head, ("n", count))
+    return graph.build()
+
+
+def _unet(size: tuple[int, int]) -> onnx.ModelProto:
     widths = dict(zip(BLOCKS, ((8, 8), (16, 16), (32, 32), (16, 16), (8, 8)), strict=True))
-    return unet_to_onnx(_random(unet_shapes(widths)), size=_MASK_SIZE)
+    return unet_to_onnx(_random(unet_shapes(widths)), size=size)
 
 
 def _random(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
@@ -178,5 +200,18 @@ _MODELS: dict[str, tuple[str, int, tuple[int, int], Callable[[], onnx.ModelProto
     "full-yolov3-416": ("detect", 1, (416, 416), lambda: _yolov3(416)),
     "full-yolov3-608": ("detect", 1, (608, 608), lambda: _yolov3(608)),
     "full-vgg16-224": ("score", 3, (_SCORER_SIDE_PX, _SCORER_SIDE_PX), _vgg16),
-    "full-unet-512": ("mask", 1, _MASK_SIZE, _unet),
+    "full-unet-512": ("mask", 1, _MASK_SIZE, lambda: _unet(_MASK_SIZE)),
 }
+_JETSON_MODELS: dict[str, tuple[str, int, tuple[int, int], Callable[[], onnx.ModelProto]]] = {
+    "VGG-19-224": ("score", 3, (_SCORER_SIDE_PX, _SCORER_SIDE_PX), _vgg19),
+    "U-Net-256": ("mask", 1, (256, 256), lambda: _unet((256, 256))),
+}
+"""Named and sized as in NVIDIA's jetson_benchmarks; measured beside ours, part of no pipeline."""
+PUBLISHED = {
+    "YOLOv3-608": "full-yolov3-608",
+    "VGG-19-224": "VGG-19-224",
+    "VGG16-224": "full-vgg16-224",
+    "U-Net-256": "U-Net-256",
+    "U-Net-512x416": "full-unet-512",
+}
+"""Name as tables have it to the network's own name."""

@@ -89,7 +89,7 @@ class OurWay:
         self._engines, self.description = engines, description
 
     def grade(self, film: BenchFilm) -> list[tuple[int, int]]:
-        """Erosion and narrowing of each joint of a film; a labelled picture is made too."""
+        """Erosion and narrowing of each joint of a film."""
         limb = limb_of(film)
         decoded = decode_film(film.data, film.name, _SETTINGS.max_megapixels).pixels
         height, width = decoded.shape
@@ -104,7 +104,6 @@ class OurWay:
         _look(self._engines[Role.DETECT], limb, apply_mask(canvas, Mask(foreground)))
         centres, sides = _placed(film, to_canvas)
         grades = score_joints(self._engines[Role.SCORE], canvas, centres, sides)
-        cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 85])
         return [(one.erosion.grade, one.narrowing.grade) for one in grades]
 
 

@@ -98,12 +98,21 @@ def engine(
     seconds: _Seconds = _SECONDS,
     runs: _Runs = _RUNS,
     only: _Only = None,
+    full_size: Annotated[
+        bool,
+        typer.Option("--full-size", help="Also networks of published sizes with random weights."),
+    ] = False,
     engines: EnginesOption = None,
     out: _Out = None,
 ) -> None:
     """Each installed engine alone: copies, computation, variation, memory, GFLOP/s."""
     session = _session(seconds=seconds, runs=runs)
     _engine(session, engines, seconds, runs, tuple(only or ()))
+    if full_size:
+        from benchmarks.engines import Effort
+        from benchmarks.runs import run_published
+
+        run_published(session, engines, Effort(seconds, runs), _shown())
     _finish(session, out)
 
 

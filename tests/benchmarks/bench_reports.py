@@ -25,6 +25,7 @@ def all_series(scale=1.0, films=20):
             for name, spent in STAGES.items()
         }
         parts["whole film"] = sum(parts.values()) + 1
+        parts["picture, after the result"] = np.full(films, 8.0)
         found += [
             Series("pipeline", name, tuple(map(float, values)), labels, at_s=at_s)
             for name, values in parts.items()

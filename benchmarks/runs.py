@@ -52,7 +52,7 @@ PEAKS = (
 )
 PUBLISHED_NOTE = (
     "YOLOv3-608, VGG-19-224 and U-Net-256 are named and sized as in NVIDIA's jetson_benchmarks, "
-    "beside our VGG16-224 and U-Net-512x416; weights are random. VGG-19 has its 16 convolutions and "
+    "beside our VGG16-224 and U-Net-512x416; weights are random. VGG-19 has 16 convolutions and "
     "no dense layers; the U-Nets have the widths of ours, YOLOv3 has two classes"
 )
 _PEAK_S = 1.0

@@ -33,7 +33,8 @@ _BUSY_STEPS = 1_000_000
 """Instructions of SQLite's virtual machine between two calls of ``busy``: under a second."""
 
 
-def _text(data: bytes) -> str:
+def text_of(data: bytes) -> str:
+    """Read text of the file: a flipped bit must give another value, not an exception."""
     return data.decode("utf-8", "replace")
 
 
@@ -60,8 +61,7 @@ class Store(Chain):
         if busy is not None:
             self.db.set_progress_handler(busy, _BUSY_STEPS)
         self.db.row_factory = sqlite3.Row
-        # A flipped bit may leave invalid UTF-8: it must give another value, not an exception.
-        self.db.text_factory = _text
+        self.db.text_factory = text_of
         try:
             self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=FULL")

@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train bench-scaling bench-guard lint docs site clean
+.PHONY: demo test test-faults test-install test-train bench-guard bench-scaling lint docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
 	.ci/venv $(VENV) demo,keras,evaluate
@@ -59,19 +59,19 @@ test-train: $(VENV)/.dev
 	$(BIN)/sharpedge export
 	$(BIN)/python -m pytest -m training -n $(JOBS) --dist worksteal
 
-# Throughput against the arrival rate with one and two workers, and latency against the rows in the
-# journal, up to a million (about 8 minutes, 3 GiB of disk); keeps table and plot under
-# benchmarks/results/. On a quiet machine.
-bench-scaling: $(VENV)/.dev
-	$(BIN)/sharpedge export
-	$(BIN)/python -m benchmarks.scaling --out benchmarks/results
-
 # Are engines and pipeline slower than in the last runs on this kind of machine? Ratios to a fixed
 # computation, kept in benchmarks/results/history.jsonl. GUARD=--accept takes slower ones as normal.
 GUARD ?=
 bench-guard: $(VENV)/.dev
 	$(BIN)/sharpedge export
 	$(BIN)/python -m benchmarks.guard $(GUARD)
+
+# Throughput against the arrival rate with one and two workers, and latency against the rows in the
+# journal, up to a million (about 8 minutes, 3 GiB of disk); keeps table and plot under
+# benchmarks/results/. On a quiet machine.
+bench-scaling: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(BIN)/python -m benchmarks.scaling --out benchmarks/results
 
 # On Python 3.11 or newer: numpy for 3.10 has other stubs than those the code is checked against.
 lint: $(VENV)/.dev

@@ -35,8 +35,8 @@ CONVINCING = 0.6
 """With this merit nothing else needs to be tried."""
 SETTLED = 0.8
 """With a whole limb named for certain and this merit nothing else is looked for. On 435 real films
-of hands and feet the other limb's detector never names a whole limb for certain, and its merit is
-.74 at most."""
+of hands and feet and 2,175 turned, mirrored, cropped or equalised copies the other limb's detector
+never names a whole limb for certain, and its merit is .76 at most."""
 WINDOW = 0.6
 """Side of the windows that a film is searched in at last, as a share of the film's."""
 WINDOW_CORNERS = (0.0, 0.2, 0.4)

@@ -20,6 +20,7 @@ from benchmarks.plot_style import (
     finish,
     new_figure,
 )
+from benchmarks.scaling_plot import draw_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ def draw_all(report: Report, out_dir: Path) -> list[Path]:
         "waterfall.png": draw_waterfall,
         "over-time.png": draw_over_time,
         "peers.png": draw_peers,
+        "scaling.png": draw_scaling,
     }
     return [out_dir / name for name, draw in plots.items() if draw(report, out_dir / name)]
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import appliance, films
+from benchmarks import appliance, films, scaling
 from benchmarks.engines import (
     Effort,
     describe,
@@ -52,9 +52,10 @@ PEAKS = (
 )
 PUBLISHED_NOTE = (
     "YOLOv3-608, VGG-19-224 and U-Net-256 are named and sized as in NVIDIA's jetson_benchmarks, "
-    "beside our VGG16-224 and U-Net-512x416; weights are random. VGG-19 has 16 convolutions and "
-    "no dense layers; the U-Nets have the widths of ours, YOLOv3 has two classes"
+    "beside our VGG16-224 and U-Net-512x416; weights are random. VGG-19 has its 16 convolutions "
+    "and no dense layers; the U-Nets have the widths of ours, YOLOv3 has two classes"
 )
+ROWS_NOTE = "filled journals hold messages without joints"
 _PEAK_S = 1.0
 
 
@@ -147,6 +148,43 @@ def run_appliance(
                     )
                 )
     _describe(session, engines_dir or built_engines(), serving)
+
+
+def run_scaling(session: Session, films_of_each: int, rows: Sequence[int], show: Progress) -> None:
+    """Measure films a minute by arrival rate and workers, and steps by rows of the journal.
+
+    ``rows`` are sizes of journal and outbox; with none only arrivals are measured.
+    """
+    session.note(SIMULATED, ROWS_NOTE)
+    with tempfile.TemporaryDirectory(prefix="sharpedge-bench-") as name:
+        folder = Path(name)
+        paths = _written(folder)
+        with session.measuring("scaling", "arrivals"):
+            session.add(
+                scaling.measure_arrivals(
+                    folder / "arrivals",
+                    paths,
+                    count=films_of_each,
+                    say=lambda text: show(text, 0, 1),
+                )
+            )
+        if rows:
+            with session.measuring("scaling", "journal"):
+                session.add(
+                    scaling.measure_journal(
+                        folder / "journals", rows, say=lambda text: show(text, 0, 1)
+                    )
+                )
+    _describe(session, built_engines(), load_engines(built_engines()))
+
+
+def _written(folder: Path) -> list[Path]:
+    """Write one patient's films as JPEG."""
+    found = []
+    for film in films.encoded(films.patient_films(), APPLIANCE_SIZE, "JPEG"):
+        found.append(folder / film.name)
+        found[-1].write_bytes(film.data)
+    return found
 
 
 def bench_films(

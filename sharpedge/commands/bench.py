@@ -166,6 +166,27 @@ def peers(
     _finish(session, out)
 
 
+@bench.command(name="scaling")
+def scaling(
+    films: Annotated[int, typer.Option(min=1, help="Films at each arrival rate.")] = 16,
+    rows: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Rows of journal and outbox; may be given again."),
+    ] = None,
+    arrivals_only: Annotated[
+        bool, typer.Option("--arrivals-only", help="Leave the journal's size out.")
+    ] = False,
+    out: _Out = None,
+) -> None:
+    """Films a minute by arrival rate and workers; pick-up and publishing by rows."""
+    from benchmarks.runs import run_scaling
+    from benchmarks.scaling import ROWS
+
+    session = _session(films=films)
+    run_scaling(session, films, () if arrivals_only else rows or ROWS, _shown())
+    _finish(session, out)
+
+
 @bench.command(name="compare")
 def compare(
     first: Annotated[Path, typer.Argument(help="bench.json of the first run.")],

@@ -25,9 +25,8 @@ def test_a_published_network_has_its_published_operations_and_runs(name, gflop):
 
 def test_yolov3_at_608_has_its_published_operations():
     # 140.7 billion operations with 80 classes; two classes need a little less.
-    assert count_flops(random_engine(PUBLISHED["YOLOv3-608"]).data) / 1e9 == pytest.approx(
-        139.5, 0.01
-    )
+    gflop = count_flops(random_engine(PUBLISHED["YOLOv3-608"]).data) / 1e9
+    assert 0.98 * 140.7 < gflop < 140.7
 
 
 def test_a_network_can_compute_as_another_engine_does():

@@ -153,7 +153,7 @@ class _Steps:
             began_s = time.perf_counter()
             self._outbox.counts.depth()
             Journal(self._other).counts()
-            values.setdefault("figures of health", []).append(_since_ms(began_s))
+            values.setdefault("figures of health (own thread)", []).append(_since_ms(began_s))
         self._other.close()
         return [Series(BENCH, name, tuple(found), labels) for name, found in values.items()]
 

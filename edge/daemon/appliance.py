@@ -9,6 +9,7 @@ Layer: daemon; opens the state folder, starts the worker and two threads.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import select
@@ -245,6 +246,9 @@ class Appliance:
                 self._ready_sent = True
                 self._notifier.send(READY="1", STATUS="waiting for films")
                 log.info("ready: session %d", self._session)
+                # What stays for good is not looked through again while a film waits.
+                gc.collect()
+                gc.freeze()
             now_s = time.monotonic()
             if not self._sender.is_alive() or not self._intake_is_alive():
                 log.error("a thread ended by a fault: the appliance must be restarted")

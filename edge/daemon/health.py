@@ -10,13 +10,13 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.contract.payloads import HealthMessage
-from edge.journal.journal import Journal
 from edge.system.disk import temperature_c
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.daemon.station import Stations
+    from edge.delivery.figures import Counted
     from edge.delivery.outbox import Outbox
     from edge.delivery.sender import Sender
     from edge.intake.intake import Intake
@@ -32,10 +32,10 @@ class HealthReport(NamedTuple):
     sender: Sender
     stations: Stations
 
-    def message(self, outbox: Outbox) -> HealthMessage:
+    def message(self, outbox: Outbox, counted: Counted) -> HealthMessage:
         """Collect the figures. Raises `sqlite3.Error` and `OSError`."""
         head = outbox.store.head()
-        depth = outbox.counts.depth()
+        depth = counted.depth
         condition = self.intake.condition()
         standing = self.sender.standing()
         return HealthMessage(
@@ -47,7 +47,7 @@ class HealthReport(NamedTuple):
             folder_fault=condition.fault,
             outbox_depth=depth.rows,
             outbox_oldest_s=depth.oldest_s,
-            jobs=Journal(outbox.store).counts(),
+            jobs=counted.jobs,
             disk_free_mib=shutil.disk_usage(self.folder).free >> 20,
             temperature_c=temperature_c(),
             worker_restarts=self.stations.restarts,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.contract.payloads import Command, HealthMessage
+    from edge.delivery.figures import Counted, Figures
     from edge.delivery.outbox import Outbox
 
 
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 class Control:
     """Fields of the daemon's thread come first, then those of the sender's thread.
 
-    ``health`` gives the figures that are published; the sender calls it. ``stop_by_s`` is the
+    ``figures`` counts what is published on the topic health, on a thread of its own; ``health``
+    gives the message with these counts, on the sender's. ``stop_by_s`` is the
     monotonic time by which the sender must have ended, None while it runs.
     """
 
     announcement: Announcement = field(default_factory=Announcement)
-    health: Callable[[Outbox], HealthMessage] | None = None
+    figures: Figures | None = None
+    health: Callable[[Outbox, Counted], HealthMessage] | None = None
     stop_by_s: float | None = None
 
     commands: queue.SimpleQueue[Command] = field(default_factory=queue.SimpleQueue)

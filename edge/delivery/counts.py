@@ -13,14 +13,14 @@ from edge.journal.schema import OPEN
 from edge.system.clock import steady_unix_s
 
 if TYPE_CHECKING:
-    from edge.journal.store import Store
+    import sqlite3
 
 
 class Counts:
     """Counts over one connection."""
 
-    def __init__(self, store: Store) -> None:
-        self._db = store.db
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
 
     def depth(self) -> Depth:
         """How many rows wait, for how long the oldest has, and how many are set aside."""

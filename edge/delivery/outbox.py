@@ -55,7 +55,7 @@ class Outbox:
         self._db = store.db
         self.repeats = Repeats(store, mode, receivers, resend_s)
         self.endings = Endings(store, mode, receivers, self.repeats)
-        self.counts = Counts(store)
+        self.counts = Counts(store.db)
         self.studies = Studies(store)
 
     def reopen(self) -> None:

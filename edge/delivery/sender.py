@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from edge.contract.payloads import Presence
 from edge.delivery.control import Control
+from edge.delivery.figures import Figures
 from edge.delivery.incoming import Incoming
 from edge.delivery.link import Event, Link, LinkError, Wake, open_link
 from edge.delivery.outbox import Outbox
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from edge.contract.ids import DeviceName
     from edge.contract.payloads import Command, HealthMessage
+    from edge.delivery.figures import Counted
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +105,9 @@ class Sender:
         self._control.announcement = announcement
         self.wake()
 
-    def report(self, health: Callable[[Outbox], HealthMessage]) -> None:
+    def report(self, health: Callable[[Outbox, Counted], HealthMessage]) -> None:
         """Set the function that gives the published figures; it is called on this thread."""
+        self._control.figures = Figures(self._journal)
         self._control.health = health
 
     def standing(self) -> Standing:

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from edge.delivery.link import Answered, Arrived, Disconnected, Failure, LinkError
+from edge.delivery.link import Answered, Arrived, Disconnected, Failure, LinkError, Wake
 from edge.delivery.unanswered import REPEATS_A_PASS
 from edge.outputs.packet import Extras
 
@@ -137,11 +137,17 @@ class Session:
         self._outgoing.check()
 
     def _publish_health(self, now_s: float) -> None:
-        if now_s < self._health_at_s or self._control.health is None:
+        figures, message = self._control.figures, self._control.health
+        if figures is None or message is None:
             return
         assert self._link is not None  # noqa: S101 - called while serving
-        self._health_at_s = now_s + self._health_s
-        payload = self._control.health(self._outbox).model_dump_json().encode()
+        if now_s >= self._health_at_s:
+            self._health_at_s = now_s + self._health_s
+            figures.ask(lambda: self._events.put(Wake()))
+        counted = figures.take()
+        if counted is None:
+            return
+        payload = message(self._outbox, counted).model_dump_json().encode()
         self._link.publish(self._health_topic, payload, Extras(), qos=0, retain=True)
 
     def _has_ended(self, stop_by_s: float) -> bool:

@@ -52,8 +52,7 @@ class Journal:
 
     def counts(self) -> dict[str, int]:
         """Count the files in each state."""
-        rows = self._db.execute("SELECT state, COUNT(*) AS n FROM job GROUP BY state")
-        return {r["state"]: r["n"] for r in rows}
+        return counts_of(self._db)
 
     def claim(self, path: bytes, sha256: str, signature: Signature) -> Claim:
         """Enter a film before any work on it, or give the state in which it is already."""
@@ -249,6 +248,12 @@ class Journal:
         found = self._db.execute(query, (job,)).fetchone()
         # Only a person can have deleted the row of a film in work.
         return 0 if found is None else int(found[0])
+
+
+def counts_of(db: sqlite3.Connection) -> dict[str, int]:
+    """Count the files in each state."""
+    rows = db.execute("SELECT state, COUNT(*) AS n FROM job GROUP BY state")
+    return {r["state"]: r["n"] for r in rows}
 
 
 def _name(path: bytes) -> bytes:

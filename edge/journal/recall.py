@@ -11,11 +11,20 @@ from urllib.parse import quote
 
 from edge.journal.records import ORDERED, signature_in
 from edge.journal.states import State
+from edge.journal.store import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import Signature
+
+
+def read_only(journal: Path) -> sqlite3.Connection:
+    """Connect to the journal at ``journal`` for reading. Raises `sqlite3.Error`."""
+    db = sqlite3.connect(f"file:{quote(str(journal))}?mode=ro", uri=True)
+    db.row_factory = sqlite3.Row
+    db.text_factory = text_of
+    return db
 
 
 class Recall:
@@ -33,8 +42,7 @@ class Recall:
         """
         try:
             if self._db is None:
-                self._db = sqlite3.connect(f"file:{quote(str(self._journal))}?mode=ro", uri=True)
-                self._db.row_factory = sqlite3.Row
+                self._db = read_only(self._journal)
             row = self._db.execute(
                 "SELECT * FROM job WHERE path = ? ORDER BY number DESC LIMIT 1", (path,)
             ).fetchone()

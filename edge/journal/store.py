@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError
@@ -33,7 +34,28 @@ _BUSY_STEPS = 1_000_000
 """Instructions of SQLite's virtual machine between two calls of ``busy``: under a second."""
 
 
-def _text(data: bytes) -> str:
+_TURN_S = 0.1
+"""How long a thread waits for another one of this process; then SQLite's own timeout counts."""
+_turns: dict[Path, threading.Lock] = {}
+
+
+@contextlib.contextmanager
+def _turn_of(path: Path) -> Iterator[None]:
+    """Let one thread of this process write at a time.
+
+    SQLite lets the others sleep, for longer each time, and wakes none of them when it is free.
+    """
+    turn = _turns.setdefault(path, threading.Lock())
+    mine = turn.acquire(timeout=_TURN_S)
+    try:
+        yield
+    finally:
+        if mine:
+            turn.release()
+
+
+def text_of(data: bytes) -> str:
+    """Read text of the file: a flipped bit must give another value, not an exception."""
     return data.decode("utf-8", "replace")
 
 
@@ -60,8 +82,7 @@ class Store(Chain):
         if busy is not None:
             self.db.set_progress_handler(busy, _BUSY_STEPS)
         self.db.row_factory = sqlite3.Row
-        # A flipped bit may leave invalid UTF-8: it must give another value, not an exception.
-        self.db.text_factory = _text
+        self.db.text_factory = text_of
         try:
             self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=FULL")
@@ -122,15 +143,16 @@ class Store(Chain):
         if self.db.in_transaction:
             yield self.db
             return
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.db
-            self.db.execute("COMMIT")
-        except BaseException:
-            # A full disk or a fault of the disk has ended the transaction already, or has not.
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise
+        with _turn_of(self._path):
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException:
+                # A full disk or a fault of the disk has ended the transaction already, or has not.
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
 
     def log(self, kind: str, job: int | None = None, /, **detail: Any) -> None:
         """Append a row to the chain; only inside a transaction."""

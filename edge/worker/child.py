@@ -9,6 +9,7 @@ before its pictures are drawn, so that neither waits for the other.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import logging
 import math
@@ -112,6 +113,8 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
         message = f"worker.factory {config.worker.factory} failed: {place_of(error)}"
         _send(pipe, Kind.FAILED, Failed(message=message))
         return None
+    # What loading took and needs no more goes back to the machine.
+    ctypes.CDLL(None).malloc_trim(0)
     _limit_memory(config.worker.memory_mib)
     ready = Ready(
         versions=made.scorer.versions,
@@ -121,6 +124,9 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
         second_fault=made.second_fault,
     )
     _send(pipe, Kind.READY, ready)
+    # What stays for good is not looked through again in the middle of a film.
+    gc.collect()
+    gc.freeze()
     return made
 
 

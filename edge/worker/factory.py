@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-import cv2
 
 from edge.engine.backend_table import REFERENCE
 from edge.engine.loader import load_engines
 from edge.errors import EngineError, OutputError
 from edge.pipeline.settings import PipelineSettings
-from edge.scoring.film_scorer import FilmScorer
-from edge.scoring.self_test import self_test
 from edge.system.paths import built_engines
-from edge.worker.second_opinion import Rechecker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +25,8 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.engine.loader import EngineSet
     from edge.model import LimbResult, OperatorStatement, Versions
+    from edge.scoring.film_scorer import FilmScorer
+    from edge.worker.second_opinion import Rechecker
 
 log = logging.getLogger(__name__)
 
@@ -100,12 +99,14 @@ def film_scorer(config: Config) -> Made:
     refused, unfit = set(chosen.refuse), ""
 
     def load(refuse: set[str]) -> EngineSet:
-        return load_engines(
-            folder,
-            threads=threads,
-            backend=chosen.backend,
-            fallback=chosen.fallback,
-            refuse=refuse,
+        return _load_while_importing(
+            lambda: load_engines(
+                folder,
+                threads=threads,
+                backend=chosen.backend,
+                fallback=chosen.fallback,
+                refuse=refuse,
+            )
         )
 
     while True:
@@ -117,9 +118,11 @@ def film_scorer(config: Config) -> Made:
             # Without those that are refused nothing is left: films wait.
             engines, unfit = load(set()), unfit or str(error)
             break
+        from edge.scoring.self_test import self_test  # noqa: PLC0415 - imported while they loaded
+
         try:
             # With the settings that the record was made with, whatever this site's are.
-            unfit = self_test(folder, FilmScorer(engines, PipelineSettings()), engines)
+            unfit = self_test(folder, _scorer(engines, PipelineSettings()), engines)
             break
         except OutputError as error:
             log.error("%s", error)  # noqa: TRY400 - one line an event
@@ -134,7 +137,7 @@ def film_scorer(config: Config) -> Made:
         # A candidate's engines must not cost the work of those that serve.
         second_fault = f"no film is scored a second time: {error}"
     return Made(
-        FilmScorer(engines, config.pipeline),
+        _scorer(engines, config.pipeline),
         engines.engine_set_hash,
         degraded=tuple(f"{it.stem}: {it.why} (fix: {it.fix})" for it in engines.refusals),
         unfit=unfit,
@@ -143,11 +146,28 @@ def film_scorer(config: Config) -> Made:
     )
 
 
+def _scorer(engines: EngineSet, settings: PipelineSettings) -> FilmScorer:
+    from edge.scoring.film_scorer import FilmScorer  # noqa: PLC0415 - imported while they loaded
+
+    return FilmScorer(engines, settings)
+
+
+def _load_while_importing(load: Callable[[], EngineSet]) -> EngineSet:
+    """Load engines, most of which needs no lock of Python's, while the pipeline is imported."""
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load)
+        import_module("edge.scoring.self_test")
+        import_module("edge.scoring.film_scorer")
+        return loading.result()
+
+
 def _threads_of(config: Config) -> int:
     """Threads inside one inference: several workers share the cores. 0 stands for all of them."""
     chosen = config.worker
     if chosen.threads or chosen.count == 1:
         return chosen.threads
+    import cv2  # noqa: PLC0415 - as the pipeline, while engines are loaded
+
     threads = max(1, len(os.sched_getaffinity(0)) // chosen.count)
     cv2.setNumThreads(threads)
     return threads
@@ -165,5 +185,7 @@ def _rechecker(config: Config, folder: Path, serving: EngineSet) -> Rechecker | 
     )
     if second.engine_set_hash == serving.engine_set_hash:
         return None
+    from edge.worker.second_opinion import Rechecker  # noqa: PLC0415 - few sites want one
+
     every = 1 if chosen.shadow else chosen.recheck_every
-    return Rechecker(FilmScorer(second, config.pipeline), every)
+    return Rechecker(_scorer(second, config.pipeline), every)

@@ -70,6 +70,47 @@ def test_kill_9_at_every_named_step(broker, make_appliance, scale, figures):
     dashboard.close()
 
 
+def test_kill_9_with_two_workers_loses_and_repeats_nothing(broker, make_appliance, scale, figures):
+    """Kill -9 while two workers score: every film has one result and its picture afterwards."""
+    dice = random.Random(5)
+    dashboard = Subscriber(broker.settings, receiver="dashboard")
+    it = make_appliance(broker.port, extra=RECEIPTS)
+    it.extend("[worker]\ncount = 2\n")
+    dropped = kills = 0
+    for number in range(scale(4, 60)):
+        it.start()
+        for part in range(5):
+            it.put(f"{number}-{part}.jpg", film_bytes(f"n={number}-{part} slow=0.1 drawslow=0.1"))
+            dropped += 1
+        time.sleep(dice.uniform(0.2, 1.5))
+        it.kill()
+        kills += 1
+    it.start()
+    until(lambda: settled(it, dropped), 120)
+    until(lambda: "undrawn" not in image_states(it))
+    results = dashboard.of("result")
+    figures |= {
+        "kills": kills,
+        "films": dropped,
+        "lost": dropped - len(films_of(dashboard)),
+        "repeats under one id": dashboard.seen.repeats,
+    }
+    assert len(films_of(dashboard)) == len(results) == dropped
+    until(lambda: {m.result_id for m in list(dashboard.messages) if m.kind == "image"}
+          == {r.id for r in results})  # fmt: skip
+    until(lambda: set(image_states(it)) == {"closed"})
+    assert it.audit()["findings"] == []
+    assert it.terminate() == 0
+    dashboard.close()
+
+
+def image_states(it):
+    with sqlite3.connect(it.state / "journal.sqlite") as db:
+        found = [row[0] for row in db.execute("SELECT state FROM outbox WHERE kind = 'image'")]
+    db.close()
+    return found
+
+
 def test_a_power_cut_leaves_a_journal_that_opens(tmp_path, broker, make_appliance, scale, figures):
     """T10: a journal whose unsynced end is torn opens; nothing acknowledged is lost."""
     dice = random.Random(2)

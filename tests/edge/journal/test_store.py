@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 
 import pytest
 from journal_films import KEY, SHA, finish, open_outbox, signature
@@ -44,3 +45,37 @@ def test_a_long_write_ahead_log_is_given_back_unless_a_reader_pins_it(
     reader.close()
     assert store.shorten_log()
     assert log_path.stat().st_size == 0
+
+
+def test_threads_of_one_process_write_in_turn(tmp_path):
+    def write():
+        own = Store(tmp_path / "journal.sqlite", KEY)
+        for _ in range(40):
+            with own.transaction():
+                own.counter("sequence")
+                own.log("test")
+        own.close()
+
+    Store(tmp_path / "journal.sqlite", KEY).close()
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    store = Store(tmp_path / "journal.sqlite", KEY)
+    assert store.verify() is None
+    with store.transaction():
+        assert store.counter("sequence") == 121
+    store.close()
+
+
+def test_a_thread_that_keeps_its_turn_holds_no_other_longer_than_a_locked_file_does(
+    store, tmp_path
+):
+    other = Store(tmp_path / "journal.sqlite", KEY)
+    other.db.execute("PRAGMA busy_timeout=50")
+    with store.transaction(), pytest.raises(sqlite3.OperationalError), other.transaction():
+        pass
+    with other.transaction():
+        other.log("test")
+    other.close()

@@ -17,7 +17,7 @@ from benchmarks.films import encoded, patient_films
 from benchmarks.paper_way import PaperWay, our_way
 from benchmarks.peer_tables import OURS
 from benchmarks.peers import PEERS, largest_difference
-from benchmarks.runs import APPLIANCE_SIZE, SIMULATED
+from benchmarks.runs import APPLIANCE_SIZE, SIMULATED, describe_serving
 from benchmarks.series import Series
 from edge.engine.loader import EngineSet, load_engines, open_backend
 from edge.errors import EdgeError
@@ -102,6 +102,7 @@ def run_peers(
             _pipelines(session, folder, peers, rounds, films, show)
         if "paper" in parts:
             _paper(session, folder, rounds, films, show)
+    describe_serving(session, folder, load_engines(folder))
 
 
 def _graphs(

@@ -114,7 +114,7 @@ def run_pipeline(
         session.add(measure_pipeline(scorer, kinds, rounds, partial(show, "films")))
     reference = FilmScorer(reference_set(folder), PipelineSettings())
     session.accuracy += compare_grades(scorer, reference, kinds)
-    _describe(session, folder, serving)
+    describe_serving(session, folder, serving)
 
 
 def run_appliance(
@@ -147,7 +147,7 @@ def run_appliance(
                         progress=partial(show, pattern.name),
                     )
                 )
-    _describe(session, engines_dir or built_engines(), serving)
+    describe_serving(session, engines_dir or built_engines(), serving)
 
 
 def run_scaling(session: Session, films_of_each: int, rows: Sequence[int], show: Progress) -> None:
@@ -175,7 +175,7 @@ def run_scaling(session: Session, films_of_each: int, rows: Sequence[int], show:
                         folder / "journals", rows, say=lambda text: show(text, 0, 1)
                     )
                 )
-    _describe(session, built_engines(), load_engines(built_engines()))
+    describe_serving(session, built_engines(), load_engines(built_engines()))
 
 
 def _written(folder: Path) -> list[Path]:
@@ -266,7 +266,7 @@ def _computes(verified: VerifiedEngine) -> tuple[str, str]:
     return verified.passport.backend, str(verified.passport.engine.precision)
 
 
-def _describe(session: Session, folder: Path, serving: EngineSet) -> None:
+def describe_serving(session: Session, folder: Path, serving: EngineSet) -> None:
     """Name the engines that serve, where `run_engine` has not measured them."""
     for path, verified in installed(folder):
         row = describe_unmeasured(path, verified, serving)

@@ -45,6 +45,7 @@ def test_graphs_and_pipeline_run_beside_peers_and_lacks_are_noted(built, monkeyp
     session = Session({}, rest_s=0.01)
     run_peers(session, None, 4, ["graph", "pipeline"], lambda *_: None)
     report = session.close()
+    assert {row.name for row in report.engines} == set(built.versions)
     assert "Missing: not installed (fix: pip install missing)" in report.notes
     assert "Refusing: refuses hand-mask: cannot parse" in report.notes
     graphs = {(s.name, s.labels["contender"]) for s, _, _ in ratios(report.of("peers"), "graph")}

@@ -19,6 +19,7 @@ from edge.engine.installed import not_serving, scan
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend
 from edge.engine.passport import open_engine
+from edge.engine.tuned import read_tuned
 from edge.errors import EngineError
 from export.acceptance.latency import WARM_UP_S, typical_inputs
 
@@ -61,12 +62,29 @@ def installed(folder: Path, only: Sequence[str] = ()) -> Iterator[tuple[Path, Ve
             continue
 
 
+def tuned_threads(folder: Path) -> dict[str, int]:
+    """Threads of the engines that ``sharpedge tune`` has chosen, by stem."""
+    tuned, _ = read_tuned(folder, device_key())
+    return {one.stem: one.threads for one in tuned.engines.values()} if tuned else {}
+
+
 def measure_engine(
-    stem: str, verified: VerifiedEngine, effort: Effort, begun_s: float
+    stem: str,
+    verified: VerifiedEngine,
+    effort: Effort,
+    begun_s: float,
+    *,
+    threads: int = 0,
+    batch: int | None = None,
 ) -> list[Series]:
-    """Run one engine; ``begun_s`` is when the benchmark began. Raises `EngineError`."""
-    engine = _open(verified)
-    inputs = typical_inputs(engine)
+    """Run one engine.
+
+    ``begun_s`` is when the benchmark began, ``threads`` what the engine runs with; 0: every core.
+    ``batch`` is a limb's joints for a scorer, else 1, unless it is stated.
+    Raises `EngineError`.
+    """
+    engine = _open(verified, threads)
+    inputs = typical_inputs(engine, batch)
     until_s = time.perf_counter() + effort.warm_up_s
     while True:
         engine.run(inputs)
@@ -86,7 +104,9 @@ def measure_engine(
         rows["enqueue"].append(float(getattr(engine, "enqueue_ms", 0.0)))
         at_s.append(started_s - begun_s)
     copies = BACKENDS[verified.passport.backend].needs_gpu
-    labels = labels_of(stem, verified.passport, batch_of(engine))
+    labels = labels_of(stem, verified.passport, len(next(iter(inputs.values()))))
+    if threads:
+        labels["threads"] = str(threads)
     return [
         Series("engine", f"{engine.name} {phase}", tuple(rows[phase]), labels, at_s=tuple(at_s))
         for phase in _PHASES
@@ -163,9 +183,9 @@ def _serves(passport: Passport, serving: EngineSet) -> bool:
     )
 
 
-def _open(verified: VerifiedEngine) -> Engine:
+def _open(verified: VerifiedEngine, threads: int) -> Engine:
     if BACKENDS[verified.passport.backend].needs_gpu:
         from benchmarks.enqueue import EnqueueTimedEngine  # noqa: PLC0415 - needs a GPU
 
         return EnqueueTimedEngine(verified)
-    return open_backend(verified)
+    return open_backend(verified, threads=threads)

@@ -1,7 +1,7 @@
 """Whole pipelines with full-size networks of random weights: the paper's own way, and ours.
 
-Layer: benchmarks; writes graphs into the folder that it is given. Random weights find nothing, so
-joints lie where the simulation put them; the time of a network does not depend on its weights.
+Layer: benchmarks; makes networks in memory. Random weights find nothing, so joints lie where the
+simulation put them; the time of a network does not depend on its weights.
 
 Paper, sections 2.2 to 2.4: crop the lower part off, 1500 x 1200 px, CLAHE; mask by entropy over
 37 x 37 px, Otsu, contours and flood fill, or by a U-Net; YOLOv3; one VGG16 for erosion and one for
@@ -10,21 +10,17 @@ narrowing, which share a frozen trunk.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from benchmarks.full_size import write_full_size
-from benchmarks.peak import fastest_s
+from benchmarks.full_size import computing_as, random_engine
 from benchmarks.peers import PEERS
 from edge.anatomy import Limb
-from edge.engine.backend_table import Precision, is_installed
 from edge.engine.inputs import input_size, to_inputs
-from edge.engine.key import device_key
 from edge.engine.loader import open_backend
-from edge.engine.passport import open_engine
+from edge.engine.passport import Role
 from edge.imaging.decode import decode_film
 from edge.model import Mask
 from edge.pipeline.contrast import equalise
@@ -35,23 +31,23 @@ from edge.pipeline.mask import apply_mask, unet_mask
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.score import score_joints
 from edge.pipeline.settings import PipelineSettings
-from export.acceptance.latency import typical_inputs
-from export.builders.build import build_candidate, precisions
-from export.exporter import export_engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from benchmarks.films import BenchFilm
+    from edge.engine.loader import EngineSet
     from edge.engine.protocol import Engine
     from edge.model import GreyImage, Points
 
-NETWORKS = {"mask": "full-unet-512", "detect": "full-yolov3-608", "score": "full-vgg16-224"}
+NETWORKS = {
+    Role.MASK: "full-unet-512",
+    Role.DETECT: "full-yolov3-608",
+    Role.SCORE: "full-vgg16-224",
+}
 ENTROPY_WINDOW_PX = 37
 _LEAST_REGION = 0.01
 _FIRST_LOOK_PX = 1024
-_TRIAL_S = 0.5
 _SETTINGS = PipelineSettings()
 _CANVAS = (_SETTINGS.canvas_width_px, _SETTINGS.canvas_height_px)
 
@@ -59,12 +55,9 @@ _CANVAS = (_SETTINGS.canvas_width_px, _SETTINGS.canvas_height_px)
 class PaperWay:
     """The paper's pipeline: each network float32 in ONNX Runtime with its defaults."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         default = PEERS[0]
-        self._engines = {
-            role: default.make(open_engine(path, device_key()))
-            for role, path in exported(folder).items()
-        }
+        self._engines = {role: default.make(random_engine(name)) for role, name in NETWORKS.items()}
 
     def grade(self, film: BenchFilm, *, by_entropy: bool) -> list[tuple[int, int]]:
         """Erosion and narrowing of each joint of a film."""
@@ -74,11 +67,11 @@ class PaperWay:
         kept = grey[: round(grey.shape[0] * (1 - _SETTINGS.limb(limb).bottom_crop))]
         to_canvas = letterbox((kept.shape[1], kept.shape[0]), _CANVAS)
         canvas = _equalised(warp(kept, to_canvas, _CANVAS))
-        mask = entropy_mask(canvas) if by_entropy else unet_mask(self._engines["mask"], canvas)
+        mask = entropy_mask(canvas) if by_entropy else unet_mask(self._engines[Role.MASK], canvas)
         masked = np.where(mask, canvas, 0).astype(np.uint8)
-        _look(self._engines["detect"], limb, masked)
+        _look(self._engines[Role.DETECT], limb, masked)
         centres, sides = _placed(film, to_canvas)
-        engine = self._engines["score"]
+        engine = self._engines[Role.SCORE]
         crops = crop_joints(masked, centres, sides, input_size(engine)[0])
         # One model for each task: the same trunk runs twice over the same crops.
         erosion = engine.run(to_inputs(engine, crops))["erosion"]
@@ -92,11 +85,11 @@ class PaperWay:
 class OurWay:
     """Our pipeline's steps around full-size networks: the trunk runs once for both heads."""
 
-    def __init__(self, engines: dict[str, Engine], description: str) -> None:
+    def __init__(self, engines: dict[Role, Engine], description: str) -> None:
         self._engines, self.description = engines, description
 
     def grade(self, film: BenchFilm) -> list[tuple[int, int]]:
-        """Erosion and narrowing of each joint of a film; a labelled picture is made too."""
+        """Erosion and narrowing of each joint of a film."""
         limb = limb_of(film)
         decoded = decode_film(film.data, film.name, _SETTINGS.max_megapixels).pixels
         height, width = decoded.shape
@@ -104,51 +97,28 @@ class OurWay:
         small = warp(
             decoded, np.diag([zoom, zoom, 1.0]), (round(width * zoom), round(height * zoom))
         )
-        _look(self._engines["detect"], limb, small)
+        _look(self._engines[Role.DETECT], limb, small)
         to_canvas = letterbox((width, height), _CANVAS)
         canvas = _equalised(warp(decoded, to_canvas, _CANVAS))
-        foreground = unet_mask(self._engines["mask"], canvas)
-        _look(self._engines["detect"], limb, apply_mask(canvas, Mask(foreground)))
+        foreground = unet_mask(self._engines[Role.MASK], canvas)
+        _look(self._engines[Role.DETECT], limb, apply_mask(canvas, Mask(foreground)))
         centres, sides = _placed(film, to_canvas)
-        grades = score_joints(self._engines["score"], canvas, centres, sides)
-        cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 85])
+        grades = score_joints(self._engines[Role.SCORE], canvas, centres, sides)
         return [(one.erosion.grade, one.narrowing.grade) for one in grades]
 
 
-def our_way(folder: Path) -> OurWay:
-    """Take for each network the fastest of our back ends and float precisions on this machine.
+def our_way(serving: EngineSet) -> OurWay:
+    """Our way, each network in the back end and precision that serves its role on this machine.
 
-    int8 takes no part: random weights cannot be calibrated.
+    ``serving`` are the engines of hands.
     """
     engines, told = {}, []
-    for role, path in exported(folder).items():
-        choices = {"onnxruntime fp32": open_backend(open_engine(path, device_key()))}
-        if is_installed("openvino"):
-            for precision in precisions("openvino"):
-                if precision is Precision.INT8:
-                    continue
-                built = build_candidate(path.stem, path.parent, "openvino", precision=precision)
-                engine = open_backend(open_engine(built.path, device_key()))
-                choices[f"openvino {precision}"] = engine
-        inputs = typical_inputs(next(iter(choices.values())))
-        spent = {
-            name: fastest_s(partial(engine.run, inputs), _TRIAL_S)
-            for name, engine in choices.items()
-        }
-        best = min(spent, key=lambda name: spent[name])
-        engines[role] = choices[best]
-        told.append(f"{NETWORKS[role]} {best}")
+    for role, name in NETWORKS.items():
+        served = serving.require(role, Limb.HAND).passport
+        verified = computing_as(random_engine(name), served)
+        engines[role] = open_backend(verified)
+        told.append(f"{name} {verified.passport.backend} {verified.passport.engine.precision}")
     return OurWay(engines, ", ".join(told))
-
-
-def exported(folder: Path) -> dict[str, Path]:
-    """Role to the passport of its full-size network below ``folder``, exported where missing."""
-    built = folder / "built"
-    names = list(NETWORKS.values())
-    if not all((built / f"{name}.json").exists() for name in names):
-        for recipe in write_full_size(folder / "recipes", names):
-            export_engine(recipe, built)
-    return {role: built / f"{name}.json" for role, name in NETWORKS.items()}
 
 
 def limb_of(film: BenchFilm) -> Limb:

@@ -7,13 +7,11 @@ to round, so that what disturbs one round disturbs all; ratios are taken within 
 from __future__ import annotations
 
 import gc
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.engines import installed
+from benchmarks.engines import installed, tuned_threads
 from benchmarks.figures import CYCLE
 from benchmarks.films import encoded, patient_films
 from benchmarks.paper_way import PaperWay, our_way
@@ -31,6 +29,7 @@ from export.acceptance.latency import typical_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from benchmarks.films import BenchFilm
     from benchmarks.peers import Peer
@@ -47,8 +46,9 @@ _PIPELINE = "film to result"
 _PAPER = "film to grades"
 WHAT_PAPER_MEANS = (
     "paper's way: OpenCV decodes and crops, CLAHE, mask, YOLOv3-608 and VGG16-224 of full width in "
-    "ONNX Runtime with its defaults, float32, the trunk run once for each head; random weights on "
-    "both sides, joints where the simulation put them"
+    "ONNX Runtime with its defaults, float32, the trunk run once for each head; ours: each network "
+    "in the back end and precision that serves its role here; random weights on both sides, joints "
+    "where the simulation put them"
 )
 
 
@@ -101,14 +101,14 @@ def run_peers(
         if "pipeline" in parts:
             _pipelines(session, folder, peers, rounds, films, show)
         if "paper" in parts:
-            _paper(session, rounds, films, show)
+            _paper(session, folder, rounds, films, show)
 
 
 def _graphs(
     session: Session, folder: Path, peers: Sequence[Peer], rounds: int, show: Progress
 ) -> None:
     serving = load_engines(folder)
-    own = list(installed(folder))
+    own, threads = list(installed(folder)), tuned_threads(folder)
     for path, reference in own:
         if not reference.passport.is_reference:
             continue
@@ -123,7 +123,8 @@ def _graphs(
                 continue
             title = f"{OURS}, {variant.backend} {variant.engine.precision}"
             if other_path == path or variant.graph == reference.passport.graph:
-                engines[title] = (open_backend(other), str(variant.engine.precision))
+                loaded = open_backend(other, threads=threads.get(other_path.stem, 0))
+                engines[title] = (loaded, str(variant.engine.precision))
         inputs = typical_inputs(ours)
         wanted = open_backend(reference).run(inputs)
         for peer in peers:
@@ -201,25 +202,25 @@ def _pipelines(
     _add(session, "pipeline", _PIPELINE, spent, at_s, films)
 
 
-def _paper(session: Session, rounds: int, films: Sequence[BenchFilm], show: Progress) -> None:
-    session.note(WHAT_PAPER_MEANS)
-    with tempfile.TemporaryDirectory(prefix="sharpedge-paper-") as name:
-        show("full-size networks", 0, 1)
-        ours = our_way(Path(name))
-        theirs = PaperWay(Path(name))
-        show("full-size networks", 1, 1)
-        session.note(f"ours with full-size networks: {ours.description}")
-        contenders: dict[str, Callable[[int], object]] = {
-            OURS: lambda number: ours.grade(films[number % len(films)]),
-            "paper's way, entropy mask": lambda number: theirs.grade(
-                films[number % len(films)], by_entropy=True
-            ),
-            "paper's way, U-Net mask": lambda number: theirs.grade(
-                films[number % len(films)], by_entropy=False
-            ),
-        }
-        with session.measuring("peers", "paper"):
-            spent, at_s = in_turns(contenders, rounds, partial(show, "full size"))
+def _paper(
+    session: Session, folder: Path, rounds: int, films: Sequence[BenchFilm], show: Progress
+) -> None:
+    show("full-size networks", 0, 1)
+    ours = our_way(load_engines(folder))
+    theirs = PaperWay()
+    show("full-size networks", 1, 1)
+    session.note(WHAT_PAPER_MEANS, f"ours with full-size networks: {ours.description}")
+    contenders: dict[str, Callable[[int], object]] = {
+        OURS: lambda number: ours.grade(films[number % len(films)]),
+        "paper's way, entropy mask": lambda number: theirs.grade(
+            films[number % len(films)], by_entropy=True
+        ),
+        "paper's way, U-Net mask": lambda number: theirs.grade(
+            films[number % len(films)], by_entropy=False
+        ),
+    }
+    with session.measuring("peers", "paper"):
+        spent, at_s = in_turns(contenders, rounds, partial(show, "full size"))
     _add(session, "paper", _PAPER, spent, at_s, films)
 
 

@@ -50,6 +50,43 @@ def peer_tables(report: Report) -> Iterator[Table]:
                  "by ours (95 % interval)"),
                 rows,
             )  # fmt: skip
+    against = list(at_one_precision(pairs))
+    if against:
+        yield Table(
+            "Our engines and the fastest peer at the same precision (over 1: ours is faster)",
+            ("work", "ours", "precision", "p50 (ms)", "fastest peer", "peer by ours", "finding"),
+            against,
+        )
+
+
+def at_one_precision(pairs: list[tuple[Series, Figures]]) -> Iterator[tuple[str, ...]]:
+    """Each of our engines against the fastest peer that computes in the same precision."""
+    graphs = [
+        (series, figures) for series, figures in pairs if series.labels.get("part") == "graph"
+    ]
+    for series, figures in graphs:
+        precision = series.labels.get("precision")
+        rivals = [
+            (other_figures.median, other)
+            for other, other_figures in graphs
+            if other.name == series.name
+            and other.labels.get("precision") == precision
+            and not other.labels["contender"].startswith(OURS)
+            and len(other.values) == len(series.values)
+        ]
+        if not series.labels["contender"].startswith(OURS) or not rivals:
+            continue
+        fastest = min(rivals, key=lambda rival: rival[0])[1]
+        ratio = median_ratio(series.values, fastest.values)
+        yield (
+            series.name,
+            series.labels["contender"],
+            str(precision),
+            number(figures.median),
+            fastest.labels["contender"],
+            with_interval(ratio),
+            "slower" if ratio.high < 1 else "not slower",
+        )
 
 
 def ratios(

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.figures import CYCLE, levelled
 from benchmarks.peer_plot import draw_peers
-from benchmarks.pipeline import WHOLE
+from benchmarks.pipeline import PICTURE, WHOLE
 from benchmarks.plot_style import (
     COLOURS,
     GREY,
@@ -20,6 +20,7 @@ from benchmarks.plot_style import (
     finish,
     new_figure,
 )
+from benchmarks.scaling_plot import draw_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ def draw_all(report: Report, out_dir: Path) -> list[Path]:
         "waterfall.png": draw_waterfall,
         "over-time.png": draw_over_time,
         "peers.png": draw_peers,
+        "scaling.png": draw_scaling,
     }
     return [out_dir / name for name, draw in plots.items() if draw(report, out_dir / name)]
 
@@ -101,7 +103,11 @@ def draw_waterfall(report: Report, path: Path) -> bool:
     whole = np.asarray(stages[WHOLE].values)
     place = int(np.abs(whole - np.median(whole)).argmin())
     total = float(whole[place])
-    parts = [(name, series.values[place]) for name, series in stages.items() if name != WHOLE]
+    parts = [
+        (name, series.values[place])
+        for name, series in stages.items()
+        if name not in {WHOLE, PICTURE}
+    ]
     rest = total - sum(spent for _, spent in parts)
     parts.append(("between stages", max(rest, 0.0)))
     title = _of(stages, f"The median film: {total:.0f} ms from bytes to result")
@@ -179,8 +185,8 @@ def _over_time(axis: Any, series: Series, title: str) -> None:
 
 def _colours(stages: dict[str, Series]) -> dict[str, str]:
     """Colour of each stage, the same in every plot."""
-    names = [name for name in stages if name != WHOLE]
-    return {WHOLE: "black"} | {
+    names = [name for name in stages if name not in {WHOLE, PICTURE}]
+    return {WHOLE: "black", PICTURE: GREY} | {
         name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)
     }
 

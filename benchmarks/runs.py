@@ -11,17 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import appliance, films
+from benchmarks import appliance, films, scaling
 from benchmarks.engines import (
     Effort,
     describe,
     describe_unmeasured,
     installed,
     measure_engine,
+    tuned_threads,
 )
 from benchmarks.figures import CYCLE
+from benchmarks.flops import count_flops
+from benchmarks.full_size import PUBLISHED, computing_as, random_engine
 from benchmarks.peak import conv_gflops, sgemm_gflops
 from benchmarks.pipeline import compare_grades, labels_of, measure_pipeline
+from benchmarks.report import EngineRow
+from edge.anatomy import Limb
 from edge.engine.backend_table import REFERENCE
 from edge.engine.loader import EngineSet, load_engines
 from edge.errors import EdgeError, EngineError
@@ -45,6 +50,12 @@ PEAKS = (
     "measured peaks: numpy's float32 product of two 2048 x 2048 matrices; one 3 x 3 convolution of "
     "256 channels over 64 x 64 px in the engine's own back end, float32 or bfloat16"
 )
+PUBLISHED_NOTE = (
+    "YOLOv3-608, VGG-19-224 and U-Net-256 are named and sized as in NVIDIA's jetson_benchmarks, "
+    "beside our VGG16-224 and U-Net-512x416; weights are random. VGG-19 has its 16 convolutions "
+    "and no dense layers; the U-Nets have the widths of ours, YOLOv3 has two classes"
+)
+ROWS_NOTE = "filled journals hold messages without joints"
 _PEAK_S = 1.0
 
 
@@ -64,10 +75,15 @@ def run_engine(
     graphs = {v.passport.name: v.data for _, v in installed(folder) if v.passport.is_reference}
     begun_s = time.perf_counter()
     peaks = [_peaks(items, effort)]
+    threads = tuned_threads(folder)
     for number, (path, verified) in enumerate(items):
         show("engines", number, len(items))
         with session.measuring("engine", path.stem):
-            session.add(measure_engine(path.stem, verified, effort, begun_s))
+            session.add(
+                measure_engine(
+                    path.stem, verified, effort, begun_s, threads=threads.get(path.stem, 0)
+                )
+            )
     # Before and after: a peak that was disturbed is none.
     peaks.append(_peaks(items, effort))
     for path, verified in items:
@@ -134,6 +150,43 @@ def run_appliance(
     _describe(session, engines_dir or built_engines(), serving)
 
 
+def run_scaling(session: Session, films_of_each: int, rows: Sequence[int], show: Progress) -> None:
+    """Measure films a minute by arrival rate and workers, and steps by rows of the journal.
+
+    ``rows`` are sizes of journal and outbox; with none only arrivals are measured.
+    """
+    session.note(SIMULATED, ROWS_NOTE)
+    with tempfile.TemporaryDirectory(prefix="sharpedge-bench-") as name:
+        folder = Path(name)
+        paths = _written(folder)
+        with session.measuring("scaling", "arrivals"):
+            session.add(
+                scaling.measure_arrivals(
+                    folder / "arrivals",
+                    paths,
+                    count=films_of_each,
+                    say=lambda text: show(text, 0, 1),
+                )
+            )
+        if rows:
+            with session.measuring("scaling", "journal"):
+                session.add(
+                    scaling.measure_journal(
+                        folder / "journals", rows, say=lambda text: show(text, 0, 1)
+                    )
+                )
+    _describe(session, built_engines(), load_engines(built_engines()))
+
+
+def _written(folder: Path) -> list[Path]:
+    """Write one patient's films as JPEG."""
+    found = []
+    for film in films.encoded(films.patient_films(), APPLIANCE_SIZE, "JPEG"):
+        found.append(folder / film.name)
+        found[-1].write_bytes(film.data)
+    return found
+
+
 def bench_films(
     session: Session,
     sizes: Sequence[tuple[int, int]],
@@ -157,6 +210,39 @@ def bench_films(
 def reference_set(folder: Path) -> EngineSet:
     """The FP32 graphs of a folder in ONNX Runtime, whatever serves there. Raises `EngineError`."""
     return load_engines(folder, backend=REFERENCE)
+
+
+def run_published(
+    session: Session, engines_dir: Path | None, effort: Effort, show: Progress
+) -> None:
+    """Measure networks of published names and sizes, with random weights, one image at a time.
+
+    Each runs as the FP32 graph in ONNX Runtime, and in the back end and precision that serve its
+    role for hands here.
+    """
+    serving = load_engines(engines_dir or built_engines())
+    begun_s = time.perf_counter()
+    for number, (title, name) in enumerate(PUBLISHED.items()):
+        show("published", number, len(PUBLISHED))
+        exact = random_engine(name)
+        served = serving.require(exact.passport.role, Limb.HAND).passport
+        ways = {_computes(one): one for one in (exact, computing_as(exact, served))}
+        for (backend, precision), verified in ways.items():
+            stem = f"{title} {backend} {precision}"
+            with session.measuring("engine", stem):
+                session.add(measure_engine(stem, verified, effort, begun_s, batch=1))
+            session.engines[stem] = EngineRow(
+                stem=stem,
+                name=title,
+                backend=backend,
+                precision=precision,
+                sha256=verified.passport.engine.sha256,
+                batch=1,
+                gflop=count_flops(exact.data) / 1e9,
+                judged="random weights",
+            )
+    session.note(PUBLISHED_NOTE)
+    show("published", len(PUBLISHED), len(PUBLISHED))
 
 
 def _peaks(

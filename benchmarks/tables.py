@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.engine_tables import accuracy_tables, engine_tables
 from benchmarks.machine_state import as_rows
 from benchmarks.peer_tables import peer_tables
+from benchmarks.pipeline import PICTURE, WHOLE
 from benchmarks.report import flat
 from benchmarks.table import (
     BOUND,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from benchmarks.report import Report
     from benchmarks.series import Series
 
-WHOLE = "whole film"
 _BOUNDED = ("pipeline", "appliance")
 
 
@@ -149,7 +149,7 @@ def _pipeline(report: Report) -> Iterator[Table]:
     yield Table("Pipeline: film in memory to result (ms)", columns, rows)
     stages: dict[str, None] = {}
     for found in kinds.values():
-        stages |= dict.fromkeys(name for name in found if name != WHOLE)
+        stages |= dict.fromkeys(name for name in found if name not in {WHOLE, PICTURE})
     shares = []
     for (size, form), found in kinds.items():
         whole = found[WHOLE][1].mean
@@ -159,10 +159,11 @@ def _pipeline(report: Report) -> Iterator[Table]:
             else ""
             for name in stages
         ]
-        shares.append((size, form, *cells))
+        drawn = number(found[PICTURE][1].median) if PICTURE in found else ""
+        shares.append((size, form, *cells, drawn))
     yield Table(
         "Pipeline by stage: p50 in ms (share of the whole)",
-        ("film (px)", "format", *stages),
+        ("film (px)", "format", *stages, PICTURE),
         shares,
     )
 

@@ -184,7 +184,9 @@ def _is_constant(role: Role, outputs: Mapping[str, Tensor]) -> bool:
 
 
 def _is_flat(values: Tensor, axis: int | None) -> bool:
-    return not float(np.max(np.ptp(values, axis=axis))) > 0
+    """Whether finite values are the same along an axis, or everywhere."""
+    first = values.flat[0] if axis is None else values.take([0], axis)
+    return not (values != first).any()
 
 
 def _whole(film: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from edge.engine.inputs import input_size, to_inputs
 from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
 from edge.model import GreyImage, Mask, Points
-from edge.pipeline.entropy import local_entropy
+from edge.pipeline.entropy import entropy_near
 
 if TYPE_CHECKING:
     from edge.engine.protocol import Engine
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 Foreground = npt.NDArray[np.bool_]
 
 ENTROPY_WINDOW_PX = 37
-ENTROPY_STEP_PX = 4
-"""The entropy is computed at every fourth pixel, and interpolated: over such a window it hardly
-changes from one to the next."""
 WORKING_HEIGHT_PX = 600
 """Without a compiled entropy the classical mask is made on a canvas shrunk to this height: its
 window shrinks with it, and the full-size entropy filter takes most of a second."""
@@ -84,20 +81,12 @@ def classical_mask(canvas: GreyImage) -> Foreground:
     return np.asarray(cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
 
 
-def entropy_everywhere(canvas: GreyImage) -> npt.NDArray[np.float32] | None:
-    """Entropy over 37 x 37 of a canvas, [h, w], between every fourth pixel by interpolation.
+def entropy_everywhere(canvas: GreyImage) -> npt.NDArray[np.floating] | None:
+    """Entropy over 37 x 37 of a canvas, [h, w]; exact where it decides whether a pixel is `rich`.
 
     ``None`` where numba is not installed.
     """
-    found = local_entropy(canvas, ENTROPY_WINDOW_PX, ENTROPY_STEP_PX)
-    if found is None:
-        return None
-    back = np.diag([1 / ENTROPY_STEP_PX, 1 / ENTROPY_STEP_PX, 1.0])[:2]
-    full = cv2.warpAffine(
-        found.astype(np.float32), back, canvas.shape[::-1],
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    return np.asarray(full, np.float32)
+    return entropy_near(canvas, ENTROPY_WINDOW_PX, lambda entropy: _otsu(entropy)[1])
 
 
 def _shrunk_entropy(canvas: GreyImage) -> npt.NDArray[np.floating]:
@@ -114,9 +103,15 @@ def _shrunk_entropy(canvas: GreyImage) -> npt.NDArray[np.floating]:
 
 def rich(entropy: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     """Where the entropy [h, w] lies above Otsu's threshold: 255, else 0."""
-    scaled = (entropy * (255 / max(float(entropy.max()), 1e-6))).astype(np.uint8)
-    _, white = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return np.asarray(white, np.uint8)
+    return _otsu(entropy)[0]
+
+
+def _otsu(entropy: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.uint8], float]:
+    """Where the entropy lies above Otsu's threshold on 256 levels, and the least one that does."""
+    level = max(float(entropy.max()), 1e-6) / 255
+    scaled = (entropy * (1 / level)).astype(np.uint8)
+    threshold, white = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return np.asarray(white, np.uint8), (threshold + 1) * level
 
 
 def filled(white: npt.NDArray[np.uint8]) -> Foreground:

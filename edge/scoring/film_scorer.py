@@ -22,7 +22,15 @@ from edge.imaging.decode import decode_film
 from edge.model import LateralitySource, LimbResult, OperatorStatement, Radiograph, Versions
 from edge.pipeline.evidence import is_released, nothing_found
 from edge.pipeline.film_statistics import film_figures
-from edge.pipeline.find import CONVINCING, FirstLook, Sighting, first_look, mapped, second_look
+from edge.pipeline.find import (
+    CONVINCING,
+    FirstLook,
+    Sighting,
+    first_look,
+    glance,
+    mapped,
+    second_look,
+)
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, analyse, lay_out
 from edge.pipeline.overlay import draw_overlay
@@ -171,13 +179,7 @@ class FilmScorer:
         size = (round(film.pixels.shape[1] * zoom), round(film.pixels.shape[0] * zoom))
         grow = np.diag([1 / zoom, 1 / zoom, 1.0])
         small = warp(film.pixels, inverse(grow), size) if zoom < 1 else film.pixels
-        looks: dict[Limb, FirstLook] = {}
-        for limb in sorted(self._engines.limbs, key=lambda limb: limb is not film.stated.limb):
-            engine = self._engines.require(Role.DETECT, limb)
-            sure = any(look.merit >= CONVINCING for look in looks.values())
-            looks[limb] = first_look(engine, limb, small, self._settings, once=sure)
-            if looks[limb].settled:
-                break
+        looks = self._looks(small, film.stated.limb)
         seen = {limb: look for limb, look in looks.items() if _is_limb(look)}
         if not seen:
             raise FilmError(nothing_found(film.pixels))
@@ -207,6 +209,21 @@ class FilmScorer:
         elif in_doubt:
             verdict = Reason.SHAPE_IMPLAUSIBLE
         return found, verdict
+
+    def _looks(self, film: GreyImage, stated: Limb | None) -> dict[Limb, FirstLook]:
+        """What each detector sees of a film, the stated limb's first; one where that settles it."""
+        limbs = sorted(self._engines.limbs, key=lambda limb: limb is not stated)
+        engines = {limb: self._engines.require(Role.DETECT, limb) for limb in limbs}
+        looks: dict[Limb, FirstLook] = {}
+        for limb, engine in engines.items():
+            looks[limb] = glance(engine, limb, film, self._settings)
+            if looks[limb].settled:
+                return {limb: looks[limb]}
+        sure = False
+        for limb, engine in engines.items():
+            looks[limb] = first_look(engine, limb, film, self._settings, looks[limb], once=sure)
+            sure = sure or looks[limb].merit >= CONVINCING
+        return looks
 
     def _framed_merit(self, film: GreyImage, look: FirstLook) -> float:
         """Merit of a look's best limb once it is turned and framed.

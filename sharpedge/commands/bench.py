@@ -98,12 +98,21 @@ def engine(
     seconds: _Seconds = _SECONDS,
     runs: _Runs = _RUNS,
     only: _Only = None,
+    full_size: Annotated[
+        bool,
+        typer.Option("--full-size", help="Also networks of published sizes with random weights."),
+    ] = False,
     engines: EnginesOption = None,
     out: _Out = None,
 ) -> None:
     """Each installed engine alone: copies, computation, variation, memory, GFLOP/s."""
     session = _session(seconds=seconds, runs=runs)
     _engine(session, engines, seconds, runs, tuple(only or ()))
+    if full_size:
+        from benchmarks.engines import Effort
+        from benchmarks.runs import run_published
+
+        run_published(session, engines, Effort(seconds, runs), _shown())
     _finish(session, out)
 
 
@@ -154,6 +163,27 @@ def peers(
     session = _session(rounds=rounds)
     parts = [item.value for item in part or PeerPart]
     run_peers(session, engines, rounds, parts, _shown())
+    _finish(session, out)
+
+
+@bench.command(name="scaling")
+def scaling(
+    films: Annotated[int, typer.Option(min=1, help="Films at each arrival rate.")] = 16,
+    rows: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Rows of journal and outbox; may be given again."),
+    ] = None,
+    arrivals_only: Annotated[
+        bool, typer.Option("--arrivals-only", help="Leave the journal's size out.")
+    ] = False,
+    out: _Out = None,
+) -> None:
+    """Films a minute by arrival rate and workers; pick-up and publishing by rows."""
+    from benchmarks.runs import run_scaling
+    from benchmarks.scaling import ROWS
+
+    session = _session(films=films)
+    run_scaling(session, films, () if arrivals_only else rows or ROWS, _shown())
     _finish(session, out)
 
 

@@ -25,6 +25,7 @@ def all_series(scale=1.0, films=20):
             for name, spent in STAGES.items()
         }
         parts["whole film"] = sum(parts.values()) + 1
+        parts["picture, after the result"] = np.full(films, 8.0)
         found += [
             Series("pipeline", name, tuple(map(float, values)), labels, at_s=at_s)
             for name, values in parts.items()
@@ -37,6 +38,14 @@ def all_series(scale=1.0, films=20):
         labels = {"pattern": pattern}
         found.append(Series("appliance", "closed to received", spent, labels, at_s=at_s))
         found.append(Series("appliance", "memory", (600.0,), labels, "MiB"))
+    for workers in ("1", "2"):
+        for share in ("0.5", "1.5"):
+            labels = {"workers": workers, "share": share}
+            found.append(Series("scaling", "films a minute", (60.0,), labels, "1/min"))
+            found.append(Series("scaling", "closed to received", spent, labels))
+    for rows in ("1", "1000"):
+        labels = {"rows": rows, "messages": "delivered"}
+        found.append(Series("scaling", "pick-up: enter a film", (1.0, 1.1), labels))
     for part in ("graph", "pipeline", "paper"):
         for contender, factor in PEERS.items():
             values = tuple(value * factor for value in spent)
@@ -48,7 +57,7 @@ def all_series(scale=1.0, films=20):
 def report_of(series, *, settings=None):
     """A report over series, with one engine and one row of grades."""
     session = Session(settings or {"rounds": 5, "seed": 7}, rest_s=0.01)
-    for bench in ("engine", "pipeline", "appliance", "peers"):
+    for bench in ("engine", "pipeline", "appliance", "peers", "scaling"):
         with session.measuring(bench):
             session.add(one for one in series if one.bench == bench)
     session.engines["hand-score"] = EngineRow(

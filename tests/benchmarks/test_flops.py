@@ -67,3 +67,16 @@ def test_a_shape_that_cannot_be_inferred_is_named():
     whole.graph.node[0].input[1] = "nowhere"
     with pytest.raises(ValueError, match=r"Gemm .*shape of nowhere"):
         count_flops(whole.SerializeToString())
+
+
+def test_an_8_bit_graph_has_the_operations_of_its_fp32_graph(monkeypatch):
+    from benchmarks import full_size
+    from benchmarks.full_size import computing_as, random_engine
+
+    small = full_size._MODELS["full-unet-512"]
+    monkeypatch.setattr(full_size, "_MASK_SIZE", (32, 32))
+    monkeypatch.setitem(full_size._MODELS, "full-unet-512", (*small[:2], (32, 32), small[3]))
+    exact = random_engine("full-unet-512")
+    rounded = computing_as(exact, {"backend": "onnxruntime", "engine": {"precision": "int8"}})
+    assert rounded.data != exact.data
+    assert count_flops(rounded.data) == count_flops(exact.data) > 1e6

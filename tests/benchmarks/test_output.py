@@ -11,7 +11,7 @@ from benchmarks.output import write_report
 
 README_WIDTH_PX = 800
 NAMES = ["bench.json", "bench.csv", "bench.md"]
-PLOTS = ["cdf.png", "waterfall.png", "over-time.png", "peers.png"]
+PLOTS = ["cdf.png", "waterfall.png", "over-time.png", "peers.png", "scaling.png"]
 
 
 def test_every_file_is_written_and_the_page_shows_the_plots(report, tmp_path):

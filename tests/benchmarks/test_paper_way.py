@@ -9,7 +9,11 @@ from benchmarks import paper_way
 from benchmarks.films import encoded, patient_films
 from benchmarks.paper_way import OurWay, PaperWay, entropy_mask, limb_of
 from edge.anatomy import Limb
+from edge.engine.loader import EngineSet, open_backend
+from edge.engine.passport import Role
 from edge.pipeline.mask import classical_mask
+
+ROLES = {name: role for role, name in paper_way.NETWORKS.items()}
 
 
 class Network:
@@ -42,7 +46,7 @@ class Network:
 
 @pytest.fixture
 def networks():
-    return {role: Network(role, 64) for role in ("mask", "detect", "score")}
+    return {role: Network(role, 64) for role in Role}
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +56,10 @@ def films():
 
 
 def with_networks(monkeypatch, networks):
-    monkeypatch.setattr(paper_way, "exported", lambda _folder: networks)
-    monkeypatch.setattr(paper_way, "open_engine", lambda network, _key: network)
-    monkeypatch.setattr(paper_way, "device_key", lambda: b"")
-    make = type(paper_way.PEERS[0])
-    peer = make("x", "x", "x", lambda network: network)
+    monkeypatch.setattr(paper_way, "random_engine", lambda name: networks[ROLES[name]])
+    peer = type(paper_way.PEERS[0])("x", "x", "x", lambda network: network)
     monkeypatch.setattr(paper_way, "PEERS", (peer,))
-    return PaperWay(None)
+    return PaperWay()
 
 
 def test_the_paper_runs_the_trunk_twice_over_the_same_crops(monkeypatch, networks, films):
@@ -66,22 +67,53 @@ def test_the_paper_runs_the_trunk_twice_over_the_same_crops(monkeypatch, network
     grades = theirs.grade(films[0], by_entropy=False)
     joints = len(grades)
     assert joints >= 8
-    assert networks["score"].batches == [joints, joints]
-    assert networks["detect"].batches == [1]
-    assert networks["mask"].batches == [1]
+    assert networks[Role.SCORE].batches == [joints, joints]
+    assert networks[Role.DETECT].batches == [1]
+    assert networks[Role.MASK].batches == [1]
 
 
 def test_the_entropy_mask_takes_the_place_of_the_network(monkeypatch, networks, films):
     theirs = with_networks(monkeypatch, networks)
     theirs.grade(films[1], by_entropy=True)
-    assert networks["mask"].batches == []
+    assert networks[Role.MASK].batches == []
 
 
 def test_ours_looks_twice_and_grades_both_heads_in_one_batch(networks, films):
     grades = OurWay(networks, "").grade(films[0])
-    assert networks["score"].batches == [len(grades)]
-    assert networks["detect"].batches == [1, 1]
-    assert networks["mask"].batches == [1]
+    assert networks[Role.SCORE].batches == [len(grades)]
+    assert networks[Role.DETECT].batches == [1, 1]
+    assert networks[Role.MASK].batches == [1]
+
+
+class Served:
+    """An engine that serves, as far as its back end and precision."""
+
+    def __init__(self, backend, precision, stages=0):
+        self.passport = {
+            "backend": backend,
+            "engine": {"precision": precision},
+            "rounded": {"float_stages": stages},
+        }
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [("fp32", False), ("int8", True)])
+def test_our_networks_compute_as_the_engines_that_serve(monkeypatch, precision, rounds):
+    import onnx
+
+    from benchmarks import full_size
+
+    small = full_size._MODELS["full-unet-512"]
+    monkeypatch.setattr(paper_way, "NETWORKS", {Role.MASK: "full-unet-512"})
+    monkeypatch.setattr(full_size, "_MASK_SIZE", (64, 64))
+    monkeypatch.setitem(full_size._MODELS, "full-unet-512", (*small[:2], (64, 64), small[3]))
+    opened = []
+    monkeypatch.setattr(paper_way, "open_backend", lambda one: opened.append(one) or one)
+    served = EngineSet({(Role.MASK, Limb.HAND): Served("onnxruntime", precision)})
+    assert paper_way.our_way(served).description == f"full-unet-512 onnxruntime {precision}"
+    operators = {node.op_type for node in onnx.load_from_string(opened[0].data).graph.node}
+    assert ("QuantizeLinear" in operators) is rounds
+    found = open_backend(opened[0]).run({"image": np.zeros((1, 1, 64, 64), np.float32)})
+    assert found["mask"].shape == (1, 1, 64, 64)
 
 
 def test_hand_or_foot_is_read_off_the_name(films):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.films import BenchFilm, encoded, patient_films
-from benchmarks.pipeline import WHOLE, compare_grades, measure_pipeline
+from benchmarks.pipeline import PICTURE, WHOLE, compare_grades, measure_pipeline
 from edge.anatomy import Limb
 from edge.engine.loader import load_engines
 from edge.engine.passport import Role
@@ -36,7 +36,8 @@ def test_stages_of_every_kind_add_up_to_the_film(scorer, kinds):
     assert calls[-1] == (8, 8)
     for form in ("JPEG", "PNG"):
         series = {one.name: one for one in found if one.labels["format"] == form}
-        whole = series.pop(WHOLE)
+        whole, picture = series.pop(WHOLE), series.pop(PICTURE)
+        assert all(spent > 0 for spent in picture.values)
         assert len(whole.values) == len(whole.at_s) == 4
         assert whole.labels["cycle"] == "2"
         assert {"decode", "find", "mask", "score"} <= series.keys()

@@ -29,7 +29,7 @@ def test_what_a_reader_needs_to_judge_the_run_is_there(report):
     assert report.machine["cores"] >= 1
     assert report.machine["versions"]["numpy"]
     assert [rest.name for rest in report.rests] == ["before the run", "after the run"]
-    assert report.benches == ("engine", "pipeline", "appliance", "peers")
+    assert report.benches == ("engine", "pipeline", "appliance", "peers", "scaling")
     assert report.engines[0].sha256 == "ab" * 32
     assert not report.verdict.publishable
 

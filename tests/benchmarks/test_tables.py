@@ -61,13 +61,30 @@ def test_operations_by_time_are_held_against_the_measured_peak(report):
 
 def test_shares_of_the_stages_add_up_to_the_film(report):
     found = row(table(report, "Pipeline by stage"), "2000x2500", "JPEG")
-    shares = [int(cell.rpartition("(")[2].rstrip("%)")) for cell in list(found.values())[2:]]
+    shares = [int(cell.rpartition("(")[2].rstrip("%)")) for cell in list(found.values())[2:-1]]
+    assert found["picture, after the result"] == "8"
     assert sum(shares) == pytest.approx(100, abs=3)
 
 
 def test_peers_are_ratios_to_ours(report):
     found = row(table(report, "Peers: the same graph"), "graph work", "OpenCV dnn")
     assert found["by ours (95 % interval)"] == "3 (3-3)"
+
+
+def test_our_engine_stands_beside_the_fastest_peer_of_its_precision(report):
+    found = row(table(report, "Our engines and the fastest"), "graph work")
+    assert (found["ours"], found["fastest peer"]) == ("ours", "OpenVINO defaults")
+    assert (found["peer by ours"], found["finding"]) == ("1.3 (1.3-1.3)", "not slower")
+
+
+def test_a_peer_of_another_precision_is_no_rival():
+    series = [one for one in all_series() if one.labels.get("contender") != "OpenVINO defaults"]
+    of_peer = next(one for one in series if one.labels.get("contender") == "OpenCV dnn")
+    labels = {**of_peer.labels, "contender": "OpenVINO bf16", "precision": "bf16"}
+    faster = tuple(value / 30 for value in of_peer.values)
+    series.append(type(of_peer)("peers", of_peer.name, faster, labels))
+    found = row(table(report_of(series), "Our engines and the fastest"), "graph work")
+    assert found["fastest peer"] == "OpenCV dnn"
 
 
 def test_accuracy_stands_beside_speed(report):

@@ -1,5 +1,6 @@
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from edge.anatomy import Limb
 from edge.model import Laterality
 from edge.pipeline import entropy
 from edge.pipeline.contrast import equalise
-from edge.pipeline.entropy import local_entropy
+from edge.pipeline.entropy import entropy_at, entropy_near
 from edge.pipeline.mask import classical_mask, entropy_everywhere, filled, rich
 from phantom import render_film, sample_limb
 
@@ -26,32 +27,47 @@ def canvas():
     return equalise(film.pixels, 2.0, 8)
 
 
-@settings(max_examples=30, deadline=None)
+SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@settings(max_examples=40, deadline=None)
 @given(
-    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    SIZES,
     st.sampled_from([1, 2, 9, 256]),
     st.sampled_from([3, 9, 37]),
-    st.integers(1, 7),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30),
     st.integers(0, 2**32),
 )
-def test_entropy_is_that_of_every_pixels_window(size, levels, window_px, step_px, seed):
+def test_entropy_is_that_of_the_window_wherever_it_came_from(size, levels, window_px, walk, seed):
     pytest.importorskip("numba")
     picture = np.random.default_rng(seed).integers(0, levels, size).astype(np.uint8)
-    found = local_entropy(picture, window_px, step_px)
-    expected = at_every_pixel(picture, window_px)[::step_px, ::step_px]
-    assert found == pytest.approx(expected, abs=1e-9)
+    places = np.floor(np.array(walk) * (np.array(size) - 1e-6)).astype(np.int64)
+    found = entropy_at(picture, window_px, places)
+    expected = at_every_pixel(picture, window_px)[places[:, 0], places[:, 1]]
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_every_fourth_pixel_gives_the_mask_of_every_pixel(canvas):
+@settings(max_examples=20, deadline=None)
+@given(SIZES, st.integers(0, 2**32))
+def test_every_fourth_pixel_is_exact_and_none_lies_above_the_largest(size, seed):
     pytest.importorskip("numba")
-    entropy = entropy_everywhere(canvas)
-    assert entropy.shape == canvas.shape
-    full = at_every_pixel(canvas, 37)
+    rng = np.random.default_rng(seed)
+    picture = cv2.GaussianBlur(rng.integers(0, 256, size).astype(np.uint8), (0, 0), 3)
+    exact = at_every_pixel(picture, 9)
+    found = entropy_near(picture, 9, lambda entropy: float(np.median(entropy)))
+    assert found.shape == exact.shape
+    assert found[::4, ::4] == pytest.approx(exact[::4, ::4], abs=1e-6)
+    assert found.max() <= exact.max() + 1e-6
+
+
+def test_the_mask_is_that_of_the_entropy_of_every_pixel(canvas):
+    pytest.importorskip("numba")
+    entropy, full = entropy_everywhere(canvas), at_every_pixel(canvas, 37)
     for ours, by_full in (
         (rich(entropy) > 0, rich(full) > 0),
         (classical_mask(canvas), filled(rich(full))),
     ):
-        assert (ours & by_full).sum() / (ours | by_full).sum() >= 0.985
+        assert (ours & by_full).sum() / (ours | by_full).sum() >= 0.999
 
 
 @pytest.fixture
@@ -64,7 +80,8 @@ def no_numba(monkeypatch):
 
 @pytest.mark.usefixtures("no_numba")
 def test_without_the_compiler_the_mask_is_made_on_a_smaller_canvas(canvas):
-    assert local_entropy(canvas, 37, 4) is None
+    assert entropy_at(canvas, 37, np.zeros((1, 2), np.int64)) is None
+    assert entropy_near(canvas, 37, np.max) is None
     small = classical_mask(canvas)
     full = filled(rich(at_every_pixel(canvas, 37)))
     assert (small & full).sum() / (small | full).sum() > 0.9
@@ -83,7 +100,8 @@ def test_where_no_compiled_code_can_be_kept_it_is_compiled_anew(canvas, monkeypa
     monkeypatch.setattr(numba, "njit", njit)
     entropy._compiled.cache_clear()
     try:
-        assert local_entropy(canvas[:50, :50], 37, 4).shape == (13, 13)
+        places = np.array([(700, 300), (701, 300)])
+        assert len(entropy_at(canvas, 37, places)) == 2
     finally:
         entropy._compiled.cache_clear()
     assert kept == [True]

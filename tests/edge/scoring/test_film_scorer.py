@@ -6,8 +6,10 @@ import pytest
 
 from edge.anatomy import Limb, has_narrowing, joint_class, shape_template
 from edge.errors import Reason
+from edge.imaging.decode import decode_film
 from edge.model import Detection, Laterality, LateralitySource, Status
-from edge.pipeline.find import FirstLook, first_look, name_detections
+from edge.pipeline.detect import detect
+from edge.pipeline.find import FirstLook, name_detections
 from edge.pipeline.settings import PipelineSettings
 from edge.scoring.film_scorer import UNDISPUTED, FilmScorer, OperatorStatement
 
@@ -169,15 +171,18 @@ def test_two_hands_on_one_film_become_two_limbs_or_are_held(scorer, patient):
 
 
 def looked_for(engines, monkeypatch, pixels, name):
-    """Limbs whose detector took a first look at a film, in order, and the film's result."""
+    """Limbs whose detector looked at a film while it was searched, and the film's result."""
     limbs = []
 
-    def look(engine, limb, *args, **options):
+    def look(engine, limb, *rest):
         limbs.append(limb)
-        return first_look(engine, limb, *args, **options)
+        return detect(engine, limb, *rest)
 
-    monkeypatch.setattr("edge.scoring.film_scorer.first_look", look)
-    return limbs, only(FilmScorer(engines, PipelineSettings()).score(png(pixels), name))
+    scorer = FilmScorer(engines, PipelineSettings())
+    monkeypatch.setattr("edge.pipeline.find.detect", look)
+    film = decode_film(png(pixels), name, 80)
+    sightings, verdict = scorer._find(film)
+    return limbs, sightings[0].limb, verdict
 
 
 @pytest.mark.parametrize("side", ["LH", "RF"])
@@ -185,17 +190,27 @@ def test_the_stated_limb_seen_clearly_is_the_only_one_looked_for(
     engines, patient, monkeypatch, side
 ):
     truth = patient[side].film
-    limbs, result = looked_for(engines, monkeypatch, truth.pixels, f"X1-{side}.png")
-    assert limbs == [truth.limb] == [result.limb]
-    assert result.status is Status.SCORED
+    limbs, found, verdict = looked_for(engines, monkeypatch, truth.pixels, f"X1-{side}.png")
+    assert limbs == [truth.limb]
+    assert (found, verdict) == (truth.limb, None)
 
 
-@pytest.mark.parametrize(("side", "name"), [("LH", "X1-LF.png"), ("RF", "X1-RH.png")])
-def test_under_the_other_limbs_name_both_are_looked_for(engines, patient, monkeypatch, side, name):
-    limbs, result = looked_for(engines, monkeypatch, patient[side].film.pixels, name)
-    assert set(limbs) == set(Limb)
-    assert result.limb is patient[side].film.limb
-    assert result.reason == Reason.LIMB_CONFLICT
+@pytest.mark.parametrize(
+    ("side", "name", "reason"),
+    [
+        ("LH", "X1-LF.png", Reason.LIMB_CONFLICT),
+        ("RF", "X1-RH.png", Reason.LIMB_CONFLICT),
+        ("RF", "scan17.png", None),
+    ],
+)
+def test_each_detector_looks_once_where_the_second_one_settles_it(
+    engines, patient, monkeypatch, side, name, reason
+):
+    truth = patient[side].film
+    limbs, found, verdict = looked_for(engines, monkeypatch, truth.pixels, name)
+    other = Limb.FOOT if truth.limb is Limb.HAND else Limb.HAND
+    assert limbs == [other, truth.limb]
+    assert (found, verdict) == (truth.limb, reason)
 
 
 def disputed(scorer, truth, monkeypatch, name="X1.png", operator=None):
@@ -213,9 +228,10 @@ def disputed(scorer, truth, monkeypatch, name="X1.png", operator=None):
         other: FirstLook((name_detections(other, strange),)),
     }
     assert UNDISPUTED > looks[other].merit > looks[truth.limb].merit
-    monkeypatch.setattr(
-        "edge.scoring.film_scorer.first_look", lambda _engine, limb, *_, **__: looks[limb]
-    )
+    for look in ("glance", "first_look"):
+        monkeypatch.setattr(
+            f"edge.scoring.film_scorer.{look}", lambda _engine, limb, *_, **__: looks[limb]
+        )
     monkeypatch.setattr("edge.scoring.film_scorer.FIRST_LOOK_SIDE_PX", 10_000)
     return only(scorer.score(png(truth.pixels), name, operator))
 

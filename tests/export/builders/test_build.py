@@ -17,15 +17,15 @@ from edge.anatomy import Limb
 from edge.engine.backend_table import Precision
 from edge.engine.backends.tensorrt import refuse_stale
 from edge.engine.device import preflight
-from edge.engine.installed import activate
+from edge.engine.installed import activate, scan
 from edge.engine.key import device_key
-from edge.engine.loader import load_engines
+from edge.engine.loader import load_engines, open_backend
 from edge.engine.passport import Acceptance, Role, open_engine, read_passport
 from edge.errors import EngineError
 from export.acceptance.gate import ACCEPTANCE_RULES, Rules
 from export.acceptance.golden import phantom_set, reference_engines
 from export.acceptance.install import Gate, accept, build_and_install, find_recipe
-from export.builders.build import PROFILE, BuilderOptions, build_candidate
+from export.builders.build import PROFILE, BuilderOptions, Calibration, build_candidate
 from export.errors import BuildError
 from export.exporter import export_engine, write_passport
 from export.importers.compact import save_compact
@@ -239,8 +239,6 @@ def test_a_plan_of_another_device_or_version_is_stale(small):
 def test_openvino_gives_what_onnx_runtime_gives(small):
     built = build_candidate("hand-mask", small, "openvino")
     bf16 = built.passport.engine.precision is Precision.BF16
-    from edge.engine.loader import open_backend
-
     one = open_backend(open_engine(small / "hand-mask.json", device_key()), threads=1)
     other = open_backend(open_engine(built.path, device_key()), threads=1)
     assert one.input_shapes == other.input_shapes
@@ -325,3 +323,62 @@ def test_other_options_of_the_builder_make_another_plan(monkeypatch):
     plain = key(BuilderOptions())
     assert len({plain, key(BuilderOptions(64)), key(BuilderOptions(level=5))}) == 3
     assert key(BuilderOptions(64), "openvino") == key(BuilderOptions(), "openvino")
+
+
+def calibration(count=3, identity="a"):
+    random = np.random.default_rng(7)
+    images = [random.random((1, 1, 16, 24), dtype=np.float32) for _ in range(count)]
+    return Calibration(identity, lambda _name: images)
+
+
+def test_an_8_bit_engine_is_a_graph_of_its_own_and_gives_nearly_what_fp32_gives(small):
+    built = build_candidate("hand-mask", small, "onnxruntime", calibration=calibration())
+    passport = built.passport
+    assert passport.engine.precision is Precision.INT8
+    assert passport.engine.file == f"{built.stem}.onnx"
+    assert passport.graph_sha256 == read_passport(small / "hand-mask.json").engine.sha256
+    assert passport.rounded.images == 3
+    assert not passport.is_reference
+    image = calibration().images("hand-mask")[0]
+    one = open_backend(open_engine(small / "hand-mask.json", device_key()))
+    other = open_backend(open_engine(built.path, device_key()))
+    wanted, found = one.run({"image": image})["mask"], other.run({"image": image})["mask"]
+    assert 0 < np.abs(found - wanted).max() < 0.1
+
+
+def test_an_8_bit_engine_is_built_again_when_its_calibration_changes(small):
+    first = build_candidate("hand-mask", small, "onnxruntime", calibration=calibration())
+    again = build_candidate("hand-mask", small, "onnxruntime", calibration=calibration())
+    other = build_candidate(
+        "hand-mask", small, "onnxruntime", calibration=calibration(identity="b")
+    )
+    assert again.cached
+    assert again.stem == first.stem
+    assert not other.cached
+    assert other.stem != first.stem
+
+
+def test_8_bits_without_anything_to_calibrate_on_are_refused(small):
+    with pytest.raises(BuildError, match="needs inputs to calibrate on"):
+        build_candidate("hand-mask", small, "onnxruntime", precision=Precision.INT8)
+    with pytest.raises(BuildError, match="gave this engine no input to calibrate on"):
+        build_candidate("hand-mask", small, "onnxruntime", calibration=calibration(0))
+
+
+def test_builds_in_8_bits_and_replaced_graphs_are_pruned_apart(small, tools):
+    widths = dict.fromkeys(("enc0", "enc1", "mid", "dec1", "dec0"), (3, 4))
+    save_compact(small.parent / "mask.npz", tools.arrays(unet_shapes(widths), seed=9), {})
+    before = read_passport(small / "hand-mask.json").engine.sha256
+    export_engine(small.parent / "hand-mask.toml", small)
+    for number in range(5):
+        build_candidate(
+            "hand-mask", small, "onnxruntime", calibration=calibration(identity=str(number))
+        )
+    kept = [item.passport for item in scan(small) if item.stem.startswith("hand-mask.onnxruntime-")]
+    assert [it.engine.sha256 for it in kept if it.is_reference] == [before]
+    rounded = [it for it in kept if not it.is_reference]
+    assert len(rounded) == 3
+    assert {path.name for path in small.glob("*.onnxruntime-*.onnx")} >= {
+        it.engine.file for it in rounded
+    }
+    assert len(list(small.glob("*.onnxruntime-*.onnx"))) == 1 + 3 + 1  # and the FP16 sibling

@@ -113,5 +113,5 @@ def test_options_of_the_whole_run_are_not_lost_before_a_command():
 
 def test_help_names_every_command():
     done = bench("--help")
-    for name in ("engine", "pipeline", "appliance", "peers", "compare"):
+    for name in ("engine", "pipeline", "appliance", "peers", "scaling", "compare"):
         assert f"\n  {name}" in done.stdout

@@ -47,7 +47,7 @@ def test_both_least_values_hold(mask, monkeypatch):
 
     now = iter(np.arange(0, 1000, 0.25))
     monkeypatch.setattr(engines.time, "perf_counter", lambda: float(next(now)))
-    monkeypatch.setattr(engines, "_open", lambda _verified: StandIn(verified))
+    monkeypatch.setattr(engines, "_open", lambda _verified, _threads: StandIn(verified))
 
     def run(seconds, runs):
         effort = Effort(seconds, runs, warm_up_s=0.0)
@@ -67,7 +67,7 @@ def test_a_gpu_engine_has_every_phase(mask, monkeypatch):
 
     gpu = engines.BACKENDS["tensorrt"]
     monkeypatch.setitem(engines.BACKENDS, verified.passport.backend, gpu)
-    monkeypatch.setattr(engines, "_open", lambda _verified: StandIn(verified))
+    monkeypatch.setattr(engines, "_open", lambda _verified, _threads: StandIn(verified))
     series = {one.name: one.values for one in measure_engine(path.stem, verified, SHORT, 0.0)}
     phases = ("h2d", "compute", "d2h", "enqueue")
     assert [series[f"hand-mask {phase}"] for phase in phases] == [

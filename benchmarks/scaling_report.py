@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +16,14 @@ from benchmarks.machine import machine
 from edge.model import DISCLAIMER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from benchmarks.series import Series
 
 _HIDDEN = frozenset({"broker"})
+_QUIET = 0.5
+"""Load for each core above which a machine is busy."""
 
 
 def write_report(series: Sequence[Series], out: Path) -> list[Path]:
@@ -41,8 +43,10 @@ def write_report(series: Sequence[Series], out: Path) -> list[Path]:
     return written
 
 
-def as_table(series: Sequence[Series], about: object) -> str:
-    """Markdown: one line for each series."""
+def as_table(series: Sequence[Series], about: Mapping[str, Any]) -> str:
+    """Markdown: one line for each series, and a warning where the machine was busy."""
+    load = about.get("load_before", [0.0])[0]
+    busy = f"The machine was busy (load {load}): these figures are not publishable."
     lines = [
         "# Scaling",
         "",
@@ -50,6 +54,7 @@ def as_table(series: Sequence[Series], about: object) -> str:
         "",
         f"Machine: {about}",
         "",
+        *([busy, ""] if load > _QUIET * about.get("cores", 1) else []),
         "| measured | of | n | p50 | p99 | unit |",
         "| --- | --- | --- | --- | --- | --- |",
     ]

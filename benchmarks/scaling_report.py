@@ -29,15 +29,16 @@ _QUIET = 0.5
 def write_report(series: Sequence[Series], out: Path) -> list[Path]:
     """Write ``scaling.json``, ``scaling.md`` and, with matplotlib, ``scaling.png``."""
     out.mkdir(parents=True, exist_ok=True)
+    about = machine()
     report = {
         "notice": DISCLAIMER,
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": about,
         "series": [asdict(it) for it in series],
     }
     written = [out / "scaling.json", out / "scaling.md"]
     written[0].write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    written[1].write_text(as_table(series, report["machine"]), "utf-8")
+    written[1].write_text(as_table(series, about), "utf-8")
     if _plot(series, out / "scaling.png"):
         written.append(out / "scaling.png")
     return written
@@ -74,7 +75,7 @@ def _plot(series: Sequence[Series], path: Path) -> bool:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5.5))
     for workers in sorted({it.labels["workers"] for it in series if "workers" in it.labels}):
         points = sorted(
             (float(it.labels["share"]), it.values[0])
@@ -104,7 +105,7 @@ def _plot(series: Sequence[Series], path: Path) -> bool:
     for axis in (left, right):
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
-            axis.legend(fontsize=7)
+            axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     figure.suptitle(f"sharpedge: scaling ({DISCLAIMER})", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,33 +16,38 @@ from benchmarks.machine import machine
 from edge.model import DISCLAIMER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from benchmarks.series import Series
 
 _HIDDEN = frozenset({"broker"})
+_QUIET = 0.5
+"""Load for each core above which a machine is busy."""
 
 
 def write_report(series: Sequence[Series], out: Path) -> list[Path]:
     """Write ``scaling.json``, ``scaling.md`` and, with matplotlib, ``scaling.png``."""
     out.mkdir(parents=True, exist_ok=True)
+    about = machine()
     report = {
         "notice": DISCLAIMER,
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": about,
         "series": [asdict(it) for it in series],
     }
     written = [out / "scaling.json", out / "scaling.md"]
     written[0].write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    written[1].write_text(as_table(series, report["machine"]), "utf-8")
+    written[1].write_text(as_table(series, about), "utf-8")
     if _plot(series, out / "scaling.png"):
         written.append(out / "scaling.png")
     return written
 
 
-def as_table(series: Sequence[Series], about: object) -> str:
-    """Markdown: one line for each series."""
+def as_table(series: Sequence[Series], about: Mapping[str, Any]) -> str:
+    """Markdown: one line for each series, and a warning where the machine was busy."""
+    load = about.get("load_before", [0.0])[0]
+    busy = f"The machine was busy (load {load}): these figures are not publishable."
     lines = [
         "# Scaling",
         "",
@@ -50,6 +55,7 @@ def as_table(series: Sequence[Series], about: object) -> str:
         "",
         f"Machine: {about}",
         "",
+        *([busy, ""] if load > _QUIET * about.get("cores", 1) else []),
         "| measured | of | n | p50 | p99 | unit |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -69,7 +75,7 @@ def _plot(series: Sequence[Series], path: Path) -> bool:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5.5))
     for workers in sorted({it.labels["workers"] for it in series if "workers" in it.labels}):
         points = sorted(
             (float(it.labels["share"]), it.values[0])
@@ -99,7 +105,7 @@ def _plot(series: Sequence[Series], path: Path) -> bool:
     for axis in (left, right):
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
-            axis.legend(fontsize=7)
+            axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     figure.suptitle(f"sharpedge: scaling ({DISCLAIMER})", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -111,11 +111,17 @@ class Results:
         state = self._recorder.record(film, outcome, engine_set, time.monotonic())
         self._wake_sender()
         log.info("job %d: %s", film.job, state)
-        if film.same_as is None:
-            self._drift.note(outcome, engine_set)
+        if not any(outcome.pictured):
+            self._note_figures(film, outcome, engine_set)
 
     def _keep_pictures(
         self, film: FilmInWork, outcome: Outcome, pictures: Pictures, engine_set: str
     ) -> None:
         self._recorder.keep_pictures(film, outcome, pictures.jpegs, engine_set)
         self._wake_sender()
+        # Later than the result: the sender would wait for this thread.
+        self._note_figures(film, outcome, engine_set)
+
+    def _note_figures(self, film: FilmInWork, outcome: Outcome, engine_set: str) -> None:
+        if film.same_as is None:
+            self._drift.note(outcome, engine_set)

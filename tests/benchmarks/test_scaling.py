@@ -90,4 +90,6 @@ def test_the_report_is_json_a_table_and_a_plot(tmp_path):
     assert len(json.loads(written[0].read_text())["series"]) == 3
     table = as_table(series, {})
     assert "research use only, not a medical device" in table
+    assert "not publishable" not in table
+    assert "not publishable" in as_table(series, {"load_before": [4.0], "cores": 2})
     assert f"| {np.median([1.0, 3.0]):.2f} |" in table

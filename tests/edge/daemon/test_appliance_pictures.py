@@ -9,7 +9,9 @@ import pytest
 from appliance import Subscriber, until
 from stand_in import film_bytes
 
+from edge.anatomy import Limb
 from edge.contract.payloads import Presence
+from edge.scoring.drift import DriftWatch
 
 RECEIPTS = '[delivery]\nmode = "receipt"\nresend_s = 2\n'
 
@@ -111,3 +113,16 @@ def test_sigterm_waits_for_the_picture_of_the_film_in_hand(broker, subscriber, m
     assert it.terminate() == 0
     until(lambda: pictures(subscriber) == [result.id])
     until(lambda: subscriber.of("state")[-1].state is Presence.OFFLINE)
+
+
+def test_the_drift_watch_takes_in_a_film_once_whether_it_has_a_picture_or_not(
+    broker, subscriber, make_appliance
+):
+    it = make_appliance(broker.port).start()
+    it.put("a.jpg", film_bytes("mean=3"))
+    it.put("b.jpg", film_bytes("mean=4 drawnone=1"))
+    subscriber.wait("result", 2)
+    watch = DriftWatch(it.state / "drift")
+    until(lambda: (seen := watch.seen(Limb.HAND)) and len(seen.first) == 2)
+    time.sleep(0.5)
+    assert [figures["mean"] for figures in watch.seen(Limb.HAND).first] == [3, 4]

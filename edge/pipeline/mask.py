@@ -107,11 +107,12 @@ def rich(entropy: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
 
 
 def _otsu(entropy: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.uint8], float]:
-    """Where the entropy lies above Otsu's threshold on 256 levels, and the least one that does."""
-    level = max(float(entropy.max()), 1e-6) / 255
-    scaled = (entropy * (1 / level)).astype(np.uint8)
+    """Where the entropy lies above Otsu's threshold, and the least value that does."""
+    # 65,536 levels: a threshold on 256 moves a whole one over a hair's difference.
+    level = max(float(entropy.max()), 1e-6) / 65535
+    scaled = (entropy * (1 / level)).astype(np.uint16)
     threshold, white = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return np.asarray(white, np.uint8), (threshold + 1) * level
+    return white.astype(np.uint8), (threshold + 1) * level
 
 
 def filled(white: npt.NDArray[np.uint8]) -> Foreground:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import onnxruntime
@@ -40,6 +42,26 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+_arena_lock = Lock()
+
+
+@cache
+def _share_arena() -> None:
+    """Let all engines of this process take their working memory from one arena.
+
+    Six FP32 engines take 415 MiB with it, 632 with an arena each and 365 without any; their times
+    are as 0.97 to 1 to 1.11, with the scorers in 8 bits as 0.85 to 1 to 1.31.
+    """
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu",
+        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+        0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )
+    # No limit, and ONNX Runtime's own way of growing.
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(0, -1, -1, -1))
+
+
 class OnnxRuntimeEngine(LoadedEngine):
     """One ONNX engine, loaded. See `edge.engine.protocol.Engine`.
 
@@ -55,9 +77,9 @@ class OnnxRuntimeEngine(LoadedEngine):
         options.log_severity_level = _QUIET
         # A waiting thread that spins takes the core from the decoder and the broker.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # The arena keeps the largest batch of each engine: 676 MiB for six, 301 without it, and
-        # films take as long (ratio 1.01).
-        options.enable_cpu_mem_arena = False
+        with _arena_lock:  # engines are loaded in several threads
+            _share_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         try:
             self._session = onnxruntime.InferenceSession(
                 verified.data, options, providers=["CPUExecutionProvider"]

@@ -67,11 +67,11 @@ bench-guard: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.guard $(GUARD)
 
 # Throughput against the arrival rate with one and two workers, and latency against the rows in the
-# journal, up to a million (about 8 minutes, 3 GiB of disk); keeps table and plot under
-# benchmarks/results/. On a quiet machine.
+# journal, up to a million (about 8 minutes, 3 GiB of disk); keeps its report under
+# benchmarks/results/scaling/. On a quiet machine.
 bench-scaling: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m benchmarks.scaling --out benchmarks/results
+	$(BIN)/sharpedge bench scaling --out benchmarks/results/scaling
 
 # On Python 3.11 or newer: numpy for 3.10 has other stubs than those the code is checked against.
 lint: $(VENV)/.dev

@@ -1,23 +1,17 @@
 """How throughput and latency follow the arrival rate, and how the journal's size bears on them.
 
-Layer: benchmarks; runs daemons and brokers, fills journals in a folder of its own. ``python -m
-benchmarks.scaling`` writes ``scaling.json``, ``scaling.md`` and ``scaling.png``.
+Layer: benchmarks; runs daemons and brokers, fills journals in a folder of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import sys
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.appliance import SUSTAINED, measure, rate
 from benchmarks.filled_journal import DEVICE, ENGINE_SET, KEY, fill, let_wait, limb_result, sha_of
-from benchmarks.scaling_report import write_report
 from benchmarks.series import Series
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.outbox import Outbox
@@ -29,14 +23,14 @@ from edge.journal.journal import Journal
 from edge.journal.names import Names
 from edge.journal.places import Places
 from edge.journal.store import Store
-from edge.model import DISCLAIMER, Outcome, Signature
+from edge.model import Outcome, Signature
 from edge.outputs.film import FilmInWork
 from edge.outputs.packet import Sending, packet_of
 from edge.outputs.record import Recorder
 from edge.system.local_broker import local_broker
-from phantom.command import write_patients
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from collections.abc import Callable, Sequence
 
 BENCH = "scaling"
@@ -47,7 +41,6 @@ SHARES = (0.5, 0.8, 1.1, 1.5)
 _FILMS = 16
 _SAMPLES = 60
 _DRAIN_S = 10.0
-_SEED = 7
 _KEPT = ("closed to received", "wait for a worker", "scoring", "films a minute", "memory")
 
 
@@ -231,28 +224,3 @@ def _receipts(store: Store) -> int:
 def _waits(store: Store) -> bool:
     found = store.db.execute("SELECT 1 FROM outbox WHERE state = 'queued' LIMIT 1")
     return found.fetchone() is not None
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and write the report; exit status 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=DISCLAIMER)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    given = parser.parse_args(arguments)
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    series: list[Series] = []
-    with tempfile.TemporaryDirectory(prefix="sharpedge-scaling-") as name:
-        folder = Path(name)
-        write_patients(folder / "films", 1, _SEED)
-        films = sorted((folder / "films").glob("*.jpg"))
-        series += measure_arrivals(folder / "arrivals", films, say=say)
-        series += measure_journal(folder / "journals", say=say)
-    for path in write_report(series, given.out):
-        say(str(path))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pytest
 from stand_in import film_bytes
 
 from benchmarks import scaling
 from benchmarks.filled_journal import KEY, fill, let_wait
 from benchmarks.scaling import measure_arrivals, measure_journal
-from benchmarks.scaling_report import as_table, write_report
-from benchmarks.series import Series
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.outbox import Outbox
 from edge.journal.states import State
@@ -74,22 +69,3 @@ def test_arrivals_are_shares_of_what_one_worker_sustains(tmp_path, monkeypatch, 
     assert [(it.labels["workers"], it.labels.get("share")) for it in rates] == [
         ("1", None), ("1", "1"), ("2", None), ("2", "1"),
     ]  # fmt: skip
-
-
-def test_the_report_is_json_a_table_and_a_plot(tmp_path):
-    pytest.importorskip("matplotlib", reason="no matplotlib: the plot is left out")
-    series = [
-        Series("scaling", "films a minute", (60.0,), {"workers": "1", "share": "0.5"}, "1/min"),
-        *(
-            Series("scaling", "record a result", (1.0, 3.0), {"rows": n, "messages": "waiting"})
-            for n in ("1", "1000")
-        ),
-    ]
-    written = write_report(series, tmp_path)
-    assert [path.name for path in written] == ["scaling.json", "scaling.md", "scaling.png"]
-    assert len(json.loads(written[0].read_text())["series"]) == 3
-    table = as_table(series, {})
-    assert "research use only, not a medical device" in table
-    assert "not publishable" not in table
-    assert "not publishable" in as_table(series, {"load_before": [4.0], "cores": 2})
-    assert f"| {np.median([1.0, 3.0]):.2f} |" in table

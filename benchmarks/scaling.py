@@ -30,8 +30,8 @@ from edge.outputs.record import Recorder
 from edge.system.local_broker import local_broker
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 BENCH = "scaling"
 ROWS = (1, 1_000, 100_000, 1_000_000)

@@ -141,8 +141,8 @@ def test_a_cut_film_that_grows_whole_supersedes_its_reject(broker, subscriber, m
 def test_sigterm_finishes_the_film_in_hand_and_keeps_the_rest(broker, subscriber, make_appliance):
     it = make_appliance(broker.port).start()
     for number in range(4):
-        it.put(f"{number}.jpg", film_bytes(f"slow=1 n={number}"))
-    until(lambda: "job 1: queued" in it.log())
+        it.put(f"{number}.jpg", film_bytes(f"slow=2 n={number}"))
+    until(lambda: "job 3: claimed" in it.log())
     assert it.terminate() == 0
     assert len(subscriber.wait("result", 2)) == 2
     # The film that the worker was handed ahead is left too, and its try does not count.

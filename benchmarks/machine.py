@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edge.system.processor import processor_name, usable_cores
+
 PACKAGES = (
     "sharpedge", "numpy", "opencv-python-headless", "scikit-image", "onnxruntime", "openvino",
     "torch", "tensorrt", "paho-mqtt",
@@ -24,24 +26,15 @@ def machine() -> dict[str, Any]:
     if info.exists():
         memory_kib = int(info.read_text("utf-8").split("MemTotal:")[1].split()[0])
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_mib": memory_kib // 1024,
         "load_before": [round(value, 2) for value in os.getloadavg()],
         "system": platform.system(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text("utf-8").splitlines():
-            if line.lower().startswith(("model name", "hardware")):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown"
 
 
 def _version(package: str) -> str | None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import platform
 from importlib import metadata
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError
 
@@ -21,11 +19,13 @@ from edge.engine.backend_table import BACKENDS, is_installed
 from edge.engine.installed import Refusal
 from edge.model import DISCLAIMER, Record
 from edge.system.files import write_whole
+from edge.system.processor import processor_name, usable_cores
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TUNED_NAME = "tuned.json"
 FIX = "sharpedge tune"
-_CPU_INFO = Path("/proc/cpuinfo")
-_MODEL_KEYS = ("model name", "cpu model", "hardware", "cpu part")
 
 
 class TunedEngine(Record):
@@ -50,11 +50,9 @@ class Tuned(Record):
 def machine_identity() -> dict[str, str]:
     """What a measurement depends on: processor, cores, and versions of the back ends' libraries."""
     found = {
-        "processor": _processor(),
+        "processor": processor_name(),
         "architecture": platform.machine(),
-        "cores": str(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        ),
+        "cores": str(usable_cores()),
     }
     for name, row in BACKENDS.items():
         if is_installed(name):
@@ -63,18 +61,6 @@ def machine_identity() -> dict[str, str]:
             except metadata.PackageNotFoundError:
                 found[name] = "installed"
     return found
-
-
-def _processor() -> str:
-    try:
-        lines = _CPU_INFO.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip().lower() in _MODEL_KEYS:
-            return value.strip()
-    return platform.processor() or "unknown"
 
 
 def write_tuned(folder: Path, tuned: Tuned, key: bytes) -> None:

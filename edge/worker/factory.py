@@ -7,7 +7,6 @@ libraries.
 from __future__ import annotations
 
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -17,6 +16,7 @@ from edge.engine.loader import load_engines
 from edge.errors import EngineError, OutputError
 from edge.pipeline.settings import PipelineSettings
 from edge.system.paths import built_engines
+from edge.system.processor import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,7 +168,7 @@ def _threads_of(config: Config) -> int:
         return chosen.threads
     import cv2  # noqa: PLC0415 - as the pipeline, while engines are loaded
 
-    threads = max(1, len(os.sched_getaffinity(0)) // chosen.count)
+    threads = max(1, usable_cores() // chosen.count)
     cv2.setNumThreads(threads)
     return threads
 

@@ -142,16 +142,9 @@ def build_and_install(
     for backend in backends:
         for precision in candidates(backend, role):
             try:
-                built = build_candidate(
-                    name,
-                    folder,
-                    backend,
-                    progress,
-                    precision=precision,
-                    options=options,
-                    calibration=calibration_of(gate, progress),
+                built, passport = build_and_judge(
+                    name, folder, backend, precision, gate, progress, options
                 )
-                passport = accept(built, gate, progress)
                 active = _activate_fastest(folder, name, built.stem, progress)
             except ExportError as error:
                 yield error
@@ -163,6 +156,31 @@ def build_and_install(
             yield Built(built.stem, passport, built.cached, active)
             if not_serving(passport) is None:
                 break
+
+
+def build_and_judge(
+    name: str,
+    folder: Path,
+    backend: str,
+    precision: Precision,
+    gate: Gate,
+    progress: Callable[[str, int, int], None],
+    options: BuilderOptions = DEFAULT_OPTIONS,
+) -> tuple[Candidate, Passport]:
+    """Build one engine and judge it; returns it with its passport, verdict included.
+
+    Raises `ExportError` or `EngineError`.
+    """
+    built = build_candidate(
+        name,
+        folder,
+        backend,
+        progress,
+        precision=precision,
+        options=options,
+        calibration=calibration_of(gate, progress) if precision is Precision.INT8 else None,
+    )
+    return built, accept(built, gate, progress)
 
 
 def candidates(backend: str, role: Role) -> tuple[Precision, ...]:

@@ -12,19 +12,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge.engine.backend_table import BACKENDS, REFERENCE, is_installed
-from edge.engine.backends.onnxruntime import usable_cores
+from edge.engine.backend_table import BACKENDS, is_installed
 from edge.engine.device import preflight
-from edge.engine.installed import forget, not_serving, read_active, scan
+from edge.engine.installed import forget, not_serving
 from edge.engine.key import device_key
 from edge.engine.loader import open_backend
 from edge.engine.passport import open_engine, read_passport
 from edge.engine.tuned import Tuned, TunedEngine, machine_identity, read_tuned, write_tuned
 from edge.errors import EngineError
-from export.acceptance.install import accept, calibration_of, candidates
+from edge.system.processor import usable_cores
+from export.acceptance.install import build_and_judge, candidates
 from export.acceptance.latency import typical_inputs
 from export.builders import BUILDERS
-from export.builders.build import build_candidate
 from export.errors import BuildError, ExportError
 from export.exporter import now_utc, write_passport
 
@@ -202,15 +201,7 @@ def _offer(
 ) -> None:
     """Build and judge one engine; it is timed where it may serve."""
     try:
-        built = build_candidate(
-            name,
-            folder,
-            backend,
-            progress,
-            precision=precision,
-            calibration=calibration_of(gate, progress),
-        )
-        passport = accept(built, gate, progress)
+        built, passport = build_and_judge(name, folder, backend, precision, gate, progress)
         why = not_serving(passport)
         if why is None:
             _enter(contest, folder, built.stem, passport)
@@ -250,16 +241,3 @@ def _enter(contest: _Contest, folder: Path, stem: str, passport: Passport) -> No
     for threads in thread_counts(usable_cores()):
         engine = open_backend(verified, threads=threads)
         contest.entries.append((stem, passport, threads, engine))
-
-
-def exported_names(folder: Path) -> list[str]:
-    """Recipes that are exported in a folder, in order; those held at an earlier graph left out."""
-    held = read_active(folder).now.graphs
-    return [
-        item.stem
-        for item in scan(folder)
-        if item.passport is not None
-        and item.passport.backend == REFERENCE
-        and item.stem == item.passport.name
-        and item.stem not in held
-    ]

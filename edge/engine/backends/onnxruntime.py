@@ -5,7 +5,6 @@ Layer: engine; takes verified bytes; touches no file.
 
 from __future__ import annotations
 
-import os
 import time
 from functools import cache
 from threading import Lock
@@ -17,6 +16,7 @@ from edge.engine.inputs import check_inputs
 from edge.engine.loaded import LoadedEngine
 from edge.engine.protocol import Timings
 from edge.errors import EngineError
+from edge.system.processor import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,13 +33,6 @@ def _is_memory(error: Exception) -> bool:
     """Whether an error of ONNX Runtime is for want of memory: the engine itself is sound then."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS)
-
-
-def usable_cores() -> int:
-    """Cores this process may run on, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _arena_lock = Lock()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.backend_table import Precision
-from edge.engine.backends.onnxruntime import usable_cores
 from edge.engine.inputs import check_inputs
 from edge.engine.loaded import LoadedEngine
 from edge.engine.protocol import Timings
 from edge.errors import EngineError
+from edge.system.processor import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -132,16 +132,3 @@ def test_the_machine_is_named_by_processor_cores_and_libraries():
     assert found["processor"]
     assert int(found["cores"]) >= 1
     assert "onnxruntime" in found
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("processor\t: 0\nmodel name\t: A Chip 9\n", "A Chip 9"),
-        ("processor\t: 0\nCPU part\t: 0xd42\n", "0xd42"),
-    ],
-)
-def test_a_processor_is_named_as_the_kernel_does(tmp_path, monkeypatch, text, name):
-    (tmp_path / "cpuinfo").write_text(text)
-    monkeypatch.setattr(edge.engine.tuned, "_CPU_INFO", tmp_path / "cpuinfo")
-    assert machine_identity()["processor"] == name

@@ -1,7 +1,6 @@
 """Tuning times what agrees with FP32, in turns, and writes the fastest as a signed choice."""
 
 import importlib.util
-import os
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +19,6 @@ from export.acceptance.golden import phantom_set, reference_engines
 from export.acceptance.install import Gate, build_and_install
 from export.acceptance.tune import (
     Timed,
-    exported_names,
     in_order,
     installed_for_tuning,
     thread_counts,
@@ -141,10 +139,3 @@ def test_back_ends_of_a_gpu_are_left_out_where_there_is_none(monkeypatch):
     monkeypatch.setattr(export.acceptance.tune, "is_installed", lambda _: True)
     monkeypatch.setattr(export.acceptance.tune, "preflight", lambda: SimpleNamespace(device=None))
     assert installed_for_tuning() == ("openvino", "onnxruntime")
-
-
-def test_the_recipes_of_a_folder_are_its_exported_graphs(installed):
-    os.link(installed / "hand-mask.json", installed / "hand-mask.onnxruntime-1.json")
-    assert exported_names(installed) == [
-        "foot-detect", "foot-mask", "foot-score", "hand-detect", "hand-mask", "hand-score",
-    ]  # fmt: skip

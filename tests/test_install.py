@@ -227,6 +227,7 @@ USES = {
     ". .venv/bin/activate": ({}, {0}),
     "sharpedge export": ({}, {0}),
     "sharpedge build": None,
+    "sharpedge tune": None,
     "sharpedge engines": ({}, {0}),
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),

@@ -10,6 +10,7 @@ from edge.errors import FilmError, NullReason, Reason
 from edge.model import JointScore, LimbResult, Status
 from edge.scoring.score_files import (
     LARGEST_FILE_MIB,
+    Wanted,
     as_json,
     as_text,
     exit_status,
@@ -91,12 +92,12 @@ def test_one_bad_film_ends_as_itself_and_the_others_flow(tmp_path):
 def test_pictures_of_films_with_one_stem_lie_apart_and_no_film_is_written_over(tmp_path):
     films = [put(tmp_path, name) for name in ("a/x.jpg", "b/x.jpg", "x_0.jpg", "x-2_0.jpg")]
     before = [film.read_bytes() for film in films]
-    scored = list(score_files(LargePictures(), films, tmp_path))
+    scored = list(score_files(LargePictures(), films, Wanted(tmp_path)))
     pictures = [picture for one in scored for picture in one.pictures]
     assert len(set(pictures)) == 4
     assert not set(pictures) & set(films)
     assert [film.read_bytes() for film in films] == before
-    again = list(score_files(LargePictures(), films, tmp_path))
+    again = list(score_files(LargePictures(), films, Wanted(tmp_path)))
     assert [picture for one in again for picture in one.pictures] == pictures
 
 

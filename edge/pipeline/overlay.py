@@ -138,7 +138,7 @@ def _labelled(shown: Shown, result: LimbResult, caption: Caption, size: PictureS
     picture = shown.picture
     height, width = picture.shape[:2]
     small = (max(1, width // _SHRUNK), max(1, height // _SHRUNK))
-    grey = cv2.resize(picture[..., 0], small, interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(picture[::2, ::2, 0], small, interpolation=cv2.INTER_AREA)
     unplaced = _draw_joints(
         picture, shown.to_picture, result, size.text_px, np.asarray(grey, np.uint8), ()
     )

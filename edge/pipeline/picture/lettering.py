@@ -97,11 +97,13 @@ def write(picture: Picture, text: str, at: tuple[int, int], text_px: int, colour
     ink = _set(text, text_px)
     x, y = at
     part = picture[max(0, y) : y + ink.shape[0], max(0, x) : x + ink.shape[1]]
-    share = ink[: part.shape[0], : part.shape[1], None].astype(np.float32) / 255
-    mixed = part[..., :3] * (1 - share) + np.multiply(bgr(colour), share)
-    part[..., :3] = np.round(mixed).astype(np.uint8)
+    ink = ink[: part.shape[0], : part.shape[1]]
+    # In whole numbers: most of a strip's time goes here.
+    share = ink.astype(np.int32)[..., None]
+    ground = part[..., :3].astype(np.int32)
+    part[..., :3] = ground + ((np.array(bgr(colour), np.int32) - ground) * share + 127) // 255
     if picture.shape[2] == 4:
-        part[..., 3] = np.maximum(part[..., 3], np.round(255 * share[..., 0]))
+        part[..., 3] = np.maximum(part[..., 3], ink)
 
 
 def wrapped(text: str, text_px: int, width: int) -> list[str]:

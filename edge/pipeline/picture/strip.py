@@ -5,6 +5,7 @@ Layer: pipeline; arrays only.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,23 +50,31 @@ def draw_strip(lines: Sequence[Line], limb: Limb | None, width: int, text_px: in
         share, _ = _STYLES[line.emphasis]
         size = round(share * text_px)
         rows += [(part, line.emphasis) for part in wrapped(line.text, size, width - 2 * pad)]
-    entries = [] if limb is None else _legend_rows(legend(limb), width - 2 * pad, text_px)
-    height = pad + sum(_step(emphasis, text_px) for _, emphasis in rows)
-    height += round(len(entries) * _LEADING * text_px) + (pad if entries else 0) + pad // 2
+    height = pad + sum(_step(emphasis, text_px) for _, emphasis in rows) + pad // 2
     strip = np.full((height, width, 3), bgr(PAPER), np.uint8)
     top = pad
-    for row in entries:
-        left = pad
-        for entry in row:
-            fill_swatch(strip, (left, top + round(0.1 * text_px)), text_px, entry.colour)
-            write(strip, entry.words, (left + round(1.4 * text_px), top), _small(text_px), INK)
-            left += _entry_width(entry, text_px)
-        top += round(_LEADING * text_px)
-    top += pad // 2 if entries else 0
     for text, emphasis in rows:
         share, colour = _STYLES[emphasis]
         write(strip, text, (pad, top), round(share * text_px), colour)
         top += _step(emphasis, text_px)
+    if limb is None:
+        return strip
+    return np.vstack([_legend_strip(limb, width, text_px), strip])
+
+
+@lru_cache(maxsize=8)
+def _legend_strip(limb: Limb, width: int, text_px: int) -> Picture:
+    """The legend's part of a strip; the same on every picture of a limb."""
+    pad = round(0.7 * text_px)
+    rows = _legend_rows(legend(limb), width - 2 * pad, text_px)
+    step = round(_LEADING * text_px)
+    strip = np.full((pad + len(rows) * step, width, 3), bgr(PAPER), np.uint8)
+    for number, row in enumerate(rows):
+        left, top = pad, pad + number * step
+        for entry in row:
+            fill_swatch(strip, (left, top + round(0.1 * text_px)), text_px, entry.colour)
+            write(strip, entry.words, (left + round(1.4 * text_px), top), _small(text_px), INK)
+            left += _entry_width(entry, text_px)
     return strip
 
 

@@ -40,6 +40,10 @@ SIDE_SOURCES = {
 _OF_THE_LIMB = frozenset({NullReason.HELD, NullReason.IMMATURE, NullReason.NO_SCORER})
 """Reasons that concern a limb as a whole: the strip gives them once."""
 _ENGINE_DIGITS = 8
+_CODES = {str(code): code for code in NullReason}
+_MEANINGS = {str(code): text.meaning for code, text in REASONS.items()} | {
+    str(code): text for code, text in NULL_REASONS.items()
+}
 
 
 @dataclass(frozen=True)
@@ -163,9 +167,7 @@ def unscored_words(result: LimbResult) -> list[str]:
 
 def reason_words(reason: str | None) -> str:
     """Give a limb's reason code its meaning; the code itself where it is not known."""
-    with_meaning = {str(code): text.meaning for code, text in REASONS.items()}
-    with_meaning |= {str(code): text for code, text in NULL_REASONS.items()}
-    return with_meaning.get(reason or "", reason or "no reason is known")
+    return _MEANINGS.get(reason or "", reason or "no reason is known")
 
 
 def _outcome(result: LimbResult) -> list[Line]:
@@ -216,7 +218,7 @@ def _of_maximum(subtotal: Subtotal) -> str:
 
 
 def _code(reason: str | None) -> NullReason | None:
-    return NullReason(reason) if reason in {str(code) for code in NullReason} else None
+    return _CODES.get(reason or "")
 
 
 def _short(reason: str | None) -> str:

@@ -38,6 +38,14 @@ COMMANDS = {
         "Watch the drop folder, score what arrives, publish over MQTT.",
     ),
     "score": Command("sharpedge.commands.score:score", "Score files without a broker."),
+    "results": Command(
+        "sharpedge.commands.tables:results",
+        "Export the journal's results of a time span as CSV, in two layouts.",
+    ),
+    "history": Command(
+        "sharpedge.commands.tables:history",
+        "Show a patient's films over time, each change held against the smallest detectable one.",
+    ),
     "export": Command(
         "sharpedge.commands.engines:export",
         "Write ONNX engines with passports from trained weights.",

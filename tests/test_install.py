@@ -231,6 +231,7 @@ USES = {
     "sharpedge engines": ({}, {0}),
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
+    "sharpedge score --csv": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "FILE": "grades.csv"}, {0}),
     "sharpedge run": None,
     "sharpedge listen": None,
     "sharpedge phantom --patients": ({"DIR": "simulated"}, {0}),
@@ -240,6 +241,9 @@ USES = {
     "sharpedge bench": None,
     "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
     "sharpedge audit": ({}, {0, 3}),
+    "sharpedge results": ({"DAY": "2026-01-01", "FILE": "results.csv"}, {0}),
+    # The pseudonym of a patient is this machine's own.
+    "sharpedge history": None,
     "sharpedge drift": ({}, {0, 1}),
     "sharpedge train": None,
 }

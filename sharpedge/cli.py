@@ -45,6 +45,18 @@ COMMANDS = {
         "sharpedge.commands.setup:doctor",
         "Check the installed appliance: cause and fix for each fault; 1: failed, 3: warnings.",
     ),
+    "backup": Command(
+        "sharpedge.commands.upkeep:backup",
+        "Write journal, key, engines, waiting films and configuration to one file.",
+    ),
+    "restore": Command(
+        "sharpedge.commands.upkeep:restore",
+        "Put a backup into the state folder, whole or not at all; the service must be stopped.",
+    ),
+    "support-bundle": Command(
+        "sharpedge.commands.upkeep:support_bundle",
+        "Write checks, counts, versions and log to one file, without secrets or patient data.",
+    ),
     "score": Command("sharpedge.commands.score:score", "Score files without a broker."),
     "export": Command(
         "sharpedge.commands.engines:export",

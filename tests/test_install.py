@@ -231,6 +231,8 @@ USES = {
     "sharpedge engines": ({}, {0}),
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
+    "sharpedge init": ({"sharpedge.toml": "/tmp/init.toml"}, {0}),
+    "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,
     "sharpedge listen": None,
     "sharpedge phantom --patients": ({"DIR": "simulated"}, {0}),
@@ -240,6 +242,8 @@ USES = {
     "sharpedge bench": None,
     "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
     "sharpedge audit": ({}, {0, 3}),
+    "sharpedge backup": ({"box.tar": "/tmp/box.tar"}, {0}),
+    "sharpedge support-bundle": ({}, {0}),
     "sharpedge drift": ({}, {0, 1}),
     "sharpedge train": None,
 }

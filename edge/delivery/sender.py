@@ -119,6 +119,7 @@ class Sender:
             alerts=self._alerts.active(),
             turned_s=self._control.turned_s,
             dropped=self._control.dropped,
+            latencies=self._latencies.histogram(),
         )
 
     def is_alive(self) -> bool:

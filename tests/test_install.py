@@ -232,6 +232,8 @@ USES = {
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
     "sharpedge score --csv": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "FILE": "grades.csv"}, {0}),
+    "sharpedge init": ({}, {0}),
+    "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,
     "sharpedge listen": None,
     "sharpedge phantom --patients": ({"DIR": "simulated"}, {0}),
@@ -244,6 +246,8 @@ USES = {
     "sharpedge results": ({"DAY": "2026-01-01", "FILE": "results.csv"}, {0}),
     # The pseudonym of a patient is this machine's own.
     "sharpedge history": None,
+    "sharpedge backup": ({}, {0}),
+    "sharpedge support-bundle": ({}, {0}),
     "sharpedge drift": ({}, {0, 1}),
     "sharpedge train": None,
 }

@@ -23,6 +23,7 @@ from edge.daemon.alerts import Alerts
 from edge.daemon.films import Films
 from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
+from edge.daemon.metrics import FigureCollector, Metrics
 from edge.daemon.repair import open_sound
 from edge.daemon.results import Results
 from edge.daemon.state_folder import drop_folder, state_folder
@@ -46,6 +47,7 @@ from edge.model import DISCLAIMER
 from edge.outputs.record import Recorder
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas
+from edge.system.logs import set_up_logs
 from edge.system.notify import Notifier
 from edge.system.wake import WakePipe
 from edge.worker.messages import Limits
@@ -87,9 +89,7 @@ def run(config: Config) -> int:
     # calls back into Python while it checks the journal, and would report one as its own fault.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(EXIT_STOPPED))
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # A log whose reader has gone is no reason to stop.
-    logging.raiseExceptions = False
+    set_up_logs(config.logs.format, config.logs.level)
     share_arenas()
     log.info("sharpedge starts: %s", DISCLAIMER)
     try:
@@ -188,6 +188,8 @@ class Appliance:
             self._sender,
             self._stations,
         )
+        figures = FigureCollector(self._health, root / "journal.sqlite", self._alerts)
+        self._metrics = Metrics(config.metrics, figures)
         self._paused = False
         self._ready_sent = False
         self._signals = 0
@@ -209,12 +211,14 @@ class Appliance:
         self._stations.start_first()
         self._sender.report(self._health.message)
         self._sender.start()
+        self._metrics.start()
         code = EXIT_FAILED
         try:
             code = self._loop()
         finally:
             signal.set_wakeup_fd(-1)
             self._notifier.send(STOPPING="1")
+            self._metrics.stop()
             self._intake.stop()
             self._stations.kill()
             self._sender.stop(_LAST_MESSAGES_S)

@@ -135,7 +135,7 @@ COMMANDS = {
 
 GROUPS = {
     "Set up": ("init", "doctor", "export", "build", "tune", "engines"),
-    "Score and serve": ("run", "score", "demo", "listen"),
+    "Score and serve": ("run", "score", "results", "history", "demo", "listen"),
     "Operate": (
         "release", "dismiss", "retry", "replay", "audit", "drift", "backup", "restore",
         "support-bundle",

@@ -29,6 +29,8 @@ _BESIDE = 1.3
 """Letters of one word are no farther apart than this, in letter heights."""
 _ALONE = 3.0
 """Within this many letter heights of a marker there is no other stroke."""
+_FROM_EDGE = 0.3
+"""A marker lies at least so many letter heights from the edge, where collimators end in stripes."""
 _SPECK_SHARE = 0.3
 """A stroke lower than this share of the letter's height is a speck, not a letter."""
 
@@ -146,9 +148,12 @@ def _around(group: list[Place]) -> Place:
 
 
 def _stands_alone(group: list[Place], parts: list[Place], limb: npt.NDArray[np.bool_]) -> bool:
-    """Whether neither limb nor any other stroke is near."""
+    """Whether neither limb, nor any other stroke, nor the picture's edge is near."""
     whole = _around(group)
     height = max(part.bottom - part.top for part in group)
+    free = whole.grown(_FROM_EDGE * height)
+    if min(free.left, free.top) < 0 or free.bottom > limb.shape[0] or free.right > limb.shape[1]:
+        return False
     reach = whole.grown(_ALONE * height)
     if any(
         reach.meets(part)

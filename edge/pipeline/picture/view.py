@@ -149,7 +149,7 @@ def _hull(joints: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray
     if len(joints):
         hull = cv2.convexHull(np.round(joints).astype(np.int32))
         cv2.fillConvexPoly(limb, hull, 1)
-        reach = max(8, round(0.12 * float(np.ptp(joints, axis=0).max())))
+        reach = max(8, round(0.18 * float(np.ptp(joints, axis=0).max())))
         limb = _widened(limb, reach).astype(np.uint8)
     return limb
 

@@ -66,5 +66,15 @@ def test_what_touches_the_limb_is_no_marker():
     assert find_marker(picture, limb) is None
 
 
+def test_what_lies_at_the_edge_is_no_marker():
+    """There collimators end in stripes that look like letters."""
+    picture, limb = film()
+    apart = picture.copy()
+    write(picture, "R", (0, 120))
+    write(apart, "R", (40, 120))
+    assert find_marker(apart, limb) is not None
+    assert find_marker(picture, limb) is None
+
+
 def test_a_film_without_writing_has_no_marker():
     assert find_marker(*film()) is None

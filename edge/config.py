@@ -30,6 +30,7 @@ from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it 
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.journal.settings import RetentionSettings
+from edge.operator.settings import OperatorSettings
 from edge.pipeline.settings import PipelineSettings
 from edge.system.paths import data_root
 
@@ -146,6 +147,7 @@ class Config(BaseModel):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    operator: OperatorSettings = Field(default_factory=OperatorSettings)
 
     @property
     def device(self) -> DeviceName:

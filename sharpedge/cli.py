@@ -65,6 +65,14 @@ COMMANDS = {
         "sharpedge.commands.bench:bench",
         "Measure latency: engines, pipeline, appliance, peers; compare reports.",
     ),
+    "status": Command(
+        "sharpedge.commands.operator:status",
+        "Show how the appliance is: films that wait and why, last results, alerts.",
+    ),
+    "held": Command(
+        "sharpedge.commands.operator:held",
+        "List films that are held, each with the commands that end its waiting.",
+    ),
     "release": Command(
         "sharpedge.commands.operator:release",
         "Have held films scored with the limb and side that you state.",

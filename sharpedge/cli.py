@@ -73,6 +73,10 @@ COMMANDS = {
         "sharpedge.commands.operator:held",
         "List films that are held, each with the commands that end its waiting.",
     ),
+    "page": Command(
+        "sharpedge.commands.page:page",
+        "Serve the local page: held films with their pictures, decisions, last results.",
+    ),
     "release": Command(
         "sharpedge.commands.operator:release",
         "Have held films scored with the limb and side that you state.",

@@ -37,6 +37,14 @@ COMMANDS = {
         "sharpedge.commands.appliance:run",
         "Watch the drop folder, score what arrives, publish over MQTT.",
     ),
+    "init": Command(
+        "sharpedge.commands.setup:init",
+        "Write a commented configuration: asks on a terminal for what no option states.",
+    ),
+    "doctor": Command(
+        "sharpedge.commands.setup:doctor",
+        "Check the installed appliance: cause and fix for each fault; 1: failed, 3: warnings.",
+    ),
     "score": Command("sharpedge.commands.score:score", "Score files without a broker."),
     "export": Command(
         "sharpedge.commands.engines:export",

@@ -24,6 +24,7 @@ from edge.daemon.films import Films
 from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
 from edge.daemon.metrics import FigureCollector, Metrics
+from edge.daemon.operators import Operators, Parts
 from edge.daemon.repair import open_sound
 from edge.daemon.results import Results
 from edge.daemon.state_folder import drop_folder, state_folder
@@ -190,6 +191,10 @@ class Appliance:
         )
         figures = FigureCollector(self._health, root / "journal.sqlite", self._alerts)
         self._metrics = Metrics(config.metrics, figures)
+        parts = Parts(self._alerts, self._intake, self._sender, self._stations)
+        self._operators = Operators(
+            config, root, journal_key, self._session, parts, self._pipe.wake
+        )
         self._paused = False
         self._ready_sent = False
         self._signals = 0
@@ -212,6 +217,7 @@ class Appliance:
         self._sender.report(self._health.message)
         self._sender.start()
         self._metrics.start()
+        self._operators.start()
         code = EXIT_FAILED
         try:
             code = self._loop()
@@ -221,6 +227,7 @@ class Appliance:
             self._metrics.stop()
             self._intake.stop()
             self._stations.kill()
+            self._operators.stop()
             self._sender.stop(_LAST_MESSAGES_S)
             self._storage.run(self._journal.store.mark_clean)
             self._journal.store.close()
@@ -263,6 +270,8 @@ class Appliance:
                 self._storage.run(self._housekeeping.turn, "chores")
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
+                if self._ready_sent and self._stop_by_s is None:
+                    self._operators.tell(self._notifier)
             if now_s >= ping_at_s and self._makes_progress(now_s):
                 ping_at_s = now_s + ping_s
                 self._notifier.send(WATCHDOG="1")

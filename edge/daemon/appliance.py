@@ -23,7 +23,7 @@ from edge.daemon.alerts import Alerts
 from edge.daemon.films import Films
 from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
-from edge.daemon.metrics import FigureCollector, Metrics
+from edge.daemon.metrics import metrics_of
 from edge.daemon.operators import Operators, Parts
 from edge.daemon.repair import open_sound
 from edge.daemon.results import Results
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.intake.watch import Folder
+    from edge.journal.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -130,14 +131,7 @@ class Appliance:
         Names(store, config.device).refuse_other_device()
         self._journal = Journal(store)
         self._session = self._journal.start_session()
-        recorder = Recorder(
-            store,
-            places,
-            config.device,
-            key,
-            send_pictures=config.delivery.images,
-            send_file_names=config.delivery.file_names,
-        )
+        recorder = _recorder_of(config, store, places, key)
         limits = config.limits
         self._alerts = Alerts(self._announce)
         self._stations = Stations(
@@ -189,8 +183,7 @@ class Appliance:
             self._sender,
             self._stations,
         )
-        figures = FigureCollector(self._health, root / "journal.sqlite", self._alerts)
-        self._metrics = Metrics(config.metrics, figures)
+        self._metrics = metrics_of(config.metrics, self._health, root, self._alerts)
         parts = Parts(self._alerts, self._intake, self._sender, self._stations)
         self._operators = Operators(
             config, root, journal_key, self._session, parts, self._pipe.wake
@@ -364,6 +357,17 @@ class Appliance:
     def _announce(self) -> None:
         found = self._stations
         self._sender.announce(Announcement(found.presence, found.versions, self._alerts.active()))
+
+
+def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Recorder:
+    return Recorder(
+        store,
+        places,
+        config.device,
+        key,
+        send_pictures=config.delivery.images,
+        send_file_names=config.delivery.file_names,
+    )
 
 
 def _intake_of(

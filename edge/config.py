@@ -31,6 +31,7 @@ from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it 
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.journal.settings import RetentionSettings
+from edge.operator.settings import OperatorSettings
 from edge.pipeline.settings import PipelineSettings
 from edge.system.logs import LogFormat, LogLevel
 from edge.system.paths import data_root
@@ -180,6 +181,7 @@ class Config(BaseModel):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    operator: OperatorSettings = Field(default_factory=OperatorSettings)
 
     @property
     def device(self) -> DeviceName:

@@ -94,6 +94,18 @@ COMMANDS = {
         "sharpedge.commands.bench:bench",
         "Measure latency: engines, pipeline, appliance, peers; compare reports.",
     ),
+    "status": Command(
+        "sharpedge.commands.operator:status",
+        "Show how the appliance is: films that wait and why, last results, alerts.",
+    ),
+    "held": Command(
+        "sharpedge.commands.operator:held",
+        "List films that are held, each with the commands that end its waiting.",
+    ),
+    "page": Command(
+        "sharpedge.commands.page:page",
+        "Serve the local page: held films with their pictures, decisions, last results.",
+    ),
     "release": Command(
         "sharpedge.commands.operator:release",
         "Have held films scored with the limb and side that you state.",
@@ -137,8 +149,8 @@ GROUPS = {
     "Set up": ("init", "doctor", "export", "build", "tune", "engines"),
     "Score and serve": ("run", "score", "results", "history", "demo", "listen"),
     "Operate": (
-        "release", "dismiss", "retry", "replay", "audit", "drift", "backup", "restore",
-        "support-bundle",
+        "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
+        "backup", "restore", "support-bundle",
     ),
     "Measure and develop": ("bench", "evaluate", "agree", "phantom", "train"),
 }  # fmt: skip

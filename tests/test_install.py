@@ -130,6 +130,13 @@ def follow_page(it, folder, *, export=lambda line: line):
     assert (result["status"], result["limb"], result["laterality"]) == ("scored", "hand", "L")
     it.end_background()
 
+    # A technician without root and without a configuration.
+    anna = "useradd --groups sharpedge-operator anna && runuser -u anna -- sharpedge"
+    asked = it.root.run(f"{anna} status")
+    assert asked.status == 0, asked.output
+    assert "P0001-LH.jpg" in asked.output
+    assert it.root.run("runuser -u nobody -- sharpedge held").status == 1
+
     make_certificates(folder, it.root)
     write_broker_section(it.root)
     broker, dashboard = shell(PAGE, TLS)
@@ -241,6 +248,9 @@ USES = {
     "sharpedge demo": None,
     "sharpedge evaluate": ({"DIR": FILMS}, {0}),
     "sharpedge bench": None,
+    "sharpedge status": ({}, {0}),
+    "sharpedge held": ({}, {0}),
+    "sharpedge page": None,
     "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
     "sharpedge audit": ({}, {0, 3}),
     "sharpedge results": ({"DAY": "2026-01-01", "FILE": "results.csv"}, {0}),

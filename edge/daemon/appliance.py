@@ -23,7 +23,8 @@ from edge.daemon.alerts import Alerts
 from edge.daemon.films import Films
 from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
-from edge.daemon.metrics import FigureCollector, Metrics
+from edge.daemon.metrics import metrics_of
+from edge.daemon.operators import Operators, Parts
 from edge.daemon.repair import open_sound
 from edge.daemon.results import Results
 from edge.daemon.state_folder import drop_folder, state_folder
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.intake.watch import Folder
+    from edge.journal.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -129,14 +131,7 @@ class Appliance:
         Names(store, config.device).refuse_other_device()
         self._journal = Journal(store)
         self._session = self._journal.start_session()
-        recorder = Recorder(
-            store,
-            places,
-            config.device,
-            key,
-            send_pictures=config.delivery.images,
-            send_file_names=config.delivery.file_names,
-        )
+        recorder = _recorder_of(config, store, places, key)
         limits = config.limits
         self._alerts = Alerts(self._announce)
         self._stations = Stations(
@@ -188,8 +183,11 @@ class Appliance:
             self._sender,
             self._stations,
         )
-        figures = FigureCollector(self._health, root / "journal.sqlite", self._alerts)
-        self._metrics = Metrics(config.metrics, figures)
+        self._metrics = metrics_of(config.metrics, self._health, root, self._alerts)
+        parts = Parts(self._alerts, self._intake, self._sender, self._stations)
+        self._operators = Operators(
+            config, root, journal_key, self._session, parts, self._pipe.wake
+        )
         self._paused = False
         self._ready_sent = False
         self._signals = 0
@@ -212,6 +210,7 @@ class Appliance:
         self._sender.report(self._health.message)
         self._sender.start()
         self._metrics.start()
+        self._operators.start()
         code = EXIT_FAILED
         try:
             code = self._loop()
@@ -221,6 +220,7 @@ class Appliance:
             self._metrics.stop()
             self._intake.stop()
             self._stations.kill()
+            self._operators.stop()
             self._sender.stop(_LAST_MESSAGES_S)
             self._storage.run(self._journal.store.mark_clean)
             self._journal.store.close()
@@ -263,6 +263,8 @@ class Appliance:
                 self._storage.run(self._housekeeping.turn, "chores")
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
+                if self._ready_sent and self._stop_by_s is None:
+                    self._operators.tell(self._notifier)
             if now_s >= ping_at_s and self._makes_progress(now_s):
                 ping_at_s = now_s + ping_s
                 self._notifier.send(WATCHDOG="1")
@@ -355,6 +357,17 @@ class Appliance:
     def _announce(self) -> None:
         found = self._stations
         self._sender.announce(Announcement(found.presence, found.versions, self._alerts.active()))
+
+
+def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Recorder:
+    return Recorder(
+        store,
+        places,
+        config.device,
+        key,
+        send_pictures=config.delivery.images,
+        send_file_names=config.delivery.file_names,
+    )
 
 
 def _intake_of(

@@ -222,3 +222,10 @@ class Metrics:
                 failing = True
             if self._stopping.wait(self._settings.every_s):
                 return
+
+
+def metrics_of(
+    settings: MetricsSettings, report: HealthReport, root: Path, alerts: Alerts
+) -> Metrics:
+    """Make the figures of the appliance with the state folder ``root``."""
+    return Metrics(settings, FigureCollector(report, root / "journal.sqlite", alerts))

@@ -1,4 +1,4 @@
-"""The commands of an operator: release, retry, dismiss, replay, audit, drift.
+"""The commands of an operator: status, held, release, retry, dismiss, replay, audit, drift.
 
 Layer: sharpedge; parses, calls, prints.
 """
@@ -12,9 +12,28 @@ import typer
 
 from sharpedge.commands.options import ConfigOption, LimbOption, SideOption, fail, stated
 
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _Films = Annotated[
     list[str], typer.Argument(help="Films: path, result id, job number, or name of the kept copy.")
 ]
+
+
+def status(
+    config: ConfigOption = None,
+    json_object: _Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 2 s, until Ctrl-C.")] = False,
+) -> None:
+    """Show how the appliance is: films that wait and why, last results, alerts."""
+    from sharpedge import status as shown
+
+    raise typer.Exit(shown.status(config, machine=json_object, watch=watch))
+
+
+def held(config: ConfigOption = None, json_object: _Json = False) -> None:
+    """List films that are held, each with the commands that end its waiting."""
+    from sharpedge import status as shown
+
+    raise typer.Exit(shown.held(config, machine=json_object))
 
 
 def release(

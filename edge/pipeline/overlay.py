@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.model import DISCLAIMER, PictureForm
+from edge.pipeline.frame import warp
 from edge.pipeline.picture.colours import NOT_GRADED, PAPER, colour_of
 from edge.pipeline.picture.lettering import Picture, Plate, bgr, draw_brackets, draw_line
 from edge.pipeline.picture.placement import Subject, leader, place_labels
@@ -28,7 +29,7 @@ from edge.pipeline.picture.words import (
     short_lines,
     strip_lines,
 )
-from edge.pipeline.template import apply
+from edge.pipeline.template import apply, inverse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,12 +97,12 @@ def draw_film(
     return _labelled(shown, result, caption or Caption(file=result.file), size)
 
 
-def draw_transparent(result: LimbResult, stored_size: tuple[int, int]) -> Picture:
-    """Draw labels alone over the film as stored: [h, w, 4] uint8, BGRA, transparent elsewhere.
-
-    ``stored_size`` is (width, height) of the film.
-    """
-    width, height = stored_size
+def draw_transparent(result: LimbResult, film: Radiograph) -> Picture:
+    """Draw labels alone over the film as stored: [h, w, 4] uint8, BGRA, transparent elsewhere."""
+    stored_size = width, height = film.stored_size
+    small = (max(1, width // _SHRUNK), max(1, height // _SHRUNK))
+    shrink = np.diag([small[0] / width, small[1] / height, 1.0])
+    grey = warp(film.pixels, shrink @ inverse(film.stored_to_upright), small)
     picture = np.zeros((height, width, 4), np.uint8)
     text_px = max(11, round(max(stored_size) / 75))
     notice = Plate((head_of(result), f"{DISCLAIMER.capitalize()}."), text_px, NOT_GRADED)
@@ -111,7 +112,7 @@ def draw_transparent(result: LimbResult, stored_size: tuple[int, int]) -> Pictur
         top = height - notice_size[1]
         notice.draw(picture, 0, top)
         taken = [(0.0, float(top), float(notice_size[0]), float(height))]
-    _draw_joints(picture, np.eye(3), result, text_px, None, taken)
+    _draw_joints(picture, np.eye(3), result, text_px, grey, taken)
     return picture
 
 

@@ -51,7 +51,7 @@ class Drawing:
 
     def transparent(self) -> bytes | None:
         """Draw the labels alone (PNG with a transparent ground) at the film's own size."""
-        picture = draw_transparent(self.analysis.result, self.film.stored_size)
+        picture = draw_transparent(self.analysis.result, self.film)
         ok, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
         return png.tobytes() if ok else None
 

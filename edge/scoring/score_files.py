@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,8 +157,7 @@ def _write(outcome: FilmOutcome, path: Path, wanted: Wanted, taken: set[Path]) -
             for three in names
             if not any((wanted.folder / n).resolve() in taken for n in three)
         )
-        taken_words = f"taken {outcome.taken}" if outcome.taken else ""
-        caption = Caption(file=limb.result.file, taken=taken_words)
+        caption = Caption(file=limb.result.file, taken=_taken_words(outcome, path))
         drawing = limb.drawing
         made = (
             limb.overlay_jpeg if drawing is None else drawing.local(caption),
@@ -170,6 +170,17 @@ def _write(outcome: FilmOutcome, path: Path, wanted: Wanted, taken: set[Path]) -
                 target.write_bytes(data)
                 taken.add(target.resolve())
                 yield target
+
+
+def _taken_words(outcome: FilmOutcome, path: Path) -> str:
+    """When a film was taken by its tags, else the date of its file."""
+    if outcome.taken:
+        return f"taken {outcome.taken}"
+    try:
+        at = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    except (OSError, OverflowError, ValueError):
+        return ""
+    return f"file dated {at:%Y-%m-%d %H:%M} UTC"
 
 
 def pair_pictures(scored: Sequence[ScoredFile], folder: Path) -> Iterator[Path]:

@@ -60,7 +60,7 @@ def colour_of(joint: JointScore, limb: Limb | None) -> Colour:
 
 
 def legend(limb: Limb) -> list[LegendEntry]:
-    """Each colour with the erosion and narrowing grades that give it."""
+    """Each colour with the erosion and narrowing grades that give it, then what E and N mean."""
     entries = []
     for step, colour in enumerate(STEPS):
         erosion = [g for g in range(limb.erosion_maximum + 1) if step_of(g, None, limb) == step]
@@ -71,7 +71,11 @@ def legend(limb: Limb) -> list[LegendEntry]:
             if grades
         ]
         entries.append(LegendEntry(colour, "  ".join(words)))
-    return [*entries, LegendEntry(NOT_GRADED, "not graded")]
+    return [
+        *entries,
+        LegendEntry(NOT_GRADED, "not graded"),
+        LegendEntry(PAPER, "E erosion, N narrowing"),
+    ]
 
 
 def _span(grades: list[int]) -> str:

@@ -22,10 +22,10 @@ from edge.pipeline.picture.words import Caption
 CANVAS = (1200, 1500)
 
 
-def a_film(level=70):
-    width, height = FILM
+def a_film(level=70, size=FILM):
+    width, height = size
     pixels = np.full((height, width), level, np.uint8)
-    return Radiograph(pixels, FILM, np.eye(3), StatedIdentity())
+    return Radiograph(pixels, size, np.eye(3), StatedIdentity())
 
 
 def shows(picture, colour):
@@ -72,7 +72,7 @@ def test_a_result_without_a_place_on_its_film_is_refused():
 @pytest.mark.parametrize("limb", Limb)
 def test_labels_alone_are_drawn_at_the_film_s_own_size_over_nothing(limb):
     result = a_result(limb)
-    picture = draw_transparent(result, FILM)
+    picture = draw_transparent(result, a_film())
     assert picture.shape == (FILM[1], FILM[0], 4)
     drawn = picture[..., 3] > 0
     assert 0.005 < drawn.mean() < 0.25
@@ -87,7 +87,7 @@ def test_labels_alone_are_drawn_at_the_film_s_own_size_over_nothing(limb):
 
 def test_a_film_smaller_than_the_notice_still_has_its_labels():
     result = a_result(size=(160, 200))
-    assert draw_transparent(result, (160, 200))[..., 3].any()
+    assert draw_transparent(result, a_film(size=(160, 200)))[..., 3].any()
 
 
 def test_two_pictures_stand_beside_each_other_whatever_their_heights():

@@ -76,6 +76,7 @@ def test_the_legend_names_each_grade_once():
         "E 4  N 3",
         "E 5  N 4",
         "not graded",
+        "E erosion, N narrowing",
     ]
     assert [entry.words for entry in legend(Limb.FOOT)][1:4] == [
         "E 1-2",

@@ -74,7 +74,6 @@ class Requests:
         self._store: Store | None = None
         self._status: Status | None = None
         self._made_s = 0.0
-        self._audited = 0
 
     def close(self) -> None:
         """Close the connection to the journal."""

@@ -238,6 +238,8 @@ USES = {
     "sharpedge engines": ({}, {0}),
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
+    "sharpedge init": ({}, {0}),
+    "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,
     "sharpedge listen": None,
     "sharpedge phantom --patients": ({"DIR": "simulated"}, {0}),
@@ -250,6 +252,8 @@ USES = {
     "sharpedge page": None,
     "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
     "sharpedge audit": ({}, {0, 3}),
+    "sharpedge backup": ({}, {0}),
+    "sharpedge support-bundle": ({}, {0}),
     "sharpedge drift": ({}, {0, 1}),
     "sharpedge train": None,
 }

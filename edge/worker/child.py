@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from edge.config import Config
 from edge.errors import EdgeError, EngineError, OutputError, Reason, place_of, rejected
 from edge.model import Outcome
+from edge.system.logs import set_up_logs
 from edge.worker.frames import receive_frame, send_frame
 from edge.worker.messages import Failed, Kind, Lost, Ready, SecondOpinion, Stage, Task
 
@@ -49,10 +50,10 @@ def serve(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
     _leave_no_dump()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     pipe = socket.socket(fileno=descriptor)
     try:
         config = Config.model_validate_json(receive_frame(pipe))
+        set_up_logs(config.logs.format, config.logs.level)
         made = _make(config, pipe)
         if made is None:
             return

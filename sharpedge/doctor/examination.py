@@ -18,7 +18,7 @@ from sharpedge.doctor.folder import check_folder
 from sharpedge.doctor.ledger import check_ledger
 from sharpedge.doctor.machine import check_machine
 from sharpedge.doctor.reach import check_reach
-from sharpedge.doctor.rights import check_rights
+from sharpedge.doctor.rights import check_name, check_rights
 from sharpedge.doctor.serving import check_engines, check_unit
 
 if TYPE_CHECKING:
@@ -69,4 +69,5 @@ def _check_broker(box: Box) -> Iterator[Finding]:
     client_id = it.broker.client_id or f"sharpedge-{it.site.name}-{it.site.room}-{it.site.device}"
     protocol = yield from check_reach(it.broker, f"{client_id}-doctor")
     if protocol is not None:
+        yield from check_name(box, client_id, protocol)
         yield from check_rights(box, client_id, protocol)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.contract.payloads import DeliveryMode
 from edge.errors import ConfigError
+from edge.journal.recall import read_only
 from edge.journal.schema import OPEN
 from sharpedge.doctor.finding import Finding, failed, ok, skipped, warning
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 RECEIPTS = "dashboard, receipts"
 SET_ASIDE = "outbox, set aside"
-_BUSY_S = 2.0
 _DAY_S = 86400.0
 
 
@@ -34,12 +34,7 @@ def open_read_only(state: Path) -> Iterator[sqlite3.Connection]:
     path = state / "journal.sqlite"
     if not path.exists():
         raise ConfigError(f"{state}: no appliance has run here")
-    # After a proper stop nothing lies beside the journal. SQLite would make its files there, which
-    # would belong to whoever runs this: as root, the service could not open its journal any more.
-    beside = all(path.with_name(f"{path.name}-{end}").exists() for end in ("wal", "shm"))
-    how = "mode=ro" if beside else "mode=ro&immutable=1"
-    with contextlib.closing(sqlite3.connect(f"file:{path}?{how}", uri=True, timeout=_BUSY_S)) as db:
-        db.row_factory = sqlite3.Row
+    with contextlib.closing(read_only(path)) as db:
         yield db
 
 

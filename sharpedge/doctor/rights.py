@@ -8,6 +8,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from edge.contract.payloads import Presence, StateMessage
 from edge.contract.topics import CHANNELS
 from edge.daemon.state_folder import appliance_runs
 from edge.delivery.settings import Protocol
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 RIGHTS = "broker, rights"
 SESSION = "broker, sessions"
 SUBSCRIBER = "dashboard, subscribed"
+NAME_IN_USE = "broker, our name"
 _REFUSED = 0x80
 
 
@@ -76,6 +80,32 @@ def _publish(box: Box, client_id: str) -> Iterator[Finding]:
         )  # fmt: skip
     elif "result" not in refused:
         yield ok(SUBSCRIBER, "at least one client subscribes to our results")
+
+
+def check_name(box: Box, client_id: str, protocol: Protocol) -> Iterator[Finding]:
+    """Look whether another box publishes under our name: two from one disk image."""
+    it = box.config
+    try:
+        with Probe(it.broker, probe_id(client_id), v5=protocol is Protocol.V5) as probe:
+            refused = probe.subscribe(it.device.topic("state")) >= _REFUSED
+            payload = None if refused else probe.message()
+    except (OSError, ProbeError) as error:
+        yield skipped(NAME_IN_USE, str(error))
+        return
+    try:
+        state = StateMessage.model_validate_json(payload or b"")
+    except ValidationError:
+        state = None
+    if state is None or state.state is Presence.OFFLINE or appliance_runs(box.state):
+        rivals = [] if state is None else [a for a in state.alerts if a.code == "client_id"]
+        if not rivals:
+            yield ok(NAME_IN_USE, f"{it.device}: no other box uses it")
+            return
+    yield failed(
+        NAME_IN_USE, f"{it.device}: another box publishes under this name",
+        "two boxes were made from one disk image, backup or configuration",
+        "give this one its own site.device, and an empty state folder for a device key of its own",
+    )  # fmt: skip
 
 
 def _session(box: Box, client_id: str, *, v5: bool) -> Finding:

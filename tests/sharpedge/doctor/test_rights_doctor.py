@@ -3,7 +3,7 @@ import threading
 from doctor_box import box_in, fault, faults
 
 from edge.delivery.settings import Protocol
-from sharpedge.doctor.rights import check_rights
+from sharpedge.doctor.rights import check_name, check_rights
 
 ACL = """user box1
 pattern readwrite sharpedge/+/+/%u/state
@@ -68,3 +68,20 @@ def test_an_experiment_leaves_the_running_appliance_connected(tmp_path, broker):
         running._client.on_disconnect = lambda *_: gone.set()
         rights(tmp_path, broker.port)
         assert not gone.wait(0.2)
+
+
+def test_a_second_box_under_our_name_is_found(tmp_path, broker, make_appliance):
+    """The clone runs elsewhere: its state folder is another one."""
+    make_appliance(broker.port).start()
+    site = {"name": "clinic", "room": "xr1", "device": "box1"}
+    (tmp_path / "clone").mkdir()
+    ours = box_in(tmp_path / "clone", broker={"port": broker.port, "connect_s": 3}, site=site)
+    it = fault(check_name(ours, "sharpedge-test", Protocol.V5), "broker, our name")
+    assert "another box" in it.what
+    running = box_in(tmp_path, broker={"port": broker.port, "connect_s": 3}, site=site)
+    assert faults(check_name(running, "sharpedge-test", Protocol.V5)) == []
+
+
+def test_a_name_that_nobody_uses_has_no_fault(tmp_path, broker):
+    it = box_in(tmp_path, broker={"port": broker.port, "connect_s": 1})
+    assert faults(check_name(it, "sharpedge-test", Protocol.V5)) == []

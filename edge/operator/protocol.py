@@ -15,7 +15,15 @@ from pydantic import Field
 from edge.anatomy import Limb  # noqa: TC001 - pydantic needs it at run time
 from edge.contract.payloads import Alert, Latency, ResultId  # noqa: TC001 - as above
 from edge.enums import StrEnum
-from edge.model import DISCLAIMER, Laterality, LateralitySource, Record, Subtotals, Versions
+from edge.model import (
+    DISCLAIMER,
+    Laterality,
+    LateralitySource,
+    LimbResult,
+    Record,
+    Subtotals,
+    Versions,
+)
 
 REQUEST_BYTES = 4096
 """No request is longer."""
@@ -186,4 +194,7 @@ class Answer(Record):
     new_job: int | None = None
     bytes: int | None = None
     kind: str | None = None
+    limbs: tuple[LimbResult, ...] = Field(
+        default=(), description="what was found on the film that follows"
+    )
     other_state: bool = Field(default=False, description="another appliance answers here")

@@ -132,6 +132,18 @@ message and its picture again) or `picture` (the picture alone). What became of 
 response topic with its correlation data, where that lies below `sharpedge/` and is no topic of the
 table above, else on `.../answer`. What is no command is answered with `done` false and the reason.
 
+An operator publishes to `.../operator/<account>`, where `<account>` is its user at the broker, what
+a person has decided about a film: `release` (with `limb`, `side` or both), `dismiss` or `retry`,
+with the `id` of the film's message and the person's name in `operator`. The device's journal keeps
+person, account and time. It is answered as a command is: `done`, or false with the reason in
+`detail`. Let the broker allow each account its own topic only, as `systemd/mosquitto.acl` does, and
+dashboards none: the device cannot see who published a message.
+
+```json
+{{"command": "release", "id": "{example_result().id}",
+ "operator": "Anna", "side": "L", "limb": "hand"}}
+```
+
 `sharpedge listen --receipt dashboard-1` does all of this; `edge/delivery/listen.py` is short and
 shows how. [reasons.md](reasons.md) lists every code of `reason`.
 

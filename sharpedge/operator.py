@@ -104,10 +104,12 @@ def where(config_path: Path | None) -> Where:
     """
     try:
         it = config.load(config_path)
-    except ConfigError:
-        if config_path is None and SERVICE_SOCKET.exists():
-            return Where((SERVICE_SOCKET,), None)
-        raise
+    except ConfigError as error:
+        if config_path is not None:
+            raise
+        if not SERVICE_SOCKET.exists():
+            raise ConfigError(f"no service runs here ({SERVICE_SOCKET}), and {error}") from error
+        return Where((SERVICE_SOCKET,), None)
     return Where(likely_sockets(it.operator, it.state_folder), it)
 
 

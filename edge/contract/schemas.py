@@ -6,6 +6,7 @@ Layer: contract; generated from the payload models, written to a folder that is 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
@@ -35,7 +36,7 @@ def asyncapi() -> dict[str, Any]:
     operations: dict[str, Any] = {}
     for channel in CHANNELS:
         name = channel.topic.split("/")[0]
-        parameters = (*device, "study") if "{study}" in channel.topic else device
+        parameters = (*device, *re.findall(r"{(\w+)}", channel.topic))
         message: dict[str, Any] = {"name": name, "contentType": channel.content_type}
         if channel.model is not None:
             message["payload"] = {"$ref": _COMPONENT.format(model=channel.model.__name__)}

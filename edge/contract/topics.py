@@ -11,6 +11,7 @@ from edge.contract.payloads import (
     AnswerMessage,
     CommandMessage,
     HealthMessage,
+    OperatorMessage,
     ReceiptMessage,
     RejectMessage,
     ResultMessage,
@@ -41,5 +42,14 @@ CHANNELS = (
     Channel("health", HealthMessage, "application/json", 0, True, True, "figures of the device"),
     Channel("receipt", ReceiptMessage, "application/json", 1, False, False, "a result is stored"),
     Channel("command", CommandMessage, "application/json", 1, False, False, "a wish"),
+    Channel(
+        "operator/{account}",
+        OperatorMessage,
+        "application/json",
+        1,
+        False,
+        False,
+        "a person's decision about a film",
+    ),
     Channel("answer", AnswerMessage, "application/json", 1, False, True, "what became of a wish"),
 )

@@ -185,7 +185,7 @@ class Sender:
         open_names = self._names.open()
         old_states = {it.topic("state"): it for it in self._names.to_clear()}
         subscriptions = (
-            *map(self._device.topic, ("receipt", "command", "state", "health")),
+            *map(self._device.topic, ("receipt", "command", "operator/+", "state", "health")),
             *_answer_topics(open_names - {self._device}),
             *old_states,
         )
@@ -236,4 +236,4 @@ class Sender:
 def _answer_topics(names: set[DeviceName]) -> Iterator[str]:
     """Topics of former names on which answers to waiting messages arrive."""
     for name in sorted(names, key=str):
-        yield from (name.topic("receipt"), name.topic("command"))
+        yield from map(name.topic, ("receipt", "command", "operator/+"))

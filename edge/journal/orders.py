@@ -98,6 +98,11 @@ def _job_of_file(store: Store, file: bytes) -> int:
     raise JournalError(f"{os.fsdecode(file)!a}: {why}")
 
 
+def named(person: str | None, account: str) -> str:
+    """Name for the journal: the person, with the account that vouches for it."""
+    return account if person is None or person == account else f"{person} (via {account})"
+
+
 def release(store: Store, job: int, stated: OperatorStatement, operator: str = "") -> Done:
     """Have a held film scored with the limb and side that a person states.
 

@@ -39,8 +39,3 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
-
-
-def named(person: str | None, account: str) -> str:
-    """Name for the journal: the person, with the account that vouches for it."""
-    return account if person is None or person == account else f"{person} (via {account})"

@@ -8,12 +8,17 @@ A connection carries one request, a line of JSON, and one answer, a line of JSON
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from edge.anatomy import Limb  # noqa: TC001 - pydantic needs it at run time
-from edge.contract.payloads import Alert, Latency, ResultId  # noqa: TC001 - as above
+from edge.contract.payloads import (  # noqa: TC001 - as above
+    Alert,
+    Latency,
+    PersonName,
+    ResultId,
+)
 from edge.enums import StrEnum
 from edge.model import (
     DISCLAIMER,
@@ -29,10 +34,6 @@ REQUEST_BYTES = 4096
 """No request is longer."""
 PICTURE_BYTES = 64 << 20
 """No larger picture is sent."""
-PERSON_PATTERN = r"^[^\x00-\x1f\x7f\"\\]{1,64}$"
-Person = Annotated[
-    str, Field(pattern=PERSON_PATTERN, description="who decided, as a person is called")
-]
 
 
 class Ask(StrEnum):
@@ -63,7 +64,7 @@ class Request(Record):
     film: str | None = Field(default=None, max_length=2048)
     limb: Limb | None = None
     side: Laterality | None = None
-    person: Person | None = None
+    person: PersonName | None = None
     job: int | None = Field(default=None, ge=1, lt=1 << 62)
     id: ResultId | None = None
     state: str | None = None

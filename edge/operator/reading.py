@@ -5,8 +5,10 @@ Layer: operator; reads the journal and the names in the quarantine over a connec
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,9 @@ from pydantic import ValidationError
 from edge.delivery.counts import Counts
 from edge.errors import REASONS, Reason
 from edge.journal.chain import Chain
+from edge.journal.copies import job_of
 from edge.journal.journal import counts_of
-from edge.journal.kinds import IMAGE, LIMB_MESSAGES, RESULT
+from edge.journal.kinds import LIMB_MESSAGES, RESULT
 from edge.journal.recall import read_only
 from edge.journal.rows import proves
 from edge.journal.states import State
@@ -30,7 +33,6 @@ from edge.system.clock import steady_unix_s
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edge.journal.places import Places
     from edge.journal.rows import Depth
@@ -91,14 +93,14 @@ class JournalView:
             "SELECT number, path, reason, since FROM job WHERE state = ? ORDER BY number LIMIT ?",
             (State.HELD, limit),
         ).fetchall()
-        return tuple(map(self._held_film, rows))
+        copies = self._copies()
+        return tuple(self._held_film(row, copies.get(row["number"])) for row in rows)
 
-    def _held_film(self, row: sqlite3.Row) -> HeldFilm:
+    def _held_film(self, row: sqlite3.Row, copy: Path | None) -> HeldFilm:
         job, reason = int(row["number"]), str(row["reason"])
         message = next((it for it in self._messages(job) if it.body.reason == reason), None)
         body = None if message is None else message.body
         meaning, advice = _words(reason)
-        copy = self.copy_of(job)
         return HeldFilm(
             job=job,
             file=shown_name(row["path"]),
@@ -140,8 +142,17 @@ class JournalView:
 
     def copy_of(self, job: int) -> Path | None:
         """The copy of a film in the quarantine."""
-        found = sorted(self._places.quarantine.glob(f"{job:08d}[-.]*"))
-        return found[0] if found else None
+        return self._copies().get(job)
+
+    def _copies(self) -> dict[int, Path]:
+        """All copies in the quarantine by job; none where it cannot be listed."""
+        found: dict[int, Path] = {}
+        with contextlib.suppress(OSError), os.scandir(self._places.quarantine) as entries:
+            for entry in entries:
+                job = job_of(entry.name)
+                if job is not None:
+                    found[job] = Path(entry.path)
+        return found
 
     def results(self, limit: int = RESULTS_SHOWN) -> tuple[LastResult, ...]:
         """The latest results, the newest first."""
@@ -176,16 +187,6 @@ class JournalView:
             delivery=states.get(str(row["state"]), "waits"),  # type: ignore[arg-type]
             has_picture=is_kept(self._places.pictures, row["id"]),
         )
-
-    def has_picture_row(self, result_id: str) -> bool:
-        """Whether the outbox has a picture of this result."""
-        query = "SELECT 1 FROM outbox WHERE id = ? AND kind = ?"
-        return self._db.execute(query, (result_id, IMAGE)).fetchone() is not None
-
-    def is_held(self, job: int) -> bool:
-        """Whether a film is held."""
-        found = self._db.execute("SELECT state FROM job WHERE number = ?", (job,)).fetchone()
-        return found is not None and found["state"] == State.HELD
 
     def rejected(self) -> tuple[Refused, ...]:
         """The latest films that were rejected, the newest first."""

@@ -17,7 +17,6 @@ from edge.journal import orders
 from edge.journal.places import Places
 from edge.journal.store import JournalError, Store
 from edge.model import OperatorStatement
-from edge.operator.peers import named
 from edge.operator.protocol import ORDERS, PICTURE_BYTES, Answer, Ask, Live, Request
 from edge.operator.reading import JournalView
 from edge.operator.status import compose
@@ -76,7 +75,6 @@ class Requests:
         self._store: Store | None = None
         self._status: Status | None = None
         self._made_s = 0.0
-        self._audited = 0
 
     def close(self) -> None:
         """Close the connection to the journal."""
@@ -90,7 +88,7 @@ class Requests:
             return Reply(Answer(ok=False, error="another appliance answers here", other_state=True))
         try:
             if request.ask in ORDERS:
-                return self._order(request, named(request.person, peer.name))
+                return self._order(request, orders.named(request.person, peer.name))
             if request.ask is Ask.PICTURE:
                 return self._picture(request)
             return self._tell(request.ask)

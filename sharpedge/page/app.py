@@ -21,9 +21,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from edge.anatomy import Limb
+from edge.contract.payloads import PersonName
 from edge.model import DISCLAIMER, Laterality
 from edge.operator.client import OperatorError
-from edge.operator.protocol import Ask, HeldFilm, Person
+from edge.operator.protocol import Ask, HeldFilm
 from sharpedge.page.box import pulse_of
 from sharpedge.page.guard import Guard, form_of
 from sharpedge.status_text import age, clock
@@ -42,7 +43,7 @@ _COOKIE, _THEME = "sharpedge_session", "sharpedge_theme"
 _THEMES = ("auto", "light", "dark")
 _YEAR_S = 365 * 86400
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
-_PERSON = TypeAdapter(Person)
+_PERSON = TypeAdapter(PersonName)
 _WRONG = "This token is not the page's."
 _TOO_MANY = "Too many attempts: wait a minute."
 _WANTS_NAME = "Give your name: it is recorded with what you decide."

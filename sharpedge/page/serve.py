@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _CONNECTIONS = 64
 _HEADER_BYTES = 16 << 10
 _KEEP_ALIVE_S = 10
-_STOP_S = 3
+_STOP_S = 35
+"""Longer than a film takes to be drawn."""
 
 
 @dataclass(frozen=True)

@@ -60,15 +60,15 @@ def test_a_film_is_released_over_the_socket_and_the_chain_names_who(
 def test_systemd_is_told_in_one_line_what_waits_and_what_has_passed(make_appliance, notify):
     port = free_port()
     it = make_appliance(port).start(environment=notify.environment)
-    until(lambda: any("alerts: broker" in line for line in notify()))
+    until(lambda: any("alerts: broker" in line for line in notify()), 60)
     it.put("a.jpg", film_bytes("reason=side_not_known"))
     it.put("b.jpg", film_bytes("reason=side_not_known padding=1"))
     line = "STATUS=alerts: broker; 2 films held: side not known"
-    until(lambda: any(told.startswith(line) for told in notify()))
-    until(lambda: notify()[-1].endswith("2 waiting for the broker"), 40)
+    until(lambda: any(told.startswith(line) for told in notify()), 60)
+    until(lambda: notify()[-1].endswith("2 waiting for the broker"), 60)
     for job in ("1", "2"):
         tell(it, Ask.DISMISS, film=job)
-    until(lambda: "held" not in notify()[-1])
+    until(lambda: "held" not in notify()[-1], 60)
     before = len(notify())
     assert it.terminate() == 0
     assert notify()[before:] == ["STOPPING=1", "STATUS=finishing the film in work", "STOPPING=1"]

@@ -185,11 +185,13 @@ def test_a_choice_that_was_begun_is_not_taken_away(driver, page, tmp_path):
 
 def test_text_has_contrast_and_the_wall_is_legible_at_3_m(driver, page, tmp_path):
     appliance, address = page
-    for number in range(2):
-        appliance.put(f"h{number}.jpg", scanned("reason=side_not_known", number))
+    reasons = ("side_not_known", "shape_implausible", "grades_doubtful", "other_body_part")
+    for number, reason in enumerate(reasons):
+        appliance.put(f"h{number}.jpg", scanned(f"reason={reason}", number))
         appliance.put(f"P{number}-LH.jpg", scanned("limb=LH", 9 + number))
     sign_in(driver, address, tmp_path)
-    until(lambda: "Held for a person: 2" in text_of(driver))
+    until(lambda: "Held for a person: 4" in text_of(driver))
+    until(lambda: "P3-LH.jpg" in text_of(driver) or driver.refresh())
     for theme in ("light", "dark"):
         driver.set_window_size(1280, 1000)
         driver.get(address)

@@ -20,7 +20,15 @@ from edge.contract.payloads import (  # noqa: TC001 - as above
     ResultId,
 )
 from edge.enums import StrEnum
-from edge.model import DISCLAIMER, Laterality, LateralitySource, Record, Subtotals, Versions
+from edge.model import (
+    DISCLAIMER,
+    Laterality,
+    LateralitySource,
+    LimbResult,
+    Record,
+    Subtotals,
+    Versions,
+)
 
 REQUEST_BYTES = 4096
 """No request is longer."""
@@ -187,4 +195,7 @@ class Answer(Record):
     new_job: int | None = None
     bytes: int | None = None
     kind: str | None = None
+    limbs: tuple[LimbResult, ...] = Field(
+        default=(), description="what was found on the film that follows"
+    )
     other_state: bool = Field(default=False, description="another appliance answers here")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from edge.journal.places import Places
     from edge.journal.rows import Depth
+    from edge.model import LimbResult
     from edge.operator.protocol import Live
 
 HELD_SHOWN = 200
@@ -134,6 +135,10 @@ class JournalView:
             return StoredMessage.model_validate_json(row["payload"])
         except ValidationError:
             return None
+
+    def limbs_of(self, job: int) -> tuple[LimbResult, ...]:
+        """What was found on a film, as far as its messages can be read and were not changed."""
+        return tuple(message.body for message in self._messages(job))
 
     def copy_of(self, job: int) -> Path | None:
         """The copy of a film in the quarantine."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.contract.ids import DeviceName
+    from edge.model import LimbResult
     from edge.operator.peers import Peer
     from edge.operator.protocol import Status
 
@@ -148,11 +149,14 @@ class Requests:
             return _opened(self._places.pictures / f"{request.id}.jpg", "result")
         if request.job is None:
             return refusal("picture: name a job or the id of a result")
-        copy = self._view().copy_of(request.job)
-        return refusal("no copy of this film is kept") if copy is None else _opened(copy, "film")
+        view = self._view()
+        copy = view.copy_of(request.job)
+        if copy is None:
+            return refusal("no copy of this film is kept")
+        return _opened(copy, "film", view.limbs_of(request.job))
 
 
-def _opened(path: Path, kind: str) -> Reply:
+def _opened(path: Path, kind: str, limbs: tuple[LimbResult, ...] = ()) -> Reply:
     """Open a file of the appliance's own for sending."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -162,4 +166,4 @@ def _opened(path: Path, kind: str) -> Reply:
     if not stat.S_ISREG(found.st_mode) or found.st_size > PICTURE_BYTES:
         os.close(descriptor)
         return refusal(f"this picture is larger than {PICTURE_BYTES >> 20} MiB")
-    return Reply(Answer(ok=True, bytes=found.st_size, kind=kind), descriptor)
+    return Reply(Answer(ok=True, bytes=found.st_size, kind=kind, limbs=limbs), descriptor)

@@ -59,16 +59,17 @@ class Box:
         return ask(self._socket, Request(ask=Ask.PICTURE, id=result_id)).data
 
     def film_picture(self, job: int) -> bytes:
-        """A held film as a JPEG that every browser shows."""
-        film = ask(self._socket, Request(ask=Ask.PICTURE, job=job)).data
-        key = hashlib.sha256(film).hexdigest()
+        """A held film as a JPEG that every browser shows, with the joints that were found."""
+        reply = ask(self._socket, Request(ask=Ask.PICTURE, job=job))
+        film, limbs = reply.data, reply.answer.limbs
+        key = hashlib.sha256(film + repr(limbs).encode()).hexdigest()
         with self._lock:
             if key in self._previews:
                 self._previews.move_to_end(key)
                 return self._previews[key]
         with self._drawing:
             try:
-                drawn = preview(film)
+                drawn = preview(film, limbs)
             except PreviewError as error:
                 raise OperatorError(f"this film cannot be shown: {error}") from error
         with self._lock:

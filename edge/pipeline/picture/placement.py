@@ -37,7 +37,7 @@ _CROSSING = 3.0
 """Cost of a leader line that meets another label or box."""
 _SHORT_PX = 8.0
 """A shorter leader is in no label's way."""
-_ON_LINE = np.linspace(0.0, 1.0, 7)
+_ON_LINE = np.linspace(0.0, 1.0, 6)
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class _Placing:
         """Costs that do not depend on other labels, in label heights."""
         height = self._subjects[index].size[1]
         cost = np.hypot(*(lines[:, -1] - lines[:, 0]).T) / height
-        others = np.delete(self._boxes, index, axis=0)
+        others = self._boxes[np.arange(len(self._boxes)) != index]
         areas = np.prod(rectangles[:, 2:] - rectangles[:, :2], axis=1)
         cost += _OVER_BOX * _shared(rectangles, self._boxes).sum(axis=1) / areas
         cost += _CROSSING * _meets(lines, others)
@@ -217,9 +217,9 @@ class _Placing:
 
     def _hindered(self, index: int, rectangles: Rectangles) -> npt.NDArray[np.float64]:
         """Infinite where a rectangle would lie on another label, else 0."""
-        others = np.delete(self._places, index, axis=0)
-        others = others[~np.isnan(others[:, 0])]
-        grown = others + np.array([-1.0, -1.0, 1.0, 1.0]) * BETWEEN_PX
+        placed = ~np.isnan(self._places[:, 0])
+        placed[index] = False
+        grown = self._places[placed] + np.array([-1.0, -1.0, 1.0, 1.0]) * BETWEEN_PX
         return np.where(_overlaps(rectangles, grown).any(axis=1), np.inf, 0.0)
 
     def _pair_cost(
@@ -292,10 +292,9 @@ def _lines(rectangles: Rectangles, box: npt.NDArray[np.float64]) -> npt.NDArray[
 
 def _overlaps(first: Rectangles, second: Rectangles) -> npt.NDArray[np.bool_]:
     """Whether each of the first [n] overlaps each of the second [m]."""
-    return np.asarray(
-        (first[:, None, :2] < second[None, :, 2:]).all(axis=2)
-        & (second[None, :, :2] < first[:, None, 2:]).all(axis=2)
-    )
+    left, top, right, bottom = first.T[:, :, None]
+    x0, y0, x1, y1 = second.T[:, None, :]
+    return np.asarray((left < x1) & (x0 < right) & (top < y1) & (y0 < bottom))
 
 
 def _shared(first: Rectangles, second: Rectangles) -> npt.NDArray[np.float64]:
@@ -306,18 +305,19 @@ def _shared(first: Rectangles, second: Rectangles) -> npt.NDArray[np.float64]:
 
 
 def _meets(lines: npt.NDArray[np.float64], rectangles: Rectangles) -> npt.NDArray[np.float64]:
-    """How many of the rectangles each line meets."""
-    if not len(rectangles):
-        return np.zeros(len(lines))
-    points = lines[:, :, None]
-    inside = (points > rectangles[None, None, :, :2]) & (points < rectangles[None, None, :, 2:])
-    return np.asarray(np.any(inside.all(axis=3), axis=1).sum(axis=1), dtype=np.float64)
+    """How many of the rectangles each line [n, k, 2] meets."""
+    x0, y0, x1, y1 = rectangles.T
+    x, y = lines[..., 0, None], lines[..., 1, None]
+    inside = (x > x0) & (x < x1) & (y > y0) & (y < y1)
+    return np.asarray(np.any(inside, axis=1).sum(axis=1), dtype=np.float64)
 
 
 def _holds(rectangles: Rectangles, line: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Whether each rectangle holds a point of a line [k, 2]."""
-    inside = (line[None] > rectangles[:, None, :2]) & (line[None] < rectangles[:, None, 2:])
-    return np.asarray(np.any(inside.all(axis=2), axis=1), dtype=np.float64)
+    left, top, right, bottom = rectangles.T[:, :, None]
+    x, y = line.T
+    inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+    return np.asarray(np.any(inside, axis=1), dtype=np.float64)
 
 
 def _cross(

@@ -119,6 +119,7 @@ def test_the_picture_of_a_held_film_comes_as_it_was_kept(desk):
     job = desk.films.add("a.jpg", reason=Reason.SIDE_NOT_KNOWN, data=data)
     told = desk.ask(Ask.PICTURE, job=job)
     assert (told.answer.kind, told.data) == ("film", data)
+    assert [limb.reason for limb in told.answer.limbs] == ["side_not_known"]
 
 
 def test_the_picture_of_a_result_comes_by_its_id_and_a_missing_one_is_told(desk):

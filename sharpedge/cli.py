@@ -59,6 +59,14 @@ COMMANDS = {
         "Write checks, counts, versions and log to one file, without secrets or patient data.",
     ),
     "score": Command("sharpedge.commands.score:score", "Score files without a broker."),
+    "results": Command(
+        "sharpedge.commands.tables:results",
+        "Export the journal's results of a time span as CSV, in two layouts.",
+    ),
+    "history": Command(
+        "sharpedge.commands.tables:history",
+        "Show a patient's films over time, each change held against the smallest detectable one.",
+    ),
     "export": Command(
         "sharpedge.commands.engines:export",
         "Write ONNX engines with passports from trained weights.",
@@ -139,7 +147,7 @@ COMMANDS = {
 
 GROUPS = {
     "Set up": ("init", "doctor", "export", "build", "tune", "engines"),
-    "Score and serve": ("run", "score", "demo", "listen"),
+    "Score and serve": ("run", "score", "results", "history", "demo", "listen"),
     "Operate": (
         "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
         "backup", "restore", "support-bundle",

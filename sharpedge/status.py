@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shlex
 import sqlite3
 import sys
 import time
@@ -69,14 +71,22 @@ def held(config_path: Path | None, *, machine: bool) -> int:
 def status_of(at: Where, config_path: Path | None) -> Status:
     """How the appliance is; of one that does not run, what its journal holds.
 
-    Raises `edge.errors.EdgeError`.
+    The commands that it holds name the configuration where the shell does not. Raises
+    `edge.errors.EdgeError`.
     """
     try:
         told = at.tell(Request(ask=Ask.STATUS)).answer.status
         assert told is not None  # noqa: S101 - the answer to this request holds one
     except NotRunningError:
-        return _of_journal(at.config or config.load(config_path))
-    return told
+        told = _of_journal(at.config or config.load(config_path))
+    if config_path is None or os.environ.get("SHARPEDGE_CONFIG"):
+        return told
+    option = f" --config {shlex.quote(str(config_path))}"
+    films = [
+        film.model_copy(update={"commands": {k: v + option for k, v in film.commands.items()}})
+        for film in told.held
+    ]
+    return told.model_copy(update={"held": type(told.held)(films)})
 
 
 def _of_journal(it: config.Config) -> Status:

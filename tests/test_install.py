@@ -238,6 +238,7 @@ USES = {
     "sharpedge engines": ({}, {0}),
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
+    "sharpedge score --csv": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "FILE": "grades.csv"}, {0}),
     "sharpedge init": ({}, {0}),
     "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,
@@ -252,6 +253,9 @@ USES = {
     "sharpedge page": None,
     "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
     "sharpedge audit": ({}, {0, 3}),
+    "sharpedge results": ({"DAY": "2026-01-01", "FILE": "results.csv"}, {0}),
+    # The pseudonym of a patient is this machine's own.
+    "sharpedge history": None,
     "sharpedge backup": ({}, {0}),
     "sharpedge support-bundle": ({}, {0}),
     "sharpedge drift": ({}, {0, 1}),

@@ -20,7 +20,14 @@ EXAMPLES = {
     "score": (
         "sharpedge score film.dcm --out scored",
         "sharpedge score --json films",
+        "sharpedge score films --csv grades.csv --xlsx grades.xlsx --no-recursive",
+        "sharpedge score IMG0001234.jpg --limb hand --side r --out scored --overlay",
     ),
+    "results": (
+        "sharpedge results --from 2026-03-01 --to 2026-03-31 --out march.csv",
+        "sharpedge results --patient 3f2a9c0e --layout ra2 --out ra2.csv",
+    ),
+    "history": ("sharpedge history 3f2a9c0e --html history.html --pdf history.pdf",),
     "release": (
         "sharpedge release 12 --side R --limb hand",
         "sharpedge release 00000012-side_not_known.jpg --side L",

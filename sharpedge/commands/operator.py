@@ -5,21 +5,12 @@ Layer: sharpedge; parses, calls, prints.
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sharpedge.commands.options import ConfigOption, LimbName, fail
-
-
-class SideName(str, Enum):
-    """Side of the patient, in an operator's words."""
-
-    L = "L"
-    R = "R"
-
+from sharpedge.commands.options import ConfigOption, LimbOption, SideOption, fail, stated
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _Films = Annotated[
@@ -47,18 +38,15 @@ def held(config: ConfigOption = None, json_object: _Json = False) -> None:
 
 def release(
     films: _Films,
-    limb: Annotated[LimbName | None, typer.Option(help="What the film shows.")] = None,
-    side: Annotated[SideName | None, typer.Option(help="Side of the patient.")] = None,
+    limb: LimbOption = None,
+    side: SideOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Have held films scored with the limb and side that you state."""
-    from edge.anatomy import Limb
-    from edge.model import Laterality, OperatorStatement
+    from edge.model import OperatorStatement
     from sharpedge import operator
 
-    word = OperatorStatement(
-        None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
-    )
+    word = stated(limb, side) or OperatorStatement()
     raise typer.Exit(operator.release(config, films, word))
 
 

@@ -6,7 +6,8 @@ import json
 
 import jsonschema
 
-from edge.contract.schemas import asyncapi, write_contract
+from edge.contract.asyncapi import asyncapi
+from edge.contract.schemas import write_contract
 from edge.contract.topics import CHANNELS
 
 

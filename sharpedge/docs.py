@@ -167,7 +167,8 @@ A grade belongs to a joint of the patient: `laterality` is the patient's side, w
 hangs.
 
 `sharpedge listen --receipt dashboard-1` does all of this. `examples/subscriber` holds a subscriber
-in Python and one in JavaScript, each in one file, which store before they answer. [reasons.md](reasons.md) lists every
+in Python and one in JavaScript, each in one file, which store before they answer.
+[reasons.md](reasons.md) lists every
 code of `reason`.
 
 ## A result, shortened to one joint

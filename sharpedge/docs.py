@@ -166,8 +166,10 @@ pixel is (0, 0).
 A grade belongs to a joint of the patient: `laterality` is the patient's side, whatever way the film
 hangs.
 
-`sharpedge listen --receipt dashboard-1` does all of this; `edge/delivery/listen.py` is short and
-shows how. [reasons.md](reasons.md) lists every code of `reason`.
+`sharpedge listen --receipt dashboard-1` does all of this. `examples/subscriber` holds a subscriber
+in Python and one in JavaScript, each in one file, which store before they answer.
+[reasons.md](reasons.md) lists every
+code of `reason`.
 
 ## A result, shortened to one joint
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import subprocess
+import sys
 
 import pytest
 from appliance import chain_holds, free_port, until
@@ -85,6 +88,48 @@ def test_a_film_that_is_held_too_long_alerts_until_none_is(broker, subscriber, m
     assert state.state == "online"
     tell(it, Ask.DISMISS, film="1")
     until(lambda: tell(it, Ask.ALERTS).alerts == ())
+
+
+def test_films_go_on_while_clients_flood_the_socket(broker, subscriber, make_appliance):
+    it = make_appliance(broker.port).start()
+    path = str(it.state / "operator.sock")
+    until((it.state / "operator.sock").exists)
+    floods = [subprocess.Popen([sys.executable, "-c", _FLOOD, path]) for _ in range(3)]
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+    try:
+        for sock in idle:
+            sock.settimeout(0.2)
+            sock.connect_ex(path)
+        for number in range(5):
+            it.put(f"{number}.jpg", film_bytes(f"n={number} limb=LH"))
+        subscriber.wait("result", 5)
+    finally:
+        for process in floods:
+            process.kill()
+            process.wait()
+        for sock in idle:
+            sock.close()
+    until(lambda: answers(it))
+    assert it.terminate() == 0
+
+
+def answers(it):
+    with contextlib.suppress(EdgeError):
+        return tell(it).ok
+    return False
+
+
+_FLOOD = """
+import socket, sys
+while True:
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(0.1)
+            sock.connect(sys.argv[1])
+            sock.sendall(b'{"ask": "status"}\\n' + b"x" * 100000)
+    except OSError:
+        pass
+"""
 
 
 def test_a_socket_that_cannot_be_made_costs_nothing_else(broker, subscriber, make_appliance):

@@ -11,7 +11,11 @@ from held_films import Desk
 @pytest.fixture
 def make_desk(tmp_path):
     with contextlib.ExitStack() as stack:
-        yield lambda **options: stack.enter_context(contextlib.closing(Desk(tmp_path, **options)))
+
+        def make(folder=tmp_path, **options):
+            return stack.enter_context(contextlib.closing(Desk(folder, **options)))
+
+        yield make
 
 
 @pytest.fixture

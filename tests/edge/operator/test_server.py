@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import grp
 import json
 import os
+import platform
 import pwd
 import random
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -212,6 +216,49 @@ def test_a_socket_that_a_killed_daemon_left_is_replaced_and_ours_is_taken_away(m
         assert b"release" in raw(path, b'{"ask": "nonsense"}\n')
     finally:
         again.stop(10)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or platform.machine() != "x86_64",
+    reason="only root may act as another user, by the system calls of x86-64",
+)
+def test_the_kernel_says_who_asks_and_a_stranger_is_told_what_to_do(make_desk):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        desk = make_desk(folder=Path(folder))
+        job = desk.films.held()
+        desk.wait()
+        nobody = pwd.getpwnam("nobody")
+        assert "usermod -aG sharpedge-operator" in _as_user(nobody, desk, job)
+        assert desk.films.states() == {job: "held"}
+        desk.path.chmod(0o666)
+        assert _as_user(nobody, desk, job) == ""
+        assert desk.films.said_by(job) == ["nobody"]
+        desk.close()
+
+
+def _as_user(user, desk, job):
+    """Dismiss a film on a thread of its own that acts as another user; returns what went wrong."""
+    said = []
+
+    def act():
+        # The system calls themselves: the C library's functions change every thread.
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        for number, *values in (
+            (116, 0, 0),
+            (119, -1, user.pw_gid, -1),
+            (117, -1, user.pw_uid, -1),
+        ):
+            assert call(number, *values) == 0
+        try:
+            ask(desk.path, Request(ask=Ask.DISMISS, film=str(job)))
+        except OperatorError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
+    return "".join(said)
 
 
 def test_a_path_longer_than_the_kernels_limit_serves(tmp_path, make_desk):

@@ -3,7 +3,7 @@
 Layer: operator; models only.
 
 A connection carries one request, a line of JSON, and one answer, a line of JSON; the answer to
-`Ask.PICTURE` is followed by as many bytes as it says.
+`Ask.PICTURE` and `Ask.FILM` is followed by as many bytes as it says.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Ask(StrEnum):
     DISMISS = "dismiss"
     RETRY = "retry"
     PICTURE = "picture"
+    FILM = "film"
+    """The film of the result ``id``, where it still is as it was scored."""
 
 
 ORDERS = frozenset({Ask.RELEASE, Ask.DISMISS, Ask.RETRY})

@@ -21,6 +21,7 @@ from edge.journal.copies import job_of
 from edge.journal.journal import counts_of
 from edge.journal.kinds import LIMB_MESSAGES, RESULT
 from edge.journal.recall import read_only
+from edge.journal.records import signature_in
 from edge.journal.rows import proves
 from edge.journal.states import State
 from edge.operator.commands import commands_for
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from edge.journal.places import Places
     from edge.journal.rows import Depth
-    from edge.model import LimbResult
+    from edge.model import LimbResult, Signature
     from edge.operator.protocol import Live
 
 HELD_SHOWN = 200
@@ -139,6 +140,26 @@ class JournalView:
     def limbs_of(self, job: int) -> tuple[LimbResult, ...]:
         """What was found on a film, as far as its messages can be read and were not changed."""
         return tuple(message.body for message in self._messages(job))
+
+    def limb_of(self, result_id: str) -> tuple[int, LimbResult] | None:
+        """Job and limb of a result; None where there is none, or it was changed."""
+        row = self._db.execute(
+            "SELECT * FROM outbox WHERE id = ? AND kind = ?", (result_id, RESULT)
+        ).fetchone()
+        message = None if row is None else self._message(row)
+        return None if message is None else (int(row["job"]), message.body)
+
+    def copies_of(self, job: int) -> list[Path]:
+        """Copies of a film in the appliance's own folders."""
+        folders = (self._places.quarantine, self._places.archive)
+        return [path for folder in folders for path in sorted(folder.glob(f"{job:08d}[-.]*"))]
+
+    def original_of(self, job: int) -> tuple[bytes, Signature] | None:
+        """The scanner's file, and what it must be like to be the film that was scored."""
+        row = self._db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
+        if row is None or not isinstance(row["path"], bytes):
+            return None
+        return row["path"], signature_in(row)
 
     def copy_of(self, job: int) -> Path | None:
         """The copy of a film in the quarantine."""

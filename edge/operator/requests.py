@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from edge.intake.take import signature_of
 from edge.journal import orders
 from edge.journal.places import Places
 from edge.journal.store import JournalError, Store
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.contract.ids import DeviceName
-    from edge.model import LimbResult
+    from edge.model import LimbResult, Signature
     from edge.operator.peers import Peer
     from edge.operator.protocol import Status
 
@@ -91,6 +92,8 @@ class Requests:
                 return self._order(request, orders.named(request.person, peer.name))
             if request.ask is Ask.PICTURE:
                 return self._picture(request)
+            if request.ask is Ask.FILM:
+                return self._film(request)
             return self._tell(request.ask)
         except JournalError as error:
             return refusal(str(error))
@@ -155,14 +158,35 @@ class Requests:
             return refusal("no copy of this film is kept")
         return _opened(copy, "film", view.limbs_of(request.job))
 
+    def _film(self, request: Request) -> Reply:
+        """The film of a result: a copy of the appliance's own, or the scanner's unchanged file."""
+        view = self._view()
+        found = None if request.id is None else view.limb_of(request.id)
+        if found is None:
+            return refusal("film: no result has this id")
+        job, limb = found
+        for copy in view.copies_of(job):
+            reply = _opened(copy, "film", (limb,))
+            if reply.answer.ok:
+                return reply
+        original = view.original_of(job)
+        if original is None:
+            return refusal("this film is not kept")
+        return _opened(Path(os.fsdecode(original[0])), "film", (limb,), original[1])
 
-def _opened(path: Path, kind: str, limbs: tuple[LimbResult, ...] = ()) -> Reply:
-    """Open a file of the appliance's own for sending."""
+
+def _opened(
+    path: Path, kind: str, limbs: tuple[LimbResult, ...] = (), as_was: Signature | None = None
+) -> Reply:
+    """Open a file for sending: the appliance's own, or one that is still ``as_was``."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return refusal("this picture is not kept")
     found = os.fstat(descriptor)
+    if as_was is not None and not as_was.is_of(signature_of(found)):
+        os.close(descriptor)
+        return refusal("this film was changed since it was scored")
     if not stat.S_ISREG(found.st_mode) or found.st_size > PICTURE_BYTES:
         os.close(descriptor)
         return refusal(f"this picture is larger than {PICTURE_BYTES >> 20} MiB")

@@ -55,12 +55,19 @@ class Box:
         return ask(self._socket, request).answer.new_job
 
     def result_picture(self, result_id: str) -> bytes:
-        """The labelled picture of a result (JPEG)."""
-        return ask(self._socket, Request(ask=Ask.PICTURE, id=result_id)).data
+        """A result on its film, unmasked, where that is kept; else the picture that was sent."""
+        try:
+            return self._drawn(Request(ask=Ask.FILM, id=result_id))
+        except OperatorError:
+            return ask(self._socket, Request(ask=Ask.PICTURE, id=result_id)).data
 
     def film_picture(self, job: int) -> bytes:
         """A held film as a JPEG that every browser shows, with the joints that were found."""
-        reply = ask(self._socket, Request(ask=Ask.PICTURE, job=job))
+        return self._drawn(Request(ask=Ask.PICTURE, job=job))
+
+    def _drawn(self, request: Request) -> bytes:
+        """The film that is asked for, with the joints that were found on it."""
+        reply = ask(self._socket, request)
         film, limbs = reply.data, reply.answer.limbs
         key = hashlib.sha256(film + repr(limbs).encode()).hexdigest()
         with self._lock:

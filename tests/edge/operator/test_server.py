@@ -136,6 +136,36 @@ def test_the_picture_of_a_result_comes_by_its_id_and_a_missing_one_is_told(desk)
     assert desk.ask(Ask.PICTURE, id=result.id).data == b"jpeg"
 
 
+def test_the_film_of_a_result_comes_from_the_archive_or_as_it_lies_unchanged(desk, tmp_path):
+    place = tmp_path / "a.jpg"
+    place.write_bytes(b"the film")
+    job = desk.films.add("a.jpg")
+    with desk.films.store.transaction() as db:
+        db.execute("UPDATE job SET path = ? WHERE number = ?", (os.fsencode(place), job))
+    (result,) = desk.ask(Ask.RESULTS).answer.results
+    with pytest.raises(OperatorError, match="changed since it was scored"):
+        desk.ask(Ask.FILM, id=result.id)
+    now = place.stat()
+    with desk.films.store.transaction() as db:
+        db.execute(
+            "UPDATE job SET inode = ?, size = ?, mtime_ns = ?, ctime_ns = ? WHERE number = ?",
+            (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns, job),
+        )
+    told = desk.ask(Ask.FILM, id=result.id)
+    assert (told.data, [limb.status for limb in told.answer.limbs]) == (b"the film", ["scored"])
+    place.unlink()
+    with pytest.raises(OperatorError, match="not kept"):
+        desk.ask(Ask.FILM, id=result.id)
+    (desk.films.places.archive / f"{job:08d}.jpg").write_bytes(b"archived")
+    assert desk.ask(Ask.FILM, id=result.id).data == b"archived"
+
+
+@pytest.mark.parametrize("asked", [{}, {"id": "00000000-0000-0000-0000-000000000000"}, {"job": 1}])
+def test_a_film_of_no_result_is_told(desk, asked):
+    with pytest.raises(OperatorError, match="no result has this id"):
+        desk.ask(Ask.FILM, **asked)
+
+
 def test_no_picture_comes_from_a_link_a_pipe_or_beyond_the_limit(desk, monkeypatch):
     secret = desk.state / "device.key"
     secret.write_bytes(b"secret")

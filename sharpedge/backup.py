@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 CONFIGURATION = "configuration.toml"
 _JOURNAL = "journal.sqlite"
-_FOLDERS = ("engines", "quarantine", "pictures", "drift")
+_FOLDERS = ("engines", "quarantine", "pictures", "drift", "inbox")
 """Folders below the state folder that a backup holds; ``archive`` by option."""
 _STEP_PAGES = 2000
 

@@ -14,7 +14,6 @@ import socket
 import ssl
 import threading
 import time
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,12 +75,16 @@ def _cut(connection: socket.socket) -> None:
 
 @dataclass
 class _Progress:
-    """How far the message in work of one association is; ``unanswered`` C-STORE requests."""
+    """How far the message in work of one association is.
+
+    ``unanswered`` counts C-STORE requests. ``connection`` is closed once the association has ended.
+    """
 
     size: int = 0
     began_s: float = 0.0
     unanswered: int = 0
     ended: bool = False
+    connection: socket.socket | None = None
 
 
 class Bounds:
@@ -100,8 +103,7 @@ class Bounds:
         self._network_s = network_s
         self._object_s = object_s
         self._turn = threading.Lock()
-        self._progress: weakref.WeakKeyDictionary[Association, _Progress]
-        self._progress = weakref.WeakKeyDictionary()
+        self._progress: dict[Association, _Progress] = {}
 
     def on_open(self, event: Event) -> None:
         """Bound what is read of a new connection."""
@@ -109,6 +111,7 @@ class Bounds:
         if wrapped is not None:
             # pynetdicom makes its socket itself and offers no place for another class.
             wrapped.recv = _Reader(wrapped, self._network_s)  # type: ignore[assignment]
+            self._of(event.assoc).connection = wrapped.socket
 
     def on_pdu(self, event: Event) -> None:
         """Count what a peer has sent of its message; end the association where it is too much."""
@@ -139,6 +142,15 @@ class Bounds:
         with self._turn:
             it.unanswered -= 1
 
+    def close_ended(self) -> None:
+        """Close the connections of associations that have ended: pynetdicom leaves some open."""
+        with self._turn:
+            ended = [it for it in self._progress if _has_ended(it)]
+            gone = [self._progress.pop(it).connection for it in ended]
+        for connection in gone:
+            if connection is not None:
+                connection.close()
+
     def _of(self, association: Association) -> _Progress:
         with self._turn:
             return self._progress.setdefault(association, _Progress())
@@ -151,6 +163,12 @@ class Bounds:
             event.assoc.abort()
 
 
+def _has_ended(association: Association) -> bool:
+    """Whether the threads of an association that was started have ended."""
+    started = association.ident is not None
+    return started and not association.is_alive() and not association.dul.is_alive()
+
+
 class BoundedServer(ThreadedAssociationServer):
     """Accepts connections: no more than it can serve, and the TLS handshake on a thread of its own.
 
@@ -158,6 +176,7 @@ class BoundedServer(ThreadedAssociationServer):
     that are allowed are rejected in the protocol, which peers understand as "later".
     """
 
+    bounds: Bounds
     daemon_threads = True
     request_queue_size = 128
     _entering = 0
@@ -196,6 +215,11 @@ class BoundedServer(ThreadedAssociationServer):
         finally:
             with self._turn:
                 self._entering -= 1
+
+    def service_actions(self) -> None:
+        """Do what is due between connections."""
+        super().service_actions()
+        self.bounds.close_ended()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing more: pynetdicom would print a traceback."""

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import ssl
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
+_STOP_S = 5.0
+"""Time for the object in hand at a stop."""
 _LONGEST_P_DATA = 1 << 16
 
 
@@ -50,8 +53,13 @@ class Serving(NamedTuple):
     def stop(self) -> None:
         """Accept nothing more; end the associations."""
         self.server.shutdown()
-        for association in self.server.active_associations:
-            association.abort()
+        associations = self.server.active_associations
+        for association in associations:
+            association.abort(block=False)
+        end_s = time.monotonic() + _STOP_S
+        for association in associations:
+            association.join(max(0.0, end_s - time.monotonic()))
+        self.server.bounds.close_ended()
         self.instances.close()
         self.inbox.close()
 
@@ -162,6 +170,7 @@ def _server(
             f"({error.strerror}); fix: another port, or, below 1024, the right to use it"
         ) from error
     assert isinstance(server, BoundedServer)  # noqa: S101 - it was asked for
+    server.bounds = bounds
     entity._servers.append(server)  # noqa: SLF001 - its shutdown removes it from there
     return server
 

@@ -132,7 +132,9 @@ def test_a_label_between_two_boxes_belongs_to_neither():
     size = (60, 40)
     upper = Subject((100, 100, 160, 160), (130, 130), size)
     lower = Subject((100, 204, 160, 264), (130, 234), size)
-    labels = placed([upper, lower], (300, 360))
+    grey = np.full((60, 60), 30, np.uint8)
+    grey[27:34, 20:32] = 0  # a little darker between the two
+    labels = placed([upper, lower], (300, 360), grey=grey)
     assert not any(top >= 160 and bottom <= 204 for _, top, _, bottom in labels)
 
 

@@ -10,14 +10,16 @@ import os
 import queue
 import socket
 import ssl
+import time
 from typing import TYPE_CHECKING
 
 from edge.delivery.link import Connected, Event, Failure, Link, LinkError, open_link
 from edge.delivery.settings import Protocol
-from sharpedge.doctor.finding import Finding, failed, ok
+from sharpedge.doctor.certificates import SOON_DAYS
+from sharpedge.doctor.finding import Finding, failed, ok, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from edge.delivery.settings import BrokerSettings
 
@@ -159,6 +161,7 @@ def _tls(broker: BrokerSettings) -> Finding:
             context.wrap_socket(plain, server_hostname=broker.host) as stream,
         ):
             version = stream.version()
+            certificate = stream.getpeercert() or {}
             # With TLS 1.3 a broker refuses our certificate after the handshake.
             stream.settimeout(broker.connect_s)
             stream.sendall(_CONNECT)
@@ -167,7 +170,23 @@ def _tls(broker: BrokerSettings) -> Finding:
         return _untrusted(broker, error)
     except OSError as error:
         return _no_tls(broker, error)
-    return ok(TLS, f"{version}, the broker's certificate is trusted")
+    return _brokers_end(broker, f"{version}, the broker's certificate is trusted", certificate)
+
+
+def _brokers_end(broker: BrokerSettings, what: str, certificate: Mapping[str, object]) -> Finding:
+    """Warn where the broker's certificate ends soon."""
+    ends = certificate.get("notAfter")
+    if not isinstance(ends, str):
+        return ok(TLS, what)
+    ends_s = ssl.cert_time_to_seconds(ends)
+    left_days = (ends_s - time.time()) / 86400
+    day = time.strftime("%Y-%m-%d", time.gmtime(ends_s))
+    if left_days < SOON_DAYS:
+        return warning(
+            TLS, f"{place(broker)}: its certificate ends on {day}, in {left_days:.0f} days",
+            "results are not delivered after that", "renew the broker's certificate",
+        )  # fmt: skip
+    return ok(TLS, f"{what} until {day}")
 
 
 def _untrusted(broker: BrokerSettings, error: ssl.SSLCertVerificationError) -> Finding:

@@ -5,6 +5,7 @@ Layer: sharpedge; reads the engines' folder, asks systemd.
 
 from __future__ import annotations
 
+import grp
 import ipaddress
 import re
 import shutil
@@ -18,6 +19,7 @@ from edge.engine.backend_table import BACKENDS, is_installed
 from edge.engine.installed import not_serving, scan
 from edge.engine.passport import open_engine
 from edge.errors import EngineError
+from edge.operator.settings import likely_sockets
 from edge.system.device_key import LENGTH
 from edge.system.device_key import NAME as KEY_NAME
 from edge.system.paths import built_engines, data_root
@@ -34,6 +36,7 @@ ENGINES = "engines"
 BACKEND = "back end"
 GPU = "GPU"
 UNIT = "unit"
+OPERATORS = "operator socket"
 NETWORK = "unit, network"
 EXPOSURE = "unit, exposure"
 SERVICE = "sharpedge.service"
@@ -145,9 +148,12 @@ def _is_for(item: Installed, backend: str) -> bool:
 
 def check_unit(box: Box) -> Iterator[Finding]:
     """Check the service: enabled, active, allowed to reach the broker, exposure."""
+    running = appliance_runs(box.state)
+    if running:
+        yield _operator_socket(box)
     if not RUNNING_SYSTEMD.is_dir():
         yield skipped(UNIT, "systemd does not run here")
-        if appliance_runs(box.state):
+        if running:
             yield ok(UNIT, "an appliance runs with this state folder")
         return
     names = ("LoadState", "UnitFileState", "ActiveState", "IPAddressAllow", "IPAddressDeny")
@@ -169,6 +175,27 @@ def check_unit(box: Box) -> Iterator[Finding]:
         yield ok(UNIT, f"{SERVICE}: active, enabled")
     yield _network(box, found)
     yield _exposure()
+
+
+def _operator_socket(box: Box) -> Finding:
+    """Whether technicians can ask the running appliance."""
+    it = box.config.operator
+    found = next((p for p in likely_sockets(it, box.state) if p.is_socket()), None)
+    if found is None:
+        return failed(
+            OPERATORS, "the running appliance has no operator socket",
+            "operator.socket names a folder that the service may not write, or an older release "
+            "runs", f"correct operator.socket, then: systemctl restart {SERVICE}",
+        )  # fmt: skip
+    try:
+        members = grp.getgrnam(it.group).gr_mem
+    except KeyError:
+        return warning(
+            OPERATORS, f"{found}: for {box.service.name} and root alone",
+            f"there is no group {it.group}", f"groupadd --system {it.group}, then restart",
+        )  # fmt: skip
+    who = ", ".join(members) or f"nobody yet: usermod -aG {it.group} NAME"
+    return ok(OPERATORS, f"{found}: group {it.group} ({who})")
 
 
 def _properties(names: tuple[str, ...]) -> dict[str, str]:

@@ -30,9 +30,9 @@ def tls(tmp_path, make_broker):
     folder = tmp_path / "tls"
     folder.mkdir()
     ca = certificate(folder, "ca", days=9)
-    server = certificate(folder, "server", days=9, ca=ca)
 
-    def make(*, strict=False):
+    def make(*, strict=False, days=90):
+        server = certificate(folder, "server", days=days, ca=ca)
         port = free_port()
         extra = f"listener {port} 127.0.0.1\ncafile {ca}\ncertfile {server}\n"
         extra += f"keyfile {server.with_suffix('.key')}\n"
@@ -115,6 +115,13 @@ def test_a_certificate_for_another_name_is_found(tls, monkeypatch):
 def test_a_broker_that_wants_our_certificate_is_found(tls):
     it = fault(reach(tls(strict=True)), "broker, TLS")
     assert "certificate_file" in it.fix
+
+
+@needs_openssl
+def test_a_brokers_certificate_that_ends_soon_is_a_warning(tls):
+    it = fault(reach(tls(days=5)), "broker, TLS")
+    assert it.level == "warning"
+    assert "in 5 days" in it.what
 
 
 @needs_openssl

@@ -1,4 +1,5 @@
 import shutil
+import socket
 
 import pytest
 from doctor_box import box_in, fault, faults
@@ -153,3 +154,20 @@ def test_a_unit_whose_restrictions_were_taken_back_is_found(tmp_path, systemd):
 def test_without_systemd_the_unit_is_not_checked(tmp_path, monkeypatch):
     monkeypatch.setattr(serving, "RUNNING_SYSTEMD", tmp_path / "none")
     assert [it.level for it in check_unit(box_in(tmp_path))] == ["skipped"]
+
+
+def test_a_running_appliance_without_its_operator_socket_is_found(tmp_path, monkeypatch):
+    box = box_in(tmp_path)
+    monkeypatch.setattr(serving, "appliance_runs", lambda _state: True)
+    monkeypatch.setattr(serving, "RUNNING_SYSTEMD", tmp_path / "none")
+    monkeypatch.setattr(serving, "likely_sockets", lambda *_: (tmp_path / "none.sock",))
+    assert "no operator socket" in fault(check_unit(box), "operator socket").what
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "operator.sock"))
+        monkeypatch.setattr(serving, "likely_sockets", lambda *_: (tmp_path / "operator.sock",))
+        it = box.config.operator.model_copy(update={"group": "no-such-group"})
+        other = type(box)(box.config.model_copy(update={"operator": it}), None, box.service)
+        assert "no-such-group" in fault(check_unit(other), "operator socket").cause
+        it = box.config.operator.model_copy(update={"group": "root"})
+        other = type(box)(box.config.model_copy(update={"operator": it}), None, box.service)
+        assert faults(check_unit(other)) == []

@@ -94,6 +94,10 @@ COMMANDS = {
         "Print messages as JSON lines, each once (images: their size).",
     ),
     "engines": Command("sharpedge.commands.engines:engines", "What is installed, and what serves."),
+    "licenses": Command(
+        "sharpedge.commands.licenses:licenses",
+        "List the installed packages and the model files with their licences.",
+    ),
     "train": Command(
         "sharpedge.commands.train:train",
         "Train the models (needs torch: pip install 'sharpedge[train]').",

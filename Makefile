@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train deb package-test bench-guard bench-scaling lint \
+.PHONY: demo test test-faults test-install test-train deb bundle package-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -62,9 +62,19 @@ deb:
 	for release in $(RELEASES); do \
 		packaging/build-deb $$release build/packages $(ARCHITECTURE) || exit 1; done
 
-# Builds the packages, then installs, upgrades, downgrades, removes and purges them in bare roots without a
+# The same packages, each with all that a bare box without a network needs, in one .tar.
+bundle: deb
+	for release in $(RELEASES); do \
+		packaging/build-bundle $$release build/packages build/bundles $(ARCHITECTURE) || exit 1; done
+
+# What this environment consists of, model files included, as CycloneDX.
+sbom: $(VENV)/.demo
+	mkdir -p build
+	$(BIN)/sharpedge licenses --sbom >build/sbom.cdx.json
+
+# Builds the packages and bundles, then installs, upgrades, downgrades, removes and purges them in bare roots without a
 # network (about 15 minutes, 3 GiB of memory); keeps its table under benchmarks/results/.
-package-test: $(VENV)/.dev deb
+package-test: $(VENV)/.dev bundle
 	$(BIN)/python -m pytest tests/packaging -m package --timeout 3600
 
 # The training package's tests; installs torch where it is missing.

@@ -13,15 +13,26 @@ from clean_root import ROOT, CleanRoot, NoCleanRootError
 RELEASES = {"bookworm": "deb12", "trixie": "deb13"}
 BUILD = ROOT / "build"
 PACKAGES = BUILD / "packages"
+BUNDLES = BUILD / "bundles"
 # What a box with Debian has: an init system, Python, a broker.
 USUAL = "systemd,python3,mosquitto"
 
 
 def package_of(release, architecture="amd64"):
     """The newest built package of a release; skips where none was built."""
-    found = [*PACKAGES.glob(f"sharpedge_*~{RELEASES[release]}_{architecture}.deb")]
+    return _newest(PACKAGES, f"sharpedge_*~{RELEASES[release]}_{architecture}.deb", "make deb")
+
+
+def bundle_of(release, architecture="amd64"):
+    """The newest bundle of a release; skips where none was built."""
+    name = f"sharpedge_*~{RELEASES[release]}_{architecture}-bundle.tar"
+    return _newest(BUNDLES, name, "make bundle")
+
+
+def _newest(folder, pattern, command):
+    found = [*folder.glob(pattern)]
     if not found:
-        pytest.skip(f"no package of {release} in {PACKAGES} (run: make deb)")
+        pytest.skip(f"no {pattern} in {folder} (run: {command})")
     return max(found, key=lambda path: path.stat().st_mtime)
 
 

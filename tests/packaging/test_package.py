@@ -7,7 +7,6 @@ folder ``/run/systemd/system`` says so, for the package's own scripts.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from datetime import datetime, timezone
@@ -15,55 +14,11 @@ from datetime import datetime, timezone
 import pytest
 from clean_root import ROOT
 from debian_root import RELEASES, USUAL, bare_root, later_version, mebibytes, package_of, put
+from package_box import PAGE, Box
 from test_install import received, shell, wait_for
 
-PAGE = ROOT / "docs" / "install.md"
 TABLE = ROOT / "benchmarks" / "results" / "package.md"
-ASSUMED = {"DEBIAN_FRONTEND": "noninteractive"}
-# Where the stub looks for Debian's own, which works on files.
-REAL = "/usr/bin/systemctl.distrib"
 pytestmark = pytest.mark.package
-
-
-class Box:
-    """A bare root with what a box of Debian has, and the package beside; each step is timed."""
-
-    def __init__(self, root, *, systemd):
-        self.root = root
-        self.times = []
-        # What an administrator answers.
-        (root.outside("/etc/apt/apt.conf.d") / "yes").write_text('APT::Get::Assume-Yes "true";\n')
-        if systemd:
-            root.add_stubs("systemctl.py", "editor")
-            # The package's scripts look for it in the system's own folder only.
-            root.outside("/run/systemd/system").mkdir(parents=True)
-            root.run(
-                f"mv /usr/bin/systemctl {REAL}; mv /usr/local/sbin/systemctl /usr/bin/systemctl"
-            )
-            self.do("systemctl start mosquitto")
-
-    def do(self, script, what=None):
-        """Run a script, which must end well; in the background it may go on."""
-        before_s = time.monotonic()
-        done = self.root.run(
-            f"umask 027\n{script}\necho $! >/run/background", environment=ASSUMED, timeout_s=900
-        )
-        assert done.status == 0, f"{what or script}:\n{done.output}"
-        if what:
-            self.times.append((what, time.monotonic() - before_s))
-        return done
-
-    def follow(self, heading, number=0):
-        """Run a block of the page."""
-        return self.do(shell(PAGE, heading)[number], f"{heading} {number + 1}")
-
-    def end_background(self):
-        """End what the last block left running, as a user would with Ctrl-C."""
-        self.root.run("kill $(cat /run/background)")
-
-    def exists(self, *paths):
-        """Which of these paths exist."""
-        return [path for path in paths if os.path.lexists(self.root.outside(path))]
 
 
 @pytest.fixture(params=RELEASES)
@@ -146,7 +101,7 @@ def test_without_systemd_the_package_installs_and_its_unit_starts_by_hand(
     done = box.do("apt-get install ./sharpedge_*.deb")
     assert "rror" not in done.output
     assert box.exists(ENABLED)
-    root.add_stubs("systemctl.py")
+    box.replace_systemctl()
     box.do("systemctl start mosquitto; systemctl start sharpedge")
     assert 'waiting for films"' in box.do("systemctl status sharpedge").output
     box.do("systemctl stop sharpedge; apt-get purge sharpedge")

@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train deb bundle package-test sbom bench-guard bench-scaling lint \
+.PHONY: demo test test-faults test-install test-train deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -76,6 +76,13 @@ sbom: $(VENV)/.demo
 # network (about 15 minutes, 3 GiB of memory); keeps its table under benchmarks/results/.
 package-test: $(VENV)/.dev bundle
 	$(BIN)/python -m pytest tests/packaging -m package --timeout 3600
+
+# The packages for arm64 in emulated roots of Debian, and wheels for the Pythons of JetPack (about 40
+# minutes); keeps its table under benchmarks/results/. Needs qemu-user-static too.
+arm64-test: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(MAKE) deb ARCHITECTURE=arm64
+	$(BIN)/python -m pytest tests/packaging/test_arm64.py -m arm64 --timeout 5400
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

@@ -37,7 +37,7 @@ class Box:
         """Run a script, which must end well; in the background it may go on."""
         before_s = time.monotonic()
         done = self.root.run(
-            f"umask 027\n{script}\necho $! >/run/background", environment=ASSUMED, timeout_s=900
+            f"umask 027\n{script}\necho $! >/run/background", environment=ASSUMED, timeout_s=3600
         )
         assert done.status == 0, f"{what or script}:\n{done.output}"
         if what:

@@ -75,6 +75,8 @@ def test_the_page_from_the_package_to_a_scored_film_and_to_its_removal(box, rele
     result = first_film(box)
     assert (result["status"], result["limb"], result["laterality"]) == ("scored", "hand", "L")
     assert result["n_scored"] == 10
+    box.follow("Debian package", 3)
+    assert box.exists(f"{STATE}/engines/built/tuned.json")
     sizes = box.do(f"du -sm /opt/sharpedge {STATE}").output.split()
 
     box.follow("Remove", 0)

@@ -140,7 +140,9 @@ def test_every_key_of_the_shipped_settings_is_explained_in_the_line_above():
 
 FOLLOWED = {
     "Debian package": 4,
+    "A share for the scanner": 1,
     "Offline bundle": 1,
+    "Containers": 2,
     "Upgrade": 1,
     "Downgrade": 1,
     "Remove": 2,

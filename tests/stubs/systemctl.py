@@ -65,7 +65,7 @@ def supervise(name: str, unit: dict[str, list[str]], notices: socket.socket) -> 
     notices.settimeout(0.1)
     with (RUN / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            shlex.split(unit["ExecStart"][-1]),
+            [word for word in shlex.split(unit["ExecStart"][-1]) if not word.startswith("$")],
             env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             user=unit.get("User", ["root"])[-1], group=unit.get("Group", ["root"])[-1],
             extra_groups=" ".join(unit.get("SupplementaryGroups", [])).split(),

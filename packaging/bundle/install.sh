@@ -19,13 +19,15 @@ for_release=$(cat release)
 sha256sum --check --quiet SHA256SUMS ||
     fail "a file was changed or is missing (fix: copy the bundle again)"
 
-# apt looks at this folder alone, and keeps nothing of it.
-lists=$(mktemp -d)
-trap 'rm -rf "$lists"' EXIT
-echo "deb [trusted=yes] file:$here/packages ./" >"$lists/sources"
+# apt looks at this folder alone, and keeps nothing of it. By a link: a space in a path would end it.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/lists"
+ln -s "$here/packages" "$work/packages"
+echo "deb [trusted=yes] file:$work/packages ./" >"$work/bundle.list"
 from_here() {
-    apt-get --assume-yes -o Dir::Etc::SourceList="$lists/sources" -o Dir::Etc::SourceParts=/dev/null \
-        -o Dir::State::Lists="$lists" -o APT::Sandbox::User=root "$@"
+    apt-get --assume-yes -o Dir::Etc::SourceList="$work/bundle.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o Dir::State::Lists="$work/lists" -o APT::Sandbox::User=root "$@"
 }
 from_here -qq update
 DEBIAN_FRONTEND=noninteractive from_here install --no-install-recommends \

@@ -18,6 +18,7 @@ SCRIPTS = [
     *sorted(DEBIAN.glob("sharpedge.p*")),
     *sorted((ROOT / "packaging").glob("b*-*")),
     ROOT / "packaging" / "bundle" / "install.sh",
+    ROOT / "packaging" / "container-start",
 ]
 
 
@@ -142,7 +143,7 @@ FOLLOWED = {
     "Debian package": 4,
     "A share for the scanner": 1,
     "Offline bundle": 1,
-    "Containers": 2,
+    "Containers": 1,
     "Upgrade": 1,
     "Downgrade": 1,
     "Remove": 2,

@@ -8,6 +8,7 @@ Layer: configuration; reads one file and the environment.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -30,7 +31,9 @@ from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it 
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.journal.settings import RetentionSettings
+from edge.operator.settings import OperatorSettings
 from edge.pipeline.settings import PipelineSettings
+from edge.system.logs import LogFormat, LogLevel
 from edge.system.paths import data_root
 
 if sys.version_info >= (3, 11):
@@ -133,6 +136,36 @@ class WorkerSettings(BaseModel):
     )
 
 
+class LogSettings(BaseModel):
+    """The section ``[logs]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    format: LogFormat = Field(
+        default=LogFormat.AUTO,
+        description="auto: systemd's journal with priority and fields where it is connected, else "
+        "text; json: one object a line",
+    )
+    level: LogLevel = Field(default=LogLevel.INFO, description="the least level that is written")
+
+
+class MetricsSettings(BaseModel):
+    """The section ``[metrics]``: figures for Prometheus (extra ``metrics``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    port: int = Field(default=0, ge=0, le=65535, description="HTTP port; 0: none")
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="address to listen on; another machine reads only what a proxy lets it",
+    )
+    textfile: Path | None = Field(
+        default=None, description="file for node_exporter's textfile collector, ending in .prom"
+    )
+    every_s: float = Field(default=15.0, gt=0, description="pace of the textfile")
+
+
 class Config(BaseModel):
     """Everything that a site may set."""
 
@@ -146,6 +179,9 @@ class Config(BaseModel):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    logs: LogSettings = Field(default_factory=LogSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    operator: OperatorSettings = Field(default_factory=OperatorSettings)
 
     @property
     def device(self) -> DeviceName:
@@ -245,13 +281,31 @@ def _explain(path: Path | None, text: str, variables: _Variables, error: Any) ->
     """Put one fault into a line: where it stands, which key, what is wrong."""
     place = tuple(str(part) for part in error["loc"])
     key = ".".join(place)
-    wrong = "unknown key" if error["type"] == "extra_forbidden" else error["msg"]
+    wrong = _unknown(place) if error["type"] == "extra_forbidden" else error["msg"]
     if place[:2] in variables:
         return f"environment: {variables[place[:2]][0]}: {wrong}"  # type: ignore[index]
     if path is None:
         return f"configuration: {key}: {wrong}"
     line = _line_of(text, place)
     return f"{path}:{line}: {key}: {wrong}" if line else f"{path}: {key}: {wrong}"
+
+
+def _unknown(place: tuple[str, ...]) -> str:
+    """Say that a section or key is not known, with the nearest that is."""
+    if len(place) == 1:
+        known, kind = list(Config.model_fields), "section"
+    else:
+        model = Config.model_fields[place[0]].annotation
+        known, kind = list(getattr(model, "model_fields", {})), "key"
+    near = difflib.get_close_matches(place[-1], known, 1)
+    # A key under a wrong section is a common slip: say where it belongs.
+    elsewhere = [
+        f"{section}.{place[-1]}"
+        for section, field in Config.model_fields.items()
+        if place[-1] in getattr(field.annotation, "model_fields", {})
+    ]
+    meant = near or elsewhere[:1]
+    return f"unknown {kind}" + (f"; did you mean {meant[0]}?" if meant else "")
 
 
 def _line_of(text: str, place: tuple[str, ...]) -> int | None:

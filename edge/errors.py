@@ -27,6 +27,8 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     TOO_SMALL = "too_small"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    PACKED = "packed"
+    VIDEO = "video"
     UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
     UNSUPPORTED_PIXELS = "unsupported_pixels"
     MULTI_FRAME = "multi_frame"
@@ -104,6 +106,12 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.UNSUPPORTED_FORMAT: ReasonText(
         _R, "an image, but of a kind that is not read", "send JPEG, PNG, BMP, TIFF or DICOM"
     ),
+    Reason.PACKED: ReasonText(
+        _R,
+        "an archive (ZIP and the like), in which films may lie",
+        "unpack it, and copy the films themselves into the drop folder",
+    ),
+    Reason.VIDEO: ReasonText(_R, "a video", "send each radiograph as a file of its own"),
     Reason.UNSUPPORTED_TRANSFER_SYNTAX: ReasonText(
         _R,
         "the DICOM transfer syntax cannot be decoded here",

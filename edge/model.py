@@ -57,12 +57,22 @@ class Status(StrEnum):
     REJECTED = "rejected"
 
 
+class PictureForm(StrEnum):
+    """What a labelled picture that leaves the appliance shows of the film."""
+
+    MASKED = "masked"
+    """The limb alone, with equalised contrast."""
+    FRAMED = "framed"
+    """The limb in the film's own grey levels, with one marker of at most two letters."""
+
+
 @dataclass(frozen=True)
 class StatedIdentity:
     """What metadata, file name and operator state of a film, before the pixels are read.
 
     ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
-    names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``.
+    names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``. ``taken`` is the
+    day of the exposure, and its time where that is stated (``"2026-03-04 10:31"``).
     """
 
     limb: Limb | None = None
@@ -76,6 +86,7 @@ class StatedIdentity:
     study_key: str | None = None
     patient_key: str | None = None
     burned_in_annotation: bool = False
+    taken: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from importlib import import_module
 from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from edge import __version__
 from edge.system.terminal import complain, prepare_streams
+from sharpedge.commands.examples import EXAMPLES
 from sharpedge.commands.options import NOTICE
 
 
@@ -37,7 +38,35 @@ COMMANDS = {
         "sharpedge.commands.appliance:run",
         "Watch the drop folder, score what arrives, publish over MQTT.",
     ),
+    "init": Command(
+        "sharpedge.commands.setup:init",
+        "Write a commented configuration: asks on a terminal for what no option states.",
+    ),
+    "doctor": Command(
+        "sharpedge.commands.setup:doctor",
+        "Check the installed appliance: cause and fix for each fault; 1: failed, 3: warnings.",
+    ),
+    "backup": Command(
+        "sharpedge.commands.upkeep:backup",
+        "Write journal, key, engines, waiting films and configuration to one file.",
+    ),
+    "restore": Command(
+        "sharpedge.commands.upkeep:restore",
+        "Put a backup into the state folder, whole or not at all; the service must be stopped.",
+    ),
+    "support-bundle": Command(
+        "sharpedge.commands.upkeep:support_bundle",
+        "Write checks, counts, versions and log to one file, without secrets or patient data.",
+    ),
     "score": Command("sharpedge.commands.score:score", "Score files without a broker."),
+    "results": Command(
+        "sharpedge.commands.tables:results",
+        "Export the journal's results of a time span as CSV, in two layouts.",
+    ),
+    "history": Command(
+        "sharpedge.commands.tables:history",
+        "Show a patient's films over time, each change held against the smallest detectable one.",
+    ),
     "export": Command(
         "sharpedge.commands.engines:export",
         "Write ONNX engines with passports from trained weights.",
@@ -64,6 +93,18 @@ COMMANDS = {
     "bench": Command(
         "sharpedge.commands.bench:bench",
         "Measure latency: engines, pipeline, appliance, peers; compare reports.",
+    ),
+    "status": Command(
+        "sharpedge.commands.operator:status",
+        "Show how the appliance is: films that wait and why, last results, alerts.",
+    ),
+    "held": Command(
+        "sharpedge.commands.operator:held",
+        "List films that are held, each with the commands that end its waiting.",
+    ),
+    "page": Command(
+        "sharpedge.commands.page:page",
+        "Serve the local page: held films with their pictures, decisions, last results.",
     ),
     "release": Command(
         "sharpedge.commands.operator:release",
@@ -108,6 +149,18 @@ COMMANDS = {
 }
 
 
+GROUPS = {
+    "Set up": ("init", "doctor", "export", "build", "tune", "engines", "licenses"),
+    "Score and serve": ("run", "score", "results", "history", "demo", "listen"),
+    "Operate": (
+        "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
+        "backup", "restore", "support-bundle",
+    ),
+    "Measure and develop": ("bench", "evaluate", "agree", "phantom", "train"),
+}  # fmt: skip
+"""The list of commands by purpose."""
+
+
 class LazyGroup(TyperGroup):
     """The group of all commands of `COMMANDS`; a command's module is imported when it is used."""
 
@@ -121,15 +174,12 @@ class LazyGroup(TyperGroup):
         return None if row is None else _load(cmd_name, row.target)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """List the commands without loading one."""
-        limit = formatter.width - 6 - max(map(len, COMMANDS))
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, TyperCommand(name, help=row.help).get_short_help_str(limit))
-                    for name, row in COMMANDS.items()
-                ]
-            )
+        """List the commands by purpose without loading one."""
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, COMMANDS[name].help) for name in names if name in COMMANDS]
+                )
 
 
 def _load(name: str, target: str) -> Any:
@@ -146,7 +196,12 @@ def _load(name: str, target: str) -> Any:
         holder.command(name=name)(found)
     group = typer.main.get_command(holder)
     assert isinstance(group, TyperGroup)  # noqa: S101 - it has a callback
-    return group.commands[name]
+    command = group.commands[name]
+    if name in EXAMPLES:
+        # Each line as it stands: click would fill them into one paragraph.
+        lines = "\n".join(f"  {line}" for line in EXAMPLES[name])
+        command.epilog = f"\b\nExamples:\n{lines}"
+    return command
 
 
 app = typer.Typer(
@@ -154,9 +209,11 @@ app = typer.Typer(
     cls=LazyGroup,
     help=f"Scores rheumatoid joint damage on hand and foot radiographs at the edge. {NOTICE}",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nsharpedge COMMAND -h   options and examples of a command\n"
+    "sharpedge doctor       what is wrong with an installed box",
 )
 
 
@@ -185,7 +242,7 @@ def main() -> None:
     prepare_streams()
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
-        app()
+        app(prog_name="sharpedge")
     except OSError as error:
         complain(str(error))
         raise SystemExit(1) from None

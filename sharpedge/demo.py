@@ -117,7 +117,9 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
 def _errors(log: Path) -> list[str]:
     """What the daemon complained of, each line once."""
     lines = log.read_text("utf-8", "replace").splitlines()
-    return list(dict.fromkeys(line for line in lines if line.startswith(("ERROR", "CRITICAL"))))
+    # Without the time, with which none is like another.
+    told = (line.partition(" ")[2] for line in lines)
+    return list(dict.fromkeys(it for it in told if it.startswith(("ERROR", "CRITICAL"))))
 
 
 @dataclass(frozen=True)

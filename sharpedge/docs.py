@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import json
 import sys
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from edge.anatomy import Limb, View
 from edge.config import PREFIX, Config
-from edge.contract.ids import RESULT_NAMESPACE, DeviceName, ResultKey
-from edge.contract.payloads import ClosedSource, DeliveryMode, Ledger, ResultMessage
+from edge.contract.examples import example_result
+from edge.contract.ids import RESULT_NAMESPACE
+from edge.contract.payloads import DeliveryMode
 from edge.contract.schemas import write_contract
 from edge.contract.topics import CHANNELS
 from edge.errors import NULL_REASONS, REASONS
-from edge.model import DISCLAIMER, JointScore, Laterality, LateralitySource, Status, Versions
-from edge.totals import limb_subtotals
+from edge.model import DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -132,8 +130,46 @@ message and its picture again) or `picture` (the picture alone). What became of 
 response topic with its correlation data, where that lies below `sharpedge/` and is no topic of the
 table above, else on `.../answer`. What is no command is answered with `done` false and the reason.
 
-`sharpedge listen --receipt dashboard-1` does all of this; `edge/delivery/listen.py` is short and
-shows how. [reasons.md](reasons.md) lists every code of `reason`.
+An operator publishes to `.../operator/<account>`, where `<account>` is its user at the broker, what
+a person has decided about a film: `release` (with `limb`, `side` or both), `dismiss` or `retry`,
+with the `id` of the film's message and the person's name in `operator`. The device's journal keeps
+person, account and time. It is answered as a command is: `done`, or false with the reason in
+`detail`. Let the broker allow each account its own topic only, as `systemd/mosquitto.acl` does, and
+dashboards none: the device cannot see who published a message.
+
+```json
+{{"command": "release", "id": "{example_result().id}",
+ "operator": "Anna", "side": "L", "limb": "hand"}}
+```
+
+## Which messages need an answer
+
+{_table(("topic", "answer", "what happens without it"), _answer_rows())}
+
+## What each command answers
+
+{_table(("command", "on", "done is true when", "detail"), _COMMAND_ROWS)}
+
+## Where a joint lies
+
+Three systems of coordinates, all in pixels with x to the right and y down; the centre of the first
+pixel is (0, 0).
+
+- **Film as stored**: `box` (x, y of the upper left corner, width, height) and `centre` of a joint.
+  For DICOM the pixel matrix as it is in the file; for other files the pixels as stored, EXIF
+  orientation ignored.
+- **Canvas**: the upright, framed limb that the engines saw. `transform` is the 3 x 3 matrix from
+  film to canvas: (x', y', 1) = transform (x, y, 1).
+- **Labelled picture** (`image`): drawn on the canvas, with a strip below it, and perhaps at a
+  smaller size. Draw boxes over the film itself with `box`, not over this picture.
+
+A grade belongs to a joint of the patient: `laterality` is the patient's side, whatever way the film
+hangs.
+
+`sharpedge listen --receipt dashboard-1` does all of this. `examples/subscriber` holds a subscriber
+in Python and one in JavaScript, each in one file, which store before they answer.
+[reasons.md](reasons.md) lists every
+code of `reason`.
 
 ## A result, shortened to one joint
 
@@ -141,6 +177,38 @@ shows how. [reasons.md](reasons.md) lists every code of `reason`.
 {example}
 ```
 """
+
+
+_COMMAND_ROWS = (
+    ("`pause`", "`command`", "no further film is taken", ""),
+    ("`resume`", "`command`", "films are taken again", ""),
+    ("`rescan`", "`command`", "the folder is listed", ""),
+    ("`rebirth`", "`command`", "state, health and studies are published again", ""),
+    ("`replay`", "`command`", "the message `id` is sent again with its picture",
+     "else: why not, for example an unknown id"),
+    ("`picture`", "`command`", "the picture of the message `id` is sent again",
+     "else: why not, for example no longer kept"),
+    ("`release`", "`operator/<account>`", "the held film is scored as stated",
+     "the job, and the one that goes on; else why not"),
+    ("`dismiss`", "`operator/<account>`", "the film ends without a score", "as above"),
+    ("`retry`", "`operator/<account>`", "the film is worked on again", "as above"),
+    ("anything else", "either", "never: `done` is false, `command` null",
+     "what is wrong with the message"),
+)  # fmt: skip
+
+
+def _answer_rows() -> list[tuple[str, str, str]]:
+    rows = [
+        (f"`{it.topic.replace('{', '<').replace('}', '>')}`",
+         "`receipt` with its `id`" if it.receipt else "none",
+         "it is sent again under the same id" if it.receipt else _unanswered(it))
+        for it in CHANNELS if it.sent_by_device
+    ]  # fmt: skip
+    return [*rows, ("`command`, `operator/<account>`", "`answer`", "send it again")]
+
+
+def _unanswered(channel: Channel) -> str:
+    return "the broker keeps the latest one" if channel.retained else "nothing"
 
 
 def _channel_row(channel: Channel) -> tuple[str, ...]:
@@ -153,58 +221,6 @@ def _channel_row(channel: Channel) -> tuple[str, ...]:
         "device" if channel.sent_by_device else "dashboard",
         schema,
         channel.what,
-    )
-
-
-def example_result() -> ResultMessage:
-    """Build a result as it would be sent, with one joint in place of ten."""
-    joint = JointScore(
-        name="MCP2",
-        confidence=0.97,
-        box=(812.0, 1034.5, 150.0, 150.0),
-        centre=(887.0, 1109.5),
-        erosion=2,
-        erosion_expected=1.84,
-        narrowing=1,
-        narrowing_expected=1.12,
-    )
-    device = DeviceName("clinic", "xray1", "box1")
-    film_sha256 = "5f" * 32
-    return ResultMessage(
-        file="film.jpg",
-        limb_index=0,
-        status=Status.SCORED,
-        limb=Limb.HAND,
-        laterality=Laterality.LEFT,
-        laterality_source=LateralitySource.DICOM,
-        view=View.PA,
-        transform=[[0.9, 0.0, -80.0], [0.0, 0.9, -120.0], [0.0, 0.0, 1.0]],
-        joints=(joint,),
-        subtotals=limb_subtotals(Limb.HAND, [joint]),
-        n_scored=1,
-        n_expected=10,
-        versions=Versions(software="0.1.0", engines={"hand-detect": "0123456789abcdef"}),
-        id=ResultKey(device, film_sha256, 0, "e5" * 32).result_id(),
-        sequence=41,
-        site=device.site,
-        room=device.room,
-        device=device.device,
-        job=57,
-        film_sha256=film_sha256,
-        study=uuid.UUID(int=0x1D).hex,
-        historical=False,
-        sending=1,
-        ledger=Ledger(
-            closed=1767225600.0,
-            closed_source=ClosedSource.CLOSE_EVENT,
-            picked_up=1767225600.004,
-            decoded=1767225600.05,
-            inferred=1767225600.6,
-            queued=1767225600.61,
-            sent=1767225600.62,
-            stage_ms={"decode": 46.0, "find": 110.0, "mask": 140.0, "score": 240.0},
-            clock_synchronised=True,
-        ),
     )
 
 

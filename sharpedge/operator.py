@@ -1,6 +1,9 @@
 """What the operator's commands do: release, retry, dismiss, replay, audit, drift.
 
-Layer: sharpedge; opens the state folder and the journal of a configuration.
+Release, retry and dismiss ask the running appliance over its socket; where none runs they write the
+journal, and the appliance follows at its next start.
+
+Layer: sharpedge; asks at the operator socket, opens the state folder of a configuration.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge import config
 from edge.contract.payloads import HealthMessage, StateMessage
@@ -19,11 +22,16 @@ from edge.daemon.audit import Limits, as_json, as_text
 from edge.daemon.audit import audit as take_stock
 from edge.daemon.state_folder import drop_folder
 from edge.delivery.listen import listen
+from edge.errors import ConfigError
 from edge.journal import orders
 from edge.journal.chain import Head
 from edge.journal.places import Places
 from edge.journal.store import JournalError, Store
 from edge.model import DISCLAIMER
+from edge.operator.client import NotRunningError, OperatorError, ask_first, film_name
+from edge.operator.peers import this_user
+from edge.operator.protocol import Ask, Request
+from edge.operator.settings import SERVICE_SOCKET, likely_sockets
 from edge.scoring.drift import COMMISSIONING, DriftWatch, as_table
 from edge.system.device_key import derived_key, device_key
 from edge.system.terminal import complain, say
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model import OperatorStatement
+    from edge.operator.client import Told
 
 
 _NOTICE = f"{DISCLAIMER.capitalize()}."
@@ -50,7 +59,7 @@ def journal_of(state_folder: Path) -> Iterator[Store]:
     try:
         there = path.exists()
     except OSError as error:
-        raise JournalError(_unusable(path, error.strerror or "error")) from error
+        raise JournalError(unusable(path, error.strerror or "error")) from error
     if not there:
         raise JournalError(
             f"{state_folder}: no appliance has run here; name its configuration with --config"
@@ -63,10 +72,10 @@ def journal_of(state_folder: Path) -> Iterator[Store]:
         finally:
             store.close()
     except sqlite3.Error as error:
-        raise JournalError(_unusable(path, str(error))) from error
+        raise JournalError(unusable(path, str(error))) from error
 
 
-def _unusable(path: Path, why: str) -> str:
+def unusable(path: Path, why: str) -> str:
     """Say why a journal cannot be used, and what to do."""
     fix = "run this as the appliance's user, with the state folder writable"
     if "locked" in why or "busy" in why:
@@ -76,14 +85,51 @@ def _unusable(path: Path, why: str) -> str:
     return f"{path}: cannot be used ({why}); fix: {fix}"
 
 
+class Where(NamedTuple):
+    """Where an appliance is asked; ``config`` is None where only its socket is known."""
+
+    sockets: tuple[Path, ...]
+    config: config.Config | None
+
+    def tell(self, request: Request) -> Told:
+        """Ask the running appliance. Raises `edge.operator.client.OperatorError`."""
+        state = None if self.config is None else str(self.config.state_folder.absolute())
+        return ask_first(self.sockets, request.model_copy(update={"state": state}))
+
+
+def where(config_path: Path | None) -> Where:
+    """Find the appliance of a configuration; without one, the packaged service of this machine.
+
+    Raises `ConfigError`.
+    """
+    try:
+        it = config.load(config_path)
+    except ConfigError as error:
+        if config_path is not None:
+            raise
+        if not SERVICE_SOCKET.exists():
+            raise ConfigError(f"no service runs here ({SERVICE_SOCKET}), and {error}") from error
+        return Where((SERVICE_SOCKET,), None)
+    return Where(likely_sockets(it.operator, it.state_folder), it)
+
+
 def release(config_path: Path | None, films: list[str], word: OperatorStatement) -> int:
     """Have held films scored with the limb and side that a person states."""
-    return _each(config_path, films, lambda store, job: orders.release(store, job, word))
+    request = Request(ask=Ask.RELEASE, limb=word.limb, side=word.laterality)
+
+    def order(store: Store, job: int) -> orders.Done:
+        return orders.release(store, job, word, this_user())
+
+    return _each(config_path, films, request, order)
 
 
 def retry(config_path: Path | None, films: list[str]) -> int:
     """Have films worked on again."""
-    return _each(config_path, films, orders.retry)
+
+    def order(store: Store, job: int) -> orders.Done:
+        return orders.retry(store, job, this_user())
+
+    return _each(config_path, films, Request(ask=Ask.RETRY), order)
 
 
 def list_set_aside(config_path: Path | None) -> int:
@@ -109,7 +155,11 @@ def take_all_back(config_path: Path | None) -> int:
 
 def dismiss(config_path: Path | None, films: list[str]) -> int:
     """End held films for good, or give up messages that are set aside."""
-    return _each(config_path, films, orders.dismiss, "dismissed")
+
+    def order(store: Store, job: int) -> orders.Done:
+        return orders.dismiss(store, job, this_user())
+
+    return _each(config_path, films, Request(ask=Ask.DISMISS), order, "dismissed")
 
 
 def replay(config_path: Path | None, ids: list[str]) -> int:
@@ -182,25 +232,37 @@ def published_heads(it: config.Config) -> tuple[Head, ...]:
 def _each(
     config_path: Path | None,
     films: list[str],
+    request: Request,
     order: Callable[[Store, int], orders.Done],
     without_job: str = "is looked at again in the folder",
 ) -> int:
-    """Carry out an order for each film, whatever becomes of the others; 1 where one failed."""
-    with journal_of(config.load(config_path).state_folder) as store:
+    """Carry out an order for each film, whatever becomes of the others; 1 where one failed.
 
-        def follow(film: str) -> None:
-            done = order(store, orders.find_job(store, film))
-            after = without_job if done.new_job is None else f"goes on as job {done.new_job}"
-            say(f"job {done.job}: {after}. {_NOTICE}")
+    The running appliance is sent ``request``; where none runs ``order`` writes the journal.
+    """
+    at = where(config_path)
 
-        return int(sum(_done(partial(follow, it)) for it in films) < len(films))
+    def carry_out(film: str) -> orders.Done:
+        try:
+            answer = at.tell(request.model_copy(update={"film": film_name(film)})).answer
+        except NotRunningError:
+            with journal_of((at.config or config.load(config_path)).state_folder) as store:
+                return order(store, orders.find_job(store, film))
+        return orders.Done(answer.job or 0, answer.new_job)
+
+    def follow(film: str) -> None:
+        done = carry_out(film)
+        after = without_job if done.new_job is None else f"goes on as job {done.new_job}"
+        say(f"job {done.job}: {after}. {_NOTICE}")
+
+    return int(sum(_done(partial(follow, it)) for it in films) < len(films))
 
 
 def _done(step: Callable[[], object]) -> bool:
     """Do one step of several; one that cannot be done is reported and stops no other."""
     try:
         step()
-    except JournalError as error:
+    except (JournalError, OperatorError) as error:
         complain(str(error))
         return False
     return True

@@ -19,6 +19,7 @@ sys.path[:0] = [
         TESTS / "edge" / "imaging",
         TESTS / "faults",
         TESTS / "packaging",
+        TESTS / "sharpedge",
         TESTS / "training",
     )
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "tests" / "npm"
 FOLDER = ROOT / "build" / "npm"
-PACKAGES = ("@asyncapi/parser@3.6.6", "ajv@8.20.0", "ajv-formats@3.0.1")
+PACKAGES = ("@asyncapi/parser@3.6.6", "ajv@8.20.0", "ajv-formats@3.0.1", "mqtt@5.16.0")
 OLDEST_NODE = 18
 _INSTALL_S = 240
 
@@ -60,6 +60,10 @@ class NpmTools:
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
             raise NoNpmToolsError(f"npm cannot install {', '.join(PACKAGES)}: {lines[0]}")
+
+    def place(self, script):
+        """Put a script where its imports are found; returns the copy's path."""
+        return Path(shutil.copy(script, self._folder))
 
     def run(self, script, *arguments):
         """Run a script of ``tests/npm``; returns what it prints, a JSON object a line."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sharpedge.docs import example_result
+from edge.contract.examples import example_result
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACT = ROOT / "docs" / "contract"

@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from sharpedge.cli import app
+from sharpedge.commands.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -47,6 +48,11 @@ COMMANDS = [
     for page in PAGES
     for text, whole in code_of(page)
     for words in words_of(text)
+] + [
+    pytest.param(words, True, id=f"help: {line}")
+    for lines in EXAMPLES.values()
+    for line in lines
+    for words in words_of(line)
 ]
 
 

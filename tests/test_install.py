@@ -130,6 +130,13 @@ def follow_page(it, folder, *, export=lambda line: line):
     assert (result["status"], result["limb"], result["laterality"]) == ("scored", "hand", "L")
     it.end_background()
 
+    # A technician without root and without a configuration.
+    anna = "useradd --groups sharpedge-operator anna && runuser -u anna -- sharpedge"
+    asked = it.root.run(f"{anna} status")
+    assert asked.status == 0, asked.output
+    assert "P0001-LH.jpg" in asked.output
+    assert it.root.run("runuser -u nobody -- sharpedge held").status == 1
+
     make_certificates(folder, it.root)
     write_broker_section(it.root)
     broker, dashboard = shell(PAGE, TLS)
@@ -231,6 +238,9 @@ USES = {
     "sharpedge engines": ({}, {0}),
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
+    "sharpedge score --csv": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "FILE": "grades.csv"}, {0}),
+    "sharpedge init": ({}, {0}),
+    "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,
     "sharpedge listen": None,
     "sharpedge phantom --patients": ({"DIR": "simulated"}, {0}),
@@ -238,8 +248,16 @@ USES = {
     "sharpedge demo": None,
     "sharpedge evaluate": ({"DIR": FILMS}, {0}),
     "sharpedge bench": None,
+    "sharpedge status": ({}, {0}),
+    "sharpedge held": ({}, {0}),
+    "sharpedge page": None,
     "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
     "sharpedge audit": ({}, {0, 3}),
+    "sharpedge results": ({"DAY": "2026-01-01", "FILE": "results.csv"}, {0}),
+    # The pseudonym of a patient is this machine's own.
+    "sharpedge history": None,
+    "sharpedge backup": ({}, {0}),
+    "sharpedge support-bundle": ({}, {0}),
     "sharpedge drift": ({}, {0, 1}),
     "sharpedge train": None,
 }

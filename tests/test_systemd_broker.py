@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -196,3 +197,65 @@ def test_nobody_comes_in_without_a_certificate(site):
         time.sleep(1)
         client.loop_stop()
     assert not connected
+
+
+def publisher(settings):
+    """A client of a named user; gives a function that publishes and returns the broker's word."""
+    words = {}
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.tls_set(str(settings.ca_file), str(settings.certificate_file), str(settings.key_file))
+    client.on_publish = lambda _c, _d, mid, code, _p: words.update({mid: str(code)})
+    client.connect("127.0.0.1", settings.port)
+    client.loop_start()
+
+    def publish(topic, body):
+        number = client.publish(topic, json.dumps(body), qos=1).mid
+        return until(lambda: words.get(number))
+
+    return client, publish
+
+
+def test_only_a_named_operator_releases_and_under_its_own_name(tmp_path, site):
+    _broker, settings = site
+    it = appliance_at(tmp_path, settings("box1")).start()
+    dashboard = Subscriber(settings("dashboard-1"), receiver="dashboard-1")
+    clients = []
+    try:
+        it.put("a.jpg", film_bytes("reason=side_not_known"))
+        (reject,) = dashboard.wait("reject", 1)
+        topic = "sharpedge/clinic/xr1/box1/operator"
+        order = {"command": "release", "id": reject.id, "operator": "Anna", "side": "R"}
+        for name in ("dashboard-1", "box1-thief"):
+            client, publish = publisher(settings(name))
+            clients.append(client)
+            assert publish(f"{topic}/operator-1", order) == "Not authorized"
+            assert publish(f"{topic}/{name}", order) == "Not authorized"
+        client, publish = publisher(settings("operator-1"))
+        clients.append(client)
+        assert publish(f"{topic}/operator-2", order) == "Not authorized"
+        assert (
+            publish("sharpedge/clinic/xr1/box1/command", {"command": "pause"}) == "Not authorized"
+        )
+        time.sleep(1)
+        assert it.states()[1] == "held"
+        assert dashboard.of("answer") == []
+        assert publish(f"{topic}/operator-1", {"command": "release"}) == "Success"
+        assert publish(f"{topic}/operator-1", order) == "Success"
+        (result,) = dashboard.wait("result", 1)
+        assert (result.laterality, result.supersedes) == ("R", reject.id)
+        malformed, done = dashboard.wait("answer", 2)
+        assert (malformed.command, malformed.done, done.command, done.done) == (
+            None, False, "release", True,
+        )  # fmt: skip
+        until(lambda: "receipted" in it.states().values())
+        (decided,) = json.loads(it.order("status", "--json").stdout)["decisions"]
+        assert (decided["operator"], decided["what"]) == ("Anna (via operator-1)", "released as R")
+        assert it.terminate() == 0
+        assert it.audit()["findings"] == []
+    finally:
+        it.kill()
+        dashboard.close()
+        dashboard.check_contract()
+        for client in clients:
+            client.loop_stop()
+            client.disconnect()

@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edge.anatomy import Limb  # noqa: TC001 - pydantic needs it at run time
 from edge.enums import StrEnum
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
+    Laterality,
     LimbResult,
     Recheck,
     Record,
@@ -27,6 +29,13 @@ Notice = Literal["research use only, not a medical device"]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Pseudonym = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 ResultId = Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+PersonName = Annotated[
+    str,
+    Field(
+        pattern=r'^[^\x00-\x1f\x7f"\\]{1,64}$',
+        description="who decided, as a person is called; goes into the device's journal",
+    ),
+]
 UnixSeconds = Annotated[float, Field(description="seconds since 1970, UTC")]
 
 
@@ -255,10 +264,33 @@ class CommandMessage(Record):
     )
 
 
+class OperatorCommand(StrEnum):
+    """What an operator may decide about a film."""
+
+    RELEASE = "release"
+    """Score a held film with the limb and side that the person states."""
+    DISMISS = "dismiss"
+    """End a held film without a score."""
+    RETRY = "retry"
+    """Work again on a film that was held, rejected, dismissed or set aside."""
+
+
+class OperatorMessage(Record):
+    """Topic ``operator/<account>``: a person's decision about a film."""
+
+    command: OperatorCommand
+    id: ResultId = Field(description="of the film's message on `reject` or `result`")
+    operator: PersonName
+    limb: Limb | None = Field(default=None, description="for `release`: what the film shows")
+    side: Laterality | None = Field(default=None, description="for `release`: side of the patient")
+
+
 class AnswerMessage(Record):
     """Topic ``answer``, or the command's response topic: what became of a command."""
 
     schema_version: Literal[1] = 1
-    command: Command | None = Field(description="null where the message was no command")
+    command: Command | OperatorCommand | None = Field(
+        description="null where the message was no command"
+    )
     done: bool
     detail: str = ""

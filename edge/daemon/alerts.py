@@ -21,8 +21,8 @@ class Alerts:
         self._active: dict[str, Alert] = {}
 
     def active(self) -> tuple[Alert, ...]:
-        """All of them, in the order in which they were raised."""
-        return tuple(self._active.values())
+        """All of them, in the order in which they were raised; may be called from any thread."""
+        return tuple(self._active.copy().values())
 
     def update(self, code: str, detail: str | None) -> bool:
         """Raise an alert, or clear it where ``detail`` is empty, and announce a change.

@@ -23,6 +23,8 @@ from edge.daemon.alerts import Alerts
 from edge.daemon.films import Films
 from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
+from edge.daemon.metrics import metrics_of
+from edge.daemon.operators import Operators, Parts
 from edge.daemon.repair import open_sound
 from edge.daemon.results import Results
 from edge.daemon.state_folder import drop_folder, state_folder
@@ -46,6 +48,7 @@ from edge.model import DISCLAIMER
 from edge.outputs.record import Recorder
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas
+from edge.system.logs import set_up_logs
 from edge.system.notify import Notifier
 from edge.system.wake import WakePipe
 from edge.worker.messages import Limits
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.intake.watch import Folder
+    from edge.journal.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +91,7 @@ def run(config: Config) -> int:
     # calls back into Python while it checks the journal, and would report one as its own fault.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(EXIT_STOPPED))
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # A log whose reader has gone is no reason to stop.
-    logging.raiseExceptions = False
+    set_up_logs(config.logs.format, config.logs.level)
     share_arenas()
     log.info("sharpedge starts: %s", DISCLAIMER)
     try:
@@ -129,14 +131,7 @@ class Appliance:
         Names(store, config.device).refuse_other_device()
         self._journal = Journal(store)
         self._session = self._journal.start_session()
-        recorder = Recorder(
-            store,
-            places,
-            config.device,
-            key,
-            send_pictures=config.delivery.images,
-            send_file_names=config.delivery.file_names,
-        )
+        recorder = _recorder_of(config, store, places, key)
         limits = config.limits
         self._alerts = Alerts(self._announce)
         self._stations = Stations(
@@ -188,6 +183,11 @@ class Appliance:
             self._sender,
             self._stations,
         )
+        self._metrics = metrics_of(config.metrics, self._health, root, self._alerts)
+        parts = Parts(self._alerts, self._intake, self._sender, self._stations)
+        self._operators = Operators(
+            config, root, journal_key, self._session, parts, self._pipe.wake
+        )
         self._paused = False
         self._ready_sent = False
         self._signals = 0
@@ -209,14 +209,18 @@ class Appliance:
         self._stations.start_first()
         self._sender.report(self._health.message)
         self._sender.start()
+        self._metrics.start()
+        self._operators.start()
         code = EXIT_FAILED
         try:
             code = self._loop()
         finally:
             signal.set_wakeup_fd(-1)
             self._notifier.send(STOPPING="1")
+            self._metrics.stop()
             self._intake.stop()
             self._stations.kill()
+            self._operators.stop()
             self._sender.stop(_LAST_MESSAGES_S)
             self._storage.run(self._journal.store.mark_clean)
             self._journal.store.close()
@@ -259,6 +263,8 @@ class Appliance:
                 self._storage.run(self._housekeeping.turn, "chores")
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
+                if self._ready_sent and self._stop_by_s is None:
+                    self._operators.tell(self._notifier)
             if now_s >= ping_at_s and self._makes_progress(now_s):
                 ping_at_s = now_s + ping_s
                 self._notifier.send(WATCHDOG="1")
@@ -351,6 +357,17 @@ class Appliance:
     def _announce(self) -> None:
         found = self._stations
         self._sender.announce(Announcement(found.presence, found.versions, self._alerts.active()))
+
+
+def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Recorder:
+    return Recorder(
+        store,
+        places,
+        config.device,
+        key,
+        send_pictures=config.delivery.images,
+        send_file_names=config.delivery.file_names,
+    )
 
 
 def _intake_of(

@@ -127,9 +127,15 @@ class Films:
 
     def _hand_over(self, station: Station, film: FilmInWork) -> None:
         word = film.operator or OperatorStatement()
-        station.worker.score(
-            film.film.data, Task(name=film.name, limb=word.limb, laterality=word.laterality)
+        task = Task(
+            name=film.name,
+            limb=word.limb,
+            laterality=word.laterality,
+            public_name=film.public_name,
+            sha256=film.film.sha256,
+            arrived_unix_s=film.film.closed_unix_s,
         )
+        station.worker.score(film.film.data, task)
 
     # -- messages of the workers --------------------------------------------------------------
 

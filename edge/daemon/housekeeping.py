@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from edge.daemon.inspection import Inspection
 from edge.daemon.originals import OriginalFiles
+from edge.journal.held import held_longer_than
 from edge.journal.retention import Removed, tidy
 from edge.journal.store import JournalError
+from edge.operator.line import films, reasons
 from edge.system.clock import wall_clock_is_set
 from edge.system.disk import DiskGuard
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TIDY_S = 600.0
+_HELD_S = 5.0
 _INSPECT_S = 0.012
 """Of each second, for the inspection of the journal: hardly more than one in a hundred."""
 
@@ -71,6 +74,8 @@ class Housekeeping:
         )
         self._inspection = Inspection(journal.store)
         self._tidy_at_s = time.monotonic() + _TIDY_S / 10
+        self._held_alert_s = config.operator.held_alert_s
+        self._held_at_s = 0.0
 
     @property
     def disk_low(self) -> bool:
@@ -98,6 +103,19 @@ class Housekeeping:
         self._alerts.update("folder", condition.fault)
         self._alerts.update("unreadable", condition.unreadable)
         self._originals.turn()
+        self._look_for_held()
+
+    def _look_for_held(self) -> None:
+        """Raise or clear the alert of films that wait for a person for too long."""
+        if time.monotonic() < self._held_at_s:
+            return
+        self._held_at_s = time.monotonic() + _HELD_S
+        held = held_longer_than(self._journal.store.db, self._held_alert_s)
+        detail = (
+            f"{films(sum(held.values()))} held for longer than {self._held_alert_s / 60:g} min: "
+            f"{reasons(held)}; fix: sharpedge held"
+        )
+        self._alerts.update("films_held", detail if held else None)
 
     def _look_for_left_over(self) -> None:
         if not self._left_over or (present := self._intake.first_listing()) is None:

@@ -1,4 +1,4 @@
-"""Commands of dashboards, and their answers.
+"""Commands of dashboards and decisions of operators, and their answers.
 
 Layer: delivery; on the sender's thread; writes orders into the journal. Commands about the folder
 are passed to the daemon's thread.
@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from edge.contract.payloads import AnswerMessage, Command, CommandMessage
-from edge.journal.orders import picture, replay
+from edge.contract.ids import is_topic_word
+from edge.contract.payloads import (
+    AnswerMessage,
+    Command,
+    CommandMessage,
+    OperatorCommand,
+    OperatorMessage,
+)
+from edge.journal.orders import dismiss, find_job, named, picture, release, replay, retry
 from edge.journal.store import JournalError
+from edge.model import OperatorStatement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,19 +35,69 @@ FOLDERS = frozenset({Command.PAUSE, Command.RESUME, Command.RESCAN})
 
 
 class NotACommandError(Exception):
-    """A message on the topic ``command`` is no command; the text gives cause and fix."""
+    """A message is no command; the text gives cause and fix."""
 
 
 def command_in(event: Arrived) -> CommandMessage:
     """Read a command. Raises `NotACommandError`."""
-    if len(event.payload) > LONGEST_BYTES:
-        raise NotACommandError(f"longer than {LONGEST_BYTES} bytes")
     try:
-        return CommandMessage.model_validate_json(event.payload)
+        return CommandMessage.model_validate_json(_short(event))
     except ValidationError:
         commands = ", ".join(Command)
-        message = f'not a command: send {{"command": ...}} with one of {commands}'
+        message = (
+            f'not a command: send {{"command": ...}} with one of {commands}; '
+            f"{', '.join(OperatorCommand)} go to the topic operator/ACCOUNT"
+        )
         raise NotACommandError(message) from None
+
+
+def decision_in(event: Arrived) -> OperatorMessage:
+    """Read an operator's decision. Raises `NotACommandError`."""
+    if not is_topic_word(account_of(event)):
+        raise NotACommandError("the topic's last word is no account")
+    try:
+        return OperatorMessage.model_validate_json(_short(event))
+    except ValidationError as error:
+        wrong = ", ".join(
+            sorted({".".join(map(str, it["loc"])) or "JSON" for it in error.errors()})
+        )
+        message = (
+            f"not a decision ({wrong[:200]}): send command ({', '.join(OperatorCommand)}), id, "
+            "operator, and for release limb and side"
+        )
+        raise NotACommandError(message) from None
+
+
+def _short(event: Arrived) -> bytes:
+    if len(event.payload) > LONGEST_BYTES:
+        raise NotACommandError(f"longer than {LONGEST_BYTES} bytes")
+    return event.payload
+
+
+def account_of(event: Arrived) -> str:
+    """The account to which the broker keeps a topic for decisions."""
+    return event.topic.rpartition("/")[2]
+
+
+def decide(decision: OperatorMessage, account: str, store: Store) -> AnswerMessage:
+    """Carry out an operator's decision; the journal names the person and the account.
+
+    ``account`` is the last word of the topic, which the broker lets this account alone write.
+    """
+    operator = named(decision.operator, account)
+    command = decision.command
+    try:
+        job = find_job(store, decision.id)
+        if command is OperatorCommand.RELEASE:
+            done = release(store, job, OperatorStatement(decision.limb, decision.side), operator)
+        elif command is OperatorCommand.RETRY:
+            done = retry(store, job, operator)
+        else:
+            done = dismiss(store, job, operator)
+    except JournalError as error:
+        return AnswerMessage(command=command, done=False, detail=str(error))
+    after = "" if done.new_job is None else f" goes on as job {done.new_job}"
+    return AnswerMessage(command=command, done=True, detail=f"job {done.job}{after}")
 
 
 def carry_out(

@@ -23,14 +23,21 @@ from edge.contract.payloads import (
     StateMessage,
 )
 from edge.contract.topics import CHANNELS
-from edge.delivery.commands import NotACommandError, carry_out, command_in
+from edge.delivery.commands import (
+    NotACommandError,
+    account_of,
+    carry_out,
+    command_in,
+    decide,
+    decision_in,
+)
 from edge.journal.chain import Head
 from edge.journal.published import published_row_is_missing
 from edge.outputs.packet import Extras
 from edge.outputs.table import OUTPUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from edge.contract.ids import DeviceName
@@ -78,6 +85,7 @@ class Incoming:
         self._alerts = alerts
         self._receipts = {it.topic("receipt") for it in (device, *names)}
         self._commands = {it.topic("command"): it for it in (*names, device)}
+        self._decisions = {it.topic("operator"): it for it in (*names, device)}
         self._dropped = 0
         self._answers = _ANSWERS_A_SECOND
         self._answers_at_s = time.monotonic()
@@ -89,6 +97,10 @@ class Incoming:
     def is_command(self, event: Arrived) -> bool:
         """Whether a message arrived on a topic for commands."""
         return event.topic in self._commands
+
+    def is_decision(self, event: Arrived) -> bool:
+        """Whether a message arrived on a topic for operators' decisions."""
+        return event.topic.rpartition("/")[0] in self._decisions
 
     def take_dropped(self) -> int:
         """How many receipts and commands were dropped since the last call."""
@@ -111,23 +123,46 @@ class Incoming:
         self, event: Arrived, publish_again: Callable[[], None], pass_on: Callable[[Command], None]
     ) -> tuple[str, bytes, Extras] | None:
         """Carry out a command; returns topic, payload and properties of the answer, if any."""
+
+        def carried_out() -> AnswerMessage:
+            command = command_in(event)
+            log.info("command: %s", command.command)
+            return carry_out(command, self._store, self._pictures, publish_again, pass_on)
+
+        return self._answered(event, carried_out, self._commands)
+
+    def answer_decision(self, event: Arrived) -> tuple[str, bytes, Extras] | None:
+        """Carry out an operator's decision; returns as `answer_command`."""
+
+        def carried_out() -> AnswerMessage:
+            decision = decision_in(event)
+            answer = decide(decision, account_of(event), self._store)
+            log.info("operator: %s: %s", decision.command, "done" if answer.done else "refused")
+            return answer
+
+        return self._answered(event, carried_out, self._decisions)
+
+    def _answered(
+        self,
+        event: Arrived,
+        carried_out: Callable[[], AnswerMessage],
+        names: Mapping[str, DeviceName],
+    ) -> tuple[str, bytes, Extras] | None:
         if event.retained:
             self._dropped += 1
             log.warning("a command was dropped: it is retained")
             return None
         try:
-            command = command_in(event)
+            answer = carried_out()
         except NotACommandError as error:
             self._dropped += 1
             log.warning("a command was dropped: %s", error)
             if not self._may_answer():
                 return None
             answer = AnswerMessage(command=None, done=False, detail=str(error))
-        else:
-            log.info("command: %s", command.command)
-            answer = carry_out(command, self._store, self._pictures, publish_again, pass_on)
+        name = names.get(event.topic) or names[event.topic.rpartition("/")[0]]
         extras = Extras(correlation=event.correlation)
-        return self._answer_topic(event), answer.model_dump_json().encode(), extras
+        return _answer_topic(event, name), answer.model_dump_json().encode(), extras
 
     def _may_answer(self) -> bool:
         now_s = time.monotonic()
@@ -135,20 +170,6 @@ class Incoming:
             self._answers, self._answers_at_s = _ANSWERS_A_SECOND, now_s
         self._answers -= 1
         return self._answers >= 0
-
-    def _answer_topic(self, event: Arrived) -> str:
-        """Response topic where it may be used, else the appliance's topic ``answer``.
-
-        It must be below ``sharpedge/`` and no topic that an appliance or a dashboard uses
-        otherwise: a client must not make the appliance publish results or commands of another.
-        """
-        topic = event.response_topic or ""
-        parts = topic.split("/")
-        plain = not set(topic) & set("+#\0") and len(topic.encode()) <= _TOPIC_BYTES
-        used = len(parts) > 4 and parts[4] in _OWN_TOPICS | OUTPUTS.keys()
-        if parts[0] == "sharpedge" and len(parts) > 1 and plain and not used:
-            return topic
-        return self._commands[event.topic].topic("answer")
 
     def check_published_head(self, event: Arrived) -> None:
         """Compare the journal with the head in a retained message of the appliance."""
@@ -173,6 +194,21 @@ class Incoming:
         state = _read(StateMessage, event.payload)
         # Cleared, overwritten by another client, or by the late will of an earlier connection.
         return state is None or state.state is Presence.OFFLINE or state.session < self._session
+
+
+def _answer_topic(event: Arrived, name: DeviceName) -> str:
+    """Response topic where it may be used, else the appliance's topic ``answer``.
+
+    It must be below ``sharpedge/`` and no topic that an appliance or a dashboard uses
+    otherwise: a client must not make the appliance publish results or commands of another.
+    """
+    topic = event.response_topic or ""
+    parts = topic.split("/")
+    plain = not set(topic) & set("+#\0") and len(topic.encode()) <= _TOPIC_BYTES
+    used = len(parts) > 4 and parts[4] in _OWN_TOPICS | OUTPUTS.keys()
+    if parts[0] == "sharpedge" and len(parts) > 1 and plain and not used:
+        return topic
+    return name.topic("answer")
 
 
 def _read(model: type[_Own], payload: bytes) -> _Own | None:

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import Presence
+from edge.delivery.broker_faults import broker_fault
 from edge.delivery.control import Control
 from edge.delivery.figures import Figures
 from edge.delivery.incoming import Incoming
@@ -119,6 +120,7 @@ class Sender:
             alerts=self._alerts.active(),
             turned_s=self._control.turned_s,
             dropped=self._control.dropped,
+            latencies=self._latencies.histogram(),
         )
 
     def is_alive(self) -> bool:
@@ -155,7 +157,7 @@ class Sender:
                 self._connect_and_serve()
             except LinkError as error:
                 pause_s = self._pause_after(error)
-                self._alerts.raise_alert("broker", str(error))
+                self._alerts.raise_alert("broker", broker_fault(self._broker, error))
                 self._rest(pause_s * random.uniform(0.8, 1.2))
             except (sqlite3.OperationalError, OSError) as error:
                 log.warning("delivery: %s: tried again", error)
@@ -183,7 +185,7 @@ class Sender:
         open_names = self._names.open()
         old_states = {it.topic("state"): it for it in self._names.to_clear()}
         subscriptions = (
-            *map(self._device.topic, ("receipt", "command", "state", "health")),
+            *map(self._device.topic, ("receipt", "command", "operator/+", "state", "health")),
             *_answer_topics(open_names - {self._device}),
             *old_states,
         )
@@ -234,4 +236,4 @@ class Sender:
 def _answer_topics(names: set[DeviceName]) -> Iterator[str]:
     """Topics of former names on which answers to waiting messages arrive."""
     for name in sorted(names, key=str):
-        yield from (name.topic("receipt"), name.topic("command"))
+        yield from map(name.topic, ("receipt", "command", "operator/+"))

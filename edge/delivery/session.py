@@ -210,18 +210,22 @@ class Session:
                 self._outgoing.clear(old, event.topic)
             return
         if self._incoming.is_command(event):
-            answer = self._incoming.answer_command(
-                event, self._publish_again, self._control.commands.put
-            )
-            if answer is not None:
-                topic, payload, extras = answer
-                self._outgoing.publish_plain("answer", topic, payload, extras, retain=False)
+            pass_on = self._control.commands.put
+            self._answer(self._incoming.answer_command(event, self._publish_again, pass_on))
+            return
+        if self._incoming.is_decision(event):
+            self._answer(self._incoming.answer_decision(event))
             return
         # What other connections of this process published cannot be missing.
         if event.retained and self._control.reconnects <= 1:
             self._incoming.check_published_head(event)
         if self._incoming.contradicts(event) and not self._control.stopping:
             self._state.forget()
+
+    def _answer(self, answer: tuple[str, bytes, Extras] | None) -> None:
+        if answer is not None:
+            topic, payload, extras = answer
+            self._outgoing.publish_plain("answer", topic, payload, extras, retain=False)
 
     def _publish_again(self) -> None:
         """Have state, health and studies published again."""

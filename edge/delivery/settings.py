@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.contract.payloads import DeliveryMode
 from edge.enums import StrEnum
+from edge.model import PictureForm
 
 if TYPE_CHECKING:
     from edge.system.local_broker import LocalBroker
@@ -91,6 +92,11 @@ class DeliverySettings(BaseModel):
     study_wait_s: float = Field(default=1800.0, gt=0, description="then a study is incomplete")
     study_ttl_s: float = Field(default=7 * 86400.0, gt=0, description="life of a study's topic")
     images: bool = Field(default=True, description="send the labelled picture of each result")
+    picture: PictureForm = Field(
+        default=PictureForm.MASKED,
+        description="masked: the limb alone, with equalised contrast; framed: in the film's own "
+        "grey levels, with one isolated marker of at most two letters, all else black",
+    )
     file_names: bool = Field(
         default=False,
         description="send the scanner's file name, which often names the patient, in `file`",

@@ -9,7 +9,7 @@ import logging
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge.contract.payloads import Alert, Latency, Presence
 
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from edge.model import Versions
 
 log = logging.getLogger(__name__)
+
+
+LATENCY_BOUNDS_S = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, math.inf)
+
+
+class LatencyHistogram(NamedTuple):
+    """Results since the start by latency: how many were sent within each bound, and the sum."""
+
+    within: tuple[int, ...]
+    sum_s: float
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class Standing:
     alerts: tuple[Alert, ...]
     turned_s: float
     dropped: int
+    latencies: LatencyHistogram
 
 
 class DeliveryAlerts:
@@ -103,14 +114,27 @@ class DeliveryAlerts:
 
 
 class Latencies:
-    """Milliseconds from file closed to message sent, of the latest results."""
+    """Milliseconds from file closed to message sent, of the latest results.
+
+    Machine time alone: films that waited for a person or lay in the folder at the start are not
+    noted.
+    """
 
     def __init__(self) -> None:
         self._values_ms: deque[float] = deque(maxlen=1000)
+        self._within = [0] * len(LATENCY_BOUNDS_S)
+        self._sum_s = 0.0
 
     def note(self, value_ms: float) -> None:
         """Add one."""
         self._values_ms.append(value_ms)
+        self._sum_s += value_ms / 1e3
+        for at, bound_s in enumerate(LATENCY_BOUNDS_S):
+            self._within[at] += value_ms / 1e3 <= bound_s
+
+    def histogram(self) -> LatencyHistogram:
+        """All since the start; may be called from any thread."""
+        return LatencyHistogram(tuple(self._within), self._sum_s)
 
     def summary(self) -> Latency:
         """Count, median and 99th percentile; may be called from any thread."""

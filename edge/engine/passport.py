@@ -275,8 +275,8 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
         )
     if not hmac.compare_digest(passport.hmac, _mac(passport, key)):
         raise EngineError(
-            f"{path}: the signature is not this device's: the engine comes from another device, "
-            "or its passport was changed",
+            f"{path}: the signature is not this device's: the engine was made by another account "
+            "or on another device, or its passport was changed",
             engine=passport.name,
             fix=passport.fix,
         )

@@ -12,10 +12,15 @@ from edge.imaging.dicom import decode_dicom
 from edge.imaging.identity import with_name
 from edge.imaging.picture import Picture, turn
 from edge.imaging.raster import decode_jpeg, decode_png
-from edge.imaging.sniff import Kind, foreign_name, sniff
+from edge.imaging.sniff import Kind, foreign_name, packed_name, sniff, video_name
 from edge.imaging.tiff import decode_tiff
 from edge.model import Radiograph, StatedIdentity
 
+_NOT_READ = (
+    (foreign_name, Reason.UNSUPPORTED_FORMAT),
+    (packed_name, Reason.PACKED),
+    (video_name, Reason.VIDEO),
+)
 _PLAIN = {
     Kind.JPEG: decode_jpeg,
     Kind.PNG: decode_png,
@@ -50,9 +55,10 @@ def decode_film(data: bytes, file_name: str, max_megapixels: float) -> Radiograp
         raise FilmError(Reason.EMPTY_FILE)
     kind = sniff(data)
     if kind is None:
-        foreign = foreign_name(data)
-        if foreign is not None:
-            raise FilmError(Reason.UNSUPPORTED_FORMAT, foreign)
+        for name_of, reason in _NOT_READ:
+            name = name_of(data)
+            if name is not None:
+                raise FilmError(reason, name)
         raise FilmError(Reason.NOT_AN_IMAGE, f"{len(data)} bytes, first {data[:8].hex(' ')}")
     if kind is Kind.DICOM:
         film = decode_dicom(data, max_megapixels)

@@ -141,6 +141,7 @@ def identity_of_tags(data: Dataset) -> StatedIdentity:
         patient_key=patient,
         other_part=other_part(data, limb),
         burned_in_annotation=text(data, "BurnedInAnnotation").upper() == "YES",
+        taken=_day_and_time(data),
     )
 
 
@@ -224,8 +225,26 @@ def _age_years(data: Dataset) -> float | None:
 
 
 def _taken(data: Dataset) -> date | None:
-    keywords = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
-    return next((day for key in keywords if (day := _date(text(data, key))) is not None), None)
+    found = _taken_by(data)
+    return None if found is None else found[0]
+
+
+def _taken_by(data: Dataset) -> tuple[date, str] | None:
+    """Day of the exposure and what it is the day of: ``Acquisition``, ``Study`` and the like."""
+    for what in ("Acquisition", "Content", "Series", "Study"):
+        day = _date(text(data, f"{what}Date"))
+        if day is not None:
+            return day, what
+    return None
+
+
+def _day_and_time(data: Dataset) -> str | None:
+    found = _taken_by(data)
+    if found is None:
+        return None
+    day, what = found
+    at = re.match(r"([01]\d|2[0-3]):?([0-5]\d)", text(data, f"{what}Time"))
+    return f"{day:%Y-%m-%d} {at[1]}:{at[2]}" if at else f"{day:%Y-%m-%d}"
 
 
 def _date(value: str) -> date | None:

@@ -1,6 +1,6 @@
 """Identifies a file by its first bytes, never by its name.
 
-Layer: imaging; pure, looks at the first 132 bytes only.
+Layer: imaging; pure, looks at the first 262 bytes only.
 """
 
 from __future__ import annotations
@@ -48,6 +48,29 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"v/1\1", "OpenEXR"),
     (0, b"\x59\xa6\x6a\x95", "Sun raster"),
 )
+_PACKED: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"PK\3\4", "ZIP"),
+    (0, b"PK\5\6", "ZIP"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (0, b"Rar!\x1a\7", "RAR"),
+    (0, b"\x1f\x8b\x08", "gzip"),
+    (0, b"\xfd7zXZ\0", "xz"),
+    (0, b"BZh", "bzip2"),
+    (0, b"\x28\xb5\x2f\xfd", "Zstandard"),
+    (257, b"ustar", "tar"),
+    (0, b"MSCF", "Cabinet"),
+)
+_VIDEO: tuple[tuple[int, bytes, str], ...] = (
+    (4, b"ftyp", "MP4"),
+    (4, b"moov", "QuickTime"),
+    (8, b"AVI ", "AVI"),
+    (0, b"\x1aE\xdf\xa3", "Matroska"),
+    (0, b"\0\0\1\xba", "MPEG"),
+    (0, b"\0\0\1\xb3", "MPEG"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "Windows Media"),
+    (0, b"FLV\1", "Flash Video"),
+)
+"""Asked after `_FOREIGN`, whose HEIF images start with ``ftyp`` too."""
 _NETPBM = tuple(f"P{n}".encode() for n in "1234567")
 _VALUE_REPRESENTATIONS = frozenset(
     b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN "
@@ -70,12 +93,23 @@ def sniff(data: bytes) -> Kind | None:
 
 def foreign_name(data: bytes) -> str | None:
     """Name of an image format that is known but not decoded; None for anything else."""
-    for offset, magic, name in _FOREIGN:
-        if data.startswith(magic, offset):
-            return name
     if data.startswith(_NETPBM) and data[2:3].isspace():
         return "Netpbm"
-    return None
+    return _named(data, _FOREIGN)
+
+
+def packed_name(data: bytes) -> str | None:
+    """Name of an archive's format, in which films may lie; None for anything else."""
+    return _named(data, _PACKED)
+
+
+def video_name(data: bytes) -> str | None:
+    """Name of a video's format; None for anything else. Ask `foreign_name` first."""
+    return _named(data, _VIDEO)
+
+
+def _named(data: bytes, table: tuple[tuple[int, bytes, str], ...]) -> str | None:
+    return next((name for at, magic, name in table if data.startswith(magic, at)), None)
 
 
 def first_element(data: bytes, offset: int = 0) -> tuple[bool, bool] | None:

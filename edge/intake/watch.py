@@ -283,7 +283,10 @@ class Watch:
         try:
             found = self._folder.stat()
         except OSError as error:
-            self.fault = f"the drop folder cannot be reached ({error.strerror})"
+            self.fault = (
+                f"{self._folder}: the drop folder cannot be reached ({error.strerror}); "
+                "fix: correct folders.watch, or mount the share"
+            )
             self._drop()
             return False
         self.fault = None

@@ -3,7 +3,7 @@
 Layer: journal; reads and writes the SQLite file; asks whether a picture's file exists.
 
 An order is one transaction in the journal, from any process. The daemon reads it there, at once
-while it runs and otherwise at its next start.
+while it runs and otherwise at its next start. ``operator`` names the person in the journal's chain.
 """
 
 from __future__ import annotations
@@ -98,7 +98,12 @@ def _job_of_file(store: Store, file: bytes) -> int:
     raise JournalError(f"{os.fsdecode(file)!a}: {why}")
 
 
-def release(store: Store, job: int, stated: OperatorStatement) -> Done:
+def named(person: str | None, account: str) -> str:
+    """Name for the journal: the person, with the account that vouches for it."""
+    return account if person is None or person == account else f"{person} (via {account})"
+
+
+def release(store: Store, job: int, stated: OperatorStatement, operator: str = "") -> Done:
     """Have a held film scored with the limb and side that a person states.
 
     Raises `JournalError` where the film is not held, or nothing was stated.
@@ -112,10 +117,10 @@ def release(store: Store, job: int, stated: OperatorStatement) -> Done:
                 f"job {job} is {_state_of(store, row)}, not held: nothing to release"
             )
         limb, side = str(stated.limb or ""), str(stated.laterality or "")
-        return Done(job, _order(store, row, limb, side, "released"))
+        return Done(job, _order(store, row, limb, side, "released", operator))
 
 
-def retry(store: Store, job: int) -> Done:
+def retry(store: Store, job: int, operator: str = "") -> Done:
     """Have a film scored again as it is.
 
     ``new_job`` is None where its bytes were never read: the file is then read again.
@@ -128,10 +133,10 @@ def retry(store: Store, job: int) -> Done:
         _refuse_older(store, row)
         if row["reason"] in UNREAD:
             store.db.execute("UPDATE job SET mtime_ns = -1 WHERE number = ?", (job,))
-            store.log("look_again", job)
+            store.log("look_again", job, **_by(operator))
             return Done(job)
         limb, side = row["operator_limb"], row["operator_side"]
-        return Done(job, _order(store, row, limb, side, "retried"))
+        return Done(job, _order(store, row, limb, side, "retried", operator))
 
 
 def work_again(store: Store, job: int, why: str) -> int | None:
@@ -183,7 +188,7 @@ def take_back(store: Store, message: SetAside) -> None:
             move(store, message.job, State.QUEUED)
 
 
-def dismiss(store: Store, job: int) -> Done:
+def dismiss(store: Store, job: int, operator: str = "") -> Done:
     """Give up a held film, or its messages that are set aside.
 
     Raises `JournalError` where the film is not held and none of its messages is set aside.
@@ -200,9 +205,9 @@ def dismiss(store: Store, job: int) -> Done:
             store.db.execute("UPDATE outbox SET state = 'closed' WHERE row = ?", (it.row,))
             # `message_closed` would close the message whose id this one shares.
             kind = "picture_dismissed" if _accompanies(store, it) else "message_closed"
-            store.log(kind, job, id=it.result_id, kind=it.kind, why="dismissed")
+            store.log(kind, job, id=it.result_id, kind=it.kind, why="dismissed", **_by(operator))
         if row["state"] in {State.HELD, State.SET_ASIDE}:
-            move(store, job, State.DISMISSED)
+            move(store, job, State.DISMISSED, **_by(operator))
     return Done(job)
 
 
@@ -291,7 +296,14 @@ def _later_claimed(store: Store, row: sqlite3.Row) -> int | None:
     return None if later is None else int(later["number"])
 
 
-def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> int:
+def _by(operator: str) -> dict[str, str]:
+    """Detail of a row of the chain that names the person, where one is known."""
+    return {"operator": operator} if operator else {}
+
+
+def _order(
+    store: Store, row: sqlite3.Row, limb: str, side: str, why: str, operator: str = ""
+) -> int:
     number = store.db.execute(
         "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, previous_job,"
         " original, operator_limb, operator_side, origin)"
@@ -301,9 +313,8 @@ def _order(store: Store, row: sqlite3.Row, limb: str, side: str, why: str) -> in
     ).lastrowid  # fmt: skip
     assert number is not None  # noqa: S101 - an INSERT that did not raise has a row
     path = store.code_of_path(row["path"])
-    store.log(
-        State.CLAIMED, number, sha256=row["sha256"], path=path, order=why, limb=limb, side=side
-    )
+    said = {"order": why, "limb": limb, "side": side, **_by(operator)}
+    store.log(State.CLAIMED, number, sha256=row["sha256"], path=path, **said)
     if row["state"] == State.HELD:
         # The new job moves or deletes the scanner's file.
         store.db.execute("UPDATE job SET original = 'passed_on' WHERE number = ?", (row["number"],))

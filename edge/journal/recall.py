@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
 
 def read_only(journal: Path) -> sqlite3.Connection:
-    """Connect to the journal at ``journal`` for reading. Raises `sqlite3.Error`."""
-    db = sqlite3.connect(f"file:{quote(str(journal))}?mode=ro", uri=True)
+    """Connect to the journal at ``journal`` for reading. Raises `sqlite3.Error`.
+
+    Nothing is written beside it. After a proper stop the journal stands alone, and SQLite would
+    make its two other files: made by root, the service could not open its journal any more.
+    """
+    beside = all(journal.with_name(f"{journal.name}-{end}").exists() for end in ("wal", "shm"))
+    how = "mode=ro" if beside else "mode=ro&immutable=1"
+    db = sqlite3.connect(f"file:{quote(str(journal))}?{how}", uri=True)
     db.row_factory = sqlite3.Row
     db.text_factory = text_of
     return db

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-    from edge.journal.store import Store
+    from edge.journal.chain import Chain
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def number_of(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def row_of(store: Store, found: sqlite3.Row) -> Row:
+def row_of(store: Chain, found: sqlite3.Row) -> Row:
     """Read a row of the table; values that a fault has changed raise nothing and are not sound."""
     payload = found["payload"] if isinstance(found["payload"], bytes) else b""
     return Row(
@@ -61,7 +61,7 @@ def row_of(store: Store, found: sqlite3.Row) -> Row:
     )
 
 
-def proves(store: Store, found: sqlite3.Row, kind: str, destination: str) -> bool:
+def proves(store: Chain, found: sqlite3.Row, kind: str, destination: str) -> bool:
     """Whether a row's seal proves that it was written with this kind and destination."""
     payload = found["payload"]
     if not isinstance(payload, bytes):

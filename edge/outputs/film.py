@@ -14,6 +14,7 @@ from edge.journal.kinds import REJECT, RESULT
 from edge.journal.records import Parcel
 from edge.model import Status
 from edge.outputs.table import OUTPUTS
+from edge.system.files import suffix_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,11 @@ class FilmInWork:
         """The scanner's name of the file, for the pipeline: it may state limb and side."""
         base = os.path.basename(self.film.path)  # noqa: PTH119 - names that are not UTF-8
         return base.decode("utf-8", "replace")
+
+    @property
+    def public_name(self) -> str:
+        """A name that tells nothing of the patient, unlike the scanner's."""
+        return f"film-{self.job}{suffix_of(self.film.path)}"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from edge.outputs.picture import is_kept, keep_picture
 from edge.outputs.study import StudyBody, place_of, with_limb
 from edge.outputs.table import OUTPUTS, function
 from edge.system.clock import Anchor, wall_clock_is_set
-from edge.system.files import suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -231,8 +230,7 @@ class Recorder:
         """The result without the scanner's file name, which often names the patient."""
         if self._send_file_names:
             return limb
-        name = f"film-{film_in_work.job}{suffix_of(film_in_work.film.path)}"
-        return limb.model_copy(update={"file": name})
+        return limb.model_copy(update={"file": film_in_work.public_name})
 
     def _quarantine(self, film_in_work: FilmInWork, reason: str) -> None:
         film = film_in_work.film

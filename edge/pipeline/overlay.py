@@ -1,124 +1,228 @@
 """Stage 13: draws the labelled picture.
 
-Layer: pipeline; arrays only. It shows the framed canvas inside the dilated mask, so that names
-burned into the film's edge stay off it, with a strip of totals below.
+Layer: pipeline; arrays only. `draw_overlay` makes the picture that leaves the appliance, which
+shows the limb alone; `draw_film` the one that stays, with the whole film; `draw_transparent` the
+labels alone over the film as stored.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.model import DISCLAIMER, JointScore, LimbResult, Radiograph
-from edge.pipeline.template import apply
+from edge.model import DISCLAIMER, PictureForm
+from edge.pipeline.frame import warp
+from edge.pipeline.picture.colours import NOT_GRADED, PAPER, colour_of
+from edge.pipeline.picture.lettering import Picture, Plate, bgr, draw_brackets, draw_line
+from edge.pipeline.picture.placement import Subject, leader, place_labels
+from edge.pipeline.picture.strip import draw_strip
+from edge.pipeline.picture.view import Shown, film_view, framed_view, masked_view
+from edge.pipeline.picture.words import (
+    Caption,
+    Line,
+    head_of,
+    label_lines,
+    short_lines,
+    strip_lines,
+)
+from edge.pipeline.template import apply, inverse
 
 if TYPE_CHECKING:
-    from edge.model import Subtotal
+    from collections.abc import Sequence
+
+    from edge.model import JointScore, LimbResult, Radiograph
     from edge.pipeline.limb import LimbAnalysis
 
-Colour = tuple[int, int, int]
-
-GRADE_COLOURS: tuple[Colour, ...] = (
-    (120, 190, 90),
-    (80, 200, 220),
-    (40, 160, 240),
-    (50, 110, 240),
-    (60, 60, 230),
-    (140, 50, 210),
-)
-"""Blue-green-red of joints by their worse grade, as a share of its maximum: green to magenta."""
-NULL_COLOUR: Colour = (160, 160, 160)
-INK: Colour = (235, 235, 235)
-PAPER: Colour = (24, 24, 24)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-STRIP_PX = 150
-MASK_MARGIN_PX = 45
-SHOWN_HEIGHT_PX = 1200
+Box = tuple[float, float, float, float]
 
 
-def draw_overlay(analysis: LimbAnalysis, film: Radiograph) -> npt.NDArray[np.uint8]:
-    """Draw a limb's result on its canvas: [h, w, 3] uint8 in OpenCV's channel order."""
-    zoom = SHOWN_HEIGHT_PX / analysis.canvas.shape[0]
-    margin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MASK_MARGIN_PX + 1,) * 2)
-    small_mask = cv2.resize(
-        analysis.mask.foreground.astype(np.uint8), None, fx=0.25, fy=0.25,
-        interpolation=cv2.INTER_NEAREST,
-    )  # fmt: skip
-    margin = cv2.resize(margin, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_NEAREST)
-    size = (round(analysis.canvas.shape[1] * zoom), SHOWN_HEIGHT_PX)
-    grown = cv2.GaussianBlur(cv2.dilate(small_mask, margin) * 255, (0, 0), 2)
-    shown = cv2.resize(grown, size, interpolation=cv2.INTER_LINEAR) > 127
-    grey = cv2.resize(analysis.canvas, size, interpolation=cv2.INTER_LINEAR)
-    picture = np.asarray(cv2.cvtColor(grey * shown, cv2.COLOR_GRAY2BGR), np.uint8)
-    to_picture = np.diag([zoom, zoom, 1.0]) @ analysis.to_canvas @ film.stored_to_upright
-    for joint in analysis.result.joints:
-        _draw_joint(picture, joint, to_picture, analysis.result)
-    strip = np.full((STRIP_PX, size[0], 3), PAPER, dtype=np.uint8)
-    _write_strip(strip, analysis.result)
-    return np.vstack([picture, strip]).astype(np.uint8)
+@dataclass(frozen=True)
+class PictureSize:
+    """How large a picture is.
+
+    ``film_px`` is the height of the limb's part, or of a film its longer side; ``text_px`` the
+    size of text; ``labelled`` whether joints have labels.
+    """
+
+    film_px: int
+    text_px: int
+    labelled: bool = True
 
 
-def _draw_joint(
-    picture: npt.NDArray[np.uint8], joint: JointScore, to_picture: npt.NDArray[np.float64],
+THUMBNAIL = PictureSize(320, 12, labelled=False)
+MESSAGE = PictureSize(1200, 18)
+SCREEN = PictureSize(1500, 20)
+_LEAST_WIDTH_PX = 760
+"""Narrower pictures are widened, so that the strip has room."""
+_SHRUNK = 8
+"""Labels look for dark places on a copy so many times smaller."""
+
+
+def draw_overlay(
+    analysis: LimbAnalysis,
+    film: Radiograph,
+    caption: Caption | None = None,
+    form: PictureForm = PictureForm.MASKED,
+    size: PictureSize = MESSAGE,
+) -> Picture:
+    """Draw a limb's result without what may name the patient: [h, w, 3] uint8, BGR."""
+    result = analysis.result
+    if form is PictureForm.FRAMED:
+        shown = framed_view(film, result, analysis.plain, analysis.mask, size.film_px)
+    else:
+        shown = masked_view(result, analysis.canvas, analysis.plain, analysis.mask, size.film_px)
+    return _labelled(shown, result, caption or Caption(file=result.file), size)
+
+
+def draw_film(
+    film: Radiograph,
     result: LimbResult,
-) -> None:  # fmt: skip
-    if joint.box is None or joint.centre is None:
-        return
-    zoom = float(np.sqrt(abs(np.linalg.det(to_picture[:2, :2]))))
-    x, y = apply(to_picture, np.array([joint.centre]))[0]
-    half = joint.box[2] * zoom / 2
-    colour = _colour(joint, result)
-    low, high = (round(x - half), round(y - half)), (round(x + half), round(y + half))
-    cv2.rectangle(picture, low, high, (0, 0, 0), 5, cv2.LINE_AA)
-    cv2.rectangle(picture, low, high, colour, 2, cv2.LINE_AA)
-    name = joint.name or f"{joint.name_candidate}?"
-    if joint.erosion is None and joint.narrowing is None:
-        grades = "-"
-    else:
-        grades = f"E{_text(joint.erosion)} N{_text(joint.narrowing)}"
-    _label(picture, name, (low[0] + 3, low[1] - 8), colour)
-    _label(picture, grades, (low[0] + 3, high[1] + 20), colour)
+    canvas_size: tuple[int, int],
+    caption: Caption | None = None,
+    size: PictureSize = SCREEN,
+) -> Picture:
+    """Draw a limb's result on its film, unmasked: [h, w, 3] uint8, BGR.
+
+    It needs no engines: what is drawn stands in the result. ``canvas_size`` is the (width, height)
+    of the canvas that ``result.transform`` leads to. Raises `ValueError` for a result without
+    ``transform``: of a film that was rejected nothing is known.
+    """
+    if result.transform is None:
+        raise ValueError(f"a result without a place on its film ({result.reason})")
+    shown = film_view(film, result, canvas_size, size.film_px)
+    return _labelled(shown, result, caption or Caption(file=result.file), size)
 
 
-def _text(grade: int | None) -> str:
-    return "-" if grade is None else str(grade)
+def draw_transparent(result: LimbResult, film: Radiograph) -> Picture:
+    """Draw labels alone over the film as stored: [h, w, 4] uint8, BGRA, transparent elsewhere."""
+    stored_size = width, height = film.stored_size
+    small = (max(1, width // _SHRUNK), max(1, height // _SHRUNK))
+    shrink = np.diag([small[0] / width, small[1] / height, 1.0])
+    grey = warp(film.pixels, shrink @ inverse(film.stored_to_upright), small)
+    picture = np.zeros((height, width, 4), np.uint8)
+    text_px = max(11, round(max(stored_size) / 75))
+    notice = Plate((head_of(result), f"{DISCLAIMER.capitalize()}."), text_px, NOT_GRADED)
+    notice_size = notice.size
+    taken: list[Box] = []
+    if notice_size[0] <= width and notice_size[1] <= height:
+        top = height - notice_size[1]
+        notice.draw(picture, 0, top)
+        taken = [(0.0, float(top), float(notice_size[0]), float(height))]
+    _draw_joints(picture, np.eye(3), result, text_px, grey, taken)
+    return picture
 
 
-def _colour(joint: JointScore, result: LimbResult) -> Colour:
-    if (joint.erosion is None and joint.narrowing is None) or result.limb is None:
-        return NULL_COLOUR
-    worst = max((joint.erosion or 0) / result.limb.erosion_maximum, (joint.narrowing or 0) / 4)
-    return GRADE_COLOURS[min(round(worst * 5 + 0.49) if worst else 0, 5)]
+def side_by_side(left: Picture, right: Picture) -> Picture:
+    """Two labelled pictures beside each other, with a dark gap; [h, w, 3] uint8.
+
+    Left limb at the left: thumbs and great toes meet in the middle, as when one looks at the backs
+    of one's own hands and feet.
+    """
+    height = max(len(left), len(right))
+    gap = np.full((height, max(8, height // 100), 3), bgr(PAPER), np.uint8)
+    return np.hstack([_as_high(left, height), gap, _as_high(right, height)])
 
 
-def _label(picture: npt.NDArray[np.uint8], text: str, at: tuple[int, int], colour: Colour) -> None:
-    cv2.putText(picture, text, at, FONT, 0.6, (0, 0, 0), 5, cv2.LINE_AA)
-    cv2.putText(picture, text, at, FONT, 0.6, colour, 2, cv2.LINE_AA)
+def _as_high(picture: Picture, height: int) -> Picture:
+    more = np.full((height - len(picture), picture.shape[1], 3), bgr(PAPER), np.uint8)
+    return np.vstack([picture, more])
 
 
-def _write_strip(strip: npt.NDArray[np.uint8], result: LimbResult) -> None:
-    side = {"L": "left", "R": "right"}.get(str(result.laterality), "side not known:")
-    head = f"{side} {result.limb}"
-    if result.laterality_source is not None:
-        head += f"  (side from {result.laterality_source})"
-    lines = [(head, 0.8, INK)]
-    if result.subtotals is not None:
-        lines.append((f"erosion   {_sum(result.subtotals.erosion)}", 0.7, INK))
-        lines.append((f"narrowing {_sum(result.subtotals.narrowing)}", 0.7, INK))
-    else:
-        lines.append((f"{result.status}: {result.reason}", 0.8, GRADE_COLOURS[2]))
-        lines.append((result.advice or "", 0.6, INK))
-    lines.append((DISCLAIMER, 0.6, NULL_COLOUR))
-    for i, (text, size, colour) in enumerate(lines):
-        cv2.putText(strip, text, (16, 32 + 34 * i), FONT, size, colour, 1, cv2.LINE_AA)
-
-
-def _sum(subtotal: Subtotal) -> str:
-    score = "-" if subtotal.score is None else str(subtotal.score)
-    return (
-        f"{score} of {subtotal.maximum}   "
-        f"({subtotal.n_scored} of {subtotal.n_expected} joints scored)"
+def _labelled(shown: Shown, result: LimbResult, caption: Caption, size: PictureSize) -> Picture:
+    if not size.labelled:
+        return _small(shown, result, size)
+    shown = _widened(shown)
+    picture = shown.picture
+    height, width = picture.shape[:2]
+    small = (max(1, width // _SHRUNK), max(1, height // _SHRUNK))
+    grey = cv2.resize(picture[::2, ::2, 0], small, interpolation=cv2.INTER_AREA)
+    unplaced = _draw_joints(
+        picture, shown.to_picture, result, size.text_px, np.asarray(grey, np.uint8), ()
     )
+    lines = strip_lines(result, caption)
+    if unplaced:
+        lines.insert(2, Line(f"Without a label: {'; '.join(unplaced)}"))
+    return np.vstack([picture, draw_strip(lines, result.limb, picture.shape[1], size.text_px)])
+
+
+def _small(shown: Shown, result: LimbResult, size: PictureSize) -> Picture:
+    """A picture without labels: boxes and two lines."""
+    picture = shown.picture
+    for joint in result.joints:
+        placed = _box_of(joint, shown.to_picture)
+        if placed is not None:
+            draw_brackets(picture, placed[0], colour_of(joint, result.limb), 1)
+    strip = draw_strip(short_lines(result), None, picture.shape[1], size.text_px)
+    return np.vstack([picture, strip])
+
+
+def _widened(shown: Shown) -> Shown:
+    """The picture, made wide enough for the strip."""
+    more = _LEAST_WIDTH_PX - shown.picture.shape[1]
+    if more <= 0:
+        return shown
+    before = more // 2
+    picture = cv2.copyMakeBorder(
+        shown.picture, 0, 0, before, more - before, cv2.BORDER_CONSTANT, value=bgr(PAPER)
+    )
+    shift = np.eye(3)
+    shift[0, 2] = before
+    return Shown(np.asarray(picture, np.uint8), shift @ shown.to_picture)
+
+
+def _draw_joints(
+    picture: Picture,
+    to_picture: npt.NDArray[np.float64],
+    result: LimbResult,
+    text_px: int,
+    grey: npt.NDArray[np.uint8] | None,
+    taken: Sequence[Box],
+) -> list[str]:
+    """Draw brackets, leader lines and plates; returns the words that found no place."""
+    height, width = picture.shape[:2]
+    line_px = max(1, round(text_px / 9))
+    plates: list[Plate] = []
+    subjects: list[Subject] = []
+    unplaced: list[str] = []
+    for joint in result.joints:
+        placed = _box_of(joint, to_picture)
+        if placed is None:
+            continue
+        box, centre = placed
+        plate = Plate(label_lines(joint), text_px, colour_of(joint, result.limb))
+        if not (0 <= centre[0] < width and 0 <= centre[1] < height):
+            unplaced.append(" ".join(plate.lines))
+            continue
+        plates.append(plate)
+        subjects.append(Subject(box, centre, plate.size))
+    corners = place_labels(subjects, (width, height), grey, taken)
+    for plate, subject, corner in zip(plates, subjects, corners, strict=True):
+        if corner is not None:
+            label = (*corner, corner[0] + subject.size[0], corner[1] + subject.size[1])
+            ends = leader(label, subject.box)
+            if ends is not None:
+                draw_line(picture, ends, plate.colour, line_px)
+    for plate, subject in zip(plates, subjects, strict=True):
+        draw_brackets(picture, subject.box, plate.colour, line_px)
+    for plate, corner in zip(plates, corners, strict=True):
+        if corner is None:
+            unplaced.append(" ".join(plate.lines))
+        else:
+            plate.draw(picture, int(corner[0]), int(corner[1]))
+    return unplaced
+
+
+def _box_of(
+    joint: JointScore, to_picture: npt.NDArray[np.float64]
+) -> tuple[Box, tuple[float, float]] | None:
+    """A joint's box (left, top, right, bottom) and centre in a picture; None without a place."""
+    if joint.box is None or joint.centre is None:
+        return None
+    zoom = float(np.sqrt(abs(np.linalg.det(to_picture[:2, :2]))))
+    x, y = apply(to_picture, np.array([joint.centre]))[0].tolist()
+    half = joint.box[2] * zoom / 2
+    return (x - half, y - half, x + half, y + half), (x, y)

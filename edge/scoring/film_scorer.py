@@ -7,7 +7,6 @@ it gives a rejected result with its reason.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -19,7 +18,14 @@ from edge.engine.outputs import check_suspect, suspects
 from edge.engine.passport import Role
 from edge.errors import FilmError, Reason, rejected
 from edge.imaging.decode import decode_film
-from edge.model import LateralitySource, LimbResult, OperatorStatement, Radiograph, Versions
+from edge.model import (
+    LateralitySource,
+    LimbResult,
+    OperatorStatement,
+    PictureForm,
+    Radiograph,
+    Versions,
+)
 from edge.pipeline.evidence import is_released, nothing_found
 from edge.pipeline.film_statistics import film_figures
 from edge.pipeline.find import (
@@ -33,8 +39,9 @@ from edge.pipeline.find import (
 )
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, analyse, lay_out
-from edge.pipeline.overlay import draw_overlay
+from edge.pipeline.picture.words import Caption
 from edge.pipeline.template import inverse
+from edge.scoring.drawing import Drawing
 from edge.scoring.reference_film import reference_film
 from edge.scoring.stage_clock import StageClock
 
@@ -62,31 +69,42 @@ FIRST_LOOK_SIDE_PX = 1024
 class LimbOutcome:
     """One limb's result and its mask in film pixels (PNG).
 
-    ``overlay`` draws the labelled picture (JPEG) when it is called, so that nobody waits for it who
-    wants the result; None where there is none. ``figures`` say what its film was like, for the
+    ``drawing`` makes its pictures when it is asked to, so that nobody waits for them who wants the
+    result; None where there are none. ``figures`` say what its film was like, for the
     drift watch; empty where nothing was scored.
     """
 
     result: LimbResult
-    overlay: Callable[[], bytes | None] | None = field(default=None, compare=False, repr=False)
+    drawing: Drawing | None = field(default=None, compare=False, repr=False)
     mask_png: bytes | None = None
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
+    def overlay(self) -> Callable[[Caption, PictureForm], bytes | None] | None:
+        """Draws the labelled picture (JPEG) that may leave the appliance; None without one."""
+        return None if self.drawing is None else self.drawing.sent
+
+    @property
     def overlay_jpeg(self) -> bytes | None:
-        """The labelled picture (JPEG), drawn at each call."""
-        return None if self.overlay is None else self.overlay()
+        """The labelled picture (JPEG) that is sent unless a site sets another; drawn each time."""
+        if self.drawing is None:
+            return None
+        return self.drawing.sent(Caption(file=self.result.file), PictureForm.MASKED)
 
 
 @dataclass(frozen=True)
 class FilmOutcome:
-    """Every limb of one film; never empty. ``stage_ms`` adds up over the limbs."""
+    """Every limb of one film; never empty. ``stage_ms`` adds up over the limbs.
+
+    ``taken`` is the day, and the time where it is stated, of the exposure.
+    """
 
     limbs: tuple[LimbOutcome, ...]
     stage_ms: dict[str, float]
     study_key: str | None = None
     patient_key: str | None = None
     burned_in_annotation: bool = False
+    taken: str | None = None
 
 
 class FilmScorer:
@@ -171,6 +189,7 @@ class FilmScorer:
             stated.study_key,
             stated.patient_key,
             stated.burned_in_annotation,
+            stated.taken,
         )
 
     def _find(self, film: Radiograph) -> tuple[tuple[Sighting, ...], Reason | None]:
@@ -248,14 +267,7 @@ class FilmScorer:
             picture = analysis.mask.foreground.astype(np.uint8) * 255
             ok_mask, png = cv2.imencode(".png", warp(picture, back, film.stored_size))
             mask = png.tobytes() if ok_mask else None
-        return LimbOutcome(analysis.result, partial(_labelled, film, analysis), mask, figures)
-
-
-def _labelled(film: Radiograph, analysis: LimbAnalysis) -> bytes | None:
-    """Draw and encode the labelled picture (JPEG); None where it cannot be encoded."""
-    overlay = draw_overlay(analysis, film)
-    ok, jpeg = cv2.imencode(".jpg", overlay, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return jpeg.tobytes() if ok else None
+        return LimbOutcome(analysis.result, Drawing(film, analysis), mask, figures)
 
 
 def _is_limb(look: FirstLook) -> bool:

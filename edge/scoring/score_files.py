@@ -8,28 +8,36 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.anatomy import LIMBS
 from edge.errors import EdgeError, FilmError, NullReason, Reason, place_of, rejected
-from edge.model import LimbResult, Status, Subtotal
+from edge.model import Laterality, LimbResult, Status, Subtotal
+from edge.pipeline.picture.words import Caption
+from edge.scoring.drawing import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from edge.anatomy import Limb
+    from edge.model import OperatorStatement
     from edge.scoring.fallback import FallbackScorer
     from edge.scoring.film_scorer import FilmOutcome, FilmScorer
 
 LARGEST_FILE_MIB = 256
-_BESIDE_FILMS = ("_mask.png", ".jsonl", ".json", ".md", ".csv", ".txt")
+_BESIDE_FILMS = ("_mask.png", "_overlay.png", ".jsonl", ".json", ".md", ".csv", ".txt")
 """Endings of what lies beside films and is none."""
+_ENDINGS = (".jpg", "_mask.png", "_overlay.png")
 
 
 @dataclass(frozen=True)
 class ScoredFile:
     """One file with its outcome, and the pictures that were written for it.
 
-    ``fault`` says why the file could not be read at all; then there are no results.
+    ``fault`` says why the file could not be read at all; then there are no results. ``study`` is
+    what tags or name state of the study, ``taken`` the day of the exposure by the tags.
     """
 
     path: Path
@@ -37,10 +45,22 @@ class ScoredFile:
     pictures: tuple[Path, ...] = ()
     total_ms: float = 0.0
     fault: str | None = None
+    study: str | None = None
+    taken: str | None = None
 
 
-def films_in(paths: Sequence[Path], apart: Path | None = None) -> Iterator[Path]:
-    """Files of the arguments in order; folders are walked.
+@dataclass(frozen=True)
+class Wanted:
+    """What is written for each film into ``folder``: labelled picture and mask; labels alone."""
+
+    folder: Path
+    overlays: bool = False
+
+
+def films_in(
+    paths: Sequence[Path], apart: Path | None = None, *, recursive: bool = True
+) -> Iterator[Path]:
+    """Files of the arguments in order; folders are walked, with ``recursive`` those in them too.
 
     In folders, hidden files, masks and lists are left out, and everything under ``apart``: the
     pictures of an earlier run are no films.
@@ -54,7 +74,7 @@ def films_in(paths: Sequence[Path], apart: Path | None = None) -> Iterator[Path]
             if own is not None and Path(folder).resolve() == own != path.resolve():
                 folders.clear()
                 continue
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
             for name in sorted(names):
                 if not name.startswith(".") and not name.endswith(_BESIDE_FILMS):
                     yield Path(folder) / name
@@ -75,25 +95,31 @@ def read_film(path: Path) -> bytes:
 def score_files(
     scorer: FilmScorer | FallbackScorer,
     paths: Sequence[Path],
-    out_dir: Path | None,
+    wanted: Wanted | None,
     progress: Callable[[int], None] | None = None,
+    operator: OperatorStatement | None = None,
 ) -> Iterator[ScoredFile]:
-    """Score every film; pictures go to ``out_dir`` as ``STEM_LIMBINDEX.jpg`` and ``_mask.png``.
+    """Score every film; pictures are written as ``STEM_LIMBINDEX.jpg`` and ``_mask.png``.
 
-    Films of one stem get ``STEM-2`` and so on, and no film is ever written over. Raises OSError
-    where ``out_dir`` cannot be written, `edge.errors.EngineError` where an engine fails.
+    The labelled picture shows the film unmasked. Films of one stem get ``STEM-2`` and so on, and no
+    film is ever written over. ``operator`` is a person's word on limb and side of all films. Raises
+    OSError where the folder cannot be written, `edge.errors.EngineError` where an engine fails.
     """
     taken = {path.resolve() for path in paths}
-    if out_dir is not None:
-        out_dir.mkdir(parents=True, exist_ok=True)
+    if wanted is not None:
+        wanted.folder.mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(paths):
-        yield _score_file(scorer, path, out_dir, taken)
+        yield _score_file(scorer, path, wanted, taken, operator)
         if progress is not None:
             progress(number + 1)
 
 
 def _score_file(
-    scorer: FilmScorer | FallbackScorer, path: Path, out_dir: Path | None, taken: set[Path]
+    scorer: FilmScorer | FallbackScorer,
+    path: Path,
+    wanted: Wanted | None,
+    taken: set[Path],
+    operator: OperatorStatement | None,
 ) -> ScoredFile:
     # Names need not be UTF-8 on disk; JSON must be.
     name = os.fsencode(path.name).decode("utf-8", "replace")
@@ -106,31 +132,77 @@ def _score_file(
     except OSError as error:
         return ScoredFile(path, (), fault=f"cannot be read ({error.strerror})")
     try:
-        outcome = scorer.score(data, name)
+        outcome = scorer.score(data, name, operator)
     except (MemoryError, EdgeError):
         raise
     except Exception as error:  # noqa: BLE001 - one film must not end the others
         return ScoredFile(
             path, (rejected(Reason.INTERNAL, name, scorer.versions, detail=place_of(error)),)
         )
-    pictures = () if out_dir is None else tuple(_write(outcome, path, out_dir, taken))
+    pictures = () if wanted is None else tuple(_write(outcome, path, wanted, taken))
     results = tuple(limb.result for limb in outcome.limbs)
-    return ScoredFile(path, results, pictures, sum(outcome.stage_ms.values()))
+    total_ms = sum(outcome.stage_ms.values())
+    return ScoredFile(
+        path, results, pictures, total_ms, study=outcome.study_key, taken=outcome.taken
+    )
 
 
-def _write(outcome: FilmOutcome, path: Path, out_dir: Path, taken: set[Path]) -> Iterator[Path]:
+def _write(outcome: FilmOutcome, path: Path, wanted: Wanted, taken: set[Path]) -> Iterator[Path]:
     for limb in outcome.limbs:
         index = limb.result.limb_index
         stems = (path.stem if n == 1 else f"{path.stem}-{n}" for n in range(1, len(taken) + 2))
-        names = ((f"{stem}_{index}.jpg", f"{stem}_{index}_mask.png") for stem in stems)
+        names = ([f"{stem}_{index}{end}" for end in _ENDINGS] for stem in stems)
         free = next(
-            pair for pair in names if not any((out_dir / n).resolve() in taken for n in pair)
+            three
+            for three in names
+            if not any((wanted.folder / n).resolve() in taken for n in three)
         )
-        for data, name in zip((limb.overlay_jpeg, limb.mask_png), free, strict=True):
+        caption = Caption(file=limb.result.file, taken=_taken_words(outcome, path))
+        drawing = limb.drawing
+        made = (
+            limb.overlay_jpeg if drawing is None else drawing.local(caption),
+            limb.mask_png,
+            drawing.transparent() if drawing is not None and wanted.overlays else None,
+        )
+        for data, name in zip(made, free, strict=True):
             if data is not None:
-                target = out_dir / name
+                target = wanted.folder / name
                 target.write_bytes(data)
                 taken.add(target.resolve())
+                yield target
+
+
+def _taken_words(outcome: FilmOutcome, path: Path) -> str:
+    """When a film was taken by its tags, else the date of its file."""
+    if outcome.taken:
+        return f"taken {outcome.taken}"
+    try:
+        at = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    except (OSError, OverflowError, ValueError):
+        return ""
+    return f"file dated {at:%Y-%m-%d %H:%M} UTC"
+
+
+def pair_pictures(scored: Sequence[ScoredFile], folder: Path) -> Iterator[Path]:
+    """Write both hands, and both feet, of each study beside each other, left limb at the left.
+
+    The latest film of each limb counts; the file is called after both. Raises OSError where the
+    folder cannot be written.
+    """
+    found: dict[tuple[str, Limb], dict[Laterality, Path]] = {}
+    for film in scored:
+        pictures = [path for path in film.pictures if path.suffix == ".jpg"]
+        for result, picture in zip(film.results, pictures, strict=False):
+            if film.study and result.limb is not None and result.laterality is not None:
+                sides = found.setdefault((film.study, result.limb), {})
+                sides[result.laterality] = picture
+    for (_, limb), sides in found.items():
+        if len(sides) == len(Laterality):
+            left, right = sides[Laterality.LEFT], sides[Laterality.RIGHT]
+            jpeg = beside(left.read_bytes(), right.read_bytes())
+            target = folder / f"{left.stem}+{right.stem}_{LIMBS[limb].plural}.jpg"
+            if jpeg is not None:
+                target.write_bytes(jpeg)
                 yield target
 
 

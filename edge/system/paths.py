@@ -69,6 +69,19 @@ def built_engines() -> Path:
     return data_root() / "engines" / "built"
 
 
+def shared_file(name: str) -> Path:
+    """A file that is shipped beside the program, e.g. ``systemd/sharpedge.toml``.
+
+    From a clone, else from the installed wheel. Raises `ConfigError` naming the places looked at.
+    """
+    looked_at = [_PACKAGE_PARENT / name, *(folder.parent / name for folder in _installed())]
+    for path in looked_at:
+        if path.is_file():
+            return path
+    places = ", ".join(str(path) for path in looked_at)
+    raise ConfigError(f"{name} is missing (looked at {places}); reinstall {PROJECT}")
+
+
 def _installed() -> list[Path]:
     folders = [Path(sysconfig.get_path("data")) / _SHARE]
     # `pip install --target` and `--user` put data where sysconfig does not look.

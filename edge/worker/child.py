@@ -20,12 +20,15 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge.config import Config
 from edge.errors import EdgeError, EngineError, OutputError, Reason, place_of, rejected
-from edge.model import Outcome
+from edge.model import Outcome, PictureForm
+from edge.system.logs import set_up_logs
+from edge.worker.captions import Captions
 from edge.worker.frames import receive_frame, send_frame
 from edge.worker.messages import Failed, Kind, Lost, Ready, SecondOpinion, Stage, Task
 
@@ -49,20 +52,21 @@ def serve(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
     _leave_no_dump()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     pipe = socket.socket(fileno=descriptor)
     try:
         config = Config.model_validate_json(receive_frame(pipe))
+        set_up_logs(config.logs.format, config.logs.level)
         made = _make(config, pipe)
         if made is None:
             return
+        drawer = _Drawer(Captions(config), config.delivery.picture)
         incoming = _Incoming(pipe)
         while True:
             task, data = incoming.next()
             if task.second:
                 _score_second(made, pipe)
             else:
-                _score(made, data, task, pipe)
+                _score(made, data, task, pipe, drawer)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except MemoryError as error:
@@ -146,7 +150,14 @@ def _leave_no_dump() -> None:
     ctypes.CDLL(None).prctl(_DUMPABLE, 0)
 
 
-def _score(made: Made, data: bytes, task: Task, pipe: socket.socket) -> None:
+class _Drawer(NamedTuple):
+    """What all pictures of a site have in common."""
+
+    captions: Captions
+    form: PictureForm
+
+
+def _score(made: Made, data: bytes, task: Task, pipe: socket.socket, drawer: _Drawer) -> None:
     scorer = made.scorer
     try:
         film = scorer.score(data, task.name, task.operator, _stages_to(pipe))
@@ -177,9 +188,10 @@ def _score(made: Made, data: bytes, task: Task, pipe: socket.socket) -> None:
         pictured=tuple(limb.overlay is not None for limb in film.limbs),
     )
     _send(pipe, Kind.OUTCOME, outcome)
+    caption = drawer.captions.caption(task, film.study_key, film.patient_key)
     for limb in film.limbs:
         if limb.overlay is not None:
-            send_frame(pipe, _drawn(limb.overlay))
+            send_frame(pipe, _drawn(partial(limb.overlay, caption, drawer.form)))
     # What a large film took goes back to the machine.
     ctypes.CDLL(None).malloc_trim(0)
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.engine.loader import EngineSet
-    from edge.model import LimbResult, OperatorStatement, Versions
+    from edge.model import LimbResult, OperatorStatement, PictureForm, Versions
+    from edge.pipeline.picture.words import Caption
     from edge.scoring.film_scorer import FilmScorer
     from edge.worker.second_opinion import Rechecker
 
@@ -35,7 +36,7 @@ class _Limb(Protocol):
     @property
     def result(self) -> LimbResult: ...
     @property
-    def overlay(self) -> Callable[[], bytes | None] | None: ...
+    def overlay(self) -> Callable[[Caption, PictureForm], bytes | None] | None: ...
     @property
     def figures(self) -> dict[str, float]: ...
 

@@ -55,10 +55,14 @@ class Task(Record):
     """A film to score, whose bytes are the next frame; or, with ``second``, no film.
 
     ``second`` asks the child to score the film that it kept a second time. ``limb`` and
-    ``laterality`` are what an operator stated.
+    ``laterality`` are what an operator stated. ``public_name``, ``sha256`` and ``arrived_unix_s``
+    (when the file was closed) are for the words on its pictures.
     """
 
     name: str = ""
+    public_name: str = ""
+    sha256: str = ""
+    arrived_unix_s: float | None = None
     limb: Limb | None = None
     laterality: Laterality | None = None
     second: bool = False

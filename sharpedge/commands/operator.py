@@ -1,45 +1,52 @@
-"""The commands of an operator: release, retry, dismiss, replay, audit, drift.
+"""The commands of an operator: status, held, release, retry, dismiss, replay, audit, drift.
 
 Layer: sharpedge; parses, calls, prints.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sharpedge.commands.options import ConfigOption, LimbName, fail
+from sharpedge.commands.options import ConfigOption, LimbOption, SideOption, fail, stated
 
-
-class SideName(str, Enum):
-    """Side of the patient, in an operator's words."""
-
-    L = "L"
-    R = "R"
-
-
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _Films = Annotated[
     list[str], typer.Argument(help="Films: path, result id, job number, or name of the kept copy.")
 ]
 
 
+def status(
+    config: ConfigOption = None,
+    json_object: _Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 2 s, until Ctrl-C.")] = False,
+) -> None:
+    """Show how the appliance is: films that wait and why, last results, alerts."""
+    from sharpedge import status as shown
+
+    raise typer.Exit(shown.status(config, machine=json_object, watch=watch))
+
+
+def held(config: ConfigOption = None, json_object: _Json = False) -> None:
+    """List films that are held, each with the commands that end its waiting."""
+    from sharpedge import status as shown
+
+    raise typer.Exit(shown.held(config, machine=json_object))
+
+
 def release(
     films: _Films,
-    limb: Annotated[LimbName | None, typer.Option(help="What the film shows.")] = None,
-    side: Annotated[SideName | None, typer.Option(help="Side of the patient.")] = None,
+    limb: LimbOption = None,
+    side: SideOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Have held films scored with the limb and side that you state."""
-    from edge.anatomy import Limb
-    from edge.model import Laterality, OperatorStatement
+    from edge.model import OperatorStatement
     from sharpedge import operator
 
-    word = OperatorStatement(
-        None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
-    )
+    word = stated(limb, side) or OperatorStatement()
     raise typer.Exit(operator.release(config, films, word))
 
 

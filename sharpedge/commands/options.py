@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from edge.system.terminal import complain
+
+if TYPE_CHECKING:
+    from edge.model import OperatorStatement
 
 NOTICE = "Research use only, not a medical device."
 
@@ -27,6 +30,33 @@ class LimbName(str, Enum):
 
     hand = "hand"
     foot = "foot"
+
+
+class SideName(str, Enum):
+    """Side of the patient, in an operator's words."""
+
+    L = "L"
+    R = "R"
+
+
+LimbOption = Annotated[
+    LimbName | None, typer.Option("--limb", help="What the film shows.", case_sensitive=False)
+]
+SideOption = Annotated[
+    SideName | None, typer.Option("--side", help="Side of the patient.", case_sensitive=False)
+]
+
+
+def stated(limb: LimbName | None, side: SideName | None) -> OperatorStatement | None:
+    """What options state of films; None where they state nothing."""
+    if limb is None and side is None:
+        return None
+    from edge.anatomy import Limb
+    from edge.model import Laterality, OperatorStatement
+
+    return OperatorStatement(
+        None if limb is None else Limb(limb.value), None if side is None else Laterality(side.value)
+    )
 
 
 def fail(message: str, status: int) -> NoReturn:

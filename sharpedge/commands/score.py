@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sharpedge.commands.options import NOTICE, fail
+from sharpedge.commands.options import NOTICE, LimbOption, SideOption, fail, stated
 
 if TYPE_CHECKING:
-    from edge.model import LimbResult
+    from edge.scoring.fallback import FallbackScorer
+    from edge.scoring.score_files import ScoredFile, Wanted
 
 
 def score(
@@ -22,6 +23,20 @@ def score(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for labelled pictures and masks.")
     ] = None,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="With --out: also labels alone, as transparent PNG.")
+    ] = False,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Table of one row a limb, as CSV.")
+    ] = None,
+    xlsx_file: Annotated[
+        Path | None, typer.Option("--xlsx", help="The same table as an Excel workbook.")
+    ] = None,
+    limb: LimbOption = None,
+    side: SideOption = None,
+    recursive: Annotated[
+        bool, typer.Option(help="Also look for films in folders inside the folders.")
+    ] = True,
     accept_side_from_geometry: Annotated[
         bool,
         typer.Option(help="Score films whose side only the joints tell, instead of holding them."),
@@ -29,27 +44,74 @@ def score(
     engines: Annotated[Path | None, typer.Option(help="Folder of built engines.")] = None,
 ) -> None:
     """Score files without a broker."""
+    from edge.scoring.score_files import (
+        Wanted,
+        exit_status,
+        films_in,
+        lacks_scorer,
+        pair_pictures,
+        score_files,
+    )
+    from edge.system.terminal import Progress, say
+
+    _check(paths, out, (csv_file, xlsx_file), overlay=overlay)
+    films = list(films_in(paths, out, recursive=recursive))
+    if not films:
+        fail("no film was found in what you named", 2)
+    wanted = None if out is None else Wanted(out, overlays=overlay)
+    scorer = _scorer(engines, wanted, accept_side_from_geometry=accept_side_from_geometry)
+    show = Progress("scoring")
+    show(0, len(films))
+    done: list[ScoredFile] = []
+    for scored in score_files(
+        scorer, films, wanted, lambda count: show(count, len(films)), stated(limb, side)
+    ):
+        done.append(scored)
+        show.clear()
+        _print(scored, json_lines=json_lines)
+    pairs = [] if out is None else list(pair_pictures(done, out))
+    _write_tables(done, csv_file, xlsx_file)
+    if not json_lines:
+        say("\n".join([*(f"  {pair}" for pair in pairs), NOTICE]))
+    results = [result for film in done for result in film.results]
+    if lacks_scorer(results):
+        fail("joints have no grades: the scorers are not installed (fix: sharpedge export)", 1)
+    faults = any(film.fault is not None for film in done)
+    raise typer.Exit(1 if faults else exit_status(results))
+
+
+def _check(
+    paths: list[Path], out: Path | None, tables: tuple[Path | None, ...], *, overlay: bool
+) -> None:
+    """End the command where what was asked for cannot be done, before any film is scored."""
+    missing = [path for path in paths if not path.exists() and not path.is_symlink()]
+    if missing:
+        fail(f"{missing[0]}: no such file or folder", 2)
+    if out is not None and out.exists() and not out.is_dir():
+        fail(f"{out}: is a file; --out takes a folder (fix: --out {out.stem}-scored)", 2)
+    if overlay and out is None:
+        fail("--overlay has nowhere to write to (fix: add --out FOLDER)", 2)
+    if tables[1] is not None:
+        from sharpedge.tables.cells import require_xlsxwriter
+
+        require_xlsxwriter(tables[1])
+    for table in tables:
+        if table is not None and table.is_dir():
+            fail(f"{table}: is a folder; a table is a file (fix: {table / 'scores'})", 2)
+        if table is not None and not table.absolute().parent.is_dir():
+            fail(f"{table}: there is no folder {table.parent} (fix: mkdir -p {table.parent})", 2)
+
+
+def _scorer(
+    engines: Path | None, wanted: Wanted | None, *, accept_side_from_geometry: bool
+) -> FallbackScorer:
     from edge.engine.loader import load_engines
     from edge.pipeline.settings import PipelineSettings
     from edge.scoring.fallback import FallbackScorer
     from edge.scoring.film_scorer import FilmScorer
-    from edge.scoring.score_files import (
-        as_json,
-        as_text,
-        exit_status,
-        films_in,
-        lacks_scorer,
-        score_files,
-    )
     from edge.system.paths import built_engines
-    from edge.system.terminal import Progress, complain, say
+    from edge.system.terminal import complain
 
-    missing = [path for path in paths if not path.exists() and not path.is_symlink()]
-    if missing:
-        fail(f"{missing[0]}: no such file or folder", 2)
-    films = list(films_in(paths, out))
-    if not films:
-        fail("no film was found in what you named", 2)
     settings = PipelineSettings(accept_side_from_geometry=accept_side_from_geometry)
 
     def scorer_without(refused: frozenset[str]) -> FilmScorer:
@@ -57,26 +119,32 @@ def score(
         if not refused:
             for refusal in loaded.refusals:
                 complain(f"degraded: {refusal.stem}: {refusal.why} (fix: {refusal.fix})")
-        return FilmScorer(loaded, settings, want_masks=out is not None)
+        return FilmScorer(loaded, settings, want_masks=wanted is not None)
 
-    scorer = FallbackScorer(scorer_without, lambda why: complain(f"degraded: {why}"))
-    show = Progress("scoring")
-    show(0, len(films))
-    results: list[LimbResult] = []
-    faults = 0
-    for scored in score_files(scorer, films, out, lambda done: show(done, len(films))):
-        results += scored.results
-        show.clear()
-        if scored.fault is not None:
-            faults += 1
-            complain(f"{scored.path}: {scored.fault}")
-        elif json_lines:
-            for result in scored.results:
-                say(as_json(result))
-        else:
-            say("\n".join([as_text(scored), *(f"  {picture}" for picture in scored.pictures)]))
-    if not json_lines:
-        say(NOTICE)
-    if lacks_scorer(results):
-        fail("joints have no grades: the scorers are not installed (fix: sharpedge export)", 1)
-    raise typer.Exit(1 if faults else exit_status(results))
+    return FallbackScorer(scorer_without, lambda why: complain(f"degraded: {why}"))
+
+
+def _print(scored: ScoredFile, *, json_lines: bool) -> None:
+    from edge.scoring.score_files import as_json, as_text
+    from edge.system.terminal import complain, say
+
+    if scored.fault is not None:
+        complain(f"{scored.path}: {scored.fault}")
+    elif json_lines:
+        for result in scored.results:
+            say(as_json(result))
+    else:
+        say("\n".join([as_text(scored), *(f"  {picture}" for picture in scored.pictures)]))
+
+
+def _write_tables(done: list[ScoredFile], csv_file: Path | None, xlsx_file: Path | None) -> None:
+    if csv_file is None and xlsx_file is None:
+        return
+    from sharpedge.tables.cells import write_csv_file, write_xlsx
+    from sharpedge.tables.scored_files import HEADER, rows_of
+
+    rows = list(rows_of(done))
+    if csv_file is not None:
+        write_csv_file(csv_file, HEADER, rows)
+    if xlsx_file is not None:
+        write_xlsx(xlsx_file, HEADER, rows)

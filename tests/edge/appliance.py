@@ -35,13 +35,12 @@ MOSQUITTO = shutil.which(
     "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 )
 _MAIN = """
-import logging, os, sys
+import os, sys
 from pathlib import Path
 if "BREAK" in os.environ:
     import breaking
 from edge.config import load
 from edge.daemon.appliance import run
-logging.basicConfig(level=logging.INFO, format="%(message)s")
 sys.exit(run(load(Path(sys.argv[1]))))
 """
 

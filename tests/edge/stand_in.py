@@ -31,13 +31,14 @@ def film_bytes(text: str, *, padding: int = 2000) -> bytes:
 @dataclass(frozen=True)
 class LimbOutcome:
     result: LimbResult
-    overlay: Callable[[], bytes | None] | None = None
+    overlay: Callable[..., bytes | None] | None = None
+    drawing: None = None
     mask_png: bytes | None = None
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def overlay_jpeg(self):
-        return None if self.overlay is None else self.overlay()
+        return None if self.overlay is None else self.overlay(None, None)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class FilmOutcome:
     study_key: str | None = None
     patient_key: str | None = None
     burned_in_annotation: bool = False
+    taken: str | None = None
 
 
 def draw(words):
@@ -124,7 +126,7 @@ class StandIn:
         )
         figures = {"mean": float(words["mean"])} if "mean" in words else {}
         return FilmOutcome(
-            (LimbOutcome(result, lambda: draw(words), figures=figures),),
+            (LimbOutcome(result, lambda *_: draw(words), figures=figures),),
             {"decode": 1.0, "mask": 2.0},
             words.get("study"),
             words.get("patient"),
@@ -180,7 +182,7 @@ class LargePictures(StandIn):
     def score(self, data, file_name, operator=None, on_stage=None):
         film = super().score(data, file_name, operator, on_stage)
         limbs = tuple(
-            LimbOutcome(limb.result, lambda: film_bytes("overlay", padding=20_000))
+            LimbOutcome(limb.result, lambda *_: film_bytes("overlay", padding=20_000))
             for limb in film.limbs
         )
         return FilmOutcome(limbs)

@@ -43,7 +43,7 @@ DECODING = frozenset(
         Reason.EMPTY_FILE, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.CORRUPT, Reason.TOO_LARGE,
         Reason.TOO_SMALL, Reason.UNSUPPORTED_FORMAT, Reason.UNSUPPORTED_TRANSFER_SYNTAX,
         Reason.UNSUPPORTED_PIXELS, Reason.MULTI_FRAME, Reason.NO_PIXELS, Reason.OTHER_MODALITY,
-        Reason.NOT_A_PATIENT,
+        Reason.NOT_A_PATIENT, Reason.PACKED, Reason.VIDEO,
     }
 )  # fmt: skip
 HERE = frozenset(

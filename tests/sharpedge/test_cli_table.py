@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -9,7 +10,7 @@ from importlib import import_module
 import pytest
 import typer
 
-from sharpedge.cli import COMMANDS
+from sharpedge.cli import COMMANDS, GROUPS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -28,4 +29,32 @@ def test_the_list_of_commands_loads_none():
         "print([m for m in sys.modules if m.startswith(('sharpedge.commands.', 'numpy'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['sharpedge.commands.options']"
+    assert done.stdout.splitlines()[-1] == (
+        "['sharpedge.commands.examples', 'sharpedge.commands.options']"
+    )
+
+
+def test_every_command_is_in_one_group_of_the_list():
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
+
+
+def sharpedge(*words, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "sharpedge.cli", *words], capture_output=True, text=True,
+        check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_h_is_help_of_the_program_and_of_a_command():
+    assert sharpedge("-h") == sharpedge("--help")
+    assert "Examples:" in sharpedge("score", "-h")
+    assert sharpedge("engines", "list", "-h") == sharpedge("engines", "list", "--help")
+
+
+def test_a_shell_completes_commands_and_options():
+    asked = {"_SHARPEDGE_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    found = sharpedge(COMP_WORDS="sharpedge do", **asked).split()
+    assert found == ["doctor"]
+    found = sharpedge(COMP_WORDS="sharpedge score --js", **(asked | {"COMP_CWORD": "2"})).split()
+    assert found == ["--json"]

@@ -8,8 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from edge.config import Config
+from edge.contract.examples import example_result
 from edge.errors import NULL_REASONS, REASONS, NullReason, Reason
-from sharpedge.docs import example_result, write_docs
+from sharpedge.docs import write_docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "systemd/README.md"]

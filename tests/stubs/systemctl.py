@@ -56,10 +56,12 @@ def folders(unit: dict[str, list[str]]) -> dict[str, str]:
     return variables
 
 
-def supervise(name: str, unit: dict[str, list[str]], notices: socket.socket) -> None:
+def supervise(
+    name: str, unit: dict[str, list[str]], notices: socket.socket, variables: dict[str, str]
+) -> None:
     """Run the unit's program and keep what it reports, until it ends."""
     environment = {"PATH": PATH, "LANG": "C.UTF-8", "NOTIFY_SOCKET": notices.getsockname()}
-    environment |= folders(unit)
+    environment |= variables
     for line in unit.get("Environment", []):
         environment |= dict(word.split("=", 1) for word in shlex.split(line))
     notices.settimeout(0.1)
@@ -93,8 +95,11 @@ def start(name: str) -> None:
     RUN.chmod(0o755)
     for kind in ("ready", "ended", "notify", "status"):
         (RUN / f"{name}.{kind}").unlink(missing_ok=True)
+    variables = folders(unit)
     for line in unit.get("ExecStartPre", []):
-        subprocess.run(shlex.split(line), check=True)
+        # +: as root; -: it may fail.
+        command = line.lstrip("+-")
+        subprocess.run(shlex.split(command), check="-" not in line[: len(line) - len(command)])
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notices.bind(str(RUN / f"{name}.notify"))
     (RUN / f"{name}.notify").chmod(0o777)
@@ -104,7 +109,7 @@ def start(name: str) -> None:
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
         try:
-            supervise(name, unit, notices)
+            supervise(name, unit, notices, variables)
         except OSError as error:
             (RUN / f"{name}.log").write_text(f"{error}\n")
         (RUN / f"{name}.ended").touch()

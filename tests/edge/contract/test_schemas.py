@@ -6,7 +6,8 @@ import json
 
 import jsonschema
 
-from edge.contract.schemas import asyncapi, write_contract
+from edge.contract.asyncapi import asyncapi
+from edge.contract.schemas import write_contract
 from edge.contract.topics import CHANNELS
 
 
@@ -26,7 +27,7 @@ def test_the_asyncapi_document_names_every_topic_with_its_direction():
     document = asyncapi()
     assert document["asyncapi"].startswith("3.")
     assert set(document["channels"]) == {
-        "state", "result", "reject", "image", "study", "health", "receipt", "command",
+        "state", "result", "reject", "image", "study", "health", "receipt", "command", "operator",
         "answer",
     }  # fmt: skip
     assert document["operations"]["receipt"]["action"] == "receive"

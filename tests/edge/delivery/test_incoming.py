@@ -115,3 +115,108 @@ def test_receipts_and_commands_below_a_former_name_are_read(box, incoming):
     (topic, body, _), _ = obey(incoming, b'{"command": "rescan"}', topic=OLD.topic("command"))
     assert (topic, body["done"]) == (OLD.topic("answer"), True)
     assert box.device != OLD
+
+
+def decide(incoming, box, body, account="anna", name=None, **more):
+    """Body of the answer to a decision; None where there is no answer."""
+    topic = (name or box.device).topic(f"operator/{account}")
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    event = Arrived(topic, payload, more.get("retained", False), more.get("response"), b"7")
+    assert incoming.is_decision(event)
+    answer = incoming.answer_decision(event)
+    return answer and (answer[0], json.loads(answer[1]), answer[2])
+
+
+def held(box, number=1):
+    """A film that is held; returns the id of its reject."""
+    result_id = box.film(number)
+    with box.store.transaction() as db:
+        db.execute("UPDATE job SET state = 'held' WHERE number = ?", (number,))
+    return result_id
+
+
+def said_by(box, job):
+    events = box.store.events_of_jobs(job, job)
+    return [it.detail["operator"] for it in events if "operator" in it.detail]
+
+
+def test_a_release_is_done_and_the_chain_names_person_and_account(box, incoming):
+    body = {"command": "release", "id": held(box), "operator": "Anna Müller", "side": "L"}
+    topic, answer, extras = decide(incoming, box, body)
+    assert topic == "sharpedge/clinic/xr1/box1/answer"
+    assert (answer["command"], answer["done"]) == ("release", True)
+    assert answer["detail"] == "job 1 goes on as job 2"
+    assert extras.correlation == b"7"
+    assert said_by(box, 2) == ["Anna Müller (via anna)"]
+    _, again, _ = decide(incoming, box, body)
+    assert again["done"] is False
+    assert "not held: nothing to release" in again["detail"]
+
+
+def test_dismiss_and_retry_are_done_and_an_unknown_film_is_answered(box, incoming):
+    one = {"id": held(box), "operator": "anna"}
+    assert decide(incoming, box, {"command": "dismiss", **one})[1]["done"]
+    assert said_by(box, 1) == ["anna"]
+    assert decide(incoming, box, {"command": "retry", **one})[1]["detail"].endswith("as job 2")
+    nobody = {"id": "00000000-0000-5000-8000-000000000000", "operator": "anna"}
+    _, answer, _ = decide(incoming, box, {"command": "dismiss", **nobody})
+    assert (answer["command"], answer["done"]) == ("dismiss", False)
+    assert "knows no such film" in answer["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"operator": None}, "operator"),
+        ({"operator": ""}, "operator"),
+        ({"operator": "a\nb"}, "operator"),
+        ({"operator": "x" * 65}, "operator"),
+        ({"command": "pause"}, "command"),
+        ({"command": None}, "command"),
+        ({"id": "1"}, "id"),
+        ({"id": None}, "id"),
+        ({"side": "left"}, "side"),
+        ({"limb": "knee"}, "limb"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_a_malformed_decision_is_answered_with_what_is_wrong(box, incoming, change, names):
+    body = {"command": "release", "id": held(box), "operator": "anna", "side": "L"} | change
+    body = {k: v for k, v in body.items() if v is not None}
+    _, answer, _ = decide(incoming, box, body)
+    assert (answer["command"], answer["done"]) == (None, False)
+    assert f"({names})" in answer["detail"]
+    assert box.store.db.execute("SELECT state FROM job").fetchone()["state"] == "held"
+    assert incoming.take_dropped() == 1
+
+
+@pytest.mark.parametrize("payload", [b"", b"x" * 9000, b"\xff", b"[]", b"{}"])
+def test_junk_and_a_strange_account_are_answered_and_do_nothing(box, incoming, payload):
+    assert decide(incoming, box, payload)[1]["done"] is False
+    body = {"command": "dismiss", "id": held(box), "operator": "anna"}
+    for account in ('a"b', "a b", "x" * 65, "\x1b[2J"):
+        _, answer, _ = decide(incoming, box, body, account)
+        assert (answer["command"], answer["done"]) == (None, False)
+    assert box.store.db.execute("SELECT state FROM job").fetchone()["state"] == "held"
+
+
+def test_a_retained_decision_does_nothing_and_one_below_an_old_name_is_answered_there(
+    box, incoming
+):
+    body = {"command": "dismiss", "id": held(box), "operator": "anna"}
+    assert decide(incoming, box, body, retained=True) is None
+    topic, answer, _ = decide(incoming, box, body, name=OLD)
+    assert (topic, answer["done"]) == (OLD.topic("answer"), True)
+
+
+def test_an_answer_never_goes_to_a_topic_for_decisions(box, incoming):
+    body = {"command": "dismiss", "id": held(box), "operator": "anna"}
+    response = "sharpedge/clinic/xr1/box2/operator/anna"
+    assert decide(incoming, box, body, response=response)[0].endswith("/answer")
+
+
+def test_on_the_topic_for_commands_a_release_is_told_where_it_goes(box, incoming):
+    body = {"command": "release", "id": held(box), "operator": "anna", "side": "L"}
+    (_, answer, _), handed = obey(incoming, json.dumps(body).encode())
+    assert (answer["done"], handed) == (False, [])
+    assert "operator/ACCOUNT" in answer["detail"]

@@ -268,7 +268,7 @@ def test_other_formats_are_named_and_other_bytes_are_no_image():
     for foreign in (b"GIF89a" + b"\0" * 99, b"RIFF\0\0\0\0WEBPVP8 ", b"%PDF-1.7\n", b"8BPS\0\1",
                     b"\0\0\0\x18ftypheic\0\0", b"P5\n64 64\n255\n"):  # fmt: skip
         assert reason_of(foreign) is Reason.UNSUPPORTED_FORMAT
-    for other in (b"\0" * 500, b"hello", b"PK\3\4" + b"\0" * 99, b"\0", bytes(range(256))):
+    for other in (b"\0" * 500, b"hello", b"\0", bytes(range(256))):
         assert reason_of(other) is Reason.NOT_AN_IMAGE
 
 

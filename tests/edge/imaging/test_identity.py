@@ -167,6 +167,23 @@ def test_keys_fall_back_from_study_uid_to_patient_and_date_to_name():
     assert said("N7-LH.dcm").patient_key == "P1"
 
 
+@pytest.mark.parametrize(
+    ("tags", "taken"),
+    [
+        ({"AcquisitionDate": "20260304", "AcquisitionTime": "103155.5"}, "2026-03-04 10:31"),
+        ({"AcquisitionDate": "20260304", "AcquisitionTime": ""}, "2026-03-04"),
+        ({"StudyDate": "20260304", "StudyTime": "1031"}, "2026-03-04 10:31"),
+        # A time belongs to its own day only.
+        ({"AcquisitionDate": "20260304", "StudyTime": "1031"}, "2026-03-04"),
+        ({"AcquisitionDate": "20260304", "AcquisitionTime": "991000"}, "2026-03-04"),
+        ({"AcquisitionDate": "20261304"}, None),
+    ],
+)
+def test_the_day_and_time_of_the_exposure_are_those_of_one_pair_of_tags(tags, taken):
+    none = dict.fromkeys(("StudyDate", "StudyTime", "ContentDate", "SeriesDate"), "")
+    assert said(**{**none, **tags}).taken == taken
+
+
 def test_burned_in_annotation_is_carried():
     assert said(BurnedInAnnotation="YES").burned_in_annotation
     assert not said(BurnedInAnnotation="NO").burned_in_annotation

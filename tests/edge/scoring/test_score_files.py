@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from stand_in import VERSIONS, LargePictures, StandIn, film_bytes
 
+from edge.anatomy import Limb
 from edge.errors import FilmError, NullReason, Reason
-from edge.model import JointScore, LimbResult, Status
+from edge.model import JointScore, Laterality, LimbResult, OperatorStatement, Status
 from edge.scoring.score_files import (
     LARGEST_FILE_MIB,
+    Wanted,
     as_json,
     as_text,
     exit_status,
@@ -91,13 +94,73 @@ def test_one_bad_film_ends_as_itself_and_the_others_flow(tmp_path):
 def test_pictures_of_films_with_one_stem_lie_apart_and_no_film_is_written_over(tmp_path):
     films = [put(tmp_path, name) for name in ("a/x.jpg", "b/x.jpg", "x_0.jpg", "x-2_0.jpg")]
     before = [film.read_bytes() for film in films]
-    scored = list(score_files(LargePictures(), films, tmp_path))
+    scored = list(score_files(LargePictures(), films, Wanted(tmp_path)))
     pictures = [picture for one in scored for picture in one.pictures]
     assert len(set(pictures)) == 4
     assert not set(pictures) & set(films)
     assert [film.read_bytes() for film in films] == before
-    again = list(score_files(LargePictures(), films, tmp_path))
+    again = list(score_files(LargePictures(), films, Wanted(tmp_path)))
     assert [picture for one in again for picture in one.pictures] == pictures
+
+
+class Drawn:
+    """Keeps the captions of the pictures that are asked for."""
+
+    def __init__(self):
+        self.captions = []
+
+    def local(self, caption):
+        self.captions.append(caption)
+        return film_bytes("picture")
+
+    def transparent(self):
+        return b"labels alone"
+
+
+class Drawing(StandIn):
+    def __init__(self, taken=None):
+        self.drawn, self.taken = Drawn(), taken
+
+    def score(self, data, file_name, operator=None, on_stage=None):
+        film = super().score(data, file_name, operator, on_stage)
+        limbs = tuple(replace(limb, drawing=self.drawn) for limb in film.limbs)
+        return replace(film, limbs=limbs, taken=self.taken)
+
+
+def test_overlays_are_written_only_where_they_are_wanted(tmp_path):
+    film = put(tmp_path, "a.jpg")
+    for overlays in (False, True):
+        wanted = Wanted(tmp_path / "out", overlays=overlays)
+        [scored] = score_files(Drawing(), [film], wanted)
+        names = [path.name for path in scored.pictures]
+        assert names == ["a_0.jpg", "a_0_overlay.png"][: 1 + overlays]
+
+
+def test_a_picture_has_the_day_of_the_tags_else_of_the_file(tmp_path):
+    film = put(tmp_path, "a.jpg")
+    os.utime(film, (1.7e9, 1.7e9))
+    for taken, words in (
+        ("2026-03-04 10:31", "taken 2026-03-04 10:31"),
+        (None, "file dated 2023-11-14 22:13 UTC"),
+    ):
+        scorer = Drawing(taken)
+        [scored] = score_files(scorer, [film], Wanted(tmp_path / "out"))
+        assert [caption.taken for caption in scorer.drawn.captions] == [words]
+        assert scored.taken == taken
+
+
+def test_an_operator_s_word_counts_for_every_film(tmp_path):
+    films = [put(tmp_path, name, "reason=side_not_known") for name in ("a.jpg", "b.jpg")]
+    word = OperatorStatement(Limb.FOOT, Laterality.RIGHT)
+    for scored in score_files(StandIn(), films, None, operator=word):
+        result = scored.results[0]
+        assert (result.limb, result.laterality) == (Limb.FOOT, Laterality.RIGHT)
+
+
+def test_without_recursion_only_the_folder_itself_is_searched(tmp_path):
+    film = put(tmp_path, "a.jpg")
+    put(tmp_path, "below/b.jpg")
+    assert list(films_in([tmp_path], recursive=False)) == [film]
 
 
 def test_a_json_line_is_ascii_and_has_every_promised_key(tmp_path):

@@ -1,0 +1,86 @@
+"""Serves the page with uvicorn.
+
+Layer: sharpedge; listens on one address or Unix socket.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from edge.errors import ConfigError
+from edge.model import DISCLAIMER
+from edge.system.terminal import say
+from sharpedge.page.app import PageApp
+from sharpedge.page.box import Box
+from sharpedge.page.guard import LOCAL_NAMES
+from sharpedge.page.sign_in import SignIn, page_token
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CONNECTIONS = 64
+_HEADER_BYTES = 16 << 10
+_KEEP_ALIVE_S = 10
+_STOP_S = 35
+"""Longer than a film takes to be drawn."""
+
+
+@dataclass(frozen=True)
+class At:
+    """Where the page is served, and under which names; ``uds`` is a Unix socket instead."""
+
+    host: str
+    port: int
+    uds: Path | None
+    names: tuple[str, ...]
+    certificate: Path | None
+    key: Path | None
+
+
+def serve(socket: Path, state: Path, at: At) -> int:
+    """Serve until a signal. Raises `ConfigError` and `OSError`."""
+    _refuse_open(at)
+    app = PageApp(Box(socket), SignIn(page_token(state)), secure=at.certificate is not None)
+    names = {*LOCAL_NAMES, *at.names, *(() if at.uds else (_as_name(at.host),))}
+    scheme = "https" if at.certificate else "http"
+    where = str(at.uds) if at.uds else f"{scheme}://{_as_name(at.host)}:{at.port}/"
+    say(f"page: {where} (asks {socket}); {DISCLAIMER}")
+    config = uvicorn.Config(
+        app.asgi(names), host=at.host, port=at.port, uds=None if at.uds is None else str(at.uds),
+        ssl_certfile=at.certificate and str(at.certificate), ssl_keyfile=at.key and str(at.key),
+        log_level="warning", access_log=False, server_header=False, proxy_headers=False,
+        limit_concurrency=_CONNECTIONS, timeout_keep_alive=_KEEP_ALIVE_S,
+        h11_max_incomplete_event_size=_HEADER_BYTES, timeout_graceful_shutdown=_STOP_S,
+        lifespan="off", ws="none", http="h11",
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn stops at either, and then raises it again: a stop that is asked for is no failure.
+        signal.signal(number, lambda *_: None)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _refuse_open(at: At) -> None:
+    """Refuse to send token and films over a network in the clear."""
+    if at.uds is None and at.certificate is None and not _is_loopback(at.host):
+        raise ConfigError(
+            f"--host {at.host}: reaches the network in the clear; fix: give --certificate and "
+            "--key, or serve on loopback behind a proxy with TLS and --allow-host its name"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _as_name(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,4 @@
+"""Makes a configuration and, for a trial, certificates.
+
+Layer: sharpedge; a package.
+"""

@@ -1,0 +1,1 @@
+"""Tables for people: scored files, results of the journal, films of a patient over time."""

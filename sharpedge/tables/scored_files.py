@@ -1,0 +1,36 @@
+"""The table of ``sharpedge score --csv`` and ``--xlsx``: one row a limb of a file.
+
+Layer: sharpedge; pure functions over scored files.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from edge.model import DISCLAIMER
+from sharpedge.tables.limb_rows import LIMB_COLUMNS, limb_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from edge.scoring.score_files import ScoredFile
+    from sharpedge.tables.cells import Cell
+
+HEADER = ("path", "study", "date", "limb_index", *LIMB_COLUMNS)
+
+
+def rows_of(scored: Iterable[ScoredFile]) -> Iterator[list[Cell]]:
+    """Rows under `HEADER`; a file that could not be read has one with the cause in ``reason``.
+
+    ``study`` and ``date`` are those of the DICOM tags, ``study`` also the id of a name such as
+    ``ID-LH``; empty where nothing states them.
+    """
+    for film in scored:
+        path = os.fsencode(film.path).decode("utf-8", "replace")
+        before: list[Cell] = [path, film.study or "", film.taken or ""]
+        for result in film.results:
+            yield [*before, result.limb_index, *limb_cells(result)]
+        if film.fault is not None:
+            cells: dict[str, Cell] = {"reason": film.fault, "notice": DISCLAIMER}
+            yield [*before, None, *(cells.get(column) for column in LIMB_COLUMNS)]

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import config
+from edge.errors import ConfigError
+from edge.system.paths import shared_file
+from sharpedge.setup.template import EXAMPLE, Answers, filled, write
+
+PLAIN = Answers("clinic", "xray1", "box1", Path("/srv/sharpedge/drop"))
+
+
+def test_the_examples_own_answers_give_the_example():
+    assert filled(PLAIN) == shared_file(EXAMPLE).read_text("utf-8")
+
+
+def test_every_answer_arrives_in_its_key_and_every_comment_stays(tmp_path):
+    answers = Answers(
+        "ward", "r2", "b7", tmp_path / "in", tmp_path / "st", "broker.clinic", 8883, "b7",
+        tmp_path / "pw", tmp_path / "ca.pem", tmp_path / "c.pem", tmp_path / "c.key", "puback",
+    )  # fmt: skip
+    text = write(tmp_path / "s.toml", answers, replace=False)
+    it = config.load(tmp_path / "s.toml", {})
+    assert str(it.device) == "ward/r2/b7"
+    assert (it.folders.watch, it.folders.state) == (tmp_path / "in", tmp_path / "st")
+    assert (it.broker.host, it.broker.port, it.broker.username) == ("broker.clinic", 8883, "b7")
+    assert it.broker.password_file == tmp_path / "pw"
+    assert it.broker.ca_file == tmp_path / "ca.pem"
+    assert it.broker.certificate_file == tmp_path / "c.pem"
+    assert it.broker.key_file == tmp_path / "c.key"
+    assert it.delivery.mode == "puback"
+    example = shared_file(EXAMPLE).read_text("utf-8").splitlines()
+    words = [line for line in example if line.startswith("# ") and " = " not in line]
+    assert all(line in text.splitlines() for line in words)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
+def test_any_path_and_user_survives_the_file(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("any")
+    write(folder / "s.toml", Answers("a", "b", "c", Path(f"/x{text}"), username=text),
+          replace=False)  # fmt: skip
+    it = config.load(folder / "s.toml", {})
+    assert it.folders.watch == Path(f"/x{text}")
+    assert it.broker.username == text
+
+
+def test_an_answer_that_cannot_be_used_leaves_no_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"s\.toml:\d+: site\.name"):
+        write(tmp_path / "s.toml", Answers("two words", "b", "c", Path("/x")), replace=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_exists_is_kept_unless_it_is_to_be_replaced(tmp_path):
+    (tmp_path / "s.toml").write_text("mine")
+    with pytest.raises(ConfigError, match="--force"):
+        write(tmp_path / "s.toml", PLAIN, replace=False)
+    assert (tmp_path / "s.toml").read_text() == "mine"
+    write(tmp_path / "s.toml", PLAIN, replace=True)
+    assert config.load(tmp_path / "s.toml", {}).site.name == "clinic"

@@ -75,8 +75,6 @@ def test_the_page_from_the_package_to_a_scored_film_and_to_its_removal(box, rele
     result = first_film(box)
     assert (result["status"], result["limb"], result["laterality"]) == ("scored", "hand", "L")
     assert result["n_scored"] == 10
-    box.follow("Debian package", 3)
-    assert box.exists(f"{STATE}/engines/built/tuned.json")
     sizes = box.do(f"du -sm /opt/sharpedge {STATE}").output.split()
 
     box.follow("Remove", 0)
@@ -92,6 +90,13 @@ def test_the_page_from_the_package_to_a_scored_film_and_to_its_removal(box, rele
     assert not box.exists(*OURS, STATE, "/etc/sharpedge", ENABLED)
     assert box.exists("/srv/sharpedge/drop/P0001-LH.jpg")
     write_table(release, package, box, sizes)
+
+
+def test_the_page_s_lines_on_tune_leave_a_choice_that_the_service_starts_with(box):
+    box.follow("Debian package", 0)
+    box.follow("Debian package", 3)
+    assert box.exists(f"{STATE}/engines/built/tuned.json")
+    assert 'waiting for films"' in box.do("systemctl status sharpedge").output
 
 
 def test_without_systemd_the_package_installs_and_its_unit_starts_by_hand(

@@ -166,6 +166,14 @@ pixel is (0, 0).
 A grade belongs to a joint of the patient: `laterality` is the patient's side, whatever way the film
 hangs.
 
+## Other programs
+
+**Home Assistant** finds the appliance with `delivery.home_assistant = "homeassistant"`: state,
+films held, messages not delivered, latency and disk appear as one device. The access list needs
+`pattern write homeassistant/device/+/config` for it. **Node-RED**: import
+`examples/node-red-flow.json`; it shows results and answers their receipts once they are in the
+flow's file.
+
 `sharpedge listen --receipt dashboard-1` does all of this. `examples/subscriber` holds a subscriber
 in Python and one in JavaScript, each in one file, which store before they answer.
 [reasons.md](reasons.md) lists every

@@ -98,3 +98,15 @@ def test_the_examples_import_nothing_of_ours():
         assert "import edge" not in text
         assert "from edge" not in text
         assert "from sharpedge" not in text
+
+
+def test_the_node_red_flow_is_wired_to_itself_and_stores_before_it_answers():
+    nodes = {it["id"]: it for it in json.loads((ROOT / "examples/node-red-flow.json").read_text())}
+    for node in nodes.values():
+        targets = [target for wires in node.get("wires", []) for target in wires]
+        assert set(targets) <= nodes.keys()
+        assert node.get("broker") in {None, "sh_broker", "localhost"}
+    before = [
+        it["id"] for it in nodes.values() if any("sh_receipt" in w for w in it.get("wires", []))
+    ]
+    assert before == ["sh_file"]

@@ -16,6 +16,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from edge import __version__
+from edge.contract.home_assistant import discovery
 from edge.contract.payloads import Presence
 from edge.delivery.broker_faults import broker_fault
 from edge.delivery.control import Control
@@ -32,6 +34,7 @@ from edge.delivery.state_topic import StateTopic
 from edge.errors import place_of
 from edge.journal.names import Names
 from edge.journal.store import Store, suspect_mark
+from edge.outputs.packet import Extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,12 +213,20 @@ class Sender:
             )  # fmt: skip
             try:
                 self._outgoing.begin(link, limits)
-            except (sqlite3.Error, OSError):
+                self._announce_to_home_assistant(link)
+            except (sqlite3.Error, OSError, LinkError):
                 link.abandon()
                 raise
             session.serve()
         finally:
             self._is_connected = False
+
+    def _announce_to_home_assistant(self, link: Link) -> None:
+        """Publish the discovery message where a site asked for it. Raises `LinkError`."""
+        prefix = self._delivery.home_assistant
+        if prefix is not None:
+            topic, payload = discovery(prefix, self._device, __version__)
+            link.publish(topic, payload, Extras(), qos=0, retain=True)
 
     def _make_link(self, protocol: Protocol, subscriptions: tuple[str, ...]) -> Link:
         # A queue for each connection: events of an old one must not reach the new one.

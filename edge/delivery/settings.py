@@ -97,6 +97,12 @@ class DeliverySettings(BaseModel):
         description="masked: the limb alone, with equalised contrast; framed: in the film's own "
         "grey levels, with one isolated marker of at most two letters, all else black",
     )
+    home_assistant: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="announce the appliance to Home Assistant below this topic (its own default "
+        "is homeassistant); default: not",
+    )
     file_names: bool = Field(
         default=False,
         description="send the scanner's file name, which often names the patient, in `file`",

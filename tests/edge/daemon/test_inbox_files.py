@@ -98,5 +98,5 @@ def test_a_file_that_cannot_be_removed_alerts_and_is_tried_later(
     monkeypatch.setattr("edge.daemon.inbox.part_with", lambda *_: "read_only")
     files.turn()
     files.turn()
-    assert ["inbox_files"] == [alert.code for alert in alerts.active()]
+    assert [alert.code for alert in alerts.active()] == ["inbox_files"]
     assert names(inbox) == ["a.dcm"]

@@ -86,7 +86,9 @@ def _write(tar: tarfile.TarFile, root: Path, config_path: Path | None, *, archiv
     add(KEY, root / KEY)
     for folder_name in (*_FOLDERS, *(["archive"] if archive else [])):
         for path in sorted((root / folder_name).rglob("*")):
-            if path.is_file() and not path.is_symlink():
+            # Hidden: files that are being written, and the receiver's table of instances, which
+            # changes meanwhile.
+            if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
                 add(path.relative_to(root).as_posix(), path)
     if config_path is not None:
         add(CONFIGURATION, config_path)

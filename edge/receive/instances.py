@@ -78,6 +78,11 @@ class Instances:
         self._db.close()
 
 
+def _refuse_damaged(db: sqlite3.Connection) -> None:
+    if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+        raise sqlite3.DatabaseError("damaged")
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
@@ -88,7 +93,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         db.execute(
             "INSERT INTO key SELECT ? WHERE NOT EXISTS (SELECT 1 FROM key)", (os.urandom(32),)
         )
-        db.execute("SELECT COUNT(*) FROM instance").fetchone()
+        _refuse_damaged(db)
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             db.close()

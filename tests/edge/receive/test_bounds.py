@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import socket
 import struct
+import threading
 import time
+from pathlib import Path
 
 import pytest
 from appliance import until
+from pydicom.uid import JPEGBaseline8Bit
 from pynetdicom.dsutils import encode
-from receiving import RawPeer, film_object, films, send, serving, settled
+from receiving import CAPTURE, RawPeer, associate_rq, film_object, films, send, serving, settled
 
 from edge.receive.bounds import LONGEST_PDU
 
@@ -182,6 +185,25 @@ def test_connections_beyond_the_room_are_closed_at_once(tmp_path):
         until(lambda: not it.server.active_associations)
         assert settled(lambda: not it.server.active_associations, 0.3)
         assert send(it.port, film_object("1.9.9")) == [0x0000]
+
+
+def test_a_thousand_connections_leave_no_thread_and_no_descriptor(tmp_path):
+    with serving(tmp_path / "inbox", network_s=5) as it:
+        before = threading.active_count(), _descriptors()
+        for number in range(1000):
+            peer = RawPeer(it.port)
+            if number % 4 == 0:
+                peer.socket.sendall(associate_rq("XRAY1", CAPTURE, JPEGBaseline8Bit))
+            peer.close()
+        until(
+            lambda: (threading.active_count(), _descriptors()) <= before, 60,
+            what="the end of the threads",
+        )  # fmt: skip
+        assert send(it.port, film_object("1.9.9")) == [0x0000]
+
+
+def _descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _is_closed(peer):

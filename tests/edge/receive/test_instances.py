@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.receive.instances import Instances
@@ -23,6 +23,7 @@ def test_other_bytes_of_a_known_instance_are_a_conflict_also_after_a_restart(tmp
     it.close()
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("123"), st.binary(max_size=2)), max_size=30))
 def test_it_is_a_conflict_exactly_where_the_first_bytes_differ(tmp_path_factory, noted):
     it = Instances(tmp_path_factory.mktemp("instances") / "t")
@@ -63,6 +64,20 @@ def test_old_instances_are_forgotten(tmp_path):
     assert it.forget_older(-1) == 1
     assert not it.note("1.2.3", b"b")
     it.close()
+
+
+def test_a_table_with_a_damaged_page_is_set_aside(tmp_path):
+    it = Instances(tmp_path / "t")
+    for number in range(2000):
+        it._db.execute("INSERT INTO instance VALUES (?, ?, 0)", (b"%d" % number, b"x" * 32))
+    it.close()
+    data = bytearray((tmp_path / "t").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4096] = b"\xa5" * 4096
+    (tmp_path / "t").write_bytes(data)
+    it = Instances(tmp_path / "t")
+    assert not it.note("1.2.3", b"a")
+    it.close()
+    assert any(".damaged-" in path.name for path in tmp_path.iterdir())
 
 
 def test_a_damaged_table_is_set_aside(tmp_path, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import ssl
@@ -27,14 +28,24 @@ def it(tmp_path):
         yield found
 
 
-def test_an_acknowledged_instance_lies_in_the_inbox_byte_for_byte(it, tmp_path):
-    one = film_object("1.2.3", PatientName="山田^太郎", SpecificCharacterSet="ISO_IR 192")
+@pytest.mark.parametrize(
+    ("name", "characters"),
+    [
+        ("山田^太郎", "ISO_IR 192"),
+        ("김^희중", "ISO_IR 192"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", ["", "ISO 2022 IR 87"]),
+        ("Hong^Gildong=洪^吉洞=홍^길동", ["", "ISO 2022 IR 149"]),
+    ],
+    ids=["Japanese", "Korean", "Japanese, ISO 2022", "Korean, ISO 2022"],
+)
+def test_an_acknowledged_instance_lies_in_the_inbox_byte_for_byte(it, tmp_path, name, characters):
+    one = film_object("1.2.3", SpecificCharacterSet=characters, PatientName=name)
     assert send(it.port, one) == [0x0000]
     (path,) = films(tmp_path / "inbox")
     found = dcmread(path)
     assert found.SOPInstanceUID == found.file_meta.MediaStorageSOPInstanceUID == "1.2.3"
     assert found.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
-    assert str(found.PatientName) == "山田^太郎"
+    assert str(found.PatientName) == name
     assert found.PixelData == one.PixelData
 
 
@@ -99,6 +110,22 @@ def test_less_disk_than_wanted_is_answered_with_out_of_resources(tmp_path):
     with serving(tmp_path / "inbox", min_free_mib=1 << 40) as it:
         assert send(it.port, film_object("1.2.3")) == [0xA700]
     assert films(tmp_path / "inbox") == []
+
+
+def test_a_full_disk_is_answered_and_leaves_nothing(tmp_path):
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", inbox]
+    if os.getuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no small disk may be mounted here")
+    try:
+        with serving(inbox) as it:
+            large, small = film_object("1.2.1", padding=2_000_000), film_object("1.2.2")
+            assert send(it.port, large, small, large) == [0xA700, 0x0000, 0xA700]
+            assert [path.name for path in inbox.glob(".*.part")] == []
+            assert len(films(inbox)) == 1
+    finally:
+        subprocess.run(["umount", "-l", inbox], check=True)
 
 
 def test_the_same_instance_with_other_bytes_is_taken_and_marked(tmp_path):

@@ -192,6 +192,8 @@ def keep(kind, row):
     rows[kind][row.split("|")[1].strip()] = row
     tables = {
         part: "\n".join([HEADS[part], *(found[key] for key in sorted(found))])
+        if found
+        else "Not run to its end yet."
         for part, found in rows.items()
     }
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d")

@@ -13,11 +13,13 @@ from io import BytesIO
 import pytest
 from appliance import until
 from certificates import certificate
+from film_files import ramp
 from pydicom import dcmread, dcmwrite
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
-from receiving import CAPTURE, association, connect, film_object, films, send, serving, settings
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from receiving import CAPTURE, CR, association, connect, film_object, films, send, serving, settings
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, FilmError, Reason
+from edge.imaging.dicom import decode_dicom
 from edge.receive import receiver
 from edge.receive.contexts import STORAGE_CLASSES
 
@@ -47,6 +49,39 @@ def test_an_acknowledged_instance_lies_in_the_inbox_byte_for_byte(it, tmp_path, 
     assert found.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
     assert str(found.PatientName) == name
     assert found.PixelData == one.PixelData
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_the_decoder_reads_what_was_received(it, tmp_path, syntax):
+    picture = ramp()
+    one = native(picture, syntax, PatientName="Doe^Jane")
+    with association(it.port, contexts=((CR, syntax),)) as found:
+        assert found.send_c_store(one).Status == 0x0000
+    (path,) = films(tmp_path / "inbox")
+    decoded = decode_dicom(path.read_bytes(), 80.0).picture
+    assert decoded.pixels.shape == picture.shape
+
+
+@pytest.mark.parametrize("tags", [{"PatientName": "QC^Phantom"}, {"ProtocolName": "QC TEST"}])
+def test_a_phantom_is_acknowledged_and_the_decoder_names_the_reason(it, tmp_path, tags):
+    one = native(ramp(), ExplicitVRLittleEndian, **tags)
+    with association(it.port, contexts=((CR, ExplicitVRLittleEndian),)) as found:
+        assert found.send_c_store(one).Status == 0x0000
+    (path,) = films(tmp_path / "inbox")
+    with pytest.raises(FilmError) as error:
+        decode_dicom(path.read_bytes(), 80.0)
+    assert error.value.reason is Reason.NOT_A_PATIENT
+
+
+def native(picture, syntax, **tags):
+    """A Computed Radiography of 8 bits without compression."""
+    rows, columns = picture.shape
+    one = film_object("1.2.3", SOPClassUID=CR, Rows=rows, Columns=columns, **tags)
+    del one["PixelData"]
+    one.PixelData = picture.tobytes() + b"\0" * (picture.size % 2)
+    one["PixelData"].VR = "OB" if syntax == ExplicitVRLittleEndian else "OW"
+    one.file_meta.TransferSyntaxUID = syntax
+    return one
 
 
 def test_it_answers_an_echo(it):

@@ -69,7 +69,9 @@ def _task(word: str, letter: str) -> TaskCodes:
         why_missing=Code(f"{letter}_MISSING", f"Why there is no {word} grade"),
         total=Code(f"{letter}_SUM", f"{name} sum of the limb's joints that have a grade"),
         joints_scored=Code(f"{letter}_N_SCORED", f"Number of joints with {word} grade"),
-        joints_expected=Code(f"{letter}_N_EXPECTED", f"Number of joints that {word} is defined for"),
+        joints_expected=Code(
+            f"{letter}_N_EXPECTED", f"Number of joints that {word} is defined for"
+        ),
         maximum=Code(f"{letter}_MAXIMUM", f"Highest {word} sum with every joint graded"),
         attainable=Code(f"{letter}_ATTAINABLE", f"Highest {word} sum of the joints with a grade"),
     )
@@ -183,7 +185,10 @@ OTHER_REASON = Code("OTHER_REASON", "A reason that this table does not have")
 
 FINGER_JOINT = Code("125682004", "Finger Joint", "SCT")
 JOINT = Code("39352004", "Joint", "SCT")
-LIMB_SITES = {Limb.HAND: Code("85562004", "Hand", "SCT"), Limb.FOOT: Code("56459004", "Foot", "SCT")}
+LIMB_SITES = {
+    Limb.HAND: Code("85562004", "Hand", "SCT"),
+    Limb.FOOT: Code("56459004", "Foot", "SCT"),
+}
 SIDES = {
     Laterality.LEFT: Code("7771000", "Left", "SCT"),
     Laterality.RIGHT: Code("24028007", "Right", "SCT"),

@@ -58,7 +58,9 @@ def finished(document: Dataset, report: LimbReport, source: DicomSource) -> byte
     source.copy_into(document)
     # pydicom writes raw elements as they are only where nothing is to be encoded anew.
     document.set_original_encoding(
-        is_implicit_vr=False, is_little_endian=True, character_encoding=document._character_set  # noqa: SLF001
+        is_implicit_vr=False,
+        is_little_endian=True,
+        character_encoding=document._character_set,  # noqa: SLF001
     )
     file = BytesIO()
     with warnings.catch_warnings():

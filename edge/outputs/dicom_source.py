@@ -13,7 +13,6 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.tag import Tag
 
@@ -25,6 +24,8 @@ from edge.imaging.tags import integer, number, numbers, text
 from edge.outputs.dicom_codes import AT_DETECTOR, CALIBRATED, MAGNIFICATION_CORRECTED
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
     from edge.imaging.voi import Shown
     from edge.outputs.dicom_codes import Code
 
@@ -142,7 +143,12 @@ def read_source(data: bytes, max_megapixels: float = MOST_MEGAPIXELS) -> DicomSo
         warnings.simplefilter("ignore")
         uids = {
             keyword: text(tags, keyword)
-            for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+            for keyword in (
+                "SOPClassUID",
+                "SOPInstanceUID",
+                "StudyInstanceUID",
+                "SeriesInstanceUID",
+            )
         }
         for keyword, uid in uids.items():
             if len(uid) > _LONGEST_UID or _UID.fullmatch(uid) is None:

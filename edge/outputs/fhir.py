@@ -79,9 +79,7 @@ def bundle_of(report: LimbReport, origin: DicomSource | Pseudonyms) -> Resource:
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{report.result_id}"},
         "type": "collection",
         "timestamp": report.moment.isoformat(timespec="milliseconds"),
-        "entry": [
-            {"fullUrl": f"urn:uuid:{one['id']}", "resource": one} for one in resources.all()
-        ],
+        "entry": [{"fullUrl": f"urn:uuid:{one['id']}", "resource": one} for one in resources.all()],
     }
 
 
@@ -186,9 +184,7 @@ class _Bundle:
         components = list(self._sums())
         if result.reason is not None:
             why = _concept(table.reason_code(result.reason), result.reason)
-            components.append(
-                {"code": _concept(table.LIMB_REASON), "valueCodeableConcept": why}
-            )
+            components.append({"code": _concept(table.LIMB_REASON), "valueCodeableConcept": why})
         if components:
             panel["component"] = components
         panel["note"] = [{"text": f"{DISCLAIMER.capitalize()}."}]
@@ -311,9 +307,7 @@ class _Bundle:
 
 _UNITS = {"system": "http://unitsofmeasure.org"}
 _ACCESSION_TYPE = {
-    "coding": [
-        {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}
-    ]
+    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]
 }
 
 

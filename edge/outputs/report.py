@@ -115,7 +115,7 @@ def uid_of(result_id: str, role: str) -> str:
 
 
 def success_code(result: LimbResult) -> Code:
-    """Code of CID 6047 for a limb: did every joint get its grades, and is any of them above 0?
+    """Code of CID 6047 for a limb: whether every joint got its grades, and any is above 0.
 
     Grades that SvH does not have are not counted; a joint that was not found counts as one that
     did not succeed.

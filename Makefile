@@ -12,7 +12,8 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train bench-guard bench-scaling lint docs site clean
+.PHONY: demo test test-faults test-install test-train deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
+	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
 	.ci/venv $(VENV) demo,keras,evaluate
@@ -37,7 +38,7 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults and not install' -n $(JOBS) --dist worksteal \
+	$(BIN)/python -m pytest -m 'not training and not faults and not install and not package and not arm64' -n $(JOBS) --dist worksteal \
 		$(COVERAGE)
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
@@ -52,6 +53,36 @@ test-faults: $(VENV)/.dev
 # `make test`. Needs root, debootstrap and a network; systemd itself is not at work.
 test-install: $(VENV)/.dev
 	SHARPEDGE_INSTALL=full $(BIN)/python -m pytest tests/test_install.py -m install --timeout 3600
+
+# One Debian package for each release, each made in a clean root of that release (about 3 minutes
+# each). Needs root, mmdebstrap and a network; see docs/install.md.
+RELEASES ?= bookworm trixie
+ARCHITECTURE ?= $(shell dpkg --print-architecture)
+deb:
+	for release in $(RELEASES); do \
+		packaging/build-deb $$release build/packages $(ARCHITECTURE) || exit 1; done
+
+# The same packages, each with all that a bare box without a network needs, in one .tar.
+bundle: deb
+	for release in $(RELEASES); do \
+		packaging/build-bundle $$release build/packages build/bundles $(ARCHITECTURE) || exit 1; done
+
+# What this environment consists of, model files included, as CycloneDX.
+sbom: $(VENV)/.demo
+	mkdir -p build
+	$(BIN)/sharpedge licenses --sbom >build/sbom.cdx.json
+
+# Builds the packages and bundles, then installs, upgrades, downgrades, removes and purges them in bare roots without a
+# network (about 15 minutes, 3 GiB of memory); keeps its table under benchmarks/results/.
+package-test: $(VENV)/.dev bundle
+	$(BIN)/python -m pytest tests/packaging -m package --timeout 3600
+
+# The packages for arm64 in emulated roots of Debian, and wheels for the Pythons of JetPack (about 40
+# minutes); keeps its table under benchmarks/results/. Needs qemu-user-static too.
+arm64-test: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(MAKE) deb ARCHITECTURE=arm64
+	$(BIN)/python -m pytest tests/packaging/test_arm64.py -m arm64 --timeout 5400
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

@@ -135,6 +135,10 @@ COMMANDS = {
         "Print messages as JSON lines, each once (images: their size).",
     ),
     "engines": Command("sharpedge.commands.engines:engines", "What is installed, and what serves."),
+    "licenses": Command(
+        "sharpedge.commands.licenses:licenses",
+        "List the installed packages and the model files with their licences.",
+    ),
     "train": Command(
         "sharpedge.commands.train:train",
         "Train the models (needs torch: pip install 'sharpedge[train]').",
@@ -146,7 +150,7 @@ COMMANDS = {
 
 
 GROUPS = {
-    "Set up": ("init", "doctor", "export", "build", "tune", "engines"),
+    "Set up": ("init", "doctor", "export", "build", "tune", "engines", "licenses"),
     "Score and serve": ("run", "score", "results", "history", "demo", "listen"),
     "Operate": (
         "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",

@@ -18,6 +18,7 @@ sys.path[:0] = [
         TESTS / "edge",
         TESTS / "edge" / "imaging",
         TESTS / "faults",
+        TESTS / "packaging",
         TESTS / "sharpedge",
         TESTS / "training",
     )

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """systemctl for a root without systemd: starts, stops and shows units as their files describe.
 
-It honours ``ExecStartPre``, ``ExecStart``, ``User``, ``Group``, ``UMask``, ``Environment``,
-``StateDirectory``, ``RuntimeDirectory`` and ``Type=notify``; it confines nothing.
+It honours ``ExecStartPre``, ``ExecStart``, ``User``, ``Group``, ``SupplementaryGroups``, ``UMask``,
+``Environment``, ``StateDirectory``, ``RuntimeDirectory`` and ``Type=notify``; it confines nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 UNITS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
 RUN = Path("/run/systemctl")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The system's own program, where it was moved out of the way: it works on files alone.
+REAL = "/usr/bin/systemctl.distrib"
 START_S = 240
 STOP_S = 60
 
@@ -65,10 +67,11 @@ def supervise(
     notices.settimeout(0.1)
     with (RUN / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            shlex.split(unit["ExecStart"][-1]),
+            [word for word in shlex.split(unit["ExecStart"][-1]) if not word.startswith("$")],
             env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             user=unit.get("User", ["root"])[-1], group=unit.get("Group", ["root"])[-1],
-            extra_groups=[], umask=int(unit.get("UMask", ["0022"])[-1], 8),
+            extra_groups=" ".join(unit.get("SupplementaryGroups", [])).split(),
+            umask=int(unit.get("UMask", ["0022"])[-1], 8),
         )  # fmt: skip
     (RUN / f"{name}.pid").write_text(str(process.pid))
     if unit.get("Type") != ["notify"]:
@@ -86,7 +89,10 @@ def supervise(
 def start(name: str) -> None:
     """Start a unit and wait until it is ready."""
     unit = settings_of(name)
+    if runs(name):
+        return
     RUN.mkdir(exist_ok=True)
+    RUN.chmod(0o755)
     for kind in ("ready", "ended", "notify", "status"):
         (RUN / f"{name}.{kind}").unlink(missing_ok=True)
     variables = folders(unit)
@@ -135,31 +141,64 @@ def stop(name: str) -> None:
 def status(name: str) -> None:
     """Print what a unit is doing; status 3 where it does not run."""
     settings_of(name)
-    runs = (RUN / f"{name}.pid").exists()
-    print(f"Active: {'active (running)' if runs else 'inactive (dead)'}")  # noqa: T201
+    active = runs(name)
+    print(f"Active: {'active (running)' if active else 'inactive (dead)'}")  # noqa: T201
     text = RUN / f"{name}.status"
     if text.exists():
         print(f'Status: "{text.read_text()}"')  # noqa: T201
-    if not runs:
+    if not active:
         sys.exit(3)
 
 
+def is_enabled(name: str) -> bool:
+    """Whether a target wants the unit."""
+    return any(UNITS[0].glob(f"*.wants/{name}.service"))
+
+
+def runs(name: str) -> bool:
+    """Whether the unit's program runs."""
+    return (RUN / f"{name}.pid").exists()
+
+
+def try_restart(name: str) -> None:
+    """Restart a unit that runs."""
+    if runs(name):
+        restart(name)
+
+
+def restart(name: str) -> None:
+    """Stop a unit, if it runs, and start it."""
+    stop(name)
+    start(name)
+
+
 def main() -> None:
-    """Do what the command line asks."""
-    match sys.argv[1:]:
-        case ["daemon-reload"]:
+    """Do what the command line asks; options that say how to print, or which manager, are none."""
+    if any(word.startswith("--root=") for word in sys.argv):
+        os.execv(REAL, sys.argv)  # noqa: S606
+    words = [word for word in sys.argv[1:] if word not in ("--quiet", "--system", "--")]
+    command, *names = [word.removesuffix(".service") for word in words]
+    actions = {"start": start, "stop": stop, "restart": restart, "try-restart": try_restart}
+    match command, names:
+        case "daemon-reload", []:
             pass
-        case ["enable", "--now", name]:
+        case "enable", ["--now", name]:
             if "WantedBy" not in settings_of(name):
                 sys.exit(f"{name}.service has no section [Install].")
             start(name)
-        case ["restart", name]:
-            stop(name)
-            start(name)
-        case ["status", name]:
+        case "status", [name]:
             status(name)
-        case words:
-            sys.exit(f"not known here: systemctl {' '.join(words)}")
+        case "is-enabled", [name]:
+            print("enabled" if is_enabled(name) else "disabled")  # noqa: T201
+            sys.exit(not is_enabled(name))
+        case "is-active", [name]:
+            print("active" if runs(name) else "inactive")  # noqa: T201
+            sys.exit(0 if runs(name) else 3)
+        case _ if command in actions and names:
+            for name in names:
+                actions[command](name)
+        case _:
+            sys.exit(f"not known here: systemctl {' '.join(sys.argv[1:])}")
 
 
 if __name__ == "__main__":

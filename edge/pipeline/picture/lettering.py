@@ -30,8 +30,8 @@ PLATE_OPACITY = 0.82
 _PAD_SHARE = 0.32
 _BAR_SHARE = 0.24
 _LINE_SHARE = 1.22
-_LABEL_LETTERS = 24
-"""Longer lines are set each time: they hold pseudonyms and times, which differ."""
+_KEPT_LETTERS = 72
+"""Longer lines are set each time: they hold pseudonyms, which differ."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def bgr(colour: Colour) -> tuple[int, int, int]:
 
 def text_width(text: str, text_px: int) -> int:
     """Width of a line of text in px."""
-    return _width_and_kept(text, text_px) if len(text) <= _LABEL_LETTERS else _width(text, text_px)
+    return _width_and_kept(text, text_px) if len(text) <= _KEPT_LETTERS else _width(text, text_px)
 
 
 def write(picture: Picture, text: str, at: tuple[int, int], text_px: int, colour: Colour) -> None:
@@ -176,7 +176,7 @@ _width_and_kept = lru_cache(maxsize=512)(_width)
 
 def _set(text: str, text_px: int) -> npt.NDArray[np.uint8]:
     """Ink [h, w] of a line of text, 0 to 255."""
-    return _set_and_kept(text, text_px) if len(text) <= _LABEL_LETTERS else _set_anew(text, text_px)
+    return _set_and_kept(text, text_px) if len(text) <= _KEPT_LETTERS else _set_anew(text, text_px)
 
 
 def _set_anew(text: str, text_px: int) -> npt.NDArray[np.uint8]:
@@ -188,7 +188,7 @@ def _set_anew(text: str, text_px: int) -> npt.NDArray[np.uint8]:
     return ink
 
 
-_set_and_kept = lru_cache(maxsize=512)(_set_anew)
+_set_and_kept = lru_cache(maxsize=256)(_set_anew)
 
 
 @lru_cache(maxsize=16)

@@ -33,6 +33,10 @@ _OVER_BOX = 8.0
 """Cost of a label that covers another joint's box wholly, in label heights of distance."""
 _OVER_WHITE = 3.0
 """Cost of a label that covers nothing but white: labels prefer ground to skin, and skin to bone."""
+_BESIDE_OTHER = 0.5
+"""Cost of a label that lies as close to another joint's box as if it were that joint's."""
+_NEAR = 0.3
+"""So close, in label heights."""
 _CROSSING = 3.0
 """Cost of a leader line that meets another label or box."""
 _SHORT_PX = 8.0
@@ -211,6 +215,7 @@ class _Placing:
         areas = np.prod(rectangles[:, 2:] - rectangles[:, :2], axis=1)
         cost += _OVER_BOX * _shared(rectangles, self._boxes).sum(axis=1) / areas
         cost += _CROSSING * _meets(lines, others)
+        cost += _BESIDE_OTHER * (_apart(rectangles, others) < _NEAR * height).sum(axis=1)
         if self._shade is not None:
             cost += _OVER_WHITE * self._shade.mean(rectangles)
         return np.asarray(cost, dtype=np.float64)
@@ -302,6 +307,15 @@ def _shared(first: Rectangles, second: Rectangles) -> npt.NDArray[np.float64]:
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     return np.asarray(np.clip(high - low, 0, None).prod(axis=2))
+
+
+def _apart(first: Rectangles, second: Rectangles) -> npt.NDArray[np.float64]:
+    """Distance [n, m] of each of the first from each of the second; 0 where they overlap."""
+    left, top, right, bottom = first.T[:, :, None]
+    x0, y0, x1, y1 = second.T[:, None, :]
+    across = np.maximum(np.maximum(x0 - right, left - x1), 0)
+    down = np.maximum(np.maximum(y0 - bottom, top - y1), 0)
+    return np.asarray(np.hypot(across, down))
 
 
 def _meets(lines: npt.NDArray[np.float64], rectangles: Rectangles) -> npt.NDArray[np.float64]:

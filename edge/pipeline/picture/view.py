@@ -24,13 +24,14 @@ MARGIN_SHARE = 0.03
 """Margin round the mask that is shown, as a share of the canvas' height: skin and its edge."""
 THINNEST_SHARE = 0.0075
 """Parts of a mask narrower than twice this share are no limb: strokes of letters that touch it."""
-WORKING_HEIGHT_PX = 600
+WORKING_HEIGHT_PX = 750
+"""Half of a canvas: halves are quick to make."""
 _LOOK_PX = 400
 _CONTENT_MARGIN_SHARE = 0.03
 AROUND = 0.5
 """A film is shown up to this share of the frame's size beyond the frame on each side."""
 _BLIND = frozenset({"mask_implausible", "mask_cuts_joint"})
-_AROUND_INK_PX = 11
+_AROUND_INK_PX = 13
 """What is hidden round each stroke, on the copy of `WORKING_HEIGHT_PX`."""
 
 

@@ -140,7 +140,11 @@ def short_lines(result: LimbResult) -> list[Line]:
 
 def head_of(result: LimbResult) -> str:
     """``left hand, side from the DICOM tags``."""
+    guessed = result.laterality_source is LateralitySource.GEOMETRY
     side = {"L": "Left", "R": "Right"}.get(str(result.laterality))
+    if result.status is Status.HELD and guessed:
+        # A person is to look and decide: what the joints suggest would decide for them.
+        side = None
     limb = str(result.limb or "limb not known")
     head = f"{limb.capitalize()}, side not known" if side is None else f"{side} {limb}"
     if side is not None and result.laterality_source is not None:

@@ -127,6 +127,17 @@ def test_a_label_prefers_the_dark_side():
     assert label[0] >= 150
 
 
+def test_a_label_between_two_boxes_belongs_to_neither():
+    """It would seem to be the other joint's too."""
+    size = (60, 40)
+    upper = Subject((100, 100, 160, 160), (130, 130), size)
+    lower = Subject((100, 204, 160, 264), (130, 234), size)
+    grey = np.full((60, 60), 30, np.uint8)
+    grey[27:34, 20:32] = 0  # a little darker between the two
+    labels = placed([upper, lower], (300, 360), grey=grey)
+    assert not any(top >= 160 and bottom <= 204 for _, top, _, bottom in labels)
+
+
 def test_where_there_is_no_room_a_label_has_no_place():
     subject = Subject((0, 0, 40, 40), (20, 20), (60, 40))
     assert place_labels([subject], (50, 50)) == [None]

@@ -150,7 +150,7 @@ def test_where_the_mask_was_not_accepted_only_the_joints_hull_is_shown():
     everything = Mask(np.ones(plain.shape, np.bool_), ("mask_implausible",))
     joints = np.array([(400.0, 600.0), (800.0, 600.0), (600.0, 1000.0)])
     shown = limb_region(plain, everything, joints)
-    assert shown[int(600 * 0.4), int(600 * 0.4)]
+    assert shown[int(600 * 0.5), int(600 * 0.5)]
     assert not shown[:100].any()
     assert not shown[:, :80].any()
     assert not limb_region(plain, everything, np.zeros((0, 2))).any()

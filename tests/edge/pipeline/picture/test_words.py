@@ -6,7 +6,7 @@ import pytest
 from limb_results import a_result
 
 from edge.errors import NULL_REASONS, REASONS, NullReason, Reason
-from edge.model import JointScore, Status
+from edge.model import JointScore, Laterality, LateralitySource, Status
 from edge.pipeline.picture.words import (
     SHORT_REASONS,
     Caption,
@@ -113,3 +113,11 @@ def test_nothing_unknown_stands_on_the_strip():
     assert not any("patient" in text or " | |" in text for text in texts(a_result(), Caption()))
     unknown = a_result().model_copy(update={"limb": None, "laterality": None})
     assert head_of(unknown) == "Limb not known, side not known"
+
+
+def test_the_picture_of_a_held_film_does_not_suggest_a_side():
+    guessed = {"laterality": Laterality.LEFT, "laterality_source": LateralitySource.GEOMETRY}
+    held = a_result().model_copy(update=guessed | {"status": Status.HELD})
+    assert head_of(held) == "Hand, side not known"
+    scored = a_result().model_copy(update=guessed)
+    assert head_of(scored) == "Left hand, side from the joints alone"

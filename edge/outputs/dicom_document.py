@@ -6,15 +6,28 @@ Layer: outputs; pure functions.
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
+from edge.outputs.dicom_source import EMPTY_IF_MISSING
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge.outputs.dicom_source import DicomSource
     from edge.outputs.report import LimbReport
+
+
+@contextmanager
+def unjudged() -> Iterator[None]:
+    """While a document is made: the film's departures from the standard are copied, not judged."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def placeholder(source: DicomSource) -> Dataset:
@@ -31,8 +44,7 @@ def placeholder(source: DicomSource) -> Dataset:
     film.Modality = "OT"
     film.Rows = source.rows
     film.Columns = source.columns
-    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate",
-                    "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName"):  # fmt: skip
+    for keyword in EMPTY_IF_MISSING:
         setattr(film, keyword, None)
     return film
 
@@ -63,8 +75,5 @@ def finished(document: Dataset, report: LimbReport, source: DicomSource) -> byte
         character_encoding=document._character_set,  # noqa: SLF001
     )
     file = BytesIO()
-    with warnings.catch_warnings():
-        # The film's own departures from the standard are copied, not judged.
-        warnings.simplefilter("ignore")
-        dcmwrite(file, document, enforce_file_format=True)
+    dcmwrite(file, document, enforce_file_format=True)
     return file.getvalue()

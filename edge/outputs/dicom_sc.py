@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from edge.model import DISCLAIMER
 from edge.outputs import dicom_codes as table
-from edge.outputs.dicom_document import finished, placeholder
+from edge.outputs.dicom_document import finished, placeholder, unjudged
 from edge.outputs.report import uid_of
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ def sc_of(report: LimbReport, source: DicomSource, picture: bytes) -> bytes:
     pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError("the labelled picture cannot be decoded")
-    document = placeholder(source)
-    document.file_meta = FileMetaDataset()
-    document.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    _describe(document, report, source)
-    _refer(document, source)
-    _put_pixels(document, np.ascontiguousarray(pixels[:, :, ::-1], np.uint8), len(picture))
-    return finished(document, report, source)
+    with unjudged():
+        document = placeholder(source)
+        document.file_meta = FileMetaDataset()
+        document.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        _describe(document, report, source)
+        _refer(document, source)
+        _put_pixels(document, np.ascontiguousarray(pixels[:, :, ::-1], np.uint8), len(picture))
+        return finished(document, report, source)
 
 
 def _describe(document: Dataset, report: LimbReport, source: DicomSource) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from pydicom.dataelem import RawDataElement
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 from edge.errors import EdgeError, FilmError
@@ -36,13 +36,13 @@ _LONGEST_UID = 64
 _OFFSET = re.compile(r"([+-])(\d{2})([0-5]\d)")
 _LEAST_MAGNIFICATION, _MOST_MAGNIFICATION = 1.0, 3.0
 _LARGEST_PIXEL_MM = 10.0
-_EMPTY_IF_MISSING = (
+EMPTY_IF_MISSING = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
     "AccessionNumber", "ReferringPhysicianName", "StudyID",
 )  # fmt: skip
 """Attributes that every document holds, without a value where the film has none."""
 _COPIED = (
-    *_EMPTY_IF_MISSING,
+    *EMPTY_IF_MISSING,
     "SpecificCharacterSet", "TimezoneOffsetFromUTC", "StudyInstanceUID",
     "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TypeOfPatientID",
     "PatientBirthTime", "OtherPatientIDsSequence", "OtherPatientNames", "EthnicGroup",
@@ -109,7 +109,7 @@ class DicomSource:
         for keyword in _COPIED:
             if keyword in document:
                 del document[keyword]
-        for keyword in _EMPTY_IF_MISSING:
+        for keyword in EMPTY_IF_MISSING:
             setattr(document, keyword, None)
         for element in self.copied:
             # A sequence belongs to one data set: it gets its parent by being put there.
@@ -133,14 +133,15 @@ def read_source(data: bytes, max_megapixels: float = MOST_MEGAPIXELS) -> DicomSo
     """
     if sniff(data) is not Kind.DICOM:
         raise NoSourceError("the film is no DICOM object")
-    try:
-        # What decoding reads is no longer as it lies in the file: the copy is read apart.
-        untouched = open_dicom(data, max_megapixels).tags
-        tags = open_dicom(data, max_megapixels).tags
-    except FilmError as error:
-        raise NoSourceError(f"its DICOM tags cannot be read: {error}") from error
     with warnings.catch_warnings():
+        # The film's departures from the standard are copied, not judged.
         warnings.simplefilter("ignore")
+        try:
+            # What is read is no longer as it lies in the file: the copy is read apart.
+            untouched = open_dicom(data, max_megapixels).tags
+            tags = open_dicom(data, max_megapixels).tags
+        except FilmError as error:
+            raise NoSourceError(f"its DICOM tags cannot be read: {error}") from error
         uids = {
             keyword: text(tags, keyword)
             for keyword in (

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.model import DISCLAIMER
 from edge.outputs import dicom_codes as table
-from edge.outputs.dicom_document import finished, placeholder
+from edge.outputs.dicom_document import finished, placeholder, unjudged
 from edge.outputs.report import SrClass, joint_label, plain, success_code, tasks_of, uid_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ def sr_of(
     bytes
         The same for the same report and film. Explicit VR Little Endian.
     """
+    with unjudged():
+        return finished(_document(report, source, sr_class), report, source)
+
+
+def _document(report: LimbReport, source: DicomSource, sr_class: SrClass) -> Any:
     import highdicom  # noqa: PLC0415 - only who makes documents pays for it
 
     version = report.result.versions.software
@@ -82,7 +87,7 @@ def sr_of(
         previous_versions=None if replaced is None else [_predecessor(replaced, source)],
     )
     document.ContentQualification = "RESEARCH"
-    return finished(document, report, source)
+    return document
 
 
 def _scheme() -> Any:

@@ -193,7 +193,7 @@ SIDES = {
     Laterality.LEFT: Code("7771000", "Left", "SCT"),
     Laterality.RIGHT: Code("24028007", "Right", "SCT"),
 }
-RADIOGRAPH = Code("43468-8", "XR unspecified body region", "LN")
+IMAGING_PROCEDURE = Code("363679005", "Imaging procedure", "SCT")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "Artificial Intelligence", "DCM")
 FOR_RESEARCH = Code("113009", "For Research", "DCM")
 FINDINGS_SUMMARY = Code("111017", "CAD Processing and Findings Summary", "DCM")

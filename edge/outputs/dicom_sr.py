@@ -139,7 +139,7 @@ class _Content:
         groups = [self._limb(), *(self._joint(j, n) for n, j in enumerate(result.joints, 1))]
         tree = sr.MeasurementReport(
             observation_context=sr.ObservationContext(observer_device_context=observer),
-            procedure_reported=_coded(table.RADIOGRAPH),
+            procedure_reported=_coded(table.IMAGING_PROCEDURE),
             imaging_measurements=groups,
             referenced_images=[self.film],
         )

@@ -113,12 +113,10 @@ def every_kind():
         kinds[f"scored {limb}"] = a_report(a_result(limb))
         kinds[f"partly scored {limb}"] = a_report(partly_scored(limb))
         kinds[f"held {limb}"] = a_report(held(limb))
+    ungraded = {"erosion": None, "erosion_reason": "no_scorer", "narrowing": None,
+                "narrowing_reason": "no_scorer"}  # fmt: skip
     nothing = a_result(
-        grades=dict.fromkeys(
-            Limb.HAND.joints,
-            {"erosion": None, "erosion_reason": "no_scorer", "narrowing": None,
-             "narrowing_reason": "no_scorer"},
-        ),
+        grades=dict.fromkeys(Limb.HAND.joints, ungraded),
         status=Status.NOT_GRADED,
         reason="no_scorer",
         laterality=None,

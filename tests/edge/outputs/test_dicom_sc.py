@@ -12,6 +12,7 @@ from film_files import CR_CLASS, jpeg, ramp
 from limb_results import a_result
 from pydicom import dcmread
 
+from edge.imaging.decode import decode_film
 from edge.model import DISCLAIMER
 from edge.outputs.dicom_sc import sc_of
 from edge.outputs.dicom_source import read_source
@@ -88,9 +89,7 @@ def test_the_notice_stands_in_the_tags_and_is_drawn_into_the_picture():
         assert lines[-1].lower() == f"{DISCLAIMER}."
 
 
-def test_a_picture_of_a_result_is_taken(tmp_path):
-    from edge.imaging.decode import decode_film
-
+def test_a_picture_of_a_result_is_taken():
     film = a_film(size=(2000, 1600))
     drawn = as_jpeg(draw_film(decode_film(film, "f.dcm", 80), a_result(), (1024, 1024), Caption()))
     document = dcmread(BytesIO(sc_of(a_report(), read_source(film), drawn)))

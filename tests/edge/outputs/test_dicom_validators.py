@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from dicom_films import NAMES, a_film, a_film_of, a_report, every_kind
 from film_files import DATA, jpeg, ramp
+from pydicom.uid import UID
 
 from edge.imaging.decode import decode_film
 from edge.outputs.dicom_sc import sc_of
@@ -79,9 +80,8 @@ def _calibrated(folder):
 def _phantom(folder):
     """Film and picture of a simulated patient in a CR data set."""
     one = patient_film(patient_grades(31, 1, "flat"), 31, 1, 0, "eval", mirrored=False)
-    pixels = cv2.imdecode(np.frombuffer(one.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
 
-    film = a_film_of(pixels)
+    film = a_film_of(one.film.pixels)
     source, report = read_source(film), a_report()
     picture = as_jpeg(draw_film(decode_film(film, "f.dcm", 80), report.result, (1024, 1024)))
     (folder / "sr-phantom.dcm").write_bytes(sr_of(report, source))
@@ -97,7 +97,8 @@ def real_documents(tmp_path_factory):
             source = read_source(path.read_bytes())
         except NoSourceError:
             continue
-        if source.modality in {"CR", "DX"}:
+        # One film's own UIDs are none that the standard allows; they are referred to as they are.
+        if source.modality in {"CR", "DX"} and UID(source.sop_instance).is_valid:
             (folder / f"sr-{path.name}").write_bytes(sr_of(a_report(), source))
     if not list(folder.iterdir()):
         pytest.skip("no real DICOM films: ../shared/data/dicom is missing")
@@ -117,11 +118,7 @@ def test_dciodvfy_finds_no_error(documents):
 
 
 def test_dciodvfy_finds_no_error_in_documents_of_real_films(real_documents):
-    # One film's own UID begins with 999.
-    faults = {
-        path.name: [line for line in errors_of_dciodvfy(path) if '"999.999.' not in line]
-        for path in real_documents.iterdir()
-    }
+    faults = {path.name: errors_of_dciodvfy(path) for path in real_documents.iterdir()}
     assert not {name: found for name, found in faults.items() if found}
 
 
@@ -137,24 +134,27 @@ def test_dciodvfy_warns_of_what_the_page_lists_and_nothing_else(documents):
 def test_dsrdump_reads_every_report(documents):
     for path in documents.glob("sr-*.dcm"):
         done = subprocess.run(
-            [program("dsrdump"), str(path)], capture_output=True, text=True, check=False, timeout=60
+            [program("dsrdump"), str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            errors="replace",
         )
         assert done.returncode == 0, (path.name, done.stderr)
         assert "not a medical device" in done.stdout
         assert not [line for line in done.stderr.splitlines() if line.startswith("E:")], done.stderr
 
 
-def test_pixelmed_finds_no_error_in_reports_of_every_kind(documents):
-    # One start of Java takes seconds: one file a kind and class.
-    for path in sorted(documents.glob("sr-empty-*.dcm"))[:: 1 if FULL else 4]:
-        lines = lines_of(program("DicomSRValidator"), str(path))
+def test_pixelmed_finds_no_error_and_warns_of_items_outside_the_template_only(documents):
+    # One start of Java takes seconds.
+    few = ("sr-calibrated.dcm", "sr-empty-held_foot-2d.dcm")
+    names = [path.name for path in documents.glob("sr-empty-*.dcm")] if FULL else few
+    for name in names:
+        lines = lines_of(program("DicomSRValidator"), str(documents / name))
         assert "IOD validation complete" in lines, lines
         assert "Root Template Validation Complete" in lines, lines
-        assert not [line for line in lines if line.startswith("Error")], path.name
-
-
-def test_pixelmed_warns_of_items_outside_the_template_only(documents):
-    lines = lines_of(program("DicomSRValidator"), str(documents / "sr-calibrated.dcm"))
-    warnings = [line for line in lines if line.startswith("Warning")]
-    assert warnings
-    assert all(line.endswith("Content Item not in template") for line in warnings)
+        assert not [line for line in lines if line.startswith("Error")], name
+        warnings = [line for line in lines if line.startswith("Warning")]
+        assert warnings
+        assert all(line.endswith("Content Item not in template") for line in warnings)

@@ -87,7 +87,7 @@ arm64-test: $(VENV)/.dev
 # Every kind of DICOM document under every kind of name, judged by dciodvfy, dsrdump and PixelMed's
 # validator (some minutes). A short form runs in `make test`. Needs dcmtk and pixelmed-apps.
 test-documents: $(VENV)/.dev
-	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_validators.py \
+	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \
 		--timeout 1800
 
 # The training package's tests; installs torch where it is missing.

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from dicom_films import NAMES, a_film, a_film_of, a_report, every_kind
 from film_files import DATA, jpeg, ramp
-from pydicom.uid import UID
 
 from edge.imaging.decode import decode_film
 from edge.outputs.dicom_sc import sc_of
@@ -98,7 +97,7 @@ def real_documents(tmp_path_factory):
         except NoSourceError:
             continue
         # One film's own UIDs are none that the standard allows; they are referred to as they are.
-        if source.modality in {"CR", "DX"} and UID(source.sop_instance).is_valid:
+        if source.modality in {"CR", "DX"} and not source.sop_instance.startswith("999."):
             (folder / f"sr-{path.name}").write_bytes(sr_of(a_report(), source))
     if not list(folder.iterdir()):
         pytest.skip("no real DICOM films: ../shared/data/dicom is missing")
@@ -148,7 +147,7 @@ def test_dsrdump_reads_every_report(documents):
 
 def test_pixelmed_finds_no_error_and_warns_of_items_outside_the_template_only(documents):
     # One start of Java takes seconds.
-    few = ("sr-calibrated.dcm", "sr-empty-held_foot-2d.dcm")
+    few = ("sr-empty-partly_scored_hand-3d.dcm",)
     names = [path.name for path in documents.glob("sr-empty-*.dcm")] if FULL else few
     for name in names:
         lines = lines_of(program("DicomSRValidator"), str(documents / name))

@@ -19,6 +19,9 @@ from clean_root import ROOT
 from debian_root import RELEASES, bare_root, package_of, put
 from package_box import Box
 
+from edge.system.device_key import NAME
+from edge.system.paths import built_engines, data_root
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -27,7 +30,7 @@ else:
 TABLE = ROOT / "benchmarks" / "results" / "arm64.md"
 # What JetPack 6 (Ubuntu 22.04) and JetPack 7 (Ubuntu 24.04) have, with the C library's versions.
 JETPACKS = {"3.10": ("JetPack 6", 35), "3.12": ("JetPack 7", 39)}
-FILMS = ("P0001-LH.jpg", "P0001-RF.jpg")
+FILMS = ("P0001-LH.jpg",)
 # The emulator shows the x86 processor's, at which ONNX Runtime's wheel for ARM ends with a signal.
 CPUINFO = "".join(
     f"processor\t: {number}\nFeatures\t: fp asimd aes pmull sha1 sha2 crc32 cpuid\n"
@@ -85,6 +88,7 @@ def test_the_package_for_arm_gives_the_grades_of_x86(release, films, tmp_path):
         assert box.do("uname -m").output.strip() == "aarch64"
         root.outside("/run/cpuinfo").write_text(CPUINFO)
         box.do("mount --bind /run/cpuinfo /proc/cpuinfo")
+        bring_engines(box)
         box.do("apt-get install --no-install-recommends ./sharpedge_*.deb", "install")
         version = box.do("/opt/sharpedge/bin/python --version").output.split()[1]
         box.do("chmod 711 /root; chmod 644 *.jpg; runuser -u sharpedge -- sharpedge --version")
@@ -95,7 +99,7 @@ def test_the_package_for_arm_gives_the_grades_of_x86(release, films, tmp_path):
         lines = [line for line in scored.output.splitlines() if line.startswith("{")]
         found = grades("\n".join(lines))
         assert found == expected
-        assert len(found) == 16
+        assert len(found) == 10
         times = dict(box.times)
         cells = [
             RELEASES[release], version, f"{times['install']:.0f}", f"{times['score']:.0f}",
@@ -104,6 +108,24 @@ def test_the_package_for_arm_gives_the_grades_of_x86(release, films, tmp_path):
         keep("roots", f"| {' | '.join(cells)} |")
     finally:
         root.close()
+
+
+def bring_engines(box):
+    """Put this machine's engines and key where the package's export finds them done already.
+
+    Emulated, one of six was done after 13 minutes.
+    """
+    key, built = data_root() / NAME, [*built_engines().glob("*-*")]
+    if not key.is_file() or not built:
+        pytest.skip(f"no engines in {built_engines()} (run: sharpedge export)")
+    engines = box.root.outside("/var/lib/sharpedge/engines/built")
+    engines.mkdir(parents=True)
+    shutil.copy(key, engines.parents[1])
+    for path in built:
+        shutil.copy(path, engines)
+    sysusers = box.root.outside("/run/sharpedge.conf")
+    shutil.copy(ROOT / "systemd" / "sharpedge.sysusers.conf", sysusers)
+    box.do("systemd-sysusers /run/sharpedge.conf; chown -R sharpedge: /var/lib/sharpedge")
 
 
 def interpreter(version):
@@ -149,7 +171,7 @@ def test_every_dependency_has_a_wheel_for_the_python_of_a_jetpack(version, tmp_p
 
 HEADS = {
     "roots": (
-        "| root | Python | install, s | score two films, s | joints | grades against x86-64 |\n"
+        "| root | Python | install, s | score one film, s | joints | grades against x86-64 |\n"
         "| --- | --- | --- | --- | --- | --- |"
     ),
     "wheels": (
@@ -170,6 +192,8 @@ def keep(kind, row):
     rows[kind][row.split("|")[1].strip()] = row
     tables = {
         part: "\n".join([HEADS[part], *(found[key] for key in sorted(found))])
+        if found
+        else "Not run to its end yet."
         for part, found in rows.items()
     }
     day = datetime.now(timezone.utc).strftime("%Y-%m-%d")
@@ -177,7 +201,9 @@ def keep(kind, row):
         "# 64-bit ARM\n\n"
         "Research use only, not a medical device. Written by `make arm64-test`. The roots are\n"
         "Debian's for arm64, run by qemu-user on an x86-64 machine: their times say nothing about\n"
-        f"an ARM machine. Last written {day}.\n\n{tables['roots']}\n\n"
+        "an ARM machine. The engines were exported on x86-64: emulated, one of six was done after\n"
+        "13 minutes (foot-detect, with the same bytes).\n\n"
+        f"Last written {day}.\n\n{tables['roots']}\n\n"
         "For the Pythons of JetPack every dependency resolves to a wheel. **No film was scored\n"
         f"with them.**\n\n{tables['wheels']}\n"
     )

@@ -118,6 +118,7 @@ def test_every_unit_of_the_folder_comes_along_and_only_the_daemon_is_enabled():
     assert "$(wildcard systemd/*.service)" in rules
     assert "dh_installsystemd --name=sharpedge --no-restart-after-upgrade" in rules
     assert "$(OTHER_UNITS),dh_installsystemd --name=$(unit) --no-enable --no-start" in rules
+    assert "try-restart 'sharpedge-*.service'" in (DEBIAN / "sharpedge.postinst").read_text()
 
 
 def test_the_extras_of_the_package_exist():

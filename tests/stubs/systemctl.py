@@ -160,10 +160,10 @@ def runs(name: str) -> bool:
     return (RUN / f"{name}.pid").exists()
 
 
-def try_restart(name: str) -> None:
-    """Restart a unit that runs."""
-    if runs(name):
-        restart(name)
+def try_restart(pattern: str) -> None:
+    """Restart the units of a name with wildcards that run."""
+    for path in sorted(RUN.glob(f"{pattern}.pid")):
+        restart(path.stem)
 
 
 def restart(name: str) -> None:

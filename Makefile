@@ -12,7 +12,8 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train dicom-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
+.PHONY: demo test test-faults test-install test-documents test-train dicom-test deb bundle package-test \
+	arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -88,6 +89,12 @@ arm64-test: $(VENV)/.dev
 # table under benchmarks/results/. A short form runs in `make test`.
 dicom-test: $(VENV)/.dev
 	SHARPEDGE_DICOM=full $(BIN)/python -m pytest tests/edge/daemon/test_appliance_received.py -k killed
+
+# Every kind of DICOM document under every kind of name, judged by dciodvfy, dsrdump and PixelMed's
+# validator (some minutes). A short form runs in `make test`. Needs dcmtk and pixelmed-apps.
+test-documents: $(VENV)/.dev
+	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \
+		--timeout 1800
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

@@ -20,6 +20,7 @@ from edge.contract.schemas import write_contract
 from edge.contract.topics import CHANNELS
 from edge.errors import NULL_REASONS, REASONS
 from edge.model import DISCLAIMER
+from edge.outputs import dicom_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +37,7 @@ def write_docs(out_dir: Path) -> list[Path]:
         "reasons.md": reasons_page(),
         "mqtt.md": mqtt_page(),
         "configuration.md": configuration_page(),
+        "dicom_codes.md": dicom_codes_page(),
     }
     for name, text in pages.items():
         (out_dir / name).write_text(text, encoding="utf-8")
@@ -67,6 +69,39 @@ Fields `erosion_reason` and `narrowing_reason` of a joint. A joint without a gra
 a zero, and the subtotals say how many joints they sum.
 
 {_table(("code", "what it means"), joints)}
+"""
+
+
+def dicom_codes_page() -> str:
+    """The private codes of DICOM and FHIR documents."""
+    rows = [
+        (f"`{code.value}`", code.meaning, use, meaning)
+        for use, code, meaning in dicom_codes.private_codes()
+    ]
+    head = ("code value", "code meaning", "what it is", "at length")
+    return f"""# Codes of DICOM and FHIR documents
+
+{_HEAD}
+
+PS3.16 has no code for each joint, for erosion and narrowing grades of Sharp/van der Heijde, nor for
+why a grade is missing. [The documents](dicom_outputs.md) use a private scheme for them:
+
+{
+        _table(
+            ("", ""),
+            (
+                ("Coding Scheme Designator", f"`{dicom_codes.SCHEME}`"),
+                ("Coding Scheme UID", f"`{dicom_codes.SCHEME_UID}`"),
+                ("Coding Scheme Name", dicom_codes.SCHEME_NAME),
+                ("Coding Scheme Version", dicom_codes.SCHEME_VERSION),
+                ("system in FHIR", f"`urn:oid:{dicom_codes.SCHEME_UID}`"),
+            ),
+        )
+    }
+
+A code keeps its meaning; one that is no longer used is not given to anything else.
+
+{_table(head, rows)}
 """
 
 

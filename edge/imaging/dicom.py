@@ -38,6 +38,7 @@ from edge.imaging.voi import grey_scale, palette_grey, shade
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+    from edge.imaging.voi import Shown
     from edge.model import GreyImage, StatedIdentity
 
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -49,10 +50,14 @@ _NEW_FRAME = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", JP2_SIGNATURE)
 
 @dataclass(frozen=True)
 class DicomFilm:
-    """A decoded object: the picture as stored, and what its tags state."""
+    """A decoded object: the picture as stored, and what its tags state.
+
+    ``shown`` is None for colour, where no window applies.
+    """
 
     picture: Picture
     stated: StatedIdentity
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def decode_dicom(data: bytes, max_megapixels: float) -> DicomFilm:
             raise FilmError(Reason.MULTI_FRAME, f"{frames} frames")
         layout = _layout(opened.tags)
         check_size(layout.columns, layout.rows, max_megapixels)
-        return DicomFilm(_picture(opened, layout), identity_of_tags(opened.tags))
+        picture, shown = _picture(opened, layout)
+        return DicomFilm(picture, identity_of_tags(opened.tags), shown)
 
 
 def _layout(tags: Dataset) -> _Layout:
@@ -142,7 +148,7 @@ def _layout(tags: Dataset) -> _Layout:
     )
 
 
-def _picture(opened: OpenedDicom, layout: _Layout) -> Picture:
+def _picture(opened: OpenedDicom, layout: _Layout) -> tuple[Picture, Shown | None]:
     samples = _samples(opened, layout)
     flags = (*opened.flags, *samples.flags)
     if layout.photometric in _GREY:
@@ -155,11 +161,11 @@ def _picture(opened: OpenedDicom, layout: _Layout) -> Picture:
             inverted=layout.photometric == "MONOCHROME1",
         )
         grey = shade(stored, scale)
-        return Picture(grey, flags=(*flags, *scale.flags))
+        return Picture(grey, flags=(*flags, *scale.flags)), scale.shown
     if layout.photometric == "PALETTE COLOR":
         table = palette_grey(opened.tags, layout.stored_bits)
-        return Picture(np.take(table, _stored_values(samples, layout)), flags=flags)
-    return Picture(_colour_grey(samples, layout), flags=flags)
+        return Picture(np.take(table, _stored_values(samples, layout)), flags=flags), None
+    return Picture(_colour_grey(samples, layout), flags=flags), None
 
 
 def _stored_values(samples: Samples, layout: _Layout) -> npt.NDArray[np.int32]:

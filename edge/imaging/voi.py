@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.enums import StrEnum
 from edge.errors import FilmError, Reason
 from edge.imaging.picture import holding_bits
 from edge.imaging.stretch import (
@@ -48,6 +49,27 @@ _BYTE_FILLED = 0.33
 """A film of at most 8 bits without a window is stretched only where it fills less than this."""
 
 
+class ShownBy(StrEnum):
+    """What decided which values of a film became black and white."""
+
+    WINDOW = "window"
+    VOI_LUT = "voi_lut"
+    FULL_RANGE = "full_range"
+    STRETCHED = "stretched"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which values became grey, in output units of the modality transformation.
+
+    Values up to ``low`` are at one end of the grey scale, values from ``high`` at the other.
+    """
+
+    by: ShownBy
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, eq=False)
 class GreyScale:
     """Grey for every stored value.
@@ -60,6 +82,7 @@ class GreyScale:
     lowest: int
     padding: tuple[int, int] | None
     flags: tuple[str, ...]
+    shown: Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +134,15 @@ def grey_scale(
         else:
             padding = None
     values = _modality(tags, every, signed=signed)
-    shares, flags = _voi(tags, values, counts, bits, signed=signed, inverted=inverted)
+    shares, flags, by = _voi(tags, values, counts, bits, signed=signed, inverted=inverted)
+    shown = _shown(by, values, shares)
     if inverted:
         shares = 1 - shares
     shape = text(tags, "PresentationLUTShape").upper()
     if (inverted and shape == "IDENTITY") or (not inverted and shape == "INVERSE"):
         flags = (*flags, "presentation_lut_contradicts")
     table = np.floor(np.clip(shares, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return GreyScale(table, lowest, padding, flags)
+    return GreyScale(table, lowest, padding, flags, shown)
 
 
 def shade(stored: npt.NDArray[np.int32], scale: GreyScale) -> GreyImage:
@@ -188,8 +212,8 @@ def _voi(
     *,
     signed: bool,
     inverted: bool,
-) -> tuple[Values, tuple[str, ...]]:
-    """Share of white, 0 to 1, for every value, and the flags of how it came about."""
+) -> tuple[Values, tuple[str, ...], ShownBy]:
+    """Share of white, 0 to 1, for every value, the flags of how it came about, what decided it."""
     found = PresentValues.of(values, counts)
     present = found.body()
     signed_output = signed or bool(values.min() < 0)
@@ -204,7 +228,7 @@ def _voi(
     )
     if table is not None:
         if _suits(lambda v: table.of(v) / table.full_scale, present, inverted=inverted):
-            return table.of(values) / table.full_scale, ()
+            return table.of(values) / table.full_scale, (), ShownBy.VOI_LUT
         flags = ("voi_lut_ignored",)
     steps = np.abs(np.diff(values))
     step = float(steps[steps > 0].min()) if (steps > 0).any() else 1.0
@@ -219,15 +243,25 @@ def _voi(
         if _suits(partial(_window, centre=centre, width=width, function=function), present,
                   inverted=inverted):  # fmt: skip
             shown = () if number_of_window == 0 else ("window_ignored",)
-            return _window(values, centre, width, function), (*flags[:-1], *shown)
+            flags = (*flags[:-1], *shown)
+            return _window(values, centre, width, function), flags, ShownBy.WINDOW
     whole = float(values.max() - values.min()) or 1.0
     if not flags and bits <= 8 and found.high - found.low >= _BYTE_FILLED * whole:
-        return (values - values.min()) / whole, ()
+        return (values - values.min()) / whole, (), ShownBy.FULL_RANGE
     if present.clipped:
         flags = (*flags, "outliers_clipped")
     if present.high - present.low < _FULL_RANGE_FILLED * whole:
         flags = (*flags, "stretched_by_values")
-    return present.stretched(values), flags
+    return present.stretched(values), flags, ShownBy.STRETCHED
+
+
+def _shown(by: ShownBy, values: Values, shares: Values) -> Shown:
+    low, high = values[shares <= 0], values[shares >= 1]
+    return Shown(
+        by,
+        float(low.max() if low.size else values.min()),
+        float(high.min() if high.size else values.max()),
+    )
 
 
 def _is_nominal(centre: float, width: float, values: Values, present: PresentValues) -> bool:

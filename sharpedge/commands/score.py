@@ -5,6 +5,7 @@ Layer: sharpedge; parses, calls, prints.
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,17 @@ import typer
 from sharpedge.commands.options import NOTICE, LimbOption, SideOption, fail, stated
 
 if TYPE_CHECKING:
+    from edge.model import OperatorStatement
     from edge.scoring.fallback import FallbackScorer
     from edge.scoring.score_files import ScoredFile, Wanted
+    from sharpedge.documents import DocumentWriter
+
+
+class SrClassName(str, Enum):
+    """Comprehensive 3D SR, or Comprehensive SR for older archives."""
+
+    three = "3d"
+    two = "2d"
 
 
 def score(
@@ -31,6 +41,16 @@ def score(
     ] = None,
     xlsx_file: Annotated[
         Path | None, typer.Option("--xlsx", help="The same table as an Excel workbook.")
+    ] = None,
+    dicom: Annotated[
+        Path | None,
+        typer.Option("--dicom", help="Folder for DICOM SR and Secondary Capture of DICOM films."),
+    ] = None,
+    sr_class: Annotated[
+        SrClassName, typer.Option("--sr-class", help="SR class: Comprehensive 3D or 2D.")
+    ] = SrClassName.three,
+    fhir: Annotated[
+        Path | None, typer.Option("--fhir", help="Folder for FHIR R4 bundles (JSON).")
     ] = None,
     limb: LimbOption = None,
     side: SideOption = None,
@@ -52,10 +72,17 @@ def score(
         pair_pictures,
         score_files,
     )
-    from edge.system.terminal import Progress, say
+    from edge.system.terminal import Progress, complain, say
 
     _check(paths, out, (csv_file, xlsx_file), overlay=overlay)
-    films = list(films_in(paths, out, recursive=recursive))
+    word = stated(limb, side)
+    documents = _documents(dicom, fhir, sr_class, word)
+    apart = [folder.resolve() for folder in (dicom, fhir) if folder is not None]
+    films = [
+        film
+        for film in films_in(paths, out, recursive=recursive)
+        if not any(folder in film.resolve().parents for folder in apart) or film in paths
+    ]
     if not films:
         fail("no film was found in what you named", 2)
     wanted = None if out is None else Wanted(out, overlays=overlay)
@@ -63,12 +90,13 @@ def score(
     show = Progress("scoring")
     show(0, len(films))
     done: list[ScoredFile] = []
-    for scored in score_files(
-        scorer, films, wanted, lambda count: show(count, len(films)), stated(limb, side)
-    ):
+    for scored in score_files(scorer, films, wanted, lambda count: show(count, len(films)), word):
         done.append(scored)
         show.clear()
         _print(scored, json_lines=json_lines)
+        if documents is not None:
+            for lack in documents.write(scored):
+                complain(f"{scored.path}: {lack}")
     pairs = [] if out is None else list(pair_pictures(done, out))
     _write_tables(done, csv_file, xlsx_file)
     if not json_lines:
@@ -100,6 +128,23 @@ def _check(
             fail(f"{table}: is a folder; a table is a file (fix: {table / 'scores'})", 2)
         if table is not None and not table.absolute().parent.is_dir():
             fail(f"{table}: there is no folder {table.parent} (fix: mkdir -p {table.parent})", 2)
+
+
+def _documents(
+    dicom: Path | None, fhir: Path | None, sr_class: SrClassName, word: OperatorStatement | None
+) -> DocumentWriter | None:
+    """Writer of the documents asked for; ends the command where they cannot be written."""
+    if dicom is None and fhir is None:
+        return None
+    from edge.outputs.report import SrClass
+    from sharpedge.documents import DocumentWriter, WantedDocuments, lacks_highdicom
+
+    for option, folder in (("--dicom", dicom), ("--fhir", fhir)):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            fail(f"{folder}: is a file; {option} takes a folder", 2)
+    if dicom is not None and lacks_highdicom():
+        fail("--dicom needs the package highdicom (fix: pip install 'sharpedge[dicom]')", 2)
+    return DocumentWriter(WantedDocuments(dicom, fhir, SrClass(sr_class.value)), word)
 
 
 def _scorer(

@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-documents test-train deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
+.PHONY: demo test test-faults test-install test-train dicom-test documents-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -86,9 +86,14 @@ arm64-test: $(VENV)/.dev
 
 # Every kind of DICOM document under every kind of name, judged by dciodvfy, dsrdump and PixelMed's
 # validator (some minutes). A short form runs in `make test`. Needs dcmtk and pixelmed-apps.
-test-documents: $(VENV)/.dev
+documents-test: $(VENV)/.dev
 	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \
 		--timeout 1800
+
+# 1,000 films by C-STORE from 4 associations while receiver and appliance are killed 20 times; keeps its
+# table under benchmarks/results/. A short form runs in `make test`.
+dicom-test: $(VENV)/.dev
+	SHARPEDGE_DICOM=full $(BIN)/python -m pytest tests/edge/daemon/test_appliance_received.py -k killed
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

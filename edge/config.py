@@ -33,6 +33,7 @@ from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.journal.settings import RetentionSettings
 from edge.operator.settings import OperatorSettings
 from edge.pipeline.settings import PipelineSettings
+from edge.receive.settings import DicomSettings
 from edge.system.logs import LogFormat, LogLevel
 from edge.system.paths import data_root
 
@@ -182,6 +183,7 @@ class Config(BaseModel):
     logs: LogSettings = Field(default_factory=LogSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     operator: OperatorSettings = Field(default_factory=OperatorSettings)
+    dicom: DicomSettings = Field(default_factory=DicomSettings)
 
     @property
     def device(self) -> DeviceName:

@@ -207,8 +207,9 @@ REASONS: dict[Reason, ReasonText] = {
     ),
     Reason.DUPLICATE_CONFLICT: ReasonText(
         _H,
-        "the same bytes came before under another patient, limb or side",
-        "find out which name is right, then sharpedge release or dismiss the film",
+        "the same bytes came before under another patient, limb or side, or the same DICOM "
+        "instance came before with other bytes",
+        "find out which film is right, then sharpedge release or dismiss this one",
     ),
 }
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 CONFIGURATION = "configuration.toml"
 _JOURNAL = "journal.sqlite"
-_FOLDERS = ("engines", "quarantine", "pictures", "drift")
+_FOLDERS = ("engines", "quarantine", "pictures", "drift", "inbox")
 """Folders below the state folder that a backup holds; ``archive`` by option."""
 _STEP_PAGES = 2000
 
@@ -86,7 +86,9 @@ def _write(tar: tarfile.TarFile, root: Path, config_path: Path | None, *, archiv
     add(KEY, root / KEY)
     for folder_name in (*_FOLDERS, *(["archive"] if archive else [])):
         for path in sorted((root / folder_name).rglob("*")):
-            if path.is_file() and not path.is_symlink():
+            # Hidden: files that are being written, and the receiver's table of instances, which
+            # changes meanwhile.
+            if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
                 add(path.relative_to(root).as_posix(), path)
     if config_path is not None:
         add(CONFIGURATION, config_path)

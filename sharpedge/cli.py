@@ -38,6 +38,10 @@ COMMANDS = {
         "sharpedge.commands.appliance:run",
         "Watch the drop folder, score what arrives, publish over MQTT.",
     ),
+    "receive": Command(
+        "sharpedge.commands.receive:receive",
+        "Receive films by DICOM C-STORE into the inbox, which `run` follows.",
+    ),
     "init": Command(
         "sharpedge.commands.setup:init",
         "Write a commented configuration: asks on a terminal for what no option states.",
@@ -151,7 +155,7 @@ COMMANDS = {
 
 GROUPS = {
     "Set up": ("init", "doctor", "export", "build", "tune", "engines", "licenses"),
-    "Score and serve": ("run", "score", "results", "history", "demo", "listen"),
+    "Score and serve": ("run", "receive", "score", "results", "history", "demo", "listen"),
     "Operate": (
         "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
         "backup", "restore", "support-bundle",

@@ -242,6 +242,7 @@ USES = {
     "sharpedge init": ({}, {0}),
     "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,
+    "sharpedge receive": None,
     "sharpedge listen": None,
     "sharpedge phantom --patients": ({"DIR": "simulated"}, {0}),
     "sharpedge phantom --check": None,

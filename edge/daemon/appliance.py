@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from edge.contract.payloads import Command
 from edge.daemon.alerts import Alerts
 from edge.daemon.films import Films
+from edge.daemon.following import intakes_of
 from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
 from edge.daemon.metrics import metrics_of
@@ -35,14 +36,11 @@ from edge.daemon.worker_reports import WorkerReports
 from edge.delivery.sender import Sender
 from edge.delivery.standing import Announcement
 from edge.errors import ConfigError, place_of
-from edge.intake.intake import Intake
 from edge.intake.settings import AtFirstStart
-from edge.intake.settle import Patience
 from edge.journal.first_start import FirstStart
 from edge.journal.journal import Journal
 from edge.journal.names import Names
 from edge.journal.places import Places
-from edge.journal.recall import Recall
 from edge.journal.store import JournalError, suspect_mark
 from edge.model import DISCLAIMER
 from edge.outputs.record import Recorder
@@ -54,11 +52,9 @@ from edge.system.wake import WakePipe
 from edge.worker.messages import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from edge.config import Config
-    from edge.intake.watch import Folder
     from edge.journal.store import Store
 
 log = logging.getLogger(__name__)
@@ -154,9 +150,7 @@ class Appliance:
         passes_over = skip and not repaired and not first_start.is_over()
         if not passes_over:
             first_start.mark_over()
-        self._intake = _intake_of(
-            config, folder, Recall(root / "journal.sqlite"), left_over, self._pipe.wake, passes_over
-        )
+        self._intake = intakes_of(config, folder, root, left_over, self._pipe.wake, passes_over)
         self._storage = StorageGuard(self._alerts)
         results = Results(recorder, self._storage, self._alerts, root, self._sender.wake)
         taking = Taking(
@@ -367,31 +361,4 @@ def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Re
         key,
         send_pictures=config.delivery.images,
         send_file_names=config.delivery.file_names,
-    )
-
-
-def _intake_of(
-    config: Config,
-    folder: Folder,
-    recall: Recall,
-    left_over: dict[bytes, int],
-    wake: Callable[[], None],
-    passes_over: bool,
-) -> Intake:
-    folders = config.folders
-    return Intake(
-        folder,
-        folders.mode,
-        patience=Patience(
-            closed_s=folders.closed_s,
-            incomplete_s=folders.incomplete_s,
-            unwatched_s=folders.unwatched_s,
-            abandoned_s=folders.abandoned_s,
-        ),
-        rescan_s=folders.rescan_s,
-        limit_bytes=config.limits.max_file_mib << 20,
-        recall=recall,
-        last=left_over,
-        wake=wake,
-        pass_over=passes_over,
     )

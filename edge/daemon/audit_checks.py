@@ -18,6 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.enums import StrEnum
+from edge.intake.settings import IGNORED
+from edge.intake.watch import Entry, Folder
 from edge.journal.chain import COUNTERS
 from edge.journal.copies import job_of
 from edge.journal.kinds import RESULT
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.intake.watch import Folder
     from edge.journal.chain import Head
     from edge.journal.places import Places
     from edge.journal.spans import Span
@@ -272,10 +273,10 @@ class Checks:
             yield Finding(Fault.OVERDUE, f"job {job['number']}", f"claimed for {waited_s:.0f} s")
 
     def _unclaimed(self) -> Iterator[Finding]:
-        """Files of the watched folder that no job holds."""
+        """Files of the watched folder and of the inbox that no job holds."""
         now = time.time()
         try:
-            for entry in self._folder.entries():
+            for entry in (*self._folder.entries(), *self._received()):
                 since = self._lies_since(entry.path, regular=entry.regular)
                 if since is None:
                     continue
@@ -285,6 +286,10 @@ class Checks:
                     yield Finding(Fault.OVERDUE, ascii(os.fsdecode(entry.path)), detail)
         except OSError:
             yield Finding(Fault.MISSING, "watched folder", "cannot be listed")
+
+    def _received(self) -> Iterator[Entry]:
+        inbox = self._places.inbox.absolute()
+        return Folder(inbox, IGNORED).entries() if inbox.is_dir() else iter(())
 
     def _lies_since(self, path: bytes, *, regular: bool) -> float | None:
         """Since when a file lies there; None where it is gone or a job holds it."""

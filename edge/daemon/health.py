@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge.delivery.figures import Counted
     from edge.delivery.outbox import Outbox
     from edge.delivery.sender import Sender
-    from edge.intake.intake import Intake
+    from edge.intake.intakes import Intakes
 
 
 class HealthReport(NamedTuple):
@@ -28,7 +28,7 @@ class HealthReport(NamedTuple):
     session: int
     started_s: float
     folder: Path
-    intake: Intake
+    intake: Intakes
     sender: Sender
     stations: Stations
 

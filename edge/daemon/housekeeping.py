@@ -9,6 +9,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from edge.daemon.inbox import InboxFiles
 from edge.daemon.inspection import Inspection
 from edge.daemon.originals import OriginalFiles
 from edge.journal.held import held_longer_than
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.daemon.alerts import Alerts
-    from edge.intake.intake import Intake
+    from edge.intake.intakes import Intakes
     from edge.journal.journal import Journal
     from edge.journal.places import Places
 
@@ -48,7 +49,7 @@ class Housekeeping:
         root: Path,
         places: Places,
         journal: Journal,
-        intake: Intake,
+        intake: Intakes,
         alerts: Alerts,
         left_over: dict[bytes, int],
     ) -> None:
@@ -61,12 +62,14 @@ class Housekeeping:
         self._looked_again: set[bytes] = set()
         self._originals = OriginalFiles(
             journal,
-            intake,
+            intake.drop,
             alerts,
             config.folders.after,
             config.folders.watch.absolute(),
             places.archive,
+            places.inbox.absolute(),
         )
+        self._inbox = InboxFiles(journal, intake.inbox, alerts, places.inbox.absolute())
         self._disk = DiskGuard(
             root,
             min_free_mib=config.retention.min_free_mib,
@@ -101,8 +104,10 @@ class Housekeeping:
         self._looked_again = again
         condition = self._intake.condition()
         self._alerts.update("folder", condition.fault)
+        self._alerts.update("inbox", self._intake.inbox.condition().fault)
         self._alerts.update("unreadable", condition.unreadable)
         self._originals.turn()
+        self._inbox.turn()
         self._look_for_held()
 
     def _look_for_held(self) -> None:

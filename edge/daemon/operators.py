@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge.daemon.alerts import Alerts
     from edge.daemon.station import Stations
     from edge.delivery.sender import Sender
-    from edge.intake.intake import Intake
+    from edge.intake.intakes import Intakes
     from edge.system.notify import Notifier
 
 _STOP_S = 0.5
@@ -31,7 +31,7 @@ class Parts(NamedTuple):
     """The parts of the appliance that `Operators.live` reads."""
 
     alerts: Alerts
-    intake: Intake
+    intake: Intakes
     sender: Sender
     stations: Stations
 

@@ -46,7 +46,8 @@ class _Done(NamedTuple):
 class OriginalFiles:
     """Moves or deletes originals as the site has set it; `turn` belongs to the daemon's thread.
 
-    After a failure nothing is tried for a second, then for twice as long, up to ten.
+    Films below ``apart`` are left alone. After a failure nothing is tried for a second, then for
+    twice as long, up to ten.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class OriginalFiles:
         after: After,
         drop: Path,
         archive: Path,
+        apart: Path | None = None,
     ) -> None:
         self._journal = journal
         self._intake = intake
@@ -64,6 +66,7 @@ class OriginalFiles:
         self._after = after
         self._drop = os.fsencode(drop)
         self._archive = archive
+        self._apart = None if apart is None else os.fsencode(apart) + b"/"
         self._in_work: set[int] = set()
         self._done: SimpleQueue[_Done] = SimpleQueue()
         self._pause_s = 0.0
@@ -80,6 +83,8 @@ class OriginalFiles:
         if time.monotonic() < self._not_before_s or self._intake.latest_listing() is None:
             return
         for original in self._journal.ended_originals():
+            if self._apart is not None and original.path.startswith(self._apart):
+                continue
             if original.job not in self._in_work:
                 self._in_work.add(original.job)
                 self._intake.do(partial(self._part, original))

@@ -47,7 +47,10 @@ def drop_folder(config: Config, root: Path) -> Folder:
     """Give the watched folder without our own. Raises `ConfigError` where it is one of them."""
     places = Places.below(root)
     watch = config.folders.watch.absolute()
-    own = [place.absolute() for place in (places.pictures, places.quarantine, places.archive)]
+    own = [
+        place.absolute()
+        for place in (places.pictures, places.quarantine, places.archive, places.inbox)
+    ]
     if watch == root or any(watch.is_relative_to(place) for place in own):
         raise ConfigError(
             f"folders.watch: {watch} is a folder of the appliance's own; films need another one"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge.daemon.alerts import Alerts
     from edge.daemon.results import Results
     from edge.daemon.station import Station, Stations
-    from edge.intake.intake import Intake
+    from edge.intake.intakes import Intakes
     from edge.journal.journal import Journal
     from edge.journal.places import Places
     from edge.journal.records import Order
@@ -50,7 +50,7 @@ class Taking:
         journal: Journal,
         recorder: Recorder,
         results: Results,
-        intake: Intake,
+        intake: Intakes,
         stations: Stations,
         alerts: Alerts,
         passes_over: bool,
@@ -148,7 +148,7 @@ class Taking:
     def _bytes_of(self, order: Order) -> bytes | None:
         return kept_film(
             (self._places.quarantine, self._places.archive),
-            self._config.folders.watch.absolute(),
+            self._places.folder_of(order.path, self._config.folders.watch.absolute()),
             order.supersedes_job or order.job,
             order.path,
             order.sha256,

@@ -44,6 +44,10 @@ class Listing:
             return False
         return bool(self.has_marks(np.array([mark_of(path)], np.uint64))[0])
 
+    def with_paths_of(self, other: Listing) -> Listing:
+        """Give a listing that met what either met."""
+        return Listing([*self._marks.tolist(), *other._marks.tolist()])
+
     def has_marks(self, wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Whether the path of each mark [n] was met: [n]."""
         if not len(self._marks):

@@ -14,6 +14,7 @@ from edge.journal.kinds import REJECT, RESULT
 from edge.journal.records import Parcel
 from edge.model import Status
 from edge.outputs.table import OUTPUTS
+from edge.receive.inbox import is_in_conflict
 from edge.system.files import suffix_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class FilmInWork:
         """The scanner's name of the file, for the pipeline: it may state limb and side."""
         base = os.path.basename(self.film.path)  # noqa: PTH119 - names that are not UTF-8
         return base.decode("utf-8", "replace")
+
+    @property
+    def is_in_conflict(self) -> bool:
+        """Whether its SOP instance was received before with other bytes, and no person decided."""
+        return self.operator is None and is_in_conflict(self.film.path)
 
     @property
     def public_name(self) -> str:

@@ -84,7 +84,10 @@ class Recorder:
         if film_in_work.same_as is not None:
             if not self._contradicts(film_in_work.same_as, film, outcome):
                 return self._outcomes.finish(film_in_work.job, Finish(State.DUPLICATE))
-            outcome = _in_conflict(outcome)
+            outcome = _in_conflict(outcome, outcome.limbs)
+        elif film_in_work.is_in_conflict:
+            scored = [it for it in outcome.limbs if it.status is not Status.REJECTED]
+            outcome = _in_conflict(outcome, scored)
         study = self._pseudonym_of_study(film, outcome)
         body = self._study(study, outcome)
         recorded = RecordedFilm(
@@ -245,8 +248,8 @@ def _outcome_text(limb: LimbResult, film_in_work: FilmInWork) -> str:
     return text if film_in_work.same_as is None else f"{text}:{film_in_work.job}"
 
 
-def _in_conflict(outcome: Outcome) -> Outcome:
-    """The outcome with all limbs held: with joints, without scores."""
+def _in_conflict(outcome: Outcome, doubted: Collection[LimbResult]) -> Outcome:
+    """The outcome with those limbs held: with joints, without scores."""
     reason = Reason.DUPLICATE_CONFLICT
     limbs = tuple(
         limb.model_copy(
@@ -259,6 +262,8 @@ def _in_conflict(outcome: Outcome) -> Outcome:
                 "n_scored": 0,
             }
         )
+        if any(limb is it for it in doubted)
+        else limb
         for limb in outcome.limbs
     )
     return outcome.model_copy(update={"limbs": limbs, "pictured": ()})

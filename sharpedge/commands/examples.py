@@ -17,6 +17,7 @@ EXAMPLES = {
         "sharpedge doctor --json",
     ),
     "run": ("sharpedge run --config /etc/sharpedge/sharpedge.toml",),
+    "receive": ("sharpedge receive --config /etc/sharpedge/sharpedge.toml",),
     "score": (
         "sharpedge score film.dcm --out scored",
         "sharpedge score --json films",

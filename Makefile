@@ -12,8 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-documents test-train dicom-test deb bundle package-test \
-	arm64-test sbom bench-guard bench-scaling lint \
+.PHONY: demo test test-faults test-install test-train dicom-test documents-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -85,16 +84,16 @@ arm64-test: $(VENV)/.dev
 	$(MAKE) deb ARCHITECTURE=arm64
 	$(BIN)/python -m pytest tests/packaging/test_arm64.py -m arm64 --timeout 5400
 
+# Every kind of DICOM document under every kind of name, judged by dciodvfy, dsrdump and PixelMed's
+# validator (some minutes). A short form runs in `make test`. Needs dcmtk and pixelmed-apps.
+documents-test: $(VENV)/.dev
+	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \
+		--timeout 1800
+
 # 1,000 films by C-STORE from 4 associations while receiver and appliance are killed 20 times; keeps its
 # table under benchmarks/results/. A short form runs in `make test`.
 dicom-test: $(VENV)/.dev
 	SHARPEDGE_DICOM=full $(BIN)/python -m pytest tests/edge/daemon/test_appliance_received.py -k killed
-
-# Every kind of DICOM document under every kind of name, judged by dciodvfy, dsrdump and PixelMed's
-# validator (some minutes). A short form runs in `make test`. Needs dcmtk and pixelmed-apps.
-test-documents: $(VENV)/.dev
-	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \
-		--timeout 1800
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

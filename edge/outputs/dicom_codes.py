@@ -177,7 +177,9 @@ REASON_CODES = {
     Reason.LIMB_DOUBTFUL: Code("L_DOUBTFUL", "Two looks at the film do not agree on the limb"),
     Reason.GRADES_DOUBTFUL: Code("L_GRADES_DOUBT", "Fewer than half of the joints without doubt"),
     Reason.FEW_GREY_LEVELS: Code("L_FEW_GREYS", "Too few grey levels to grade joints"),
-    Reason.DUPLICATE_CONFLICT: Code("L_DUPLICATE", "Same bytes under another patient or limb"),
+    Reason.DUPLICATE_CONFLICT: Code(
+        "L_DUPLICATE", "Came before: other patient or limb, or with other bytes"
+    ),
 }
 """Why a limb or film was not scored; `edge.errors.REASONS` says it at length."""
 NO_REASON = Code("NO_REASON", "No reason is known")

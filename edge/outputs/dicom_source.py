@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from edge.errors import EdgeError, FilmError
 from edge.imaging.dicom import decode_dicom
@@ -129,7 +130,8 @@ def read_source(data: bytes, max_megapixels: float = MOST_MEGAPIXELS) -> DicomSo
     Raises
     ------
     NoSourceError
-        Where the file is no DICOM object, or states no valid UIDs of study, series and object.
+        Where the file is no DICOM object, or states no valid UIDs of study, series and object, or
+        a class that the standard does not have.
     """
     if sniff(data) is not Kind.DICOM:
         raise NoSourceError("the film is no DICOM object")
@@ -154,6 +156,9 @@ def read_source(data: bytes, max_megapixels: float = MOST_MEGAPIXELS) -> DicomSo
         for keyword, uid in uids.items():
             if len(uid) > _LONGEST_UID or _UID.fullmatch(uid) is None:
                 raise NoSourceError(f"its {keyword} is missing or no UID")
+        # What may be referred to of an object follows from its class.
+        if "Image Storage" not in UID(uids["SOPClassUID"]).name:
+            raise NoSourceError("its SOPClassUID is no image class of the standard")
         return DicomSource(
             sop_class=uids["SOPClassUID"],
             sop_instance=uids["SOPInstanceUID"],

@@ -83,6 +83,7 @@ def _is_source(path):
         ({"SOPInstanceUID": "1." + "2" * 5000}, "SOPInstanceUID"),
         ({"SOPInstanceUID": "../../etc/passwd"}, "SOPInstanceUID"),
         ({"SOPClassUID": "1.2.3\0.4"}, "SOPClassUID"),
+        ({"SOPClassUID": "1.2.3.4.5"}, "no image class"),
     ],
 )
 def test_a_film_without_valid_uids_is_refused_with_the_tags_name(tags, word):
@@ -168,3 +169,9 @@ def test_times_are_written_in_the_films_time_zone():
     unstated = read_source(a_film())
     own = datetime(2026, 3, 4, 12, tzinfo=timezone(timedelta(hours=2)))
     assert unstated.local(own) == own
+
+
+@pytest.mark.parametrize("end", ["1", "1.1", "1.1.1", "7", "7.2", "7.4"])
+def test_every_class_that_rooms_use_is_a_source(end):
+    film = a_film(SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{end}")
+    assert sr_of(a_report(), read_source(film))

@@ -49,7 +49,7 @@ def back_up(config_path: Path | None, out: Path, *, archive: bool) -> int:
     root = it.state_folder.absolute()
     if not (root / _JOURNAL).exists():
         raise ConfigError(f"{root}: no appliance has run here; fix: name it with --config")
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = new_file(out)
     try:
         with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
             count = _write(tar, root, config_path, archive=archive)
@@ -59,11 +59,22 @@ def back_up(config_path: Path | None, out: Path, *, archive: bool) -> int:
     except BaseException:
         out.unlink(missing_ok=True)
         raise
+    elsewhere = it.worker.engines
+    if elsewhere is not None and not elsewhere.absolute().is_relative_to(root):
+        say(f"{elsewhere}: worker.engines lies outside the state folder and is not in the backup")
     say(
         f"{out}: {count} files, {out.stat().st_size >> 20} MiB. It holds the device key and "
         f"patients' films: keep it as such. {DISCLAIMER.capitalize()}."
     )
     return 0
+
+
+def new_file(path: Path) -> int:
+    """Open a new file that only its owner may read. Raises `ConfigError` where there is one."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise ConfigError(f"{path}: exists already; fix: name another file with --out") from error
 
 
 def _write(tar: tarfile.TarFile, root: Path, config_path: Path | None, *, archive: bool) -> int:

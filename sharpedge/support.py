@@ -23,6 +23,7 @@ from edge.model import DISCLAIMER
 from edge.system.paths import PROJECT
 from edge.system.processor import processor_name, usable_cores
 from edge.system.terminal import say
+from sharpedge.backup import new_file
 from sharpedge.doctor.box import box_of
 from sharpedge.doctor.examination import examine
 from sharpedge.doctor.finding import as_table
@@ -43,13 +44,13 @@ _MODE = 0o600
 
 def bundle(config_path: Path | None, out: Path) -> int:
     """Write the bundle; returns 0. Raises `OSError` where ``out`` cannot be written."""
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    descriptor = new_file(out)
     try:
         with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
             for name, text in contents(config_path).items():
                 data = text.encode("utf-8", "backslashreplace")
                 info = tarfile.TarInfo(f"sharpedge-support/{name}")
-                info.size, info.mode, info.mtime = len(data), 0o644, int(time.time())
+                info.size, info.mode, info.mtime = len(data), _MODE, int(time.time())
                 tar.addfile(info, io.BytesIO(data))
     except BaseException:
         out.unlink(missing_ok=True)

@@ -117,7 +117,7 @@ class Housekeeping:
         self._held_at_s = time.monotonic() + _HELD_S
         held = held_longer_than(self._journal.store.db, self._held_alert_s)
         detail = (
-            f"{films(sum(held.values()))} held for longer than {self._held_alert_s / 60:g} min: "
+            f"{films(sum(held.values()))} held for longer than {_length(self._held_alert_s)}: "
             f"{reasons(held)}; fix: sharpedge held"
         )
         self._alerts.update("films_held", detail if held else None)
@@ -156,3 +156,7 @@ class Housekeeping:
             return
         if removed != Removed():
             log.info("retention: %s", removed)
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from edge.delivery.standing import presence_with
 from edge.operator.protocol import Live
 from edge.operator.requests import Requests
 from edge.operator.server import OperatorServer
@@ -84,14 +85,15 @@ class Operators:
         parts = self._parts
         condition, standing = parts.intake.condition(), parts.sender.standing()
         broker = self._config.broker
+        alerts = (*parts.alerts.active(), *standing.alerts)
         return Live(
-            presence=parts.stations.presence,
+            presence=presence_with(parts.stations.presence, alerts),
             session=self._session,
             uptime_s=time.monotonic() - self._started_s,
             folder=str(self._config.folders.watch),
             folder_waiting=condition.waiting,
             in_work=sum(len(station.films) for station in parts.stations),
-            alerts=(*parts.alerts.active(), *standing.alerts),
+            alerts=alerts,
             versions=parts.stations.versions,
             broker=f"{broker.host}:{broker.port}",
             connected=standing.connected,

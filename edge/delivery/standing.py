@@ -98,7 +98,11 @@ class DeliveryAlerts:
     def update_waiting(self, counts: Counts, alert_s: float) -> None:
         """Raise or clear the alerts of rows that wait longer than ``alert_s`` or are set aside."""
         if counts.oldest_s() > alert_s:
-            self.raise_alert("undelivered", "results wait in the outbox longer than alert_s")
+            self.raise_alert(
+                "undelivered",
+                f"results wait for their receipt for more than {alert_s:g} s (delivery.alert_s); "
+                "fix: start the dashboard; sharpedge doctor finds what is in the way",
+            )
         else:
             self.clear_alert("undelivered")
         aside = counts.latest_set_aside()

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from edge.engine.backend_table import REFERENCE
 from edge.engine.loader import load_engines
+from edge.engine.passport import Role
 from edge.errors import EngineError, OutputError
 from edge.pipeline.settings import PipelineSettings
 from edge.system.paths import built_engines
 from edge.system.processor import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge.config import Config
@@ -140,11 +141,22 @@ def film_scorer(config: Config) -> Made:
     return Made(
         _scorer(engines, config.pipeline),
         engines.engine_set_hash,
-        degraded=tuple(f"{it.stem}: {it.why} (fix: {it.fix})" for it in engines.refusals),
+        degraded=(
+            *(f"{it.stem}: {it.why} (fix: {it.fix})" for it in engines.refusals),
+            *_missing(engines),
+        ),
         unfit=unfit,
         rechecker=rechecker,
         second_fault=second_fault,
     )
+
+
+def _missing(engines: EngineSet) -> Iterator[str]:
+    """Say which grades cannot be given, or only from a lesser mask, for want of an engine."""
+    for limb in engines.limbs:
+        for role in (Role.MASK, Role.SCORE):
+            if engines.get(role, limb) is None:
+                yield f"{limb}-{role}: is not installed (fix: sharpedge export)"
 
 
 def _scorer(engines: EngineSet, settings: PipelineSettings) -> FilmScorer:

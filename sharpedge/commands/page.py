@@ -36,12 +36,12 @@ def page(
     from edge.operator.settings import SERVICE_SOCKET
     from edge.system.paths import data_root
     from edge.system.terminal import say
-    from sharpedge.page.sign_in import page_token
+    from sharpedge.page.sign_in import find_token
 
-    folder = state or data_root()
     if show_token:
-        say(page_token(folder))
+        say(find_token(state))
         return
+    folder = state or data_root()
     if (certificate is None) != (key is None):
         fail("give --certificate and --key, or none of both", 2)
     try:

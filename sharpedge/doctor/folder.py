@@ -17,7 +17,7 @@ from edge.errors import ConfigError
 from edge.intake.watch import NETWORK_TYPES, Folder, WatchMode, mount_type
 from edge.model import After
 from sharpedge.doctor.account import owner_of
-from sharpedge.doctor.finding import Finding, failed, ok, skipped, warning
+from sharpedge.doctor.finding import Finding, Level, failed, ok, skipped, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +54,10 @@ def check_folder(box: Box) -> Iterator[Finding]:
         yield failed(CHECK, f"{path}: is a file", "folders.watch names no folder",
                      "name the folder that the scanner writes to")  # fmt: skip
         return
-    yield _rights(box, path)
-    yield from _files(box, folder)
+    rights = _rights(box, path)
+    yield rights
+    if rights.level is not Level.FAILED:
+        yield from _files(box, folder)
     yield _mount(box, path)
 
 
@@ -96,9 +98,12 @@ class _Files:
 
 
 def _look(box: Box, folder: Folder) -> _Files:
-    """Look at the first names of the folder; a right is asked for once for each owner and mode."""
+    """Look at the first names of the folder.
+
+    A right is asked for once for each folder inside, owner and mode.
+    """
     found = _Files()
-    known: dict[tuple[int, int, int], bool | None] = {}
+    known: dict[tuple[Path, int, int, int], bool | None] = {}
     for entry in islice(folder.entries(), _LOOKED_AT):
         if not entry.regular:
             continue
@@ -109,7 +114,7 @@ def _look(box: Box, folder: Folder) -> _Files:
             continue
         found.seen += 1
         found.newest_s = max(found.newest_s, stat.st_mtime)
-        kind = (stat.st_uid, stat.st_gid, stat.st_mode)
+        kind = (path.parent, stat.st_uid, stat.st_gid, stat.st_mode)
         if kind not in known:
             known[kind] = box.service.may(path, "r")
         if known[kind] is False:
@@ -127,7 +132,8 @@ def _files(box: Box, folder: Folder) -> Iterator[Finding]:
         yield failed(
             _FILES, f"{len(found.unreadable)} of {found.seen} files: {box.service.name} may not "
             f"read them, the first {first}",
-            f"{owner_of(first)}: the program that writes them makes them private (umask)",
+            f"{owner_of(first)}: the program that writes them makes them, or their folder, private "
+            "(umask)",
             f"let it write with umask 0027 into a folder with the group of {box.service.name} "
             f"(chmod 2775 {folder.path}); for those that are there: "
             f"chgrp {box.service.name} FILE && chmod g+r FILE",

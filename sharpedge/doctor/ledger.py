@@ -80,6 +80,11 @@ def _receipts(box: Box, db: sqlite3.Connection) -> Finding:
     if silent:
         return warning(RECEIPTS, f"{', '.join(silent)}: never answered",
                        "delivery.receivers names a dashboard that is not there", fix)  # fmt: skip
+    if not answers and count:
+        return warning(
+            RECEIPTS, f"{count} messages wait, and no dashboard has ever answered",
+            f"nobody has stored them; they alert after {it.alert_s:g} s", fix,
+        )  # fmt: skip
     if not answers:
         return skipped(RECEIPTS, "no result has been sent yet: drop a film and run this again")
     last_s = max(answers.values())

@@ -164,8 +164,8 @@ def _tls(broker: BrokerSettings) -> Finding:
             certificate = stream.getpeercert() or {}
             # With TLS 1.3 a broker refuses our certificate after the handshake.
             stream.settimeout(broker.connect_s)
-            stream.sendall(_CONNECT)
-            stream.recv(1)
+            if not _hears(stream):
+                return _wants_certificate(broker, "it ends the connection after the handshake")
     except ssl.SSLCertVerificationError as error:
         return _untrusted(broker, error)
     except OSError as error:
@@ -189,6 +189,30 @@ def _brokers_end(broker: BrokerSettings, what: str, certificate: Mapping[str, ob
     return ok(TLS, f"{what} until {day}")
 
 
+def _hears(stream: ssl.SSLSocket) -> bool:
+    """Whether the broker answers a CONNECT, with whatever, once TLS is set up."""
+    try:
+        stream.sendall(_CONNECT)
+        return bool(stream.recv(1))
+    except OSError:
+        return False
+
+
+def _wants_certificate(broker: BrokerSettings, why: str) -> Finding:
+    ours = broker.certificate_file
+    if ours is None:
+        what, fix = (
+            "asks for a certificate of ours",
+            "a pair that the broker's authority has signed",
+        )
+    else:
+        what, fix = f"refuses our certificate {ours}", "a pair that its authority has signed"
+    return failed(
+        TLS, f"{place(broker)}: {what}", why,
+        f"set broker.certificate_file and broker.key_file to {fix}",
+    )  # fmt: skip
+
+
 def _untrusted(broker: BrokerSettings, error: ssl.SSLCertVerificationError) -> Finding:
     what = f"{place(broker)}: its certificate is not accepted"
     why = error.verify_message
@@ -207,11 +231,7 @@ def _untrusted(broker: BrokerSettings, error: ssl.SSLCertVerificationError) -> F
 def _no_tls(broker: BrokerSettings, error: OSError) -> Finding:
     reason = getattr(error, "reason", None) or error.strerror or str(error)
     if "ALERT" in reason or "CERTIFICATE" in reason:
-        return failed(
-            TLS, f"{place(broker)}: refuses our certificate", reason.replace("_", " ").lower(),
-            "set broker.certificate_file and broker.key_file to a pair that the broker's authority "
-            "has signed",
-        )  # fmt: skip
+        return _wants_certificate(broker, reason.replace("_", " ").lower())
     if _speaks_plain(broker):
         return failed(
             TLS, f"{place(broker)}: speaks MQTT without TLS, and broker.ca_file is set",

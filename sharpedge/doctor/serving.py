@@ -17,7 +17,7 @@ from edge.anatomy import Limb
 from edge.daemon.state_folder import appliance_runs
 from edge.engine.backend_table import BACKENDS, is_installed
 from edge.engine.installed import not_serving, scan
-from edge.engine.passport import open_engine
+from edge.engine.passport import Role, open_engine
 from edge.errors import EngineError
 from edge.operator.settings import likely_sockets
 from edge.system.device_key import LENGTH
@@ -76,21 +76,22 @@ def _passports(box: Box, folder: Path, export: str) -> Iterator[Finding]:
         yield skipped(ENGINES, "the device key cannot be read; fix: run this as root")
         return
     refused = 0
-    limbs: set[Limb] = set()
+    found: set[tuple[Role, Limb]] = set()
     for item in scan(folder):
         fault = _fault(item, key)
         if fault is None:
             assert item.passport is not None  # noqa: S101 - else there is a fault
-            if item.passport.role == "detect":
-                limbs.add(Limb(item.passport.limb))
+            found.add((item.passport.role, item.passport.limb))
             continue
         refused += 1
         why, fix = fault
         yield failed(ENGINES, f"{item.stem}: does not serve", why, fix)
-    missing = [str(limb) for limb in Limb if limb not in limbs]
+    missing = [f"{limb}-{role}" for limb in Limb for role in Role if (role, limb) not in found]
     if missing and not refused:
-        yield failed(ENGINES, f"{folder}: nothing there scores a {' or a '.join(missing)}",
-                     "engines are missing", export)  # fmt: skip
+        yield failed(
+            ENGINES, f"{folder}: {', '.join(missing)} missing",
+            "without a detector a limb is not found, without a scorer it gets no grade", export,
+        )  # fmt: skip
     elif not refused:
         yield ok(ENGINES, f"{folder}: each passport is this device's, each file is whole")
 

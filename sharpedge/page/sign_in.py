@@ -10,15 +10,18 @@ import stat
 import time
 from dataclasses import dataclass, field
 from hmac import compare_digest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
 from edge.system.files import write_whole
+from edge.system.paths import data_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+SERVICE_STATE = Path("/var/lib/sharpedge-page")
+"""State folder of `sharpedge-page.service`."""
 TOKEN_NAME = "page.token"  # noqa: S105 - the name of its file
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without those that are taken for each other."""
@@ -48,6 +51,27 @@ def page_token(folder: Path) -> str:
     if len(plain(token)) < _GROUPS * _GROUP:
         raise ConfigError(f"{path}: is too short; fix: delete it, the next start makes another")
     return token
+
+
+def find_token(folder: Path | None) -> str:
+    """Load the token of a page that was started before: of ``folder``, else the service's or ours.
+
+    None is made: it would be another one than the page's. Raises `ConfigError`.
+    """
+    folders = (SERVICE_STATE, data_root()) if folder is None else (folder,)
+    for place in folders:
+        try:
+            there = (place / TOKEN_NAME).exists()
+        except OSError as error:
+            raise ConfigError(
+                f"{place}: cannot be looked into ({error.strerror}); fix: run this as root"
+            ) from error
+        if there:
+            return page_token(place)
+    places = ", ".join(map(str, folders))
+    raise ConfigError(
+        f"no page was started with its token in {places}; fix: start it, or name --state"
+    )
 
 
 def plain(token: str) -> str:

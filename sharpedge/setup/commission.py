@@ -52,6 +52,7 @@ def commission(out: Path, stated: Stated, *, silent: bool, replace: bool) -> Non
     """Write the configuration of an appliance. Raises `ConfigError` and `OSError`."""
     if out.exists() and not replace:
         raise ConfigError(f"{out}: exists already; fix: edit it, or replace it with --force")
+    _refuse_contradictions(stated)
     ask = Asker(silent=silent)
     site = ask.text(stated.site, "Site, first word of every topic", "clinic", word_fault)
     room = ask.text(stated.room, "Room", "xray1", word_fault)
@@ -79,6 +80,7 @@ def commission(out: Path, stated: Stated, *, silent: bool, replace: bool) -> Non
         _let_service_read(folder, key)
     elif tls == FILES and ca is None:
         ca = Path(ask.text(None, "The authority's certificate (PEM)", "/etc/sharpedge/ca.pem"))
+    _refuse_missing(ca, certificate, key, stated.password_file)
     answers = Answers(
         site, room, device, Path(watch), stated.state, host,
         stated.port or (_PLAIN_PORT if tls == NONE else _TLS_PORT),
@@ -86,6 +88,28 @@ def commission(out: Path, stated: Stated, *, silent: bool, replace: bool) -> Non
     )  # fmt: skip
     write(out, answers, replace=replace)
     say(_summary(out, trial, where))
+
+
+def _refuse_contradictions(stated: Stated) -> None:
+    """Refuse options that exclude each other, and paths that depend on where one stands."""
+    if stated.broker == HERE and stated.host:
+        raise ConfigError("--broker here and --host exclude each other; fix: leave one out")
+    files = (stated.ca_file, stated.certificate_file, stated.key_file)
+    if stated.tls in {NONE, TRIAL} and any(files):
+        raise ConfigError(
+            f"--tls {stated.tls} and certificate files exclude each other; fix: --tls files"
+        )
+    if stated.host is not None and any(it.isspace() for it in stated.host):
+        raise ConfigError(f"--host {stated.host}: is no name or address")
+    for path in (stated.watch, stated.state, stated.password_file, *files):
+        if path is not None and not path.is_absolute():
+            raise ConfigError(f"{path}: depends on the folder; fix: a path that starts with /")
+
+
+def _refuse_missing(*files: Path | None) -> None:
+    for path in files:
+        if path is not None and not path.is_file():
+            raise ConfigError(f"{path}: there is no such file; fix: put it there first")
 
 
 def _path(path: Path | None) -> str | None:

@@ -72,17 +72,28 @@ def filled(answers: Answers) -> str:
         key = (section, entry.group(1)) if entry else None
         if key in wanted:
             # TOML writes text and whole numbers as JSON does.
-            text = f"{key[1]} = {json.dumps(wanted.pop(key), ensure_ascii=False)}"
-            # A default needs no line of its own: the example's comment already states it.
-            lines.append(line if line == f"# {text}" else text)
+            value = wanted.pop(key)
+            text = f"{key[1]} = {json.dumps(value, ensure_ascii=False)}"
+            # A default needs no line of its own. Some comments show an example, not a default.
+            shown = line == f"# {text}" and value == _default(*key)
+            lines.append(line if shown else text)
         else:
             lines.append(line)
     assert not wanted, wanted  # noqa: S101 - the example has a line for every key
     return "\n".join(lines) + "\n"
 
 
+def _default(section: str, key: str) -> object:
+    """What the configuration takes where a key is not stated."""
+    model = config.Config.model_fields[section].annotation
+    field = getattr(model, "model_fields", {})[key]
+    return field.default
+
+
 def write(path: Path, answers: Answers, *, replace: bool) -> str:
     """Write the configuration whole, once it has been read back; returns its text.
+
+    A file that is replaced is kept beside it, with the ending ``.before-init``.
 
     Raises `ConfigError` where an answer cannot be used, or the file exists and is not to be
     replaced, and `OSError`.
@@ -102,5 +113,7 @@ def write(path: Path, answers: Answers, *, replace: bool) -> str:
         raise ConfigError(str(error).replace(f"{trial}:", f"{path}:")) from error
     finally:
         trial.unlink()
+    if path.exists():
+        write_whole(path.with_name(f"{path.name}.before-init"), path.read_bytes(), durable=True)
     write_whole(path, text.encode(), durable=True)
     return text

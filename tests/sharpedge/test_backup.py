@@ -62,7 +62,7 @@ def test_a_backup_leaves_nothing_beside_a_journal_at_rest(box, tmp_path):
 
 def test_a_backup_never_replaces_a_file(box, tmp_path):
     (tmp_path / "b.tar").write_text("mine")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ConfigError, match="exists already; fix"):
         back_up(box, tmp_path / "b.tar", archive=False)
     assert (tmp_path / "b.tar").read_text() == "mine"
 

@@ -35,6 +35,8 @@ _OVER_WHITE = 3.0
 """Cost of a label that covers nothing but white: labels prefer ground to skin, and skin to bone."""
 _BESIDE_OTHER = 0.5
 """Cost of a label that lies as close to another joint's box as if it were that joint's."""
+_MISLEADING = 6.0
+"""Cost of a label whose middle lies nearer to another joint's centre than to its own."""
 _NEAR = 0.3
 """So close, in label heights."""
 _CROSSING = 3.0
@@ -216,9 +218,22 @@ class _Placing:
         cost += _OVER_BOX * _shared(rectangles, self._boxes).sum(axis=1) / areas
         cost += _CROSSING * _meets(lines, others)
         cost += _BESIDE_OTHER * (_apart(rectangles, others) < _NEAR * height).sum(axis=1)
+        cost += _MISLEADING * self._nearer_to_another(index, rectangles)
         if self._shade is not None:
             cost += _OVER_WHITE * self._shade.mean(rectangles)
         return np.asarray(cost, dtype=np.float64)
+
+    def _nearer_to_another(self, index: int, rectangles: Rectangles) -> npt.NDArray[np.float64]:
+        """By how much another joint's centre is nearer than the label's own: 0 where none, to 1."""
+        middle = (rectangles[:, :2] + rectangles[:, 2:]) / 2
+        apart = np.hypot(*(middle[:, None] - self._centres[None]).transpose(2, 0, 1))
+        own = apart[:, index]
+        others = np.delete(apart, index, axis=1)
+        if not others.shape[1]:
+            return np.zeros(len(rectangles))
+        return np.asarray(
+            np.clip(1.5 - others.min(axis=1) / np.maximum(own, 1.0), 0.0, 1.0), np.float64
+        )
 
     def _hindered(self, index: int, rectangles: Rectangles) -> npt.NDArray[np.float64]:
         """Infinite where a rectangle would lie on another label, else 0."""

@@ -16,6 +16,7 @@ from certificates import certificate
 
 from edge.errors import ConfigError
 from sharpedge.page.serve import At, serve
+from sharpedge.page.sign_in import page_token
 
 
 @pytest.fixture
@@ -101,6 +102,10 @@ def test_a_network_address_without_tls_is_refused(tmp_path, host):
 
 
 def test_the_token_is_shown_and_half_of_a_certificate_is_wrong_usage(start, tmp_path):
+    refused = start("--show-token")
+    assert "no page was started" in refused.communicate(timeout=20)[1]
+    assert not (tmp_path / "page.token").exists()
+    page_token(tmp_path)
     out, _ = start("--show-token").communicate(timeout=20)
     assert out.strip() == (tmp_path / "page.token").read_text().strip()
     it = start("--key", os.devnull)

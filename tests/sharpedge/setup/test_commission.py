@@ -3,6 +3,7 @@ import pty
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from doctor_box import faults
@@ -83,3 +84,22 @@ def test_questions_are_asked_on_a_terminal_and_wrong_answers_asked_again(tmp_pat
     assert str(it.device) == "ward/xray1/b2"
     assert (str(it.folders.watch), it.broker.host) == ("/srv/in", "mq.clinic")
     assert "letters, digits" in told
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"broker": "here", "host": "mq.clinic"},
+        {"tls": "none", "ca_file": "/etc/ca.pem"},
+        {"tls": "trial", "ca_file": "/etc/ca.pem"},
+        {"watch": "relative/drop"},
+        {"host": "two words"},
+        {"ca_file": "/no/such/file.pem"},
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_with_a_fix(tmp_path, stated):
+    paths = {"ca_file", "watch"}
+    it = Stated(**{k: Path(v) if k in paths else v for k, v in stated.items()})
+    with pytest.raises(ConfigError):
+        commission(tmp_path / "s.toml", it, silent=True, replace=False)
+    assert list(tmp_path.iterdir()) == []

@@ -36,6 +36,22 @@ def test_every_answer_arrives_in_its_key_and_every_comment_stays(tmp_path):
     assert all(line in text.splitlines() for line in words)
 
 
+def test_a_setting_that_reads_like_the_example_s_comment_is_written_all_the_same(tmp_path):
+    """The comments show example paths; the default is that no key is set."""
+    answers = Answers(
+        "clinic", "xray1", "box1", Path("/srv/sharpedge/drop"), host="broker.clinic", port=8883,
+        username="box1", password_file=Path("/etc/sharpedge/broker.password"),
+        ca_file=Path("/etc/sharpedge/ca.pem"), certificate_file=Path("/etc/sharpedge/box1.pem"),
+        key_file=Path("/etc/sharpedge/box1.key"),
+    )  # fmt: skip
+    write(tmp_path / "s.toml", answers, replace=False)
+    it = config.load(tmp_path / "s.toml", {}).broker
+    assert it.ca_file == answers.ca_file
+    assert it.certificate_file == answers.certificate_file
+    assert it.key_file == answers.key_file
+    assert (it.username, it.password_file) == ("box1", answers.password_file)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_path_and_user_survives_the_file(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("any")
@@ -58,4 +74,5 @@ def test_a_file_that_exists_is_kept_unless_it_is_to_be_replaced(tmp_path):
         write(tmp_path / "s.toml", PLAIN, replace=False)
     assert (tmp_path / "s.toml").read_text() == "mine"
     write(tmp_path / "s.toml", PLAIN, replace=True)
+    assert (tmp_path / "s.toml.before-init").read_text() == "mine"
     assert config.load(tmp_path / "s.toml", {}).site.name == "clinic"

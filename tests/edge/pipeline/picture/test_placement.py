@@ -92,6 +92,19 @@ def test_on_200_films_no_label_hides_a_label_a_joint_or_runs_over_the_edge(seed)
         assert not any(crossing(line, other) for other in lines[i + 1 :])
 
 
+def test_a_label_lies_nearer_to_its_own_joint_than_to_another():
+    misleading = labels = 0
+    for seed in range(200):
+        subjects, area = film_subjects(seed)
+        for index, label in enumerate(placed(subjects, area)):
+            middle = np.array([label[0] + label[2], label[1] + label[3]]) / 2
+            apart = [np.hypot(*(middle - np.array(it.centre))) for it in subjects]
+            labels += 1
+            misleading += int(np.argmin(apart)) != index
+    assert labels > 1500
+    assert misleading / labels < 0.02, (misleading, labels)
+
+
 points = st.tuples(st.integers(0, 799), st.integers(0, 999))
 
 

@@ -85,6 +85,8 @@ def test_watch_prints_again_and_ends_calmly(broker, make_appliance):
     with subprocess.Popen(
         [*command, it.config], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A shell's job in the background, as this test may be one, ignores the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as watching:  # fmt: skip
         first, second = watching.stdout.readline(), watching.stdout.readline()
         watching.send_signal(signal.SIGINT)

@@ -102,7 +102,7 @@ class FigureCollector:
                 yield GaugeMetricFamily(_P + name, text, float(value))
         for name, text, value in (
             ("worker_restarts", "Workers that died", it.stations.restarts),
-            ("broker_reconnects", "Connections to the broker", standing.reconnects),
+            ("broker_connections", "Connections to the broker", standing.reconnects),
             ("messages_dropped", "Messages from the broker that were not usable",
              standing.dropped),
         ):  # fmt: skip
@@ -218,7 +218,10 @@ class Metrics:
                 failing = False
             except OSError as error:
                 if not failing:
-                    log.warning("metrics: the text file cannot be written (%s)", error.strerror)
+                    log.warning(
+                        "metrics: %s cannot be written (%s); fix: correct metrics.textfile, or "
+                        "let the service write there", self._settings.textfile, error.strerror,
+                    )  # fmt: skip
                 failing = True
             if self._stopping.wait(self._settings.every_s):
                 return

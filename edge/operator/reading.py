@@ -119,10 +119,21 @@ class JournalView:
         )
 
     def _messages(self, job: int) -> Iterator[StoredMessage]:
-        """A film's messages that can be read and were not changed."""
+        """A film's messages that can be read and were not changed.
+
+        The same bytes under another name, or worked on again, give the same message, which stays
+        with the job that came first.
+        """
         rows = self._db.execute(
             "SELECT * FROM outbox WHERE job = ? AND kind IN (?, ?)", (job, *LIMB_MESSAGES)
         ).fetchall()
+        if not rows:
+            rows = self._db.execute(
+                "SELECT outbox.* FROM job AS this JOIN job AS other ON other.sha256 = this.sha256 "
+                "JOIN outbox ON outbox.job = other.number "
+                "WHERE this.number = ? AND outbox.kind IN (?, ?) ORDER BY outbox.row DESC",
+                (job, *LIMB_MESSAGES),
+            ).fetchall()
         for row in rows:
             found = self._message(row)
             if found is not None:

@@ -56,6 +56,11 @@ def _state(box: Box) -> Iterator[Finding]:
     may = box.service.may(path, "rwx")
     if may is None:
         yield skipped(STATE, f"only root or {who} can tell; fix: run this as root")
+    elif not may and os.statvfs(path).f_flag & os.ST_RDONLY:
+        yield failed(
+            STATE, f"{path}: {who} may not write it", "its file system is mounted read-only",
+            f"mount -o remount,rw $(findmnt -nT {path} -o TARGET); dmesg tells a broken disk",
+        )  # fmt: skip
     elif not may:
         yield failed(STATE, f"{path}: {who} may not write it", owner_of(path),
                      f"chown {who} {path} && chmod 750 {path}")  # fmt: skip

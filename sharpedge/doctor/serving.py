@@ -85,6 +85,9 @@ def _passports(box: Box, folder: Path, export: str) -> Iterator[Finding]:
             continue
         refused += 1
         why, fix = fault
+        if fix.startswith("sharpedge ") and not box.service.is_ours:
+            # As another user it would write into that user's folder.
+            fix = f"runuser -u {box.service.name} -- env SHARPEDGE_HOME={box.state} {fix}"
         yield failed(ENGINES, f"{item.stem}: does not serve", why, fix)
     missing = [f"{limb}-{role}" for limb in Limb for role in Role if (role, limb) not in found]
     if missing and not refused:

@@ -48,6 +48,22 @@ def test_a_held_film_whose_message_was_changed_is_listed_without_what_it_said(fi
     assert (film.job, film.limb, film.side) == (job, None, None)
 
 
+def test_a_held_film_whose_message_belongs_to_an_earlier_job_shows_what_it_said(films, view):
+    """The same bytes again: the journal keeps one message under one id."""
+    first = films.held("a.jpg")
+    with films.store.transaction() as db:
+        db.execute(
+            "INSERT INTO job (path, sha256, device, inode, size, mtime_ns, state, since, reason) "
+            "SELECT x'2f782f622e6a7067', sha256, device, inode + 1, size, mtime_ns, state, since, "
+            "reason FROM job WHERE number = ?",
+            (first,),
+        )
+    again = view.held()[-1]
+    assert again.job != first
+    assert (again.file, again.limb) == ("b.jpg", view.held()[0].limb)
+    assert again.limb is not None
+
+
 def test_results_come_newest_first_and_say_how_they_are_delivered(films, view):
     films.add("a.jpg", side=Laterality.LEFT)
     films.add("b.jpg")

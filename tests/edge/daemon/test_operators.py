@@ -84,7 +84,7 @@ def test_a_film_that_is_held_too_long_alerts_until_none_is(broker, subscriber, m
     until(lambda: "films_held" in {alert.code for alert in tell(it, Ask.ALERTS).alerts})
     state = until(lambda: next((s for s in subscriber.of("state") if s.alerts), None))
     (alert,) = state.alerts
-    assert alert.detail.startswith("1 film held for longer than 0.0166667 min: two limbs; fix:")
+    assert alert.detail.startswith("1 film held for longer than 1 s: two limbs; fix:")
     # It does all of its work: the film waits for a person.
     assert state.state == "online"
     tell(it, Ask.DISMISS, film="1")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from edge.pipeline.plausibility import STATISTICS, crop_statistics
-from edge.pipeline.shrink import shrunk
 from edge.pipeline.template import unit_px
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ def film_figures(plain: GreyImage, result: LimbResult) -> dict[str, float]:
     scored = [joint for joint in result.joints if joint.erosion_expected is not None]
     if result.limb is None or not scored:
         return {}
-    small = shrunk(plain, (_SIDE_PX, _SIDE_PX))
-    found = dict(zip(STATISTICS, crop_statistics(small[None])[0].tolist(), strict=True))
+    small = cv2.resize(plain, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
+    found = dict(
+        zip(STATISTICS, crop_statistics(small[None].astype(np.uint8))[0].tolist(), strict=True)
+    )
     placed = {joint.name: joint.centre for joint in result.joints if joint.name and joint.centre}
     if len(placed) > 1:
         found["unit_px"] = unit_px(result.limb, list(placed), np.array(list(placed.values())))

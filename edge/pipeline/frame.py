@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.pipeline.shrink import shrunk
 from edge.pipeline.template import apply
 
 if TYPE_CHECKING:
@@ -52,12 +51,12 @@ def warp(pixels: GreyImage, matrix: Transform, size: tuple[int, int]) -> GreyIma
     """Resample to (width, height), black outside; averages areas where it shrinks by much."""
     zoom = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
     if zoom < 0.7:
-        smaller = (
+        shrunk = (
             max(1, round(pixels.shape[1] * zoom)),
             max(1, round(pixels.shape[0] * zoom)),
         )
-        ratio_x, ratio_y = pixels.shape[1] / smaller[0], pixels.shape[0] / smaller[1]
-        pixels = shrunk(pixels, smaller)
+        ratio_x, ratio_y = pixels.shape[1] / shrunk[0], pixels.shape[0] / shrunk[1]
+        pixels = np.asarray(cv2.resize(pixels, shrunk, interpolation=cv2.INTER_AREA), np.uint8)
         grow = np.array(
             [[ratio_x, 0, (ratio_x - 1) / 2], [0, ratio_y, (ratio_y - 1) / 2], [0, 0, 1]]
         )

@@ -17,7 +17,6 @@ from edge.engine.outputs import run_engine
 from edge.engine.passport import Role
 from edge.model import GreyImage, Mask, Points
 from edge.pipeline.entropy import entropy_near
-from edge.pipeline.shrink import shrunk
 
 if TYPE_CHECKING:
     from edge.engine.protocol import Engine
@@ -38,7 +37,7 @@ NEIGHBOURS = 8
 def unet_mask(engine: Engine, canvas: GreyImage) -> Foreground:
     """Foreground [h, w] bool of a canvas by the U-Net engine."""
     height, width = input_size(engine)
-    small = shrunk(canvas, (width, height))
+    small = np.asarray(cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     outputs = run_engine(engine, Role.MASK, to_inputs(engine, small[None]))
     probability = next(iter(outputs.values()))[0, 0]
     full = cv2.resize(

@@ -49,12 +49,8 @@ _BROKER_S = 2.0
 """Limit for what the broker keeps: an audit without it proves nearly as much."""
 
 
-@contextmanager
-def journal_of(state_folder: Path) -> Iterator[Store]:
-    """Open an appliance's journal.
-
-    Raises `JournalError` or `ConfigError` where there is none, or it cannot be used.
-    """
+def journal_file(state_folder: Path) -> Path:
+    """Path of an appliance's journal. Raises `JournalError` where there is none."""
     path = state_folder / "journal.sqlite"
     try:
         there = path.exists()
@@ -64,6 +60,16 @@ def journal_of(state_folder: Path) -> Iterator[Store]:
         raise JournalError(
             f"{state_folder}: no appliance has run here; name its configuration with --config"
         )
+    return path
+
+
+@contextmanager
+def journal_of(state_folder: Path) -> Iterator[Store]:
+    """Open an appliance's journal.
+
+    Raises `JournalError` or `ConfigError` where there is none, or it cannot be used.
+    """
+    path = journal_file(state_folder)
     key = derived_key(device_key(state_folder, expected=True), "journal")
     try:
         store = Store(path, key)

@@ -25,7 +25,7 @@ from edge.operator.reading import JournalView, ReadOnlyChain
 from edge.operator.status import compose
 from edge.system.device_key import derived_key, device_key
 from edge.system.terminal import say
-from sharpedge.operator import unusable, where
+from sharpedge.operator import journal_file, unusable, where
 from sharpedge.status_text import held_text, status_text
 
 if TYPE_CHECKING:
@@ -91,15 +91,7 @@ def status_of(at: Where, config_path: Path | None) -> Status:
 
 def _of_journal(it: config.Config) -> Status:
     root = it.state_folder.absolute()
-    path = root / "journal.sqlite"
-    try:
-        there = path.exists()
-    except OSError as error:
-        raise JournalError(unusable(path, error.strerror or "error")) from error
-    if not there:
-        raise JournalError(
-            f"{root}: no appliance has run here; name its configuration with --config"
-        )
+    path = journal_file(root)
     if appliance_runs(root):
         raise JournalError(
             f"{root}: an appliance runs, and its socket does not answer; fix: name its "

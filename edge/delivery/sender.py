@@ -79,9 +79,7 @@ class Sender:
         self._delivery = delivery
         self._device = device
         self._session = session
-        self._client_id = (
-            broker.client_id or f"sharpedge-{device.site}-{device.room}-{device.device}"
-        )
+        self._client_id = broker.client_id_of(device)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._control = Control()
         self._alerts = DeliveryAlerts()

@@ -15,6 +15,7 @@ from edge.enums import StrEnum
 from edge.model import PictureForm
 
 if TYPE_CHECKING:
+    from edge.contract.ids import DeviceName
     from edge.system.local_broker import LocalBroker
 
 
@@ -62,6 +63,10 @@ class BrokerSettings(BaseModel):
         description="a silent connection is given up after 1.5 times this",
     )
     connect_s: float = Field(default=5.0, gt=0, description="limit for TCP, TLS and CONNACK each")
+
+    def client_id_of(self, device: DeviceName) -> str:
+        """Client id of an appliance: as it is set, else made of the words of its topics."""
+        return self.client_id or f"sharpedge-{device.site}-{device.room}-{device.device}"
 
     @model_validator(mode="after")
     def _pairs(self) -> BrokerSettings:

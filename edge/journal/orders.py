@@ -99,7 +99,7 @@ def _job_of_file(store: Store, file: bytes) -> int:
 
 
 def named(person: str | None, account: str) -> str:
-    """Name for the journal: the person, with the account that vouches for it."""
+    """Name for the journal: the person, with the account that gave the name."""
     return account if person is None or person == account else f"{person} (via {account})"
 
 

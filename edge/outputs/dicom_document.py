@@ -68,7 +68,7 @@ def finished(document: Dataset, report: LimbReport, source: DicomSource) -> byte
     for equipment in document.get("ContributingEquipmentSequence", ()):
         equipment.ContributionDateTime = f"{day}{time}"
     source.copy_into(document)
-    # pydicom writes raw elements as they are only where nothing is to be encoded anew.
+    # pydicom writes raw elements as they are only where nothing is to be encoded again.
     document.set_original_encoding(
         is_implicit_vr=False,
         is_little_endian=True,

@@ -129,7 +129,7 @@ class Bounds:
             self._end(event, "requests came before the earlier ones were answered")
 
     def on_message(self, event: Event) -> None:
-        """Begin to count anew: a message is whole."""
+        """Count from zero: a message is whole."""
         it = self._of(event.assoc)
         it.size, it.began_s = 0, 0.0
         if isinstance(event.message, C_STORE_RQ):

@@ -34,7 +34,7 @@ _DAY_S = 86400.0
 class Instances:
     """The first bytes of each SOP instance; any thread may ask.
 
-    A damaged file is set aside and begun anew. Raises `sqlite3.Error` where none can be made.
+    A damaged file is set aside, and a new one is made. Raises `sqlite3.Error` where that fails.
     """
 
     def __init__(self, path: Path) -> None:

@@ -66,7 +66,7 @@ def _who(box: Box) -> str:
 
 def _check_broker(box: Box) -> Iterator[Finding]:
     it = box.config
-    client_id = it.broker.client_id or f"sharpedge-{it.site.name}-{it.site.room}-{it.site.device}"
+    client_id = it.broker.client_id_of(it.device)
     protocol = yield from check_reach(it.broker, f"{client_id}-doctor")
     if protocol is not None:
         yield from check_name(box, client_id, protocol)

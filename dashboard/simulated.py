@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import random
 
     from edge.contract.ids import DeviceName
-    from edge.contract.vocabulary import Reason
+    from edge.contract.vocabulary import LimbResult, Reason
 
 _ENGINES = "e5" * 32
 _VERSIONS: dict[str, Any] = {"software": "0.0.0-simulated", "engines": {"hand-score": "0" * 16}}
@@ -82,6 +82,11 @@ class SimulatedFilm:
             "subtotals": limb_subtotals(self.limb, joints),
             "n_scored": sum(it.erosion is not None for it in joints),
         }
+        return ResultMessage.model_validate(fields)
+
+    def of(self, limb: LimbResult, supersedes: str | None = None) -> ResultMessage:
+        """The result that a limb's scores give on this film."""
+        fields = self._fields(Status.SCORED) | dict(limb) | {"supersedes": supersedes}
         return ResultMessage.model_validate(fields)
 
     def reject(self, reason: Reason) -> RejectMessage:

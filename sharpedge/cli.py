@@ -111,6 +111,10 @@ COMMANDS = {
         "sharpedge.commands.page:page",
         "Serve the local page: held films with their pictures, decisions, last results.",
     ),
+    "dashboard": Command(
+        "sharpedge.commands.dashboard:dashboard",
+        "Serve the clinic's dashboard over all rooms: worklist, pictures, decisions, accounts.",
+    ),
     "release": Command(
         "sharpedge.commands.operator:release",
         "Have held films scored with the limb and side that you state.",
@@ -158,8 +162,8 @@ GROUPS = {
     "Set up": ("init", "doctor", "export", "build", "tune", "engines", "licenses"),
     "Score and serve": ("run", "receive", "score", "results", "history", "demo", "listen"),
     "Operate": (
-        "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
-        "backup", "restore", "support-bundle",
+        "status", "held", "release", "dismiss", "retry", "page", "dashboard", "replay", "audit",
+        "drift", "backup", "restore", "support-bundle",
     ),
     "Measure and develop": ("bench", "evaluate", "agree", "phantom", "train"),
 }  # fmt: skip

@@ -73,7 +73,8 @@ class Subscriber:
         """End the connection; the broker keeps the session."""
         self._stopped.set()
         self._ended.set()
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._thread.join(10)
 
     def order(self, device: DeviceName, message: OperatorMessage, correlation: str) -> bool:
         """Publish a person's decision; whether the broker has it."""

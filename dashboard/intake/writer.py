@@ -69,7 +69,8 @@ class Writer:
         """Store what waits, then end."""
         self._stopped.set()
         self._waiting.put(None)
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._thread.join(10)
 
     def _run(self) -> None:
         while True:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Attention(IntEnum):
-    """How much a row of the worklist asks for a person; lower comes first."""
+    """How much a row of the worklist asks for a person; higher comes first."""
 
-    HELD = 0
+    SEEN = 0
     NEW = 1
-    SEEN = 2
+    HELD = 2
 
 
 def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

@@ -61,7 +61,7 @@ class Subscriber:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the broker has accepted the connection that stands."""
+        """Whether the connection stands, and the broker has taken the subscriptions."""
         return self._connected
 
     def start(self) -> None:
@@ -150,6 +150,7 @@ class Subscriber:
                 f"({error.strerror or error}); fix: correct its path in [broker]"
             ) from error
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         return client
@@ -164,7 +165,14 @@ class Subscriber:
             self._ended.set()
             return
         client.subscribe([(one, 1) for one in FILTERS])
-        self._connected = True
+
+    def _on_subscribe(
+        self, client: mqtt.Client, _data: object, _mid: int, codes: Any, _more: object
+    ) -> None:
+        refused = [one for one, code in zip(FILTERS, codes, strict=False) if code.is_failure]
+        if refused:
+            log.warning("broker: may not read %s; fix: its access list", ", ".join(refused))
+        self._connected = client is self._client
         log.info("broker: connected")
 
     def _on_disconnect(

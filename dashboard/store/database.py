@@ -43,7 +43,10 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Give a connection whose changes are kept together, at the end, or not at all."""
+        """Give a connection whose changes are kept together, at the end, or not at all.
+
+        No other one may be begun inside by the same thread: SQLite has one writer at a time.
+        """
         connected = self.engine.connect().execution_options(write=True)
         with connected as connection, connection.begin():
             yield connection
@@ -66,19 +69,8 @@ def open_database(url: str) -> Database:
     DashboardError
         Where it cannot be opened, or was written by a later release.
     """
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            engine = _sqlite(url)
-        else:
-            engine = create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
-        shown = parsed.render_as_string(hide_password=True)
-    except (ArgumentError, ModuleNotFoundError) as error:
-        # The text of the error may hold the URL with its password.
-        raise DashboardError(
-            f"database.url: cannot be used ({type(error).__name__}); "
-            "fix: sqlite:////path/file or postgresql+psycopg://user@host/name"
-        ) from None
+    engine = engine_of(url)
+    shown = engine.url.render_as_string(hide_password=True)
     try:
         with _lock(engine):
             migrate(engine)
@@ -87,6 +79,20 @@ def open_database(url: str) -> Database:
             f"{shown}: cannot be opened ({_cause(error)}); fix: check path, rights and server"
         ) from None
     return Database(engine)
+
+
+def engine_of(url: str) -> Engine:
+    """Make the engine of a URL. Raises `DashboardError` for one that cannot be used."""
+    try:
+        if make_url(url).get_backend_name() == "sqlite":
+            return _sqlite(url)
+        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        # The text of the error may hold the URL with its password.
+        raise DashboardError(
+            f"database.url: cannot be used ({type(error).__name__}); "
+            "fix: sqlite:////path/file or postgresql+psycopg://user@host/name"
+        ) from None
 
 
 def _cause(error: SQLAlchemyError) -> str:

@@ -20,7 +20,7 @@ class NoPostgresError(Exception):
 class Postgres:
     """Runs until `close`; as another user where the tests are root, because PostgreSQL asks so."""
 
-    def __init__(self, _folder):
+    def __init__(self):
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not folders:
             raise NoPostgresError("no PostgreSQL on this machine (Debian package postgresql)")
@@ -45,10 +45,18 @@ class Postgres:
         if done.returncode:
             raise NoPostgresError(f"{program} failed here (status {done.returncode})")
 
-    def new_database(self):
-        """URL of a database with no tables."""
+    @property
+    def template(self):
+        """URL of the database of which each new one is a copy."""
+        return self._url("template1")
+
+    def new_database(self, template="template1"):
+        """URL of a new database, a copy of a template."""
         name = f"dashboard{next(self._numbers)}"
-        self._run("createdb", "-h", self._folder, "-U", "sharpedge", name)
+        self._run("createdb", "-h", self._folder, "-U", "sharpedge", "-T", template, name)
+        return self._url(name)
+
+    def _url(self, name):
         return f"postgresql+psycopg://sharpedge@/{name}?host={self._folder}"
 
     def close(self):

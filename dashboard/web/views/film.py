@@ -24,11 +24,14 @@ from edge.contract.payloads import OperatorMessage, RejectMessage, ResultMessage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sqlalchemy import Connection
+
     from dashboard.web.site import Asked
-    from edge.contract.vocabulary import JointScore, Limb
+    from edge.contract.vocabulary import JointScore
 
 ORDERS = ("release", "dismiss", "retry")
 _NONE = "none"
+_WHICH = "State limb and side: a film is released as you say, whatever the machine saw."
 _STEPS = (
     ("picked up", "picked_up"), ("decoded", "decoded"), ("graded", "inferred"),
     ("queued", "queued"), ("sent", "sent"),
@@ -106,10 +109,11 @@ def mark_read(it: Asked) -> Response:
     """Note that the person has read a film's result."""
     with it.site.database.writing() as connection:
         row = films.film(connection, it.key())
-        if row is None:
-            return it.missing("There is no such film.")
-        films.mark_read(connection, row.pk, it.person.name)
-        it.note(connection, "read", row.id)
+        if row is not None:
+            films.mark_read(connection, row.pk, it.person.name)
+            it.note(connection, "read", row.id)
+    if row is None:
+        return it.missing("There is no such film.")
     it.site.changes.tell()
     back = it.form.get("back", "")
     return redirect(f"/study/{row.study}" if back == "study" else f"/film/{row.pk}")
@@ -123,33 +127,24 @@ def order(it: Asked) -> Response:
     correlation = uuid.uuid4().hex
     with it.site.database.writing() as connection:
         row = films.film(connection, it.key())
-        if row is None:
-            return it.missing("There is no such film.")
-        here = f"/film/{row.pk}"
-        if not _is_open(row):
-            it.say("This film does not wait for a decision any more.")
-            return redirect(here)
-        message = _order(command, row.id, it.person.name, it.form)
-        if message is None:
-            it.say("State limb and side: a film is released as you say, whatever the machine saw.")
-            return redirect(here)
-        stated = {
-            "command": command, "person": it.person.name, "correlation": correlation,
-            "limb": message.limb and str(message.limb), "side": message.side and str(message.side),
-        }  # fmt: skip
-        films.begin_order(connection, row.pk, stated)
-        words = limb_words(message.side, message.limb) if command == "release" else ""
-        it.note(connection, command, f"{row.id} {words}".strip())
+        is_open = row is not None and _is_open(row)
+        message = _order(command, row.id, it.person.name, it.form) if is_open else None
+        if message is not None:
+            _keep_order(it, connection, row, message, correlation)
+    if row is None:
+        return it.missing("There is no such film.")
+    if message is None:
+        it.say(_WHICH if is_open else "This film does not wait for a decision any more.")
+        return redirect(f"/film/{row.pk}")
     device = DeviceName.parse(row.device)
-    sent = device is not None and it.site.orders.order(device, message, correlation)
-    if not sent:
+    if device is not None and it.site.orders.order(device, message, correlation):
+        it.say("Sent to the device; its answer appears below.")
+    else:
         with it.site.database.writing() as connection:
             films.end_order(connection, correlation, "the broker cannot be reached: try again")
         it.say("Not sent: the broker cannot be reached. Try again when it is back.")
-    else:
-        it.say("Sent to the device; its answer appears below.")
     it.site.changes.tell()
-    return redirect(here)
+    return redirect(f"/film/{row.pk}")
 
 
 def correct(it: Asked) -> Response:
@@ -157,21 +152,42 @@ def correct(it: Asked) -> Response:
     with it.site.database.writing() as connection:
         row = films.film(connection, it.key())
         message = None if row is None else message_of(row)
-        if row is None or message is None or message.limb is None:
-            return it.missing("There is no such film.")
-        rows = joint_rows(message, films.corrections_of(connection, row.pk))
-        changed = _stated(it.form, message.limb, rows)
-        if changed is None:
-            it.say("Nothing was kept: a grade is out of its range.")
-            return redirect(f"/film/{row.pk}")
-        for values in changed:
-            films.correct(connection, row.pk, it.person.name, values)
-        if changed:
-            films.mark_read(connection, row.pk, it.person.name)
-            it.note(connection, "grades stated", f"{row.id}, {len(changed)} joints")
-    it.say(f"Grades of {len(changed)} joints are kept." if changed else "No grade was changed.")
-    it.site.changes.tell()
+        changed: list[dict[str, Any]] | None = None
+        if row is not None and message is not None:
+            rows = joint_rows(message, films.corrections_of(connection, row.pk))
+            changed = _stated(it.form, rows)
+            _keep_grades(it, connection, row, changed or [])
+    if row is None:
+        return it.missing("There is no such film.")
+    if changed is None:
+        it.say("Nothing was kept: a grade is out of its range.")
+    else:
+        it.say(f"Grades of {len(changed)} joints are kept." if changed else "No grade was changed.")
+        it.site.changes.tell()
     return redirect(f"/film/{row.pk}")
+
+
+def _keep_order(
+    it: Asked, connection: Connection, row: Any, message: OperatorMessage, correlation: str
+) -> None:
+    """Keep a decision before it is sent: who, what, when."""
+    stated = {
+        "command": str(message.command), "person": it.person.name, "correlation": correlation,
+        "limb": message.limb and str(message.limb), "side": message.side and str(message.side),
+    }  # fmt: skip
+    films.begin_order(connection, row.pk, stated)
+    words = limb_words(message.side, message.limb) if message.side or message.limb else ""
+    it.note(connection, str(message.command), f"{row.id} {words}".strip())
+
+
+def _keep_grades(
+    it: Asked, connection: Connection, row: Any, changed: Sequence[dict[str, Any]]
+) -> None:
+    for values in changed:
+        films.correct(connection, row.pk, it.person.name, values)
+    if changed:
+        films.mark_read(connection, row.pk, it.person.name)
+        it.note(connection, "grades stated", f"{row.id}, {len(changed)} joints")
 
 
 def message_of(row: Any) -> ResultMessage | RejectMessage | None:
@@ -232,9 +248,7 @@ def _order(
         return None
 
 
-def _stated(
-    form: Mapping[str, str], limb: Limb, rows: Sequence[JointRow]
-) -> list[dict[str, Any]] | None:
+def _stated(form: Mapping[str, str], rows: Sequence[JointRow]) -> list[dict[str, Any]] | None:
     """Joints whose grades a form changes, or all where the reader has read each; None: wrong."""
     changed = []
     note = printable(form.get("note", "").strip()[:200])
@@ -255,4 +269,4 @@ def _stated(
         before = {grade.kind: grade.current for grade in row.grades}
         if grades != before or "confirm" in form:
             changed.append({"joint": row.joint.name, "note": note, **grades})
-    return changed if limb is not None else None
+    return changed

@@ -13,7 +13,7 @@ from dashboard.store.tables import NOTE
 
 
 def test_several_dashboards_may_open_one_database_at_once(tmp_path, postgres):
-    for url in (f"sqlite:///{tmp_path / 'new' / 'd.sqlite'}", postgres.new_database()):
+    for url in (f"sqlite:///{tmp_path / 'new' / 'd.sqlite'}", postgres.new_database("template0")):
         faults = []
 
         def open_it(url=url, faults=faults):

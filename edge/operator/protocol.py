@@ -29,6 +29,7 @@ from edge.model import (
     Subtotals,
     Versions,
 )
+from edge.pipeline.picture.words import Caption  # noqa: TC001 - as above
 
 REQUEST_BYTES = 4096
 """No request is longer."""
@@ -87,6 +88,7 @@ class HeldFilm(Record):
     side: Laterality | None = None
     side_source: LateralitySource | None = None
     n_joints: int = 0
+    flags: tuple[str, ...] = Field(default=(), description="e.g. what contradicts what")
     commands: dict[str, str] = Field(default={}, description="ready to be run, by what they say")
 
 
@@ -200,4 +202,5 @@ class Answer(Record):
     limbs: tuple[LimbResult, ...] = Field(
         default=(), description="what was found on the film that follows"
     )
+    caption: Caption | None = Field(default=None, description="words for the film that follows")
     other_state: bool = Field(default=False, description="another appliance answers here")

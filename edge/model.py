@@ -70,9 +70,9 @@ class PictureForm(StrEnum):
 class StatedIdentity:
     """What metadata, file name and operator state of a film, before the pixels are read.
 
-    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
-    names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``. ``taken`` is the
-    day of the exposure, and its time where that is stated (``"2026-03-04 10:31"``).
+    ``conflict`` says which two sources disagree, e.g. ``"dicom L hand, filename R hand"``.
+    ``other_part`` names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``.
+    ``taken`` is the day of the exposure, and its time where stated (``"2026-03-04 10:31"``).
     """
 
     limb: Limb | None = None

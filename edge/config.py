@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from edge.contract.ids import DeviceName, is_topic_word
+from edge.delivery.pacs.settings import PacsSettings
 from edge.delivery.settings import BrokerSettings, DeliverySettings
 from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
@@ -184,6 +185,7 @@ class Config(BaseModel):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     operator: OperatorSettings = Field(default_factory=OperatorSettings)
     dicom: DicomSettings = Field(default_factory=DicomSettings)
+    pacs: PacsSettings = Field(default_factory=PacsSettings)
 
     @property
     def device(self) -> DeviceName:

@@ -66,6 +66,13 @@ class PictureForm(StrEnum):
     """The limb in the film's own grey levels, with one marker of at most two letters."""
 
 
+class SrClass(StrEnum):
+    """Which kind of structured report is made; older archives take the second only."""
+
+    COMPREHENSIVE_3D = "3d"
+    COMPREHENSIVE = "2d"
+
+
 @dataclass(frozen=True)
 class StatedIdentity:
     """What metadata, file name and operator state of a film, before the pixels are read.

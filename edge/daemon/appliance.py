@@ -141,6 +141,7 @@ class Appliance:
             delivery=config.delivery,
             device=config.device,
             session=self._session,
+            joining=config.joining,
         )
         self._pipe = WakePipe()
         left_over = self._journal.unfinished()
@@ -361,4 +362,5 @@ def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Re
         key,
         send_pictures=config.delivery.images,
         send_file_names=config.delivery.file_names,
+        joining=config.joining,
     )

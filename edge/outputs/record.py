@@ -22,7 +22,8 @@ from edge.model import JointScore, LimbResult, OperatorStatement, Status
 from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm
 from edge.outputs.message import StoredMessage
 from edge.outputs.picture import is_kept, keep_picture
-from edge.outputs.study import StudyBody, place_of, with_limb
+from edge.outputs.settings import JoiningSettings
+from edge.outputs.study import StudyBody, place_of, text_of, with_identifiers, with_limb
 from edge.outputs.table import OUTPUTS, function
 from edge.system.clock import Anchor, wall_clock_is_set
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from edge.journal.places import Places
     from edge.journal.records import Parcel
     from edge.journal.store import Store
-    from edge.model import Outcome
+    from edge.model import Identifier, Identifiers, Outcome
     from edge.outputs.film import FilmInWork
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Recorder:
         The journal, over the connection of the daemon's main thread.
     key
         The device key, for pseudonyms.
-    send_pictures, send_file_names
+    send_pictures, send_file_names, joining
         Settings of the site.
     """
 
@@ -64,6 +65,7 @@ class Recorder:
         *,
         send_pictures: bool,
         send_file_names: bool,
+        joining: JoiningSettings | None = None,
     ) -> None:
         self._outcomes = Outcomes(store, str(device))
         self._places = places
@@ -71,6 +73,7 @@ class Recorder:
         self._key = key
         self._send_pictures = send_pictures
         self._send_file_names = send_file_names
+        self._joining = joining or JoiningSettings()
 
     def record(
         self, film_in_work: FilmInWork, outcome: Outcome, engine_set: str, now_s: float
@@ -100,6 +103,7 @@ class Recorder:
             device=self._device,
             pictures=self._places.pictures,
             send_pictures=self._send_pictures and not outcome.burned_in_annotation,
+            identifiers=_wanted(outcome, self._joining.of_results),
         )
         results = tuple(
             self._limb(film_in_work, outcome, index, engine_set)
@@ -227,7 +231,7 @@ class Recorder:
         if outcome.patient_key:
             patient = pseudonym(self._key, "patient", outcome.patient_key)
             body = body.model_copy(update={"patient": patient})
-        return body
+        return with_identifiers(body, _wanted(outcome, self._joining.mqtt_study))
 
     def _public(self, limb: LimbResult, film_in_work: FilmInWork) -> LimbResult:
         """The result without the scanner's file name, which often names the patient."""
@@ -239,6 +243,11 @@ class Recorder:
         film = film_in_work.film
         keep_copy(self._places.quarantine, film_in_work.job, film.path, reason, film.data)
         log.warning("job %d: a copy is kept in the quarantine (%s)", film_in_work.job, reason)
+
+
+def _wanted(outcome: Outcome, wanted: Collection[Identifier]) -> Identifiers | None:
+    """Identifiers of a film that a site has switched on for one output."""
+    return None if outcome.identifiers is None else outcome.identifiers.only(wanted)
 
 
 def _outcome_text(limb: LimbResult, film_in_work: FilmInWork) -> str:
@@ -292,7 +301,7 @@ def _study_change(
         place = place_of(result.limb)
         if result.kind == RESULT and place is not None:
             body, changed = with_limb(body, place, result.limb, result.result_id), True
-    return StudyChange(study, body.model_dump_json(), complete=body.complete) if changed else None
+    return StudyChange(study, text_of(body), complete=body.complete) if changed else None
 
 
 def _verdict(outcome: Outcome) -> tuple[State, str | None]:

@@ -22,7 +22,7 @@ DEVICE = DeviceName("north", "r1", "box")
 class RecordedFilms:
     """A state folder whose journal holds films."""
 
-    def __init__(self, folder, joining=None):
+    def __init__(self, folder, joining=None, whois=None):
         self.folder = folder
         self.key = device_key(folder)
         self.store = Store(folder / "journal.sqlite", derived_key(self.key, "journal"))
@@ -31,7 +31,7 @@ class RecordedFilms:
         self.journal = Journal(self.store)
         self.recorder = Recorder(
             self.store, places, DEVICE, self.key, send_pictures=False, send_file_names=False,
-            joining=joining,
+            joining=joining, whois=whois,
         )  # fmt: skip
         self.count = 0
 

@@ -13,6 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from edge.anatomy import Limb, View, limb_of_letter
+from edge.imaging.identifiers import identifiers_of_tags
 from edge.imaging.subject import LIMB_CODES, other_part
 from edge.imaging.tags import items, text
 from edge.imaging.words import limb_in, side_in, view_in
@@ -144,6 +145,7 @@ def identity_of_tags(data: Dataset) -> StatedIdentity:
         other_part=other_part(data, limb),
         burned_in_annotation=text(data, "BurnedInAnnotation").upper() == "YES",
         taken=_day_and_time(data),
+        identifiers=identifiers_of_tags(data),
     )
 
 

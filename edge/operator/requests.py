@@ -21,6 +21,8 @@ from edge.model import OperatorStatement
 from edge.operator.protocol import ORDERS, PICTURE_BYTES, Answer, Ask, Live, Request
 from edge.operator.reading import JournalView
 from edge.operator.status import compose
+from edge.outputs.whois import FILE as WHOIS
+from edge.outputs.whois import Whois
 from edge.pipeline.picture.words import Caption
 from edge.system.clock import arrival_in_words
 
@@ -60,6 +62,8 @@ class Requests:
         Gives what only the running appliance knows; called on the socket's thread.
     ordered
         Called after each order, on the same thread; must not block.
+    whois_days
+        For how long pseudonyms are known; 0: not at all.
     """
 
     def __init__(
@@ -69,12 +73,14 @@ class Requests:
         device: DeviceName,
         live: Callable[[], Live],
         ordered: Callable[[], None],
+        whois_days: float = 0.0,
     ) -> None:
         self._state = state.absolute()
         self._key = key
         self._device = device
         self._live = live
         self._ordered = ordered
+        self._whois = Whois(self._state / WHOIS, whois_days) if whois_days else None
         self._places = Places.below(state)
         self._store: Store | None = None
         self._status: Status | None = None
@@ -97,6 +103,8 @@ class Requests:
                 return self._picture(request)
             if request.ask is Ask.FILM:
                 return self._film(request)
+            if request.ask is Ask.WHOIS:
+                return self._known(request, peer)
             return self._tell(request.ask)
         except JournalError as error:
             return refusal(str(error))
@@ -149,6 +157,26 @@ class Requests:
         self._status = None
         self._ordered()
         return Reply(Answer(ok=True, job=done.job, new_job=done.new_job))
+
+    def _known(self, request: Request, peer: Peer) -> Reply:
+        """What a pseudonym stands for; said only once the question is in the journal."""
+        if self._whois is None:
+            return refusal("whois is off; fix: set joining.whois_days, for films that come then")
+        if request.pseudonym is None:
+            return refusal("whois: name the pseudonym")
+        found = self._whois.ask(request.pseudonym)
+        store = self._open()
+        with store.transaction():
+            store.log(
+                "whois",
+                pseudonym=request.pseudonym,
+                known=found is not None,
+                asked_by=orders.named(request.person, peer.name),
+                uid=peer.uid,
+            )
+        if found is None:
+            return Reply(Answer(ok=True))
+        return Reply(Answer(ok=True, known=found.known, known_at=found.at_unix_s))
 
     def _picture(self, request: Request) -> Reply:
         if request.id is not None:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edge.engine.loader import EngineSet
-    from edge.model import GreyImage
+    from edge.model import GreyImage, Identifiers
     from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
@@ -105,6 +105,7 @@ class FilmOutcome:
     patient_key: str | None = None
     burned_in_annotation: bool = False
     taken: str | None = None
+    identifiers: Identifiers | None = None
 
 
 class FilmScorer:
@@ -189,6 +190,7 @@ class FilmScorer:
             stated.patient_key,
             stated.burned_in_annotation,
             stated.taken,
+            stated.identifiers,
         )
 
     def _find(self, film: Radiograph) -> tuple[tuple[Sighting, ...], Reason | None]:

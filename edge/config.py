@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from edge.contract.ids import DeviceName, is_topic_word
+from edge.delivery.pacs.settings import PacsSettings
 from edge.delivery.settings import BrokerSettings, DeliverySettings
 from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
@@ -186,6 +187,7 @@ class Config(BaseModel):
     operator: OperatorSettings = Field(default_factory=OperatorSettings)
     dicom: DicomSettings = Field(default_factory=DicomSettings)
     joining: JoiningSettings = Field(default_factory=JoiningSettings)
+    pacs: PacsSettings = Field(default_factory=PacsSettings)
 
     @property
     def device(self) -> DeviceName:

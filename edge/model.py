@@ -67,6 +67,13 @@ class PictureForm(StrEnum):
     """The limb in the film's own grey levels, with one marker of at most two letters."""
 
 
+class SrClass(StrEnum):
+    """Which kind of structured report is made; older archives take the second only."""
+
+    COMPREHENSIVE_3D = "3d"
+    COMPREHENSIVE = "2d"
+
+
 class Record(BaseModel):
     """Base of all that is written out: frozen, a misspelt key is an error, and so is NaN."""
 
@@ -101,10 +108,10 @@ class Identifiers(Record):
 class StatedIdentity:
     """What metadata, file name and operator state of a film, before the pixels are read.
 
-    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
-    names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``. ``taken`` is the
-    day of the exposure, and its time where that is stated (``"2026-03-04 10:31"``). ``identifiers``
-    are None where nothing states any.
+    ``conflict`` says which two sources disagree, e.g. ``"dicom L hand, filename R hand"``.
+    ``other_part`` names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``.
+    ``taken`` is the day of the exposure, and its time where stated (``"2026-03-04 10:31"``).
+    ``identifiers`` are None where nothing states any.
     """
 
     limb: Limb | None = None

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from edge.contract.ids import DeviceName, ResultKey, output_id
 from edge.errors import FilmError
-from edge.model import Identifier
+from edge.model import Identifier, SrClass
 from edge.outputs.dicom_source import NoSourceError, read_source
 from edge.outputs.fhir import Pseudonyms, bundle_of, pseudonym_of_bytes
-from edge.outputs.report import LimbReport, SrClass
+from edge.outputs.report import LimbReport
 from edge.pipeline.picture.words import Caption
 from edge.scoring.drawing import local_picture
 from edge.scoring.score_files import read_film

@@ -31,6 +31,7 @@ from edge.model import (
     Versions,
 )
 from edge.outputs.whois import Known  # noqa: TC001 - as above
+from edge.pipeline.picture.words import Caption  # noqa: TC001 - as above
 
 REQUEST_BYTES = 4096
 """No request is longer."""
@@ -92,6 +93,7 @@ class HeldFilm(Record):
     side: Laterality | None = None
     side_source: LateralitySource | None = None
     n_joints: int = 0
+    flags: tuple[str, ...] = Field(default=(), description="e.g. what contradicts what")
     commands: dict[str, str] = Field(default={}, description="ready to be run, by what they say")
 
 
@@ -207,4 +209,5 @@ class Answer(Record):
     )
     known: Known | None = None
     known_at: float | None = Field(default=None, description="when its latest film came")
+    caption: Caption | None = Field(default=None, description="words for the film that follows")
     other_state: bool = Field(default=False, description="another appliance answers here")

@@ -23,14 +23,17 @@ from edge.operator.reading import JournalView
 from edge.operator.status import compose
 from edge.outputs.whois import FILE as WHOIS
 from edge.outputs.whois import Whois
+from edge.pipeline.picture.words import Caption
+from edge.system.clock import arrival_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.contract.ids import DeviceName
-    from edge.model import LimbResult, Signature
+    from edge.model import Signature
     from edge.operator.peers import Peer
     from edge.operator.protocol import Status
+    from edge.outputs.message import StoredMessage
 
 _FRESH_S = 0.5
 """A status is not made more often."""
@@ -184,27 +187,30 @@ class Requests:
         copy = view.copy_of(request.job)
         if copy is None:
             return refusal("no copy of this film is kept")
-        return _opened(copy, "film", view.limbs_of(request.job))
+        return _opened(copy, "film", view.messages_of(request.job))
 
     def _film(self, request: Request) -> Reply:
         """The film of a result: a copy of the appliance's own, or the scanner's unchanged file."""
         view = self._view()
-        found = None if request.id is None else view.limb_of(request.id)
+        found = None if request.id is None else view.message_of(request.id)
         if found is None:
             return refusal("film: no result has this id")
-        job, limb = found
+        job, message = found
         for copy in view.copies_of(job):
-            reply = _opened(copy, "film", (limb,))
+            reply = _opened(copy, "film", (message,))
             if reply.answer.ok:
                 return reply
         original = view.original_of(job)
         if original is None:
             return refusal("this film is not kept")
-        return _opened(Path(os.fsdecode(original[0])), "film", (limb,), original[1])
+        return _opened(Path(os.fsdecode(original[0])), "film", (message,), original[1])
 
 
 def _opened(
-    path: Path, kind: str, limbs: tuple[LimbResult, ...] = (), as_was: Signature | None = None
+    path: Path,
+    kind: str,
+    messages: tuple[StoredMessage, ...] = (),
+    as_was: Signature | None = None,
 ) -> Reply:
     """Open a file for sending: the appliance's own, or one that is still ``as_was``."""
     try:
@@ -218,4 +224,21 @@ def _opened(
     if not stat.S_ISREG(found.st_mode) or found.st_size > PICTURE_BYTES:
         os.close(descriptor)
         return refusal(f"this picture is larger than {PICTURE_BYTES >> 20} MiB")
-    return Reply(Answer(ok=True, bytes=found.st_size, kind=kind, limbs=limbs), descriptor)
+    answer = Answer(
+        ok=True,
+        bytes=found.st_size,
+        kind=kind,
+        limbs=tuple(it.body for it in messages),
+        caption=_caption(messages[0]) if messages else None,
+    )
+    return Reply(answer, descriptor)
+
+
+def _caption(message: StoredMessage) -> Caption:
+    return Caption(
+        file=message.body.file,
+        site=message.name,
+        taken=arrival_in_words(message.ledger.closed),
+        patient=message.patient or "",
+        study=message.study,
+    )

@@ -163,7 +163,7 @@ def _documents(
     """Writer of the documents asked for; ends the command where they cannot be written."""
     if dicom is None and fhir is None:
         return None
-    from edge.outputs.report import SrClass
+    from edge.model import SrClass
     from sharpedge.documents import DocumentWriter, WantedDocuments, lacks_highdicom
 
     for option, folder in (("--dicom", dicom), ("--fhir", fhir)):

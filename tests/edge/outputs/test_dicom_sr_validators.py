@@ -18,10 +18,10 @@ from dicom_films import NAMES, a_film, a_film_of, a_report, every_kind
 from film_files import DATA, jpeg, ramp
 
 from edge.imaging.decode import decode_film
+from edge.model import SrClass
 from edge.outputs.dicom_sc import sc_of
 from edge.outputs.dicom_source import NoSourceError, read_source
 from edge.outputs.dicom_sr import sr_of
-from edge.outputs.report import SrClass
 from edge.pipeline.overlay import draw_film
 from edge.scoring.drawing import as_jpeg
 from phantom.command import patient_film, patient_grades

@@ -186,8 +186,8 @@ class Config(BaseModel):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     operator: OperatorSettings = Field(default_factory=OperatorSettings)
     dicom: DicomSettings = Field(default_factory=DicomSettings)
-    joining: JoiningSettings = Field(default_factory=JoiningSettings)
     pacs: PacsSettings = Field(default_factory=PacsSettings)
+    joining: JoiningSettings = Field(default_factory=JoiningSettings)
 
     @property
     def device(self) -> DeviceName:

@@ -207,7 +207,7 @@ class Answer(Record):
     limbs: tuple[LimbResult, ...] = Field(
         default=(), description="what was found on the film that follows"
     )
+    caption: Caption | None = Field(default=None, description="words for the film that follows")
     known: Known | None = None
     known_at: float | None = Field(default=None, description="when its latest film came")
-    caption: Caption | None = Field(default=None, description="words for the film that follows")
     other_state: bool = Field(default=False, description="another appliance answers here")

@@ -76,7 +76,8 @@ def _listen(host: str, port: int) -> Listening:
         return create_server(address[:2], family=family)
     except OSError as error:
         # The text of the error itself names the address once more.
-        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror
         raise ConfigError(
             f"the page cannot listen at {_as_name(host)}:{port} ({why}); fix: name another "
             "--host or --port, or stop what listens there"

@@ -84,11 +84,13 @@ arm64-test: $(VENV)/.dev
 	$(MAKE) deb ARCHITECTURE=arm64
 	$(BIN)/python -m pytest tests/packaging/test_arm64.py -m arm64 --timeout 5400
 
-# Every kind of DICOM document under every kind of name, judged by dciodvfy, dsrdump and PixelMed's
-# validator (some minutes). A short form runs in `make test`. Needs dcmtk and pixelmed-apps.
+# 200 results of all kinds as documents, judged by dciodvfy, dsrdump, PixelMed's validator, the library
+# of a viewer and the JSON schema of FHIR (about 15 minutes); keeps its table under benchmarks/results/.
+# A short form runs in `make test`. Needs dcmtk, pixelmed-apps, default-jdk-headless, nodejs and npm.
 documents-test: $(VENV)/.dev
 	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \
-		--timeout 1800
+		tests/edge/outputs/test_dicom_sr_viewers.py tests/edge/outputs/test_fhir_schema.py \
+		--timeout 3600
 
 # 1,000 films by C-STORE from 4 associations while receiver and appliance are killed 20 times; keeps its
 # table under benchmarks/results/. A short form runs in `make test`.

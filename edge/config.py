@@ -26,12 +26,14 @@ from pydantic import (
 )
 
 from edge.contract.ids import DeviceName, is_topic_word
+from edge.delivery.pacs.settings import PacsSettings
 from edge.delivery.settings import BrokerSettings, DeliverySettings
 from edge.engine.passport import BackendName  # noqa: TC001 - pydantic needs it at run time
 from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.journal.settings import RetentionSettings
 from edge.operator.settings import OperatorSettings
+from edge.outputs.settings import JoiningSettings
 from edge.pipeline.settings import PipelineSettings
 from edge.receive.settings import DicomSettings
 from edge.system.logs import LogFormat, LogLevel
@@ -184,6 +186,8 @@ class Config(BaseModel):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     operator: OperatorSettings = Field(default_factory=OperatorSettings)
     dicom: DicomSettings = Field(default_factory=DicomSettings)
+    pacs: PacsSettings = Field(default_factory=PacsSettings)
+    joining: JoiningSettings = Field(default_factory=JoiningSettings)
 
     @property
     def device(self) -> DeviceName:

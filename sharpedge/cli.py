@@ -64,6 +64,10 @@ COMMANDS = {
         "Write checks, counts, versions and log to one file, without secrets or patient data.",
     ),
     "score": Command("sharpedge.commands.score:score", "Score files without a broker."),
+    "archive": Command(
+        "sharpedge.commands.archive:archive",
+        "Score whole archives into one Parquet file; the same command resumes a run.",
+    ),
     "results": Command(
         "sharpedge.commands.tables:results",
         "Export the journal's results of a time span as CSV, in two layouts.",
@@ -135,6 +139,10 @@ COMMANDS = {
         "sharpedge.commands.operator:audit",
         "Prove that every film is in exactly one state; 1: missing, changed or given up, 3: waits.",
     ),
+    "whois": Command(
+        "sharpedge.commands.operator:whois",
+        "Say what a pseudonym stands for, where the site keeps it; each question is recorded.",
+    ),
     "drift": Command(
         "sharpedge.commands.operator:drift",
         "Compare the last films' pictures and scores with a site's first ones; 1: they drifted.",
@@ -160,10 +168,12 @@ COMMANDS = {
 
 GROUPS = {
     "Set up": ("init", "doctor", "export", "build", "tune", "engines", "licenses"),
-    "Score and serve": ("run", "receive", "score", "results", "history", "demo", "listen"),
+    "Score and serve": (
+        "run", "receive", "score", "archive", "results", "history", "demo", "listen",
+    ),
     "Operate": (
         "status", "held", "release", "dismiss", "retry", "page", "dashboard", "replay", "audit",
-        "drift", "backup", "restore", "support-bundle",
+        "drift", "whois", "backup", "restore", "support-bundle",
     ),
     "Measure and develop": ("bench", "evaluate", "agree", "phantom", "train"),
 }  # fmt: skip

@@ -122,7 +122,7 @@ def _message(
 
 def _row(device_pk: int, it: LimbArrived, later: str | None, now_s: float) -> dict[str, Any]:
     message, sums = it.message, it.message.subtotals
-    joined = getattr(message, "identifiers", None)
+    joined = message.identifiers
     held = message.status is Status.HELD
     attention = Attention.SEEN if later else Attention.HELD if held else Attention.NEW
     return {

@@ -10,6 +10,7 @@ from edge.errors import NULL_REASONS, REASONS, NullReason, Reason
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
+    Identifiers,
     JointScore,
     Laterality,
     LateralitySource,
@@ -29,6 +30,7 @@ __all__ = [
     "NULL_REASONS",
     "PARTIAL_SVH_NAME",
     "REASONS",
+    "Identifiers",
     "JointScore",
     "Laterality",
     "LateralitySource",

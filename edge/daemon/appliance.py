@@ -44,6 +44,8 @@ from edge.journal.places import Places
 from edge.journal.store import JournalError, suspect_mark
 from edge.model import DISCLAIMER
 from edge.outputs.record import Recorder
+from edge.outputs.whois import FILE as WHOIS
+from edge.outputs.whois import Whois
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas
 from edge.system.logs import set_up_logs
@@ -127,7 +129,8 @@ class Appliance:
         Names(store, config.device).refuse_other_device()
         self._journal = Journal(store)
         self._session = self._journal.start_session()
-        recorder = _recorder_of(config, store, places, key)
+        whois = Whois(root / WHOIS, config.joining.whois_days)
+        recorder = _recorder_of(config, store, places, key, whois)
         limits = config.limits
         self._alerts = Alerts(self._announce)
         self._stations = Stations(
@@ -141,6 +144,7 @@ class Appliance:
             delivery=config.delivery,
             device=config.device,
             session=self._session,
+            joining=config.joining,
         )
         self._pipe = WakePipe()
         left_over = self._journal.unfinished()
@@ -167,7 +171,7 @@ class Appliance:
         self._films = Films(self._journal, taking, results, self._stations, self._storage)
         self._reports = WorkerReports(self._stations, self._films, self._alerts)
         self._housekeeping = Housekeeping(
-            config, root, places, self._journal, self._intake, self._alerts, left_over
+            config, root, places, self._journal, self._intake, self._alerts, left_over, whois
         )
         self._health = HealthReport(
             self._session,
@@ -177,7 +181,7 @@ class Appliance:
             self._sender,
             self._stations,
         )
-        self._metrics = metrics_of(config.metrics, self._health, root, self._alerts)
+        self._metrics = metrics_of(config, self._health, root, self._alerts)
         parts = Parts(self._alerts, self._intake, self._sender, self._stations)
         self._operators = Operators(
             config, root, journal_key, self._session, parts, self._pipe.wake
@@ -353,7 +357,9 @@ class Appliance:
         self._sender.announce(Announcement(found.presence, found.versions, self._alerts.active()))
 
 
-def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Recorder:
+def _recorder_of(
+    config: Config, store: Store, places: Places, key: bytes, whois: Whois
+) -> Recorder:
     return Recorder(
         store,
         places,
@@ -361,4 +367,6 @@ def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Re
         key,
         send_pictures=config.delivery.images,
         send_file_names=config.delivery.file_names,
+        joining=config.joining,
+        whois=whois,
     )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.model import DISCLAIMER
+from edge.model import DISCLAIMER, SrClass
 from edge.outputs import dicom_codes as table
 from edge.outputs.dicom_document import finished, placeholder, unjudged
-from edge.outputs.report import SrClass, joint_label, plain, success_code, tasks_of, uid_of
+from edge.outputs.report import joint_label, plain, success_code, tasks_of, uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

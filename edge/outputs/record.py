@@ -18,23 +18,26 @@ from edge.journal.kinds import RESULT
 from edge.journal.outcomes import Outcomes
 from edge.journal.records import Finish, Resolved, StudyChange
 from edge.journal.states import State
-from edge.model import JointScore, LimbResult, OperatorStatement, Status
+from edge.model import Identifier, JointScore, LimbResult, OperatorStatement, Status
 from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm
 from edge.outputs.message import StoredMessage
 from edge.outputs.picture import is_kept, keep_picture
-from edge.outputs.study import StudyBody, place_of, with_limb
+from edge.outputs.settings import JoiningSettings
+from edge.outputs.study import StudyBody, place_of, text_of, with_identifiers, with_limb
 from edge.outputs.table import OUTPUTS, function
+from edge.outputs.whois import Known, as_stated
 from edge.system.clock import Anchor, wall_clock_is_set
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from edge.intake.film import Film
     from edge.journal.places import Places
     from edge.journal.records import Parcel
     from edge.journal.store import Store
-    from edge.model import Outcome
+    from edge.model import Identifiers, Outcome
     from edge.outputs.film import FilmInWork
+    from edge.outputs.whois import Whois
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +54,10 @@ class Recorder:
         The journal, over the connection of the daemon's main thread.
     key
         The device key, for pseudonyms.
-    send_pictures, send_file_names
+    send_pictures, send_file_names, joining
         Settings of the site.
+    whois
+        Table that keeps what pseudonyms stand for, where the site wants one.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class Recorder:
         *,
         send_pictures: bool,
         send_file_names: bool,
+        joining: JoiningSettings | None = None,
+        whois: Whois | None = None,
     ) -> None:
         self._outcomes = Outcomes(store, str(device))
         self._places = places
@@ -71,6 +78,8 @@ class Recorder:
         self._key = key
         self._send_pictures = send_pictures
         self._send_file_names = send_file_names
+        self._joining = joining or JoiningSettings()
+        self._whois = whois
 
     def record(
         self, film_in_work: FilmInWork, outcome: Outcome, engine_set: str, now_s: float
@@ -90,6 +99,8 @@ class Recorder:
             outcome = _in_conflict(outcome, scored)
         study = self._pseudonym_of_study(film, outcome)
         body = self._study(study, outcome)
+        if self._whois is not None:
+            self._whois.note(_known(film_in_work, outcome, study, body.patient))
         recorded = RecordedFilm(
             job=film_in_work.job,
             sha256=film.sha256,
@@ -100,6 +111,7 @@ class Recorder:
             device=self._device,
             pictures=self._places.pictures,
             send_pictures=self._send_pictures and not outcome.burned_in_annotation,
+            identifiers=_wanted(outcome, self._joining.of_results),
         )
         results = tuple(
             self._limb(film_in_work, outcome, index, engine_set)
@@ -227,7 +239,7 @@ class Recorder:
         if outcome.patient_key:
             patient = pseudonym(self._key, "patient", outcome.patient_key)
             body = body.model_copy(update={"patient": patient})
-        return body
+        return with_identifiers(body, _wanted(outcome, self._joining.mqtt_study))
 
     def _public(self, limb: LimbResult, film_in_work: FilmInWork) -> LimbResult:
         """The result without the scanner's file name, which often names the patient."""
@@ -239,6 +251,26 @@ class Recorder:
         film = film_in_work.film
         keep_copy(self._places.quarantine, film_in_work.job, film.path, reason, film.data)
         log.warning("job %d: a copy is kept in the quarantine (%s)", film_in_work.job, reason)
+
+
+def _known(
+    film_in_work: FilmInWork, outcome: Outcome, study: str, patient: str | None
+) -> Iterator[tuple[str, Known]]:
+    """Pseudonyms of a film with what they stand for."""
+    found = outcome.identifiers
+    if outcome.study_key:
+        yield study, Known(kind="study", stands_for=as_stated(outcome.study_key), identifiers=found)
+    else:
+        yield study, Known(kind="film", stands_for=as_stated(film_in_work.name), identifiers=found)
+    if patient is not None and outcome.patient_key:
+        of_patient = None if found is None else found.only([Identifier.PATIENT_ID])
+        stated = as_stated(outcome.patient_key)
+        yield patient, Known(kind="patient", stands_for=stated, identifiers=of_patient)
+
+
+def _wanted(outcome: Outcome, wanted: Collection[Identifier]) -> Identifiers | None:
+    """Identifiers of a film that a site has switched on for one output."""
+    return None if outcome.identifiers is None else outcome.identifiers.only(wanted)
 
 
 def _outcome_text(limb: LimbResult, film_in_work: FilmInWork) -> str:
@@ -292,7 +324,7 @@ def _study_change(
         place = place_of(result.limb)
         if result.kind == RESULT and place is not None:
             body, changed = with_limb(body, place, result.limb, result.result_id), True
-    return StudyChange(study, body.model_dump_json(), complete=body.complete) if changed else None
+    return StudyChange(study, text_of(body), complete=body.complete) if changed else None
 
 
 def _verdict(outcome: Outcome) -> tuple[State, str | None]:

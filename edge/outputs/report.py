@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from edge.anatomy import has_narrowing
 from edge.contract.ids import output_id
-from edge.enums import StrEnum
 from edge.errors import NullReason
+from edge.model import SrClass
 from edge.outputs.dicom_codes import (
     ALL_WITH_FINDINGS,
     ALL_WITHOUT_FINDINGS,
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
     from edge.model import JointScore, LimbResult
     from edge.outputs.dicom_codes import Code, TaskCodes
-
-
-class SrClass(StrEnum):
-    """Which kind of structured report is made; older archives take the second only."""
-
-    COMPREHENSIVE_3D = "3d"
-    COMPREHENSIVE = "2d"
 
 
 @dataclass(frozen=True)

@@ -56,12 +56,12 @@ class DicomSettings(BaseModel):
     @field_validator("ae_title")
     @classmethod
     def _title(cls, value: str) -> str:
-        return _checked(value)
+        return ae_title(value)
 
     @field_validator("callers")
     @classmethod
     def _titles(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(_checked, values))
+        return tuple(map(ae_title, values))
 
     @model_validator(mode="after")
     def _whole(self) -> DicomSettings:
@@ -74,7 +74,7 @@ class DicomSettings(BaseModel):
         return self
 
 
-def _checked(title: str) -> str:
+def ae_title(title: str) -> str:
     """Give an AE title without its padding. Raises `ValueError`."""
     bare = title.strip(" ")
     plain = bare.isascii() and bare.isprintable() and "\\" not in bare

@@ -14,8 +14,8 @@ from pydicom.datadict import tag_for_keyword
 
 from edge.anatomy import Limb, has_narrowing
 from edge.errors import REASONS, NullReason, Reason, rejected
-from edge.model import JointScore, Laterality, LateralitySource, LimbResult, Status
-from edge.outputs.report import LimbReport, Predecessor, SrClass
+from edge.model import JointScore, Laterality, LateralitySource, LimbResult, SrClass, Status
+from edge.outputs.report import LimbReport, Predecessor
 from edge.totals import limb_subtotals
 
 MOMENT = datetime(2026, 3, 4, 10, 31, 5, 250000, tzinfo=timezone.utc)

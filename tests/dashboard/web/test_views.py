@@ -16,7 +16,7 @@ from dashboard.intake.parse import Answered, parse
 from dashboard.simulated import SimulatedFilm, hexadecimal
 from dashboard.store.tables import CORRECTION, MESSAGE, ORDER
 from edge.contract.payloads import AnswerMessage
-from edge.contract.vocabulary import Laterality, Limb, Reason
+from edge.contract.vocabulary import Identifiers, Laterality, Limb, Reason
 
 
 def order_of_films(text):
@@ -227,3 +227,14 @@ def test_what_an_open_page_asks_by_itself_takes_no_sentence_away(clinic):
     assert "are kept" not in client.get("/film/1", headers={"x-live": "1"}).text
     assert "are kept" in client.get("/film/1").text
     assert "are kept" not in client.get("/film/1").text
+
+
+def test_identifiers_are_shown_where_a_site_has_joined_them_and_nowhere_else(clinic):
+    joined = Identifiers(patient_id="MRN <7>")
+    made = result(1).model_copy(update={"identifiers": joined})
+    clinic.keep(arrived(made), arrived(result(2, patient=None)))
+    client = clinic.client("reader")
+    for path in ("/", "/film/1", f"/patient/{made.patient}"):
+        assert "patient id MRN &lt;7&gt;" in client.get(path).text, path
+    assert order_of_films(client.get("/?q=mrn").text) == [1]
+    assert "identifiers" not in client.get("/film/2").text

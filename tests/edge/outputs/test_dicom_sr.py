@@ -23,10 +23,10 @@ from pydicom import dcmread
 from sr_values import groups, regions, values_of, walk
 
 from edge.anatomy import Limb
-from edge.model import JointScore
+from edge.model import JointScore, SrClass
 from edge.outputs.dicom_source import read_source
 from edge.outputs.dicom_sr import SOP_CLASSES, sr_of
-from edge.outputs.report import Predecessor, SrClass, success_code, uid_of
+from edge.outputs.report import Predecessor, success_code, uid_of
 
 SOURCE = read_source(a_film(size=(2000, 1600)))
 

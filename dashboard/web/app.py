@@ -43,7 +43,7 @@ def application(site: Site, names: Collection[str]) -> Starlette:
 
     async def missing(request: Request, _error: Exception) -> Response:
         session = await _session_of(site, request, in_use=False)
-        asked = Asked(site, request, session, {})
+        asked = Asked(site, request, session, {}, site.changes.number)
         return await run_in_threadpool(asked.missing, "There is no such page.")
 
     secure = site.settings.web.is_secure
@@ -62,11 +62,12 @@ def _checked(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]
     """Let a view see the requests that it may see."""
 
     async def view(request: Request) -> Response:
+        at_change = site.changes.number
         session = await _session_of(site, request, in_use="x-live" not in request.headers)
         if page.need is not Need.NOTHING and session is None:
             return _refuse(request)
         form = await form_of(request) if page.method == "POST" else {}
-        asked = Asked(site, request, session, form)
+        asked = Asked(site, request, session, form, at_change)
         if not may(None if session is None else session.role, page.need):
             text = "Your role does not allow this: ask an admin."
             return await run_in_threadpool(

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -60,7 +61,13 @@ class Served:
                 command, cwd=ROOT, env=dict(os.environ), stdout=log, stderr=subprocess.STDOUT
             )
         until(lambda: "broker: connected" in self.log.read_text(), 60)
+        until(self._listens, 60)
         return self
+
+    def _listens(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def stop(self):
         self._process.terminate()

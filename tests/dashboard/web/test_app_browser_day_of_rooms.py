@@ -9,15 +9,21 @@ import urllib.request
 
 import pytest
 from appliance import until
+from npm_tools import FOLDER, NoNpmToolsError, NpmTools
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from served import CHROMIUM, DRIVER, Served, browser, fill, now_s, press, room, sign_in, text_of
 
+from edge.contract.payloads import Alert, Presence
 from edge.contract.vocabulary import Laterality, Limb, Reason
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of this test
 FULL = os.environ.get("SHARPEDGE_DASHBOARD") == "full"
+_RUN_AXE = """
+const done = arguments[arguments.length - 1];
+axe.run().then((it) => done(it.violations.map((one) => [one.impact, one.id, one.nodes[0].html])));
+"""
 ROOMS = ("xray1", "xray2", "xray3")
 
 
@@ -49,7 +55,8 @@ def driver(served):  # noqa: ARG001 - it outlives the browser
     log = it.get_log("browser")
     it.quit()
     # What the policy for content forbids would stand here.
-    assert [line for line in log if line["level"] == "SEVERE"] == []
+    found = [line for line in log if line["level"] == "SEVERE"]
+    assert [line for line in found if "(Not Found)" not in line["message"]] == []
 
 
 def set_up(driver, served):
@@ -158,22 +165,54 @@ def test_an_open_page_says_that_the_dashboard_is_gone_and_comes_back(driver, ser
     driver.get_log("browser")
 
 
-@pytest.mark.skipif(not FULL, reason="run by make dashboard-test")
-def test_nothing_is_wider_than_a_phone_or_a_page_at_twice_its_size(driver, served, rooms):
+@pytest.fixture
+def shown(driver, served, rooms):
+    """Paths of every kind of page, with something on each."""
     set_up(driver, served)
     one = rooms[0]
-    result = one.scored(one.film("P1", 1, Limb.HAND, Laterality.LEFT, now_s()))
+    result = one.scored(one.film("P1", 1, Limb.HAND, Laterality.LEFT, now_s() - 1e7))
+    one.scored(one.film("P1", 2, Limb.HAND, Laterality.LEFT, now_s()))
     one.held(one.film("P2", 1, Limb.FOOT, Laterality.LEFT, now_s()))
-    one.tell()
+    one.tell(Presence.DEGRADED, Alert(code="disk_low", detail="less than min_free_mib is free"))
     driver.get(served.url)
-    until(lambda: "held 1" in text_of(driver) and "new 1" in text_of(driver))
-    paths = ["", "film/1", "film/2", f"study/{result.study}", f"patient/{result.patient}",
-             "devices", "corrections", "people", "audit", "problems", "account"]  # fmt: skip
+    until(lambda: "held 1" in text_of(driver) and "new 2" in text_of(driver))
+    driver.get(f"{served.url}film/1")
+    press(driver, "keep")
+    return ["", "film/1", "film/3", f"study/{result.study}", f"patient/{result.patient}",
+            "devices", "corrections", "people", "audit", "problems", "account", "none"]  # fmt: skip
+
+
+@pytest.mark.skipif(not FULL, reason="run by make dashboard-test")
+def test_nothing_is_wider_than_a_phone_or_a_page_at_twice_its_size(driver, served, shown):
     # 640 px stand for 1,280 px at 200 %.
     for width in (390, 640):
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False})  # fmt: skip
-        for path in paths:
+        for path in shown:
             driver.get(f"{served.url}{path}")
             wide = driver.execute_script("return document.documentElement.scrollWidth")
             assert wide <= width, (path, wide)
+    driver.get_log("browser")
+
+
+@pytest.mark.skipif(not FULL, reason="run by make dashboard-test")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_core_finds_nothing(driver, served, shown, axe, theme):
+    driver.get(served.url)
+    driver.find_element(By.XPATH, f"//button[@value='{theme}']").click()
+    for path in (*shown, "sign-in"):
+        driver.get(f"{served.url}{path}")
+        driver.execute_script(axe)
+        found = driver.execute_async_script(_RUN_AXE)
+        assert found == [], path
+    driver.get_log("browser")
+
+
+@pytest.fixture(scope="module")
+def axe():
+    try:
+        tools = NpmTools(FOLDER.with_name("npm-axe"), ("axe-core@4.14.1",))
+    except NoNpmToolsError as error:
+        pytest.skip(str(error))
+    del tools
+    return (FOLDER.with_name("npm-axe") / "node_modules/axe-core/axe.min.js").read_text()

@@ -26,6 +26,7 @@ from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
 from edge.daemon.metrics import metrics_of
 from edge.daemon.operators import Operators, Parts
+from edge.daemon.pacs import documents_of, pacs_of
 from edge.daemon.repair import open_sound
 from edge.daemon.results import Results
 from edge.daemon.state_folder import drop_folder, state_folder
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.journal.store import Store
+    from edge.outputs.film import FilmInWork
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,8 @@ _STALL_S = 60.0
 """No watchdog ping is sent if a thread has not looped for this long."""
 _LAST_MESSAGES_S = 3.0
 """Time for the last messages at a stop."""
+_LAST_DOCUMENT_S = 2.0
+"""Time for the PACS thread, which ends its associations."""
 _STOPPING_BUSY_MS = 1000
 """How long a statement waits for a locked journal while the appliance stops."""
 _GAP_S = 3.0
@@ -152,7 +156,10 @@ class Appliance:
             first_start.mark_over()
         self._intake = intakes_of(config, folder, root, left_over, self._pipe.wake, passes_over)
         self._storage = StorageGuard(self._alerts)
-        results = Results(recorder, self._storage, self._alerts, root, self._sender.wake)
+        results = Results(
+            recorder, self._storage, self._alerts, root, self._sender.wake,
+            self._recorded,
+        )  # fmt: skip
         taking = Taking(
             config,
             places=places,
@@ -163,6 +170,9 @@ class Appliance:
             stations=self._stations,
             alerts=self._alerts,
             passes_over=passes_over,
+        )
+        self._pacs = pacs_of(
+            config, root, journal_key, places, self._journal, taking, self._alerts, self._pipe.wake
         )
         self._films = Films(self._journal, taking, results, self._stations, self._storage)
         self._reports = WorkerReports(self._stations, self._films, self._alerts)
@@ -203,6 +213,7 @@ class Appliance:
         self._stations.start_first()
         self._sender.report(self._health.message)
         self._sender.start()
+        self._pacs.start()
         self._metrics.start()
         self._operators.start()
         code = EXIT_FAILED
@@ -215,6 +226,7 @@ class Appliance:
             self._intake.stop()
             self._stations.kill()
             self._operators.stop()
+            self._pacs.stop(_LAST_DOCUMENT_S)
             self._sender.stop(_LAST_MESSAGES_S)
             self._storage.run(self._journal.store.mark_clean)
             self._journal.store.close()
@@ -230,6 +242,7 @@ class Appliance:
             before_s, turned_s = turned_s, time.monotonic()
             if turned_s - before_s > _GAP_S:
                 self._stations.forgive(turned_s - before_s)
+                self._pacs.forgive(turned_s - before_s)
             if not self._reports.take_in(stopping=self._stop_by_s is not None):
                 return EXIT_FAILED
             if self._stations.versions is not None and not self._intake.is_started:
@@ -240,6 +253,7 @@ class Appliance:
                 return EXIT_STOPPED
             if self._stop_by_s is None:
                 self._work()
+                self._storage.run(self._make_documents, "documents")
             if self._intake.following and not self._ready_sent:
                 self._ready_sent = True
                 self._notifier.send(READY="1", STATUS="waiting for films")
@@ -254,6 +268,7 @@ class Appliance:
             if now_s >= housekeeping_at_s:
                 housekeeping_at_s = now_s + 1.0
                 self._carry_out_commands()
+                self._pacs.tell()
                 self._storage.run(self._housekeeping.turn, "chores")
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
@@ -271,12 +286,19 @@ class Appliance:
         self._films.stopped_taking = self._housekeeping.disk_low or self._paused
         self._films.work(now_s)
 
+    def _recorded(self, film: FilmInWork) -> None:
+        self._pacs.recorded(film)
+
+    def _make_documents(self) -> None:
+        self._pacs.turn(scoring=self._films.in_work)
+
     def _wait(self) -> None:
         waiting = select.poll()
         waiting.register(self._pipe.read_end, select.POLLIN)
-        for station in self._stations:
-            if station.worker.waits_on is not None:
-                waiting.register(*station.worker.waits_on)
+        workers = (station.worker.waits_on for station in self._stations)
+        for one in (*workers, self._pacs.waits_on):
+            if one is not None:
+                waiting.register(*one)
         waiting.poll(self._longest_wait_s() * 1000)
         self._pipe.drain()
 
@@ -361,4 +383,6 @@ def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Re
         key,
         send_pictures=config.delivery.images,
         send_file_names=config.delivery.file_names,
+        documents=documents_of(config.pacs),
+        sr_class=config.pacs.sr_class,
     )

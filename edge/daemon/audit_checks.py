@@ -22,6 +22,7 @@ from edge.intake.settings import IGNORED
 from edge.intake.watch import Entry, Folder
 from edge.journal.chain import COUNTERS
 from edge.journal.copies import job_of
+from edge.journal.film_end import film_waits_for
 from edge.journal.kinds import RESULT
 from edge.journal.orders import UNREAD
 from edge.journal.rows import proves
@@ -198,7 +199,7 @@ class Checks:
         for number, job in span.jobs.items():
             if job["state"] in {State.QUEUED, State.SENT}:
                 rows = span.messages.get(number, [])
-                if not any(_waits(row) and row["kind"] == RESULT for row in rows):
+                if not any(_keeps_open(row) for row in rows):
                     detail = f"is {job['state']}, and nothing waits"
                     yield Finding(Fault.MISSING, f"job {number}", detail)
 
@@ -324,6 +325,11 @@ def _since(now: float, then: object) -> float:
 
 def _waits(row: sqlite3.Row) -> bool:
     return row["state"] in {"queued", "waiting"}
+
+
+def _keeps_open(row: sqlite3.Row) -> bool:
+    waits = _waits(row) or row["state"] == UNDRAWN
+    return waits and film_waits_for(str(row["kind"]), str(row["destination"]))
 
 
 def _tables(store: Store, span: Span) -> Iterator[Finding]:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import select
 import signal
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import Command
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.journal.store import Store
-    from edge.outputs.film import FilmInWork
 
 log = logging.getLogger(__name__)
 
@@ -156,10 +155,7 @@ class Appliance:
             first_start.mark_over()
         self._intake = intakes_of(config, folder, root, left_over, self._pipe.wake, passes_over)
         self._storage = StorageGuard(self._alerts)
-        results = Results(
-            recorder, self._storage, self._alerts, root, self._sender.wake,
-            self._recorded,
-        )  # fmt: skip
+        results = Results(recorder, self._storage, self._alerts, root, self._sender.wake)
         taking = Taking(
             config,
             places=places,
@@ -174,6 +170,7 @@ class Appliance:
         self._pacs = pacs_of(
             config, root, journal_key, places, self._journal, taking, self._alerts, self._pipe.wake
         )
+        results.recorded = self._pacs.recorded
         self._films = Films(self._journal, taking, results, self._stations, self._storage)
         self._reports = WorkerReports(self._stations, self._films, self._alerts)
         self._housekeeping = Housekeeping(
@@ -253,7 +250,8 @@ class Appliance:
                 return EXIT_STOPPED
             if self._stop_by_s is None:
                 self._work()
-                self._storage.run(self._make_documents, "documents")
+                make = partial(self._pacs.turn, scoring=self._films.in_work)
+                self._storage.run(make, "documents")
             if self._intake.following and not self._ready_sent:
                 self._ready_sent = True
                 self._notifier.send(READY="1", STATUS="waiting for films")
@@ -286,21 +284,9 @@ class Appliance:
         self._films.stopped_taking = self._housekeeping.disk_low or self._paused
         self._films.work(now_s)
 
-    def _recorded(self, film: FilmInWork) -> None:
-        self._pacs.recorded(film)
-
-    def _make_documents(self) -> None:
-        self._pacs.turn(scoring=self._films.in_work)
-
     def _wait(self) -> None:
-        waiting = select.poll()
-        waiting.register(self._pipe.read_end, select.POLLIN)
         workers = (station.worker.waits_on for station in self._stations)
-        for one in (*workers, self._pacs.waits_on):
-            if one is not None:
-                waiting.register(*one)
-        waiting.poll(self._longest_wait_s() * 1000)
-        self._pipe.drain()
+        self._pipe.wait((*workers, self._pacs.waits_on), self._longest_wait_s())
 
     def _longest_wait_s(self) -> float:
         now_s = time.monotonic()

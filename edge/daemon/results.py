@@ -38,8 +38,8 @@ class _Step(NamedTuple):
 class Results:
     """Outcomes and pictures that are to be written.
 
-    ``wake_sender`` is called when there is something new to send, ``recorded`` with each film whose
-    outcome is recorded. ``state`` is the appliance's state folder.
+    ``wake_sender`` is called when there is something new to send. ``state`` is the appliance's
+    state folder.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class Results:
         alerts: Alerts,
         state: Path,
         wake_sender: Callable[[], None],
-        recorded: Callable[[FilmInWork], None],
     ) -> None:
         self._recorder = recorder
         self._storage = storage
         self._wake_sender = wake_sender
-        self._recorded = recorded
+        self.recorded: Callable[[FilmInWork], None] = lambda _film: None
+        """Called with each film whose outcome is recorded."""
         self._drift = DriftAlert(state / "drift", alerts)
         self._owed: deque[_Step] = deque()
 
@@ -113,7 +113,7 @@ class Results:
         state = self._recorder.record(film, outcome, engine_set, time.monotonic())
         self._wake_sender()
         log.info("job %d: %s", film.job, state)
-        self._recorded(film)
+        self.recorded(film)
         if not any(outcome.pictured):
             self._note_figures(film, outcome, engine_set)
 

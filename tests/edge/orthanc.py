@@ -70,7 +70,7 @@ class Orthanc:
         self._process.send_signal(signal.SIGCONT)
 
     def raw(self, path, **headers):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers=headers)  # noqa: S310 - loopback
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
             return answer.read()
 
@@ -93,7 +93,7 @@ class Orthanc:
     def section(self):
         """The section ``[pacs]`` of an appliance that sends here."""
         return (
-            f"[pacs]\nenabled = true\nport = {self.port}\ncalled_ae_title = \"TESTPACS\"\n"
+            f'[pacs]\nenabled = true\nport = {self.port}\ncalled_ae_title = "TESTPACS"\n'
             f"commitment_port = {self.box_port}\nretry_s = 0.5\nlongest_retry_s = 2\n"
             "connect_s = 3\nanswer_s = 10\ncommitment_s = 5\n"
         )

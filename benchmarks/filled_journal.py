@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.anatomy import Limb
@@ -102,6 +104,9 @@ def _fast(store: Store) -> Iterator[None]:
         store.db.execute("PRAGMA cache_size=-2000")
         store.db.execute("PRAGMA synchronous=FULL")
         store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Else the first checkpoint that is measured writes the whole file to the disk.
+        with Path(store.db.execute("PRAGMA database_list").fetchone()["file"]).open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _messages(

@@ -4,7 +4,8 @@ Layer: benchmarks; measures; appends one line to the history file that it is giv
 
 Each round runs a fixed computation in numpy, then every engine that serves, then one film. What is
 kept are ratios to that computation in the same round, so that a slower or busier machine changes
-nothing. The last runs on the same kind of machine are what a ratio is held against.
+nothing. The last runs on the same kind of machine, with the same back ends and precisions, are what
+a ratio is held against.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.pipeline import WHOLE, timed
 from benchmarks.runs import APPLIANCE_SIZE
 from benchmarks.session import code_version
 from edge.engine.loader import load_engines
+from edge.engine.passport import Passport
 from edge.errors import EdgeError
 from edge.model import DISCLAIMER
 from edge.pipeline.settings import PipelineSettings
@@ -95,8 +97,8 @@ def grown(ratios: Ratios, earlier: Sequence[dict[str, Any]]) -> dict[str, float]
     return found
 
 
-def read_history(path: Path, kind: str) -> list[dict[str, Any]]:
-    """Lines of one kind of machine that may be compared with. Raises `EdgeError`."""
+def read_history(path: Path, kind: str, serving: dict[str, str]) -> list[dict[str, Any]]:
+    """Lines of one kind of machine and engines that may be compared with. Raises `EdgeError`."""
     try:
         lines = path.read_text("utf-8").splitlines()
         entries = [json.loads(line) for line in lines if line.strip()]
@@ -104,7 +106,11 @@ def read_history(path: Path, kind: str) -> list[dict[str, Any]]:
         return []
     except (OSError, ValueError) as error:
         raise EdgeError(f"{path}: the history cannot be read: {error}") from error
-    return [entry for entry in entries if entry["machine"] == kind and not entry["grown"]]
+    return [
+        entry
+        for entry in entries
+        if entry["machine"] == kind and entry["serving"] == serving and not entry["grown"]
+    ]
 
 
 def kind_of_machine() -> str:
@@ -113,11 +119,27 @@ def kind_of_machine() -> str:
     return f"{about['processor']}, {about['cores']} cores"
 
 
-def guard(history: Path, rounds: int, *, accept: bool, say: Callable[[str], None]) -> int:
+def kinds_of_engines(engines: EngineSet) -> dict[str, str]:
+    """Back end and precision of each engine that serves: ratios of the same ones are comparable."""
+    return {
+        engine.name: f"{about.backend} {about.engine.precision}"
+        for engine in engines.engines.values()
+        for about in [Passport.model_validate(engine.passport)]
+    }
+
+
+def guard(
+    history: Path,
+    rounds: int,
+    *,
+    accept: bool,
+    say: Callable[[str], None],
+    folder: Path | None = None,
+) -> int:
     """Measure, compare, append; 1 where something grew and ``accept`` is not given."""
-    engines = load_engines(built_engines())
-    kind = kind_of_machine()
-    earlier = read_history(history, kind)
+    engines = load_engines(folder or built_engines())
+    kind, serving = kind_of_machine(), kinds_of_engines(engines)
+    earlier = read_history(history, kind, serving)
     ratios = measure_ratios(engines, rounds, Progress("rounds"))
     slower = grown(ratios, earlier)
     commit, changed = code_version()
@@ -127,6 +149,7 @@ def guard(history: Path, rounds: int, *, accept: bool, say: Callable[[str], None
         "changed": changed,
         "machine": kind,
         "rounds": rounds,
+        "serving": serving,
         "engine_set": engines.engine_set_hash[:16],
         "grown": [] if accept else sorted(slower),
         "ratios": {name: [round(part, 4) for part in ratio] for name, ratio in ratios.items()},
@@ -136,7 +159,8 @@ def guard(history: Path, rounds: int, *, accept: bool, say: Callable[[str], None
     for name, ratio in ratios.items():
         told = f", {slower[name]:.2f} times the last runs: SLOWER" if name in slower else ""
         say(f"{name}: {ratio.value:.3f} ({ratio.low:.3f}-{ratio.high:.3f}) of the reference{told}")
-    say(f"compared with {min(len(earlier), LAST)} earlier runs on {kind}; written: {history}")
+    runs = f"{min(len(earlier), LAST)} earlier runs of such engines on {kind}"
+    say(f"compared with {runs}; written: {history}")
     if slower and not accept:
         say("fix: find the commit that made it slower; or, where that is wanted, run with --accept")
         return 1
@@ -165,9 +189,12 @@ def main() -> int:
     parser.add_argument("--history", type=Path, default=HISTORY)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="a multiple of four")
     parser.add_argument("--accept", action="store_true", help="keep ratios that grew as normal")
+    parser.add_argument("--engines", type=Path, help="the folder of the engines; default: ours")
     given = parser.parse_args()
     try:
-        return guard(given.history, given.rounds, accept=given.accept, say=print)
+        return guard(
+            given.history, given.rounds, accept=given.accept, say=print, folder=given.engines
+        )
     except EdgeError as error:
         print(error, file=sys.stderr)
         return 2

@@ -33,6 +33,7 @@ from edge.errors import ConfigError
 from edge.intake.settings import FolderSettings  # noqa: TC001 - as above
 from edge.journal.settings import RetentionSettings
 from edge.operator.settings import OperatorSettings
+from edge.outputs.settings import JoiningSettings
 from edge.pipeline.settings import PipelineSettings
 from edge.receive.settings import DicomSettings
 from edge.system.logs import LogFormat, LogLevel
@@ -186,6 +187,7 @@ class Config(BaseModel):
     operator: OperatorSettings = Field(default_factory=OperatorSettings)
     dicom: DicomSettings = Field(default_factory=DicomSettings)
     pacs: PacsSettings = Field(default_factory=PacsSettings)
+    joining: JoiningSettings = Field(default_factory=JoiningSettings)
 
     @property
     def device(self) -> DeviceName:

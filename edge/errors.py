@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge.enums import StrEnum
 from edge.model import LimbResult, Status, Versions
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_LONGEST_FIELDS = 200
 
 
 class Reason(StrEnum):
@@ -288,6 +294,12 @@ def place_of(error: BaseException) -> str:
     last = frames[-1]
     file = last.filename.rpartition("/")[2]
     return f"{type(error).__name__} in {last.name}, {file}:{last.lineno}"
+
+
+def fields_of(error: ValidationError) -> str:
+    """Fields of a message that are wrong, as one line of at most 200 characters."""
+    names = {".".join(map(str, it["loc"])) or "no JSON object" for it in error.errors()}
+    return ", ".join(sorted(names))[:_LONGEST_FIELDS]
 
 
 def rejected(reason: Reason, file: str, versions: Versions, *, detail: str = "") -> LimbResult:

@@ -9,6 +9,7 @@ Layer: vocabulary; imported by every package, imports no package of ours.
 
 from __future__ import annotations
 
+from collections.abc import Collection  # noqa: TC003 - documented with the public types
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -73,13 +74,44 @@ class SrClass(StrEnum):
     COMPREHENSIVE = "2d"
 
 
+class Record(BaseModel):
+    """Base of all that is written out: frozen, a misspelt key is an error, and so is NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Identifier(StrEnum):
+    """What a DICOM film states that leads to its patient in other systems."""
+
+    ACCESSION_NUMBER = "accession_number"
+    STUDY_INSTANCE_UID = "study_instance_uid"
+    PATIENT_ID = "patient_id"
+
+
+IdentifierText = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Identifiers(Record):
+    """Values of `Identifier` that a DICOM film states; null where it states none."""
+
+    accession_number: IdentifierText | None = None
+    study_instance_uid: IdentifierText | None = None
+    patient_id: IdentifierText | None = None
+
+    def only(self, wanted: Collection[Identifier]) -> Identifiers | None:
+        """Those that are wanted; None where none of them is stated."""
+        kept = {str(one): value for one in wanted if (value := getattr(self, one)) is not None}
+        return Identifiers(**kept) if kept else None
+
+
 @dataclass(frozen=True)
 class StatedIdentity:
     """What metadata, file name and operator state of a film, before the pixels are read.
 
-    ``conflict`` names the two sources that disagree, e.g. ``"dicom/filename"``. ``other_part``
-    names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``. ``taken`` is the
-    day of the exposure, and its time where that is stated (``"2026-03-04 10:31"``).
+    ``conflict`` says which two sources disagree, e.g. ``"dicom L hand, filename R hand"``.
+    ``other_part`` names a tag that states another body part, e.g. ``"BodyPartExamined CHEST"``.
+    ``taken`` is the day of the exposure, and its time where stated (``"2026-03-04 10:31"``).
+    ``identifiers`` are None where nothing states any.
     """
 
     limb: Limb | None = None
@@ -94,6 +126,7 @@ class StatedIdentity:
     patient_key: str | None = None
     burned_in_annotation: bool = False
     taken: str | None = None
+    identifiers: Identifiers | None = None
 
 
 @dataclass(frozen=True)
@@ -141,12 +174,6 @@ class Mask:
 
     foreground: npt.NDArray[np.bool_]
     flags: tuple[str, ...] = field(default=())
-
-
-class Record(BaseModel):
-    """Base of all that is written out: frozen, a misspelt key is an error, and so is NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Box = Annotated[tuple[float, float, float, float], Field(description="x, y, width, height in px")]
@@ -268,6 +295,7 @@ class Outcome(Record):
     figures: tuple[dict[str, float], ...] = ()
     second_waits: bool = False
     pictured: tuple[bool, ...] = Field(default=(), max_length=64)
+    identifiers: Identifiers | None = None
 
 
 class After(StrEnum):

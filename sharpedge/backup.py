@@ -26,6 +26,7 @@ from edge.daemon.state_folder import state_folder
 from edge.errors import ConfigError
 from edge.journal.recall import read_only
 from edge.model import DISCLAIMER
+from edge.outputs.whois import FILE as WHOIS
 from edge.system.device_key import NAME as KEY
 from edge.system.terminal import say
 
@@ -232,7 +233,9 @@ def _swap(root: Path, fresh: Path, config_path: Path | None) -> Path | None:
     """Exchange the contents of the state folder; returns where the former ones lie."""
     # Raises where an appliance runs: its lock lies in this folder.
     with state_folder(config.load(config_path)):
-        former = [path for path in root.iterdir() if path.name != "lock"]
+        # What pseudonyms stand for has a time limit: it is not put where nothing expires.
+        stays = {"lock", WHOIS}
+        former = [path for path in root.iterdir() if path.name not in stays]
         aside = None
         if former:
             taken = (root.with_name(f"{root.name}.before-restore-{n}") for n in range(1, 1000))

@@ -131,6 +131,10 @@ COMMANDS = {
         "sharpedge.commands.operator:audit",
         "Prove that every film is in exactly one state; 1: missing, changed or given up, 3: waits.",
     ),
+    "whois": Command(
+        "sharpedge.commands.operator:whois",
+        "Say what a pseudonym stands for, where the site keeps it; each question is recorded.",
+    ),
     "drift": Command(
         "sharpedge.commands.operator:drift",
         "Compare the last films' pictures and scores with a site's first ones; 1: they drifted.",
@@ -159,7 +163,7 @@ GROUPS = {
     "Score and serve": ("run", "receive", "score", "results", "history", "demo", "listen"),
     "Operate": (
         "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
-        "backup", "restore", "support-bundle",
+        "whois", "backup", "restore", "support-bundle",
     ),
     "Measure and develop": ("bench", "evaluate", "agree", "phantom", "train"),
 }  # fmt: skip

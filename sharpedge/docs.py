@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from edge.config import PREFIX, Config
 from edge.contract.examples import example_result
 from edge.contract.ids import RESULT_NAMESPACE
-from edge.contract.payloads import DeliveryMode
+from edge.contract.payloads import DeliveryMode, absent_keys
 from edge.contract.schemas import write_contract
 from edge.contract.topics import CHANNELS
 from edge.errors import NULL_REASONS, REASONS
@@ -108,7 +108,8 @@ A code keeps its meaning; one that is no longer used is not given to anything el
 def mqtt_page() -> str:
     """The MQTT contract for whoever writes a dashboard."""
     topics = [_channel_row(channel) for channel in CHANNELS]
-    example = json.dumps(example_result().model_dump(mode="json"), indent=1)
+    shown = example_result()
+    example = json.dumps(shown.model_dump(mode="json", exclude=absent_keys(shown)), indent=1)
     return f"""# MQTT
 
 {_HEAD}
@@ -138,6 +139,9 @@ the whole ([asyncapi.json](contract/asyncapi.json)).
   the disk is nearly full, messages are refused; `alerts` say which), `unfit` (no engine gives
   grades that may be used: films wait, no score is published), or `offline` (the will).
 - **Pseudonyms.** `study` and `patient` are keyed hashes; the key stays on the device.
+- **Identifiers.** `identifiers` is absent unless the site has switched one on for this message
+  ([joining.md](joining.md)) and the film is a DICOM object that states it. It never stands in a
+  topic.
 - **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`. It has no
   receipt: the broker's word ends it. A result that is sent again takes its picture along, so that a
   dashboard that was away gets both. One that lost a picture asks for it with the command `picture`;

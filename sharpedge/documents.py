@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.contract.ids import DeviceName, ResultKey, output_id
 from edge.errors import FilmError
-from edge.model import SrClass
+from edge.model import Identifier, SrClass
 from edge.outputs.dicom_source import NoSourceError, read_source
 from edge.outputs.fhir import Pseudonyms, bundle_of, pseudonym_of_bytes
 from edge.outputs.report import LimbReport
@@ -38,12 +38,14 @@ _DEVICE = DeviceName("files", "score", "sharpedge")
 class WantedDocuments:
     """Folders that documents are written to, None for those that are not asked for.
 
-    ``dicom`` takes structured reports and Secondary Captures.
+    ``dicom`` takes structured reports and Secondary Captures. ``identifiers`` are those that FHIR
+    bundles of DICOM films state.
     """
 
     dicom: Path | None = None
     fhir: Path | None = None
     sr_class: SrClass = SrClass.COMPREHENSIVE_3D
+    identifiers: tuple[Identifier, ...] = tuple(Identifier)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -117,7 +119,8 @@ class DocumentWriter:
         if self._wanted.fhir is None:
             return
         digest = hashlib.sha256(data).hexdigest()
-        bundle = bundle_of(report, source or Pseudonyms(pseudonym_of_bytes(digest)))
+        origin = source or Pseudonyms(pseudonym_of_bytes(digest))
+        bundle = bundle_of(report, origin, self._wanted.identifiers)
         text = json.dumps(bundle, indent=1, allow_nan=False)
         self._put(self._wanted.fhir, f"{base}.fhir.json", text.encode())
 

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edge.model import DISCLAIMER
+from edge.pipeline.picture.words import reason_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -92,7 +93,7 @@ def _held_film(film: HeldFilm) -> Iterator[str]:
     reason = film.reason.replace("_", " ")
     name = shortened(film.file, WIDTH - 48)
     yield f"  {film.job:>6}  {age(film.age_s):<8}{shows:<10}{reason:<20}{name}"
-    yield from _wrapped(" " * 10, f"{film.meaning}: {film.advice}")
+    yield from _wrapped(" " * 10, f"{film.meaning}{contradiction(film)}: {film.advice}")
     if film.copy_path is not None:
         yield f"          picture     {film.copy_path}"
     for says, command in film.commands.items():
@@ -117,6 +118,8 @@ def _results(results: Sequence[LastResult]) -> Iterator[str]:
             f"{f'{it.n_scored}/{it.n_expected}':>6}{ms:>6}  {it.delivery:<10}"
             f"{shortened(it.file, 15)}"
         )
+        if it.subtotals is None:
+            yield from _wrapped(" " * 10, outcome(it))
 
 
 def _sum(subtotal: Subtotal) -> str:
@@ -128,7 +131,9 @@ def _rejected(it: Status) -> Iterator[str]:
         yield "Rejected lately"
     for film in it.rejected:
         name = shortened(film.file, _FILE)
-        yield from _wrapped(f"  {film.job:>6}  {name}: ", f"{film.meaning}; fix: {film.advice}")
+        yield from _wrapped(
+            f"  {film.job:>6}  {clock(film.at):<12}{name}: ", f"{film.meaning}; fix: {film.advice}"
+        )
 
 
 def _decisions(it: Status) -> Iterator[str]:
@@ -163,6 +168,18 @@ def _foot(it: Status) -> Iterator[str]:
         engines = ", ".join(f"{k} {v[:8]}" for k, v in it.live.versions.engines.items())
         yield from _wrapped(f"Versions: software {it.live.versions.software}; ", engines, hang=2)
     yield _NOTICE
+
+
+def contradiction(film: HeldFilm) -> str:
+    """What was stated of a held film that speaks against it, in brackets; empty without any."""
+    told = [flag for flag in film.flags if " " in flag]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def outcome(it: LastResult) -> str:
+    """Status of a limb, and why it has no grades, in words."""
+    status = it.status.replace("_", " ")
+    return status if it.reason is None else f"{status}: {reason_words(it.reason)}"
 
 
 def clock(at: float) -> str:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
-from edge.contract.examples import examples
-from edge.contract.payloads import SCHEMA_VERSION
+from edge.contract.examples import examples, joined_examples
+from edge.contract.payloads import SCHEMA_VERSION, absent_keys
 from edge.contract.topics import CHANNELS
 from edge.model import DISCLAIMER
 
 if TYPE_CHECKING:
     from edge.contract.topics import Channel
+    from edge.model import Record
 
 _COMPONENT = "#/components/schemas/{model}"
 _BINDING = "0.2.0"
@@ -34,7 +35,7 @@ _REPLIES = {"result": "receipt", "reject": "receipt", "command": "answer", "oper
 
 def asyncapi() -> dict[str, Any]:
     """Build the AsyncAPI 3.0 document of the appliance."""
-    shown = {name: example.model_dump(mode="json") for name, example in examples().items()}
+    shown = {name: _json_of(example) for name, example in examples().items()}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -58,6 +59,10 @@ def asyncapi() -> dict[str, Any]:
             },
         },
     }
+
+
+def _json_of(example: Record) -> dict[str, Any]:
+    return example.model_dump(mode="json", exclude=absent_keys(example))
 
 
 def _servers() -> dict[str, Any]:
@@ -114,6 +119,10 @@ def _message(channel: Channel, shown: dict[str, Any]) -> dict[str, Any]:
     else:
         message["payload"] = {"$ref": _COMPONENT.format(model=channel.model.__name__)}
         message["examples"] = [{"name": channel.name, "payload": shown[channel.name]}]
+        joined = joined_examples().get(channel.name)
+        if joined is not None:
+            name = f"{channel.name} with an identifier that the site has switched on"
+            message["examples"].append({"name": name, "payload": _json_of(joined)})
         if "id" in channel.model.model_fields:
             message["correlationId"] = {
                 "location": "$message.payload#/id",

@@ -33,6 +33,7 @@ from edge.contract.payloads import (
 )
 from edge.errors import REASONS, Reason
 from edge.model import (
+    Identifiers,
     JointScore,
     Laterality,
     LateralitySource,
@@ -130,6 +131,16 @@ def examples() -> dict[str, Record]:
         ),
         "answer": AnswerMessage(command=Command.PICTURE, done=True),
     }  # fmt: skip
+
+
+def joined_examples() -> dict[str, Record]:
+    """The payloads as they are where a site has switched identifiers on, by the topic's word."""
+    result = example_result()
+    found = Identifiers(accession_number="A-4711")
+    return {
+        "result": result.model_copy(update={"identifiers": found}),
+        "study": _study(result).model_copy(update={"identifiers": found}),
+    }
 
 
 def _study(result: ResultMessage) -> StudyMessage:

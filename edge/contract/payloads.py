@@ -14,6 +14,7 @@ from edge.enums import StrEnum
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
+    Identifiers,
     Laterality,
     LimbResult,
     Recheck,
@@ -62,6 +63,15 @@ class ClosedSource(StrEnum):
     """The file's own time, in results of version 0.1."""
 
 
+Joining = Annotated[
+    Identifiers | None,
+    Field(
+        description="identifiers of the DICOM film that the site has switched on for this output; "
+        "the key is absent where there are none"
+    ),
+]
+
+
 class Ledger(Record):
     """When a film passed each step.
 
@@ -99,6 +109,7 @@ class Envelope(Record):
     film_sha256: Hash
     study: Pseudonym
     patient: Pseudonym | None = None
+    identifiers: Joining = None
     supersedes: ResultId | None = Field(default=None, description="earlier result to be replaced")
     historical: bool = Field(description="older than the site's limit when sent")
     sending: int = Field(ge=1, description="1 for the first sending, counts repeats")
@@ -221,6 +232,7 @@ class StudyMessage(Record):
     schema_version: Literal[1] = 1
     study: Pseudonym
     patient: Pseudonym | None = None
+    identifiers: Joining = None
     status: StudyStatus
     limbs: dict[Literal["LH", "RH", "LF", "RF"], StudyLimb]
     missing: tuple[Literal["LH", "RH", "LF", "RF"], ...]
@@ -230,6 +242,16 @@ class StudyMessage(Record):
     partial_svh_name: str = PARTIAL_SVH_NAME
     changed: UnixSeconds
     notice: Notice = DISCLAIMER
+
+
+def absent_keys(message: Record) -> set[str]:
+    """Keys that are left out of a message's JSON: `identifiers` where it has none."""
+    return {"identifiers"} if getattr(message, "identifiers", message) is None else set()
+
+
+def json_of(message: Record) -> bytes:
+    """JSON of a message as it is sent."""
+    return message.model_dump_json(exclude=absent_keys(message)).encode()
 
 
 class ReceiptMessage(Record):

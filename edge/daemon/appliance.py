@@ -45,6 +45,8 @@ from edge.journal.places import Places
 from edge.journal.store import JournalError, suspect_mark
 from edge.model import DISCLAIMER
 from edge.outputs.record import Recorder
+from edge.outputs.whois import FILE as WHOIS
+from edge.outputs.whois import Whois
 from edge.system.device_key import derived_key, device_key
 from edge.system.disk import let_go_of_streams, make_room, share_arenas
 from edge.system.logs import set_up_logs
@@ -130,7 +132,8 @@ class Appliance:
         Names(store, config.device).refuse_other_device()
         self._journal = Journal(store)
         self._session = self._journal.start_session()
-        recorder = _recorder_of(config, store, places, key)
+        whois = Whois(root / WHOIS, config.joining.whois_days)
+        recorder = _recorder_of(config, store, places, key, whois)
         limits = config.limits
         self._alerts = Alerts(self._announce)
         self._stations = Stations(
@@ -144,6 +147,7 @@ class Appliance:
             delivery=config.delivery,
             device=config.device,
             session=self._session,
+            joining=config.joining,
         )
         self._pipe = WakePipe()
         left_over = self._journal.unfinished()
@@ -174,7 +178,7 @@ class Appliance:
         self._films = Films(self._journal, taking, results, self._stations, self._storage)
         self._reports = WorkerReports(self._stations, self._films, self._alerts)
         self._housekeeping = Housekeeping(
-            config, root, places, self._journal, self._intake, self._alerts, left_over
+            config, root, places, self._journal, self._intake, self._alerts, left_over, whois
         )
         self._health = HealthReport(
             self._session,
@@ -250,8 +254,7 @@ class Appliance:
                 return EXIT_STOPPED
             if self._stop_by_s is None:
                 self._work()
-                make = partial(self._pacs.turn, scoring=self._films.in_work)
-                self._storage.run(make, "documents")
+                self._storage.run(partial(self._pacs.turn, scoring=self._films.in_work), "pacs")
             if self._intake.following and not self._ready_sent:
                 self._ready_sent = True
                 self._notifier.send(READY="1", STATUS="waiting for films")
@@ -361,7 +364,9 @@ class Appliance:
         self._sender.announce(Announcement(found.presence, found.versions, self._alerts.active()))
 
 
-def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Recorder:
+def _recorder_of(
+    config: Config, store: Store, places: Places, key: bytes, whois: Whois
+) -> Recorder:
     return Recorder(
         store,
         places,
@@ -371,4 +376,6 @@ def _recorder_of(config: Config, store: Store, places: Places, key: bytes) -> Re
         send_file_names=config.delivery.file_names,
         documents=documents_of(config.pacs),
         sr_class=config.pacs.sr_class,
+        joining=config.joining,
+        whois=whois,
     )

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from edge.intake.intakes import Intakes
     from edge.journal.journal import Journal
     from edge.journal.places import Places
+    from edge.outputs.whois import Whois
 
 log = logging.getLogger(__name__)
 
 _TIDY_S = 600.0
 _HELD_S = 5.0
+_WHOIS_S = 60.0
 _INSPECT_S = 0.012
 """Of each second, for the inspection of the journal: hardly more than one in a hundred."""
 
@@ -52,6 +54,7 @@ class Housekeeping:
         intake: Intakes,
         alerts: Alerts,
         left_over: dict[bytes, int],
+        whois: Whois,
     ) -> None:
         self._retention = config.retention
         self._places = places
@@ -59,6 +62,8 @@ class Housekeeping:
         self._intake = intake
         self._alerts = alerts
         self._left_over = left_over
+        self._whois = whois
+        self._whois_at_s = 0.0
         self._looked_again: set[bytes] = set()
         self._originals = OriginalFiles(
             journal,
@@ -109,6 +114,13 @@ class Housekeeping:
         self._originals.turn()
         self._inbox.turn()
         self._look_for_held()
+        self._tidy_whois()
+
+    def _tidy_whois(self) -> None:
+        if time.monotonic() >= self._whois_at_s:
+            self._whois_at_s = time.monotonic() + _WHOIS_S
+            self._whois.tidy()
+        self._alerts.update("whois", self._whois.fault)
 
     def _look_for_held(self) -> None:
         """Raise or clear the alert of films that wait for a person for too long."""

@@ -61,7 +61,7 @@ class Operators:
         self._server = OperatorServer(
             serving_socket(config.operator, root),
             config.operator.group,
-            lambda: Requests(root, key, config.device, self.live, wake),
+            lambda: Requests(root, key, config.device, self.live, wake, config.joining.whois_days),
             self._set_line,
         )
 

@@ -29,7 +29,7 @@ from edge.journal.spans import Logged, Span, read, spans, strays
 from edge.journal.states import UNDRAWN, State, move
 from edge.journal.store import JournalError
 from edge.outputs.message import StoredMessage
-from edge.outputs.study import StudyBody, place_of, with_limb
+from edge.outputs.study import StudyBody, place_of, text_of, with_limb
 from edge.outputs.table import OUTPUTS, has_own_id, needs_receipt
 from edge.system.clock import steady_unix_s
 
@@ -346,7 +346,7 @@ def repair_study(store: Store, row: sqlite3.Row) -> bool:
     if sound and counted and status == row["status"]:
         return False
     if not sound:
-        body = _from_results(store, str(row["study"])).model_dump_json()
+        body = text_of(_from_results(store, str(row["study"])))
     now = steady_unix_s()
     store.db.execute(
         "UPDATE study SET body = ?, seal = ?, status = ?, opened = ?, changed = ?, version = 1, "

@@ -18,6 +18,7 @@ from edge.contract.payloads import (
     OperatorCommand,
     OperatorMessage,
 )
+from edge.errors import fields_of
 from edge.journal.orders import dismiss, find_job, named, picture, release, replay, retry
 from edge.journal.store import JournalError
 from edge.model import OperatorStatement
@@ -42,10 +43,10 @@ def command_in(event: Arrived) -> CommandMessage:
     """Read a command. Raises `NotACommandError`."""
     try:
         return CommandMessage.model_validate_json(_short(event))
-    except ValidationError:
+    except ValidationError as error:
         commands = ", ".join(Command)
         message = (
-            f'not a command: send {{"command": ...}} with one of {commands}; '
+            f'not a command ({fields_of(error)}): send {{"command": ...}} with one of {commands}; '
             f"{', '.join(OperatorCommand)} go to the topic operator/ACCOUNT"
         )
         raise NotACommandError(message) from None
@@ -58,12 +59,9 @@ def decision_in(event: Arrived) -> OperatorMessage:
     try:
         return OperatorMessage.model_validate_json(_short(event))
     except ValidationError as error:
-        wrong = ", ".join(
-            sorted({".".join(map(str, it["loc"])) or "JSON" for it in error.errors()})
-        )
         message = (
-            f"not a decision ({wrong[:200]}): send command ({', '.join(OperatorCommand)}), id, "
-            "operator, and for release limb and side"
+            f"not a decision ({fields_of(error)}): send command "
+            f"({', '.join(OperatorCommand)}), id, operator, and for release limb and side"
         )
         raise NotACommandError(message) from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from edge.contract.payloads import json_of
 from edge.delivery.acceptance import Acceptance
 from edge.delivery.flights import HALF_SENT, Cleared, Flight, Flights, Plain
 from edge.delivery.link import Failure, LinkError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edge.delivery.settings import DeliverySettings
     from edge.delivery.standing import DeliveryAlerts, Latencies
     from edge.journal.names import Names
+    from edge.outputs.settings import JoiningSettings
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Outgoing:
         settings: DeliverySettings,
         alerts: DeliveryAlerts,
         latencies: Latencies,
+        joining: JoiningSettings,
     ) -> None:
         self._outbox = outbox
         self._names = names
@@ -65,7 +68,8 @@ class Outgoing:
         self._settings = settings
         self._alerts = alerts
         self._latencies = latencies
-        self._sending = Sending(names.of, pictures, settings.historical_s)
+        self._sending = Sending(names.of, pictures, settings.historical_s, joining.mqtt_result)
+        self._in_studies = joining.mqtt_study
         self.flights = Flights()
         self._acceptance = Acceptance(outbox, pictures, alerts)
         self._proved = False
@@ -194,17 +198,16 @@ class Outgoing:
         """Send the next study, one at a time."""
         if self.flights.has(StudyRow) or not self.may_send(STUDY):
             return
-        found = self._outbox.studies.next(self._settings.study_ttl_s)
+        found = self._outbox.studies.next(self._settings.study_ttl_s, self._in_studies)
         if found is None:
             self._acceptance.nothing_waits(STUDY)
             return
         self._acceptance.probe_single(STUDY)
-        payload = b"" if found.message is None else found.message.model_dump_json().encode()
+        payload = b"" if found.message is None else json_of(found.message)
         flight = Flight(found, len(payload), time.monotonic())
         extras = Extras(expiry_s=int(self._settings.study_ttl_s))
-        self._publish(
-            self._device.topic("study", found.study), payload, extras, flight, retain=True
-        )
+        topic = self._device.topic("study", found.study)
+        self._publish(topic, payload, extras, flight, retain=True)
 
     def may_send(self, lane: str) -> bool:
         """Whether a lane is open, or its probe is due."""

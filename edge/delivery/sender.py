@@ -35,6 +35,7 @@ from edge.errors import place_of
 from edge.journal.names import Names
 from edge.journal.store import Store, suspect_mark
 from edge.outputs.packet import Extras
+from edge.outputs.settings import JoiningSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,6 +72,7 @@ class Sender:
         delivery: DeliverySettings,
         device: DeviceName,
         session: int,
+        joining: JoiningSettings | None = None,
     ) -> None:
         self._journal = journal
         self._key = key
@@ -79,6 +81,7 @@ class Sender:
         self._delivery = delivery
         self._device = device
         self._session = session
+        self._joining = joining or JoiningSettings()
         self._client_id = broker.client_id_of(device)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._control = Control()
@@ -150,7 +153,7 @@ class Sender:
         self._state = StateTopic(store, self._device, self._session, it.mode, self._alerts)
         self._outgoing = Outgoing(
             self._outbox, self._names, self._device, self._pictures, it, self._alerts,
-            self._latencies,
+            self._latencies, self._joining,
         )  # fmt: skip
         while not self._control.stopping:
             self._control.turned_s = time.monotonic()

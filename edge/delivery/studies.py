@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edge.contract.payloads import StudyMessage
     from edge.journal.store import Store
+    from edge.model import Identifier
 
 _LATEST = 1e18
 """Later than any study changed, in seconds since 1970."""
@@ -70,8 +71,11 @@ class Studies:
                     (StudyStatus.INCOMPLETE, row["study"], StudyStatus.FILLING),
                 )
 
-    def next(self, ttl_s: float) -> StudyRow | None:
-        """Choose a study to publish: to be cleared after ``ttl_s``, changed, or to be repeated."""
+    def next(self, ttl_s: float, identifiers: tuple[Identifier, ...] = ()) -> StudyRow | None:
+        """Choose a study to publish: to be cleared after ``ttl_s``, changed, or to be repeated.
+
+        ``identifiers`` are those that the site wants in studies.
+        """
         now = steady_unix_s()
         found = self._db.execute(
             "SELECT * FROM study WHERE changed < ? ORDER BY changed LIMIT 1", (now - ttl_s,)
@@ -85,7 +89,7 @@ class Studies:
         if found is None:
             return None
         try:
-            return self._read(found)
+            return self._read(found, identifiers)
         except ValueError:
             # A fault has changed it: it is published after the inspection has repaired it.
             with self._store.transaction():
@@ -94,11 +98,11 @@ class Studies:
                 )
             return None
 
-    def _read(self, found: sqlite3.Row) -> StudyRow:
+    def _read(self, found: sqlite3.Row, identifiers: tuple[Identifier, ...]) -> StudyRow:
         """Read a study. Raises `ValueError` where a fault has changed it."""
         body = StudyBody.model_validate_json(found["body"])
         status = StudyStatus(found["status"])
-        message = message_of(found["study"], body, status, found["changed"])
+        message = message_of(found["study"], body, status, found["changed"], identifiers)
         return StudyRow(found["study"], found["version"], message)
 
     def _to_repeat(self) -> sqlite3.Row | None:

@@ -5,8 +5,8 @@ Layer: delivery; pure state: times are given, and are monotonic seconds. A row i
 - after ``resend_s`` without an answer, then after twice as long, up to 32 times;
 - at once where a dashboard has answered a later sending: brokers keep the order, so that its
   answer shows that the earlier ones were lost;
-- every few seconds, where it is the oldest one and no dashboard answers at all: the answer of a
-  dashboard that is back releases the other rows.
+- every few seconds, where it is the oldest one and no dashboard answers at all, more rarely the
+  longer none does: the answer of a dashboard that is back releases the other rows.
 
 While no dashboard answers, repeats are rare.
 """
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 REPEATS_A_PASS = 32
 _DOUBLINGS = 5
 _ASK_S = 5.0
-"""Interval of repeats of the oldest row while no dashboard has answered for long."""
+"""Least interval of repeats of the oldest row while no dashboard has answered for long."""
+_ASK_SHARE = 0.1
+"""That interval as a share of the time since a dashboard answered: waits grow by as much."""
+_LONGEST_ASK_S = 60.0
 _REORDER_S = 1.0
 _QUIET_S = 2.0
 _LISTENING_S = 30.0
@@ -203,11 +206,12 @@ class Unanswered:
     def _asks(self, oldest: _Sent, now_s: float) -> bool:
         """Whether the oldest row asks if a dashboard is there.
 
-        Often where none has answered for long; once where one answered, fell silent, and has
-        passed over what was sent before: its answer then brings the rest.
+        Again and again where none has answered for long; once where one answered, fell silent, and
+        has passed over what was sent before: its answer then brings the rest.
         """
         silent_s = now_s - self._silent_since_s
-        if silent_s > self._resend_s and now_s - oldest.at_s > _ASK_S:
+        pause_s = min(max(_ASK_S, _ASK_SHARE * silent_s), _LONGEST_ASK_S)
+        if silent_s > self._resend_s and now_s - oldest.at_s > pause_s:
             return True
         passed_over = oldest.at_s < self._silent_since_s
         return bool(self._newest_s) and passed_over and silent_s > _QUIET_S

@@ -13,6 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from edge.anatomy import Limb, View, limb_of_letter
+from edge.imaging.identifiers import identifiers_of_tags
 from edge.imaging.subject import LIMB_CODES, other_part
 from edge.imaging.tags import items, text
 from edge.imaging.words import limb_in, side_in, view_in
@@ -108,7 +109,9 @@ def with_name(stated: StatedIdentity, file_name: str) -> StatedIdentity:
     if conflict is None and (
         stated.laterality not in {None, named.side} or stated.limb not in {None, named.limb}
     ):
-        conflict = f"{LateralitySource.DICOM}/{LateralitySource.FILENAME}"
+        tags = _words(stated.laterality, stated.limb)
+        name = _words(named.side, named.limb)
+        conflict = f"{LateralitySource.DICOM} {tags}, {LateralitySource.FILENAME} {name}"
     added = replace(
         stated,
         conflict=conflict,
@@ -142,6 +145,7 @@ def identity_of_tags(data: Dataset) -> StatedIdentity:
         other_part=other_part(data, limb),
         burned_in_annotation=text(data, "BurnedInAnnotation").upper() == "YES",
         taken=_day_and_time(data),
+        identifiers=identifiers_of_tags(data),
     )
 
 
@@ -192,7 +196,13 @@ def _conflict(found: list[_Stated]) -> str | None:
     if first is None:
         return None
     other = next((s for s in found if s.side not in {None, first.side}), None)
-    return f"{first.source}/{other.source}" if other is not None else None
+    if other is None:
+        return None
+    return f"{first.source} {first.side}, {other.source} {other.side}"
+
+
+def _words(side: Laterality | None, limb: Limb | None) -> str:
+    return " ".join(str(it) for it in (side, limb) if it is not None)
 
 
 def _view(data: Dataset, limb: Limb | None) -> View:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from edge.errors import fields_of
 from edge.operator.peers import peer_of
 from edge.operator.protocol import REQUEST_BYTES, Ask, Request
 from edge.operator.requests import refusal
@@ -96,9 +97,12 @@ class Connection:
     def _parse(self, line: bytes) -> None:
         try:
             self.request = Request.model_validate_json(line)
-        except ValidationError:
+        except ValidationError as error:
             asks = ", ".join(Ask)
-            self._begin_answer(refusal(f'not a request: send {{"ask": ...}} with one of {asks}'))
+            wrong = fields_of(error)
+            self._begin_answer(
+                refusal(f'not a request ({wrong}): send {{"ask": ...}} with one of {asks}')
+            )
 
     def _begin_answer(self, reply: Reply) -> None:
         text = reply.answer.model_dump_json().encode() + b"\n"

@@ -1,8 +1,8 @@
 """A film as a picture that every browser shows, made in a process of its own.
 
-``python -m edge.operator.preview`` reads a line of JSON (what was found on the film) and the film
-from standard input and writes a JPEG to standard output. A hostile film can end no more than this
-process, which has little memory and time.
+``python -m edge.operator.preview`` reads a line of JSON (what was found on the film, and the words
+below it) and the film from standard input and writes a JPEG to standard output. A hostile film can
+end no more than this process, which has little memory and time.
 
 Layer: operator; starts one process with limits, reads and writes its standard streams.
 """
@@ -14,7 +14,8 @@ import os
 import resource
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge.model import LimbResult, Radiograph
+    from edge.pipeline.picture.words import Caption
 
 LONGEST_SIDE_PX = 1600
 _WITHIN_S = 30.0
@@ -36,14 +38,24 @@ class PreviewError(Exception):
     """A film cannot be shown; the text gives the cause."""
 
 
-def preview(film: bytes, limbs: Sequence[LimbResult] = (), within_s: float = _WITHIN_S) -> bytes:
+def preview(
+    film: bytes,
+    limbs: Sequence[LimbResult] = (),
+    within_s: float = _WITHIN_S,
+    caption: Caption | None = None,
+) -> bytes:
     """Draw a film as a JPEG, unmasked, bones bright and upright.
 
     Where ``limbs`` have joints, the first of them is labelled (`edge.pipeline.overlay.draw_film`);
     else the film alone is shown, its longer side of at most `LONGEST_SIDE_PX`. Raises
     `PreviewError`.
     """
-    found = json.dumps([limb.model_dump(mode="json") for limb in limbs])
+    found = json.dumps(
+        {
+            "limbs": [limb.model_dump(mode="json") for limb in limbs],
+            "caption": None if caption is None else asdict(caption),
+        }
+    )
     environment = {k: v for k, v in os.environ.items() if k in {"PATH", "LANG", "HOME"}}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     try:
@@ -83,18 +95,20 @@ def _main() -> None:
     sys.stdout.buffer.write(jpeg.tobytes())
 
 
-def _labelled(film: Radiograph, found: list[object]) -> npt.NDArray[np.uint8] | None:
+def _labelled(film: Radiograph, found: dict[str, Any]) -> npt.NDArray[np.uint8] | None:
     """The film with the labels of the first limb that has joints; None without one."""
     from edge.model import LimbResult  # noqa: PLC0415 - after the limits
     from edge.pipeline.overlay import draw_film  # noqa: PLC0415 - as above
+    from edge.pipeline.picture.words import Caption  # noqa: PLC0415 - as above
     from edge.pipeline.settings import PipelineSettings  # noqa: PLC0415 - as above
 
-    limbs = [LimbResult.model_validate(it) for it in found]
+    limbs = [LimbResult.model_validate(it) for it in found["limbs"]]
     limb = next((it for it in limbs if it.transform is not None and it.joints), None)
     if limb is None:
         return None
     settings = PipelineSettings()
-    return draw_film(film, limb, (settings.canvas_width_px, settings.canvas_height_px))
+    caption = None if found["caption"] is None else Caption(**found["caption"])
+    return draw_film(film, limb, (settings.canvas_width_px, settings.canvas_height_px), caption)
 
 
 def _alone(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

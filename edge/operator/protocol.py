@@ -17,6 +17,7 @@ from edge.contract.payloads import (  # noqa: TC001 - as above
     Alert,
     Latency,
     PersonName,
+    Pseudonym,
     ResultId,
 )
 from edge.enums import StrEnum
@@ -29,6 +30,8 @@ from edge.model import (
     Subtotals,
     Versions,
 )
+from edge.outputs.whois import Known  # noqa: TC001 - as above
+from edge.pipeline.picture.words import Caption  # noqa: TC001 - as above
 
 REQUEST_BYTES = 4096
 """No request is longer."""
@@ -49,6 +52,8 @@ class Ask(StrEnum):
     PICTURE = "picture"
     FILM = "film"
     """The film of the result ``id``, where it still is as it was scored."""
+    WHOIS = "whois"
+    """What a pseudonym stands for; each question goes into the journal."""
 
 
 ORDERS = frozenset({Ask.RELEASE, Ask.DISMISS, Ask.RETRY})
@@ -69,6 +74,7 @@ class Request(Record):
     person: PersonName | None = None
     job: int | None = Field(default=None, ge=1, lt=1 << 62)
     id: ResultId | None = None
+    pseudonym: Pseudonym | None = None
     state: str | None = None
 
 
@@ -87,6 +93,7 @@ class HeldFilm(Record):
     side: Laterality | None = None
     side_source: LateralitySource | None = None
     n_joints: int = 0
+    flags: tuple[str, ...] = Field(default=(), description="e.g. what contradicts what")
     commands: dict[str, str] = Field(default={}, description="ready to be run, by what they say")
 
 
@@ -200,4 +207,7 @@ class Answer(Record):
     limbs: tuple[LimbResult, ...] = Field(
         default=(), description="what was found on the film that follows"
     )
+    caption: Caption | None = Field(default=None, description="words for the film that follows")
+    known: Known | None = None
+    known_at: float | None = Field(default=None, description="when its latest film came")
     other_state: bool = Field(default=False, description="another appliance answers here")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from edge.journal.places import Places
     from edge.journal.rows import Depth
-    from edge.model import LimbResult, Signature
+    from edge.model import Signature
     from edge.operator.protocol import Live
 
 HELD_SHOWN = 200
@@ -115,6 +115,7 @@ class JournalView:
             side=None if body is None else body.laterality,
             side_source=None if body is None else body.laterality_source,
             n_joints=0 if body is None else len(body.joints),
+            flags=() if body is None else body.flags,
             commands=commands_for(job, reason, body),
         )
 
@@ -148,17 +149,17 @@ class JournalView:
         except ValidationError:
             return None
 
-    def limbs_of(self, job: int) -> tuple[LimbResult, ...]:
-        """What was found on a film, as far as its messages can be read and were not changed."""
-        return tuple(message.body for message in self._messages(job))
+    def messages_of(self, job: int) -> tuple[StoredMessage, ...]:
+        """Messages about a film's limbs, as far as they can be read and were not changed."""
+        return tuple(self._messages(job))
 
-    def limb_of(self, result_id: str) -> tuple[int, LimbResult] | None:
-        """Job and limb of a result; None where there is none, or it was changed."""
+    def message_of(self, result_id: str) -> tuple[int, StoredMessage] | None:
+        """Job and message of a result; None where there is none, or it was changed."""
         row = self._db.execute(
             "SELECT * FROM outbox WHERE id = ? AND kind = ?", (result_id, RESULT)
         ).fetchone()
         message = None if row is None else self._message(row)
-        return None if message is None else (int(row["job"]), message.body)
+        return None if message is None else (int(row["job"]), message)
 
     def copies_of(self, job: int) -> list[Path]:
         """Copies of a film in the appliance's own folders."""

@@ -21,14 +21,19 @@ from edge.model import OperatorStatement
 from edge.operator.protocol import ORDERS, PICTURE_BYTES, Answer, Ask, Live, Request
 from edge.operator.reading import JournalView
 from edge.operator.status import compose
+from edge.outputs.whois import FILE as WHOIS
+from edge.outputs.whois import Whois
+from edge.pipeline.picture.words import Caption
+from edge.system.clock import arrival_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.contract.ids import DeviceName
-    from edge.model import LimbResult, Signature
+    from edge.model import Signature
     from edge.operator.peers import Peer
     from edge.operator.protocol import Status
+    from edge.outputs.message import StoredMessage
 
 _FRESH_S = 0.5
 """A status is not made more often."""
@@ -57,6 +62,8 @@ class Requests:
         Gives what only the running appliance knows; called on the socket's thread.
     ordered
         Called after each order, on the same thread; must not block.
+    whois_days
+        For how long pseudonyms are known; 0: not at all.
     """
 
     def __init__(
@@ -66,12 +73,14 @@ class Requests:
         device: DeviceName,
         live: Callable[[], Live],
         ordered: Callable[[], None],
+        whois_days: float = 0.0,
     ) -> None:
         self._state = state.absolute()
         self._key = key
         self._device = device
         self._live = live
         self._ordered = ordered
+        self._whois = Whois(self._state / WHOIS, whois_days) if whois_days else None
         self._places = Places.below(state)
         self._store: Store | None = None
         self._status: Status | None = None
@@ -94,6 +103,8 @@ class Requests:
                 return self._picture(request)
             if request.ask is Ask.FILM:
                 return self._film(request)
+            if request.ask is Ask.WHOIS:
+                return self._known(request, peer)
             return self._tell(request.ask)
         except JournalError as error:
             return refusal(str(error))
@@ -147,6 +158,26 @@ class Requests:
         self._ordered()
         return Reply(Answer(ok=True, job=done.job, new_job=done.new_job))
 
+    def _known(self, request: Request, peer: Peer) -> Reply:
+        """What a pseudonym stands for; said only once the question is in the journal."""
+        if self._whois is None:
+            return refusal("whois is off; fix: set joining.whois_days, for films that come then")
+        if request.pseudonym is None:
+            return refusal("whois: name the pseudonym")
+        found = self._whois.ask(request.pseudonym)
+        store = self._open()
+        with store.transaction():
+            store.log(
+                "whois",
+                pseudonym=request.pseudonym,
+                known=found is not None,
+                asked_by=orders.named(request.person, peer.name),
+                uid=peer.uid,
+            )
+        if found is None:
+            return Reply(Answer(ok=True))
+        return Reply(Answer(ok=True, known=found.known, known_at=found.at_unix_s))
+
     def _picture(self, request: Request) -> Reply:
         if request.id is not None:
             return _opened(self._places.pictures / f"{request.id}.jpg", "result")
@@ -156,27 +187,30 @@ class Requests:
         copy = view.copy_of(request.job)
         if copy is None:
             return refusal("no copy of this film is kept")
-        return _opened(copy, "film", view.limbs_of(request.job))
+        return _opened(copy, "film", view.messages_of(request.job))
 
     def _film(self, request: Request) -> Reply:
         """The film of a result: a copy of the appliance's own, or the scanner's unchanged file."""
         view = self._view()
-        found = None if request.id is None else view.limb_of(request.id)
+        found = None if request.id is None else view.message_of(request.id)
         if found is None:
             return refusal("film: no result has this id")
-        job, limb = found
+        job, message = found
         for copy in view.copies_of(job):
-            reply = _opened(copy, "film", (limb,))
+            reply = _opened(copy, "film", (message,))
             if reply.answer.ok:
                 return reply
         original = view.original_of(job)
         if original is None:
             return refusal("this film is not kept")
-        return _opened(Path(os.fsdecode(original[0])), "film", (limb,), original[1])
+        return _opened(Path(os.fsdecode(original[0])), "film", (message,), original[1])
 
 
 def _opened(
-    path: Path, kind: str, limbs: tuple[LimbResult, ...] = (), as_was: Signature | None = None
+    path: Path,
+    kind: str,
+    messages: tuple[StoredMessage, ...] = (),
+    as_was: Signature | None = None,
 ) -> Reply:
     """Open a file for sending: the appliance's own, or one that is still ``as_was``."""
     try:
@@ -190,4 +224,21 @@ def _opened(
     if not stat.S_ISREG(found.st_mode) or found.st_size > PICTURE_BYTES:
         os.close(descriptor)
         return refusal(f"this picture is larger than {PICTURE_BYTES >> 20} MiB")
-    return Reply(Answer(ok=True, bytes=found.st_size, kind=kind, limbs=limbs), descriptor)
+    answer = Answer(
+        ok=True,
+        bytes=found.st_size,
+        kind=kind,
+        limbs=tuple(it.body for it in messages),
+        caption=_caption(messages[0]) if messages else None,
+    )
+    return Reply(answer, descriptor)
+
+
+def _caption(message: StoredMessage) -> Caption:
+    return Caption(
+        file=message.body.file,
+        site=message.name,
+        taken=arrival_in_words(message.ledger.closed),
+        patient=message.patient or "",
+        study=message.study,
+    )

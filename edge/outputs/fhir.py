@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.contract.ids import output_id
 from edge.errors import NullReason
-from edge.model import DISCLAIMER, Status
+from edge.model import DISCLAIMER, Identifier, Status
 from edge.outputs import dicom_codes as table
 from edge.outputs.report import joint_label, success_code, tasks_of
 from edge.pipeline.picture.words import head_of, reason_words, unscored_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from edge.model import JointScore, LimbResult, Subtotal
     from edge.outputs.dicom_codes import Code
@@ -55,7 +55,11 @@ class Pseudonyms:
     patient: str | None = None
 
 
-def bundle_of(report: LimbReport, origin: DicomSource | Pseudonyms) -> Resource:
+def bundle_of(
+    report: LimbReport,
+    origin: DicomSource | Pseudonyms,
+    identifiers: Collection[Identifier] = tuple(Identifier),
+) -> Resource:
     """Make the bundle of a limb, ready for `json.dumps`.
 
     Parameters
@@ -65,13 +69,16 @@ def bundle_of(report: LimbReport, origin: DicomSource | Pseudonyms) -> Resource:
     origin
         The film's own data set, of which Patient ID, Accession Number and UIDs are stated; or
         pseudonyms, and then nothing else.
+    identifiers
+        Which of the film's identifiers are stated. Without the Study Instance UID none of the
+        film's UIDs is.
 
     Returns
     -------
     dict
         A FHIR R4 Bundle of type ``collection``. Names and birth dates are never in it.
     """
-    resources = _Bundle(report, origin)
+    resources = _Bundle(report, origin, frozenset(identifiers))
     return {
         "resourceType": "Bundle",
         "id": report.result_id,
@@ -87,6 +94,7 @@ def bundle_of(report: LimbReport, origin: DicomSource | Pseudonyms) -> Resource:
 class _Bundle:
     report: LimbReport
     origin: DicomSource | Pseudonyms
+    identifiers: frozenset[Identifier]
 
     @property
     def result(self) -> LimbResult:
@@ -254,25 +262,13 @@ class _Bundle:
         if isinstance(origin, Pseudonyms):
             study["identifier"] = [{"system": PSEUDONYM_SYSTEM, "value": origin.study}]
             return study
-        study["identifier"] = [{"system": "urn:dicom:uid", "value": f"urn:oid:{origin.study}"}]
-        if origin.accession:
-            accession = {"type": _ACCESSION_TYPE, "value": origin.accession}
-            study["identifier"].append(accession)
-        instance = {
-            "uid": origin.sop_instance,
-            "sopClass": {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{origin.sop_class}"},
-        }
-        modality = {"system": _SYSTEMS["DCM"], "code": origin.modality}
-        study["numberOfSeries"] = study["numberOfInstances"] = 1
-        study["series"] = [
-            {
-                "uid": origin.series,
-                "modality": modality,
-                "numberOfInstances": 1,
-                "instance": [instance],
-            }
-        ]
-        return study
+        stated: list[Resource] = []
+        if Identifier.STUDY_INSTANCE_UID in self.identifiers:
+            stated.append({"system": "urn:dicom:uid", "value": f"urn:oid:{origin.study}"})
+            study |= _series_of(origin)
+        if origin.accession and Identifier.ACCESSION_NUMBER in self.identifiers:
+            stated.append({"type": _ACCESSION_TYPE, "value": origin.accession})
+        return study | ({"identifier": stated} if stated else {})
 
     def _device(self) -> Resource:
         versions = self.result.versions
@@ -294,7 +290,8 @@ class _Bundle:
         if isinstance(self.origin, Pseudonyms):
             system, value = PSEUDONYM_SYSTEM, self.origin.patient
         else:
-            system, value = None, self.origin.patient_id
+            stated = Identifier.PATIENT_ID in self.identifiers
+            system, value = None, self.origin.patient_id if stated else None
         if not value:
             return None
         identifier = {"value": value} if system is None else {"system": system, "value": value}
@@ -309,6 +306,20 @@ _UNITS = {"system": "http://unitsofmeasure.org"}
 _ACCESSION_TYPE = {
     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]
 }
+
+
+def _series_of(origin: DicomSource) -> Resource:
+    instance = {
+        "uid": origin.sop_instance,
+        "sopClass": {"system": "urn:ietf:rfc:3986", "code": f"urn:oid:{origin.sop_class}"},
+    }
+    series = {
+        "uid": origin.series,
+        "modality": {"system": _SYSTEMS["DCM"], "code": origin.modality},
+        "numberOfInstances": 1,
+        "instance": [instance],
+    }
+    return {"numberOfSeries": 1, "numberOfInstances": 1, "series": [series]}
 
 
 def pseudonym_of_bytes(sha256: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge.contract.ids import DeviceName
     from edge.contract.payloads import Ledger
     from edge.intake.film import Film
-    from edge.model import LimbResult, OperatorStatement
+    from edge.model import Identifiers, LimbResult, OperatorStatement
     from edge.system.clock import Anchor
 
 HAVE_RESULT = frozenset({Status.SCORED, Status.NOT_GRADED})
@@ -69,7 +69,8 @@ class FilmInWork:
 class RecordedFilm:
     """A film whose outcome is recorded.
 
-    ``study`` and ``patient`` are pseudonyms. ``anchor`` is the moment when the file was closed.
+    ``study`` and ``patient`` are pseudonyms; ``identifiers`` are those that the site wants with
+    results. ``anchor`` is the moment when the file was closed.
     ``device`` is the appliance's name. ``pictures`` is the folder for files that are sent;
     ``send_pictures`` says whether labelled pictures of this film may be sent. ``documents`` are the
     kinds of documents that are made of it for the PACS, ``sr_class`` that of its reports.
@@ -86,6 +87,7 @@ class RecordedFilm:
     send_pictures: bool
     documents: tuple[str, ...] = ()
     sr_class: SrClass = SrClass.COMPREHENSIVE_3D
+    identifiers: Identifiers | None = None
 
 
 @dataclass(frozen=True)

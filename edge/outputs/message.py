@@ -10,9 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.contract.payloads import ClosedSource, Envelope, Ledger, RejectMessage, ResultMessage
+from edge.contract.payloads import (
+    ClosedSource,
+    Envelope,
+    Ledger,
+    RejectMessage,
+    ResultMessage,
+    json_of,
+)
 from edge.journal.kinds import REJECT, RESULT
-from edge.model import LimbResult, Record
+from edge.model import Identifiers, LimbResult, Record
 from edge.outputs.packet import Packet, extras_of
 from edge.system.clock import Anchor  # noqa: TC001 - pydantic needs it at run time
 
@@ -38,6 +45,8 @@ class StoredMessage(Record):
     film_sha256: str
     study: str
     patient: str | None
+    identifiers: Identifiers | None = None
+    """For all outputs of results together; each takes its own of them."""
     supersedes: str | None
     ledger: Ledger
 
@@ -64,10 +73,11 @@ def _parcels(kind: str, film: RecordedFilm, results: tuple[LimbRecord, ...]) -> 
                 film_sha256=film.sha256,
                 study=film.study,
                 patient=film.patient,
+                identifiers=film.identifiers,
                 supersedes=result.supersedes,
                 ledger=film.ledger,
             )
-            yield result.parcel(kind, stored.model_dump_json().encode())
+            yield result.parcel(kind, json_of(stored))
 
 
 def packet_of_message(row: Row, sending: Sending) -> Packet:
@@ -78,20 +88,22 @@ def packet_of_message(row: Row, sending: Sending) -> Packet:
     stored = StoredMessage.model_validate_json(row.payload)
     # The seal covers this name; it has precedence over the table's.
     name = sending.name_of(stored.name or row.name)
-    message = _compose(stored, row, name, sending.historical_s)
+    message = _compose(stored, row, name, sending)
     sent, closed = message.ledger.sent, message.ledger.closed
     return Packet(
         name.topic(stored.topic),
-        message.model_dump_json().encode(),
+        json_of(message),
         extras_of(row, sending, name),
         (sent - closed) * 1e3 if sent is not None and _is_latency(message) else None,
     )
 
 
 def _compose(
-    stored: StoredMessage, row: Row, name: DeviceName, historical_s: float
+    stored: StoredMessage, row: Row, name: DeviceName, sending: Sending
 ) -> ResultMessage | RejectMessage:
     sent = stored.anchor.now_unix_s()
+    # What was switched off since the film was scored is not sent any more.
+    found = None if stored.identifiers is None else stored.identifiers.only(sending.identifiers)
     envelope = Envelope.model_construct(
         id=row.result_id,
         sequence=row.sequence,
@@ -102,8 +114,9 @@ def _compose(
         film_sha256=stored.film_sha256,
         study=stored.study,
         patient=stored.patient,
+        identifiers=found,
         supersedes=stored.supersedes,
-        historical=sent - stored.ledger.closed > historical_s,
+        historical=sent - stored.ledger.closed > sending.historical_s,
         sending=row.sendings + 1,
         ledger=stored.ledger.model_copy(update={"sent": sent}),
     )

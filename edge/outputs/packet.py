@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from edge.contract.ids import DeviceName
     from edge.journal.rows import Row
+    from edge.model import Identifier
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Sending:
     """What a packet depends on beside its row.
 
     ``name_of`` parses a row's name, ``pictures`` is the folder of pictures, ``historical_s`` the
-    age in seconds from which a result is marked as historical.
+    age in seconds from which a result is marked as historical, ``identifiers`` those that the site
+    wants in results.
     """
 
     name_of: Callable[[str], DeviceName]
     pictures: Path
     historical_s: float
+    identifiers: tuple[Identifier, ...] = ()
 
 
 def packet_of(row: Row, sending: Sending) -> Packet:

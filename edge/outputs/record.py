@@ -19,23 +19,26 @@ from edge.journal.kinds import RESULT
 from edge.journal.outcomes import Outcomes
 from edge.journal.records import Finish, Resolved, StudyChange
 from edge.journal.states import State
-from edge.model import JointScore, LimbResult, OperatorStatement, SrClass, Status
+from edge.model import Identifier, JointScore, LimbResult, OperatorStatement, SrClass, Status
 from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm
 from edge.outputs.message import StoredMessage
 from edge.outputs.picture import is_kept, keep_picture
-from edge.outputs.study import StudyBody, place_of, with_limb
+from edge.outputs.settings import JoiningSettings
+from edge.outputs.study import StudyBody, place_of, text_of, with_identifiers, with_limb
 from edge.outputs.table import OUTPUTS, function
+from edge.outputs.whois import Known, as_stated
 from edge.system.clock import Anchor, wall_clock_is_set
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from edge.intake.film import Film
     from edge.journal.places import Places
     from edge.journal.records import Parcel
     from edge.journal.store import Store
-    from edge.model import Outcome
+    from edge.model import Identifiers, Outcome
     from edge.outputs.film import FilmInWork
+    from edge.outputs.whois import Whois
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +55,12 @@ class Recorder:
         The journal, over the connection of the daemon's main thread.
     key
         The device key, for pseudonyms.
-    send_pictures, send_file_names
+    send_pictures, send_file_names, joining
         Settings of the site.
     documents, sr_class
         Kinds of documents that are made for the PACS, and the class of its reports.
+    whois
+        Table that keeps what pseudonyms stand for, where the site wants one.
     """
 
     def __init__(
@@ -69,6 +74,8 @@ class Recorder:
         send_file_names: bool,
         documents: tuple[str, ...] = (),
         sr_class: SrClass = SrClass.COMPREHENSIVE_3D,
+        joining: JoiningSettings | None = None,
+        whois: Whois | None = None,
     ) -> None:
         self._outcomes = Outcomes(store, str(device))
         self._places = places
@@ -79,6 +86,8 @@ class Recorder:
         self._documents, self._sr_class = documents, sr_class
         self.undocumented_films = 0
         """Films since the start that are no DICOM objects: no documents are made of them."""
+        self._joining = joining or JoiningSettings()
+        self._whois = whois
 
     def record(
         self, film_in_work: FilmInWork, outcome: Outcome, engine_set: str, now_s: float
@@ -99,6 +108,8 @@ class Recorder:
             outcome = _in_conflict(outcome, scored)
         study = self._pseudonym_of_study(film, outcome)
         body = self._study(study, outcome)
+        if self._whois is not None:
+            self._whois.note(_known(film_in_work, outcome, study, body.patient))
         recorded = RecordedFilm(
             job=film_in_work.job,
             sha256=film.sha256,
@@ -112,6 +123,7 @@ class Recorder:
             # Which of the copies in conflict belongs to the study is for a person to say.
             documents=() if in_conflict else self._documents_of(film),
             sr_class=self._sr_class,
+            identifiers=_wanted(outcome, self._joining.of_results),
         )
         results = tuple(
             self._limb(film_in_work, outcome, index, engine_set)
@@ -250,7 +262,7 @@ class Recorder:
         if outcome.patient_key:
             patient = pseudonym(self._key, "patient", outcome.patient_key)
             body = body.model_copy(update={"patient": patient})
-        return body
+        return with_identifiers(body, _wanted(outcome, self._joining.mqtt_study))
 
     def _public(self, limb: LimbResult, film_in_work: FilmInWork) -> LimbResult:
         """The result without the scanner's file name, which often names the patient."""
@@ -262,6 +274,26 @@ class Recorder:
         film = film_in_work.film
         keep_copy(self._places.quarantine, film_in_work.job, film.path, reason, film.data)
         log.warning("job %d: a copy is kept in the quarantine (%s)", film_in_work.job, reason)
+
+
+def _known(
+    film_in_work: FilmInWork, outcome: Outcome, study: str, patient: str | None
+) -> Iterator[tuple[str, Known]]:
+    """Pseudonyms of a film with what they stand for."""
+    found = outcome.identifiers
+    if outcome.study_key:
+        yield study, Known(kind="study", stands_for=as_stated(outcome.study_key), identifiers=found)
+    else:
+        yield study, Known(kind="film", stands_for=as_stated(film_in_work.name), identifiers=found)
+    if patient is not None and outcome.patient_key:
+        of_patient = None if found is None else found.only([Identifier.PATIENT_ID])
+        stated = as_stated(outcome.patient_key)
+        yield patient, Known(kind="patient", stands_for=stated, identifiers=of_patient)
+
+
+def _wanted(outcome: Outcome, wanted: Collection[Identifier]) -> Identifiers | None:
+    """Identifiers of a film that a site has switched on for one output."""
+    return None if outcome.identifiers is None else outcome.identifiers.only(wanted)
 
 
 def _outcome_text(limb: LimbResult, film_in_work: FilmInWork) -> str:
@@ -315,7 +347,7 @@ def _study_change(
         place = place_of(result.limb)
         if result.kind == RESULT and place is not None:
             body, changed = with_limb(body, place, result.limb, result.result_id), True
-    return StudyChange(study, body.model_dump_json(), complete=body.complete) if changed else None
+    return StudyChange(study, text_of(body), complete=body.complete) if changed else None
 
 
 def _verdict(outcome: Outcome) -> tuple[State, str | None]:

@@ -11,8 +11,14 @@ from typing import Literal
 from pydantic import Field
 
 from edge.anatomy import LIMBS, Limb
-from edge.contract.payloads import Pseudonym, StudyLimb, StudyMessage, StudyStatus
-from edge.model import LimbResult, Record, Status, Subtotal, Subtotals
+from edge.contract.payloads import (
+    Pseudonym,
+    StudyLimb,
+    StudyMessage,
+    StudyStatus,
+    json_of,
+)
+from edge.model import Identifier, Identifiers, LimbResult, Record, Status, Subtotal, Subtotals
 from edge.totals import add, limb_subtotals
 
 Place = Literal["LH", "RH", "LF", "RF"]
@@ -23,6 +29,7 @@ class StudyBody(Record):
     """What the journal keeps of a study: the latest result of each limb."""
 
     patient: Pseudonym | None = None
+    identifiers: Identifiers | None = None
     limbs: dict[Place, StudyLimb] = Field(default_factory=dict)
 
     @property
@@ -53,15 +60,37 @@ def with_limb(body: StudyBody, place: Place, result: LimbResult, result_id: str)
     return body.model_copy(update={"limbs": {**body.limbs, place: limb}})
 
 
+def with_identifiers(body: StudyBody, found: Identifiers | None) -> StudyBody:
+    """Add what a film states; what it does not state stays as it was."""
+    if found is None:
+        return body
+    before = body.identifiers or Identifiers()
+    stated = found.model_dump(exclude_none=True)
+    return body.model_copy(update={"identifiers": before.model_copy(update=stated)})
+
+
+def text_of(body: StudyBody) -> str:
+    """JSON of a study as the journal keeps it."""
+    return json_of(body).decode()
+
+
 def message_of(
-    study: str, body: StudyBody, status: StudyStatus, changed_unix_s: float
+    study: str,
+    body: StudyBody,
+    status: StudyStatus,
+    changed_unix_s: float,
+    identifiers: tuple[Identifier, ...] = (),
 ) -> StudyMessage:
-    """Build the payload: subtotals of hands and feet with the maxima of all four limbs."""
+    """Build the payload: subtotals of hands and feet with the maxima of all four limbs.
+
+    Of the study's identifiers those in ``identifiers`` are stated.
+    """
     hands = _sum(body, Limb.HAND, ("LH", "RH"))
     feet = _sum(body, Limb.FOOT, ("LF", "RF"))
     return StudyMessage(
         study=study,
         patient=body.patient,
+        identifiers=None if body.identifiers is None else body.identifiers.only(identifiers),
         status=status,
         limbs=body.limbs,
         missing=tuple(place for place in PLACES if place not in body.limbs),

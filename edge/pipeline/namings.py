@@ -161,6 +161,8 @@ def _size_costs(odd: Floats) -> Floats:
     odd = np.where(known, odd, np.inf)
     ranked, count, every = np.sort(odd, axis=1), known.sum(axis=1), np.arange(len(odd))
     median = (ranked[every, (count - 1) // 2] + ranked[every, count // 2]) / 2
+    # Of a row with no size that is known the median is infinite too, and has no difference.
+    median = np.where(count > 0, median, 0.0)
     off = np.where(known, odd - median[:, None], 0) / SIZE_SPREAD
     return np.asarray(0.5 * np.minimum(off**2, 9.0).sum(axis=1))
 

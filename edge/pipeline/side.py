@@ -50,4 +50,5 @@ def decide_side(film: Radiograph, *, mirrored: bool, settings: PipelineSettings)
         return Side(
             stated.laterality, stated.laterality_source, None, ("operator_against_geometry",)
         )
-    return Side(stated.laterality, stated.laterality_source, Reason.SIDE_CONFLICT)
+    told = f"{stated.laterality_source} {stated.laterality}, {LateralitySource.GEOMETRY} {seen}"
+    return Side(stated.laterality, stated.laterality_source, Reason.SIDE_CONFLICT, (told,))

@@ -46,10 +46,10 @@ from edge.scoring.reference_film import reference_film
 from edge.scoring.stage_clock import StageClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from edge.engine.loader import EngineSet
-    from edge.model import GreyImage
+    from edge.model import GreyImage, Identifiers
     from edge.pipeline.settings import PipelineSettings
 
 LEAST_NAMED = 5
@@ -105,6 +105,7 @@ class FilmOutcome:
     patient_key: str | None = None
     burned_in_annotation: bool = False
     taken: str | None = None
+    identifiers: Identifiers | None = None
 
 
 class FilmScorer:
@@ -164,8 +165,7 @@ class FilmScorer:
             clock.stop()
             result = rejected(error.reason, file_name, self.versions, detail=error.detail)
             return FilmOutcome((LimbOutcome(result),), clock.stage_ms)
-        if verdict is Reason.OTHER_BODY_PART and film.stated.other_part is not None:
-            film = replace(film, flags=(*film.flags, film.stated.other_part))
+        film = replace(film, flags=(*film.flags, *_contradiction(film, verdict, sightings)))
         limbs = []
         for index, sighting in enumerate(sightings):
             analysis = analyse(
@@ -190,6 +190,7 @@ class FilmScorer:
             stated.patient_key,
             stated.burned_in_annotation,
             stated.taken,
+            stated.identifiers,
         )
 
     def _find(self, film: Radiograph) -> tuple[tuple[Sighting, ...], Reason | None]:
@@ -273,6 +274,19 @@ class FilmScorer:
 def _is_limb(look: FirstLook) -> bool:
     named = max((sighting.identity.n_named for sighting in look.sightings), default=0)
     return named >= LEAST_NAMED and look.merit >= LEAST_MERIT
+
+
+def _contradiction(
+    film: Radiograph, verdict: Reason | None, sightings: tuple[Sighting, ...]
+) -> Iterator[str]:
+    """Statements that contradict the film or each other, for the person who decides."""
+    stated = film.stated
+    if verdict is Reason.OTHER_BODY_PART and stated.other_part is not None:
+        yield stated.other_part
+    elif verdict is Reason.SIDE_CONFLICT and stated.conflict is not None:
+        yield stated.conflict
+    elif verdict is Reason.LIMB_CONFLICT:
+        yield f"{stated.limb_source} {stated.limb}, {LateralitySource.GEOMETRY} {sightings[0].limb}"
 
 
 def _with_operator(film: Radiograph, word: OperatorStatement) -> Radiograph:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edge.anatomy import Limb
-    from edge.model import OperatorStatement
+    from edge.model import Identifiers, OperatorStatement
     from edge.scoring.fallback import FallbackScorer
     from edge.scoring.film_scorer import FilmOutcome, FilmScorer
 
@@ -37,7 +37,8 @@ class ScoredFile:
     """One file with its outcome, and the pictures that were written for it.
 
     ``fault`` says why the file could not be read at all; then there are no results. ``study`` is
-    what tags or name state of the study, ``taken`` the day of the exposure by the tags.
+    what tags or name state of the study, ``taken`` the day of the exposure by the tags,
+    ``identifiers`` are those of the tags.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class ScoredFile:
     fault: str | None = None
     study: str | None = None
     taken: str | None = None
+    identifiers: Identifiers | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,13 @@ def _score_file(
     results = tuple(limb.result for limb in outcome.limbs)
     total_ms = sum(outcome.stage_ms.values())
     return ScoredFile(
-        path, results, pictures, total_ms, study=outcome.study_key, taken=outcome.taken
+        path,
+        results,
+        pictures,
+        total_ms,
+        study=outcome.study_key,
+        taken=outcome.taken,
+        identifiers=outcome.identifiers,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def wall_clock_is_set() -> bool:
     if state < 0:
         return Path("/run/systemd/timesync/synchronized").exists()
     return state < _TIME_ERROR
+
+
+def arrival_in_words(unix_s: float | None) -> str:
+    """``arrived 2026-11-30 05:13:25 UTC``; nothing where no calendar has the time."""
+    try:
+        at = datetime.fromtimestamp(unix_s or 0, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return ""
+    return "" if unix_s is None else f"arrived {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class SteadyClock:

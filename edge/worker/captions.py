@@ -6,12 +6,12 @@ Layer: worker; in the child, reads the device key.
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from edge.contract.pseudonyms import pseudonym
 from edge.errors import ConfigError
 from edge.pipeline.picture.words import Caption
+from edge.system.clock import arrival_in_words
 from edge.system.device_key import device_key
 
 if TYPE_CHECKING:
@@ -46,16 +46,7 @@ class Captions:
         return Caption(
             file=task.name if self._send_file_names else task.public_name,
             site=self._site,
-            taken=_arrived(task.arrived_unix_s),
+            taken=arrival_in_words(task.arrived_unix_s),
             patient=patient,
             study=study,
         )
-
-
-def _arrived(unix_s: float | None) -> str:
-    """``arrived 2026-11-30 05:13:25 UTC``; nothing where no calendar has the time."""
-    try:
-        at = datetime.fromtimestamp(unix_s or 0, timezone.utc)
-    except (OverflowError, ValueError, OSError):
-        return ""
-    return "" if unix_s is None else f"arrived {at:%Y-%m-%d %H:%M:%S} UTC"

@@ -186,6 +186,7 @@ def _score(made: Made, data: bytes, task: Task, pipe: socket.socket, drawer: _Dr
         figures=tuple(_finite(limb.figures) for limb in film.limbs),
         second_waits=made.rechecker is not None and made.rechecker.waits,
         pictured=tuple(limb.overlay is not None for limb in film.limbs),
+        identifiers=film.identifiers,
     )
     _send(pipe, Kind.OUTCOME, outcome)
     caption = drawer.captions.caption(task, film.study_key, film.patient_key)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from edge.config import Config
     from edge.engine.loader import EngineSet
-    from edge.model import LimbResult, OperatorStatement, PictureForm, Versions
+    from edge.model import Identifiers, LimbResult, OperatorStatement, PictureForm, Versions
     from edge.pipeline.picture.words import Caption
     from edge.scoring.film_scorer import FilmScorer
     from edge.worker.second_opinion import Rechecker
@@ -53,6 +53,8 @@ class _Film(Protocol):
     def patient_key(self) -> str | None: ...
     @property
     def burned_in_annotation(self) -> bool: ...
+    @property
+    def identifiers(self) -> Identifiers | None: ...
 
 
 class Scorer(Protocol):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import onnxruntime
-
 from export.errors import LayerError
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
 _SILENT = 4
 """ONNX Runtime's log level for fatal errors alone: what it refuses is raised, and reported once."""
-onnxruntime.set_default_logger_severity(_SILENT)
 
 
 def open_session(data: bytes) -> Any:
@@ -26,6 +23,9 @@ def open_session(data: bytes) -> Any:
 
     Raises `LayerError` where ONNX Runtime has no kernel for an operator, or refuses the graph.
     """
+    import onnxruntime  # noqa: PLC0415 - who only reads a recipe needs none
+
+    onnxruntime.set_default_logger_severity(_SILENT)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
     try:

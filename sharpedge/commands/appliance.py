@@ -39,6 +39,7 @@ def listen_to(
 ) -> None:
     """Print messages as JSON lines, each once (images: their size)."""
     from edge.config import load
+    from edge.contract.payloads import absent_keys
     from edge.delivery.listen import listen
     from edge.delivery.settings import BrokerSettings
     from edge.system.terminal import say
@@ -47,7 +48,7 @@ def listen_to(
     for message in listen(broker, topic=topic, receiver=receipt):
         body: object = None
         if message.message is not None:
-            body = message.message.model_dump(mode="json")
+            body = message.message.model_dump(mode="json", exclude=absent_keys(message.message))
         line = {
             "topic": message.topic,
             "bytes": len(message.payload),

@@ -1,4 +1,4 @@
-"""The commands of an operator: status, held, release, retry, dismiss, replay, audit, drift.
+"""The commands of an operator: status, held, release, replay, audit, whois and others.
 
 Layer: sharpedge; parses, calls, prints.
 """
@@ -116,6 +116,26 @@ def audit(
     from sharpedge import operator
 
     raise typer.Exit(operator.audit(config, machine=json_object, ask_broker=broker))
+
+
+def whois(
+    pseudonym: Annotated[
+        str | None, typer.Argument(help="Of a study or a patient, all 32 digits.")
+    ] = None,
+    asked: Annotated[
+        bool, typer.Option("--asked", help="List who has asked what and when, from the journal.")
+    ] = False,
+    json_object: _Json = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say what a pseudonym stands for, where the site keeps it; each question is recorded."""
+    from sharpedge import whois as table
+
+    if asked == (pseudonym is not None):
+        fail("give a pseudonym, or --asked", 2)
+    if pseudonym is None:
+        raise typer.Exit(table.asked(config, machine=json_object))
+    raise typer.Exit(table.whois(config, pseudonym, machine=json_object))
 
 
 def drift(

@@ -39,11 +39,26 @@ class SideName(str, Enum):
     R = "R"
 
 
+def _side(text: str | SideName) -> SideName:
+    """Side of the patient of a word: ``L``, ``R``, ``left``, ``right``."""
+    try:
+        return SideName({"LEFT": "L", "RIGHT": "R"}.get(text.upper(), text.upper()))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of L, R, left, right") from None
+
+
 LimbOption = Annotated[
     LimbName | None, typer.Option("--limb", help="What the film shows.", case_sensitive=False)
 ]
 SideOption = Annotated[
-    SideName | None, typer.Option("--side", help="Side of the patient.", case_sensitive=False)
+    SideName | None,
+    typer.Option(
+        "--side",
+        help="Side of the patient.",
+        parser=_side,
+        metavar="[L|R|left|right]",
+        autocompletion=lambda: ["left", "right"],
+    ),
 ]
 
 

@@ -14,10 +14,13 @@ import typer
 from sharpedge.commands.options import NOTICE, LimbOption, SideOption, fail, stated
 
 if TYPE_CHECKING:
-    from edge.model import OperatorStatement
+    from edge.model import Identifier, OperatorStatement
     from edge.scoring.fallback import FallbackScorer
     from edge.scoring.score_files import ScoredFile, Wanted
     from sharpedge.documents import DocumentWriter
+
+
+_NAMES = "all, none, or some of accession_number,study_instance_uid,patient_id"
 
 
 class SrClassName(str, Enum):
@@ -52,6 +55,12 @@ def score(
     fhir: Annotated[
         Path | None, typer.Option("--fhir", help="Folder for FHIR R4 bundles (JSON).")
     ] = None,
+    csv_identifiers: Annotated[
+        str, typer.Option("--csv-identifiers", help=f"Columns of --csv and --xlsx: {_NAMES}.")
+    ] = "none",
+    fhir_identifiers: Annotated[
+        str, typer.Option("--fhir-identifiers", help=f"What --fhir states: {_NAMES}.")
+    ] = "all",
     limb: LimbOption = None,
     side: SideOption = None,
     recursive: Annotated[
@@ -76,7 +85,9 @@ def score(
 
     _check(paths, out, (csv_file, xlsx_file), overlay=overlay)
     word = stated(limb, side)
-    documents = _documents(dicom, fhir, sr_class, word)
+    columns = _identifiers("--csv-identifiers", csv_identifiers)
+    stated_in_fhir = _identifiers("--fhir-identifiers", fhir_identifiers)
+    documents = _documents(dicom, fhir, sr_class, stated_in_fhir, word)
     apart = [folder.resolve() for folder in (dicom, fhir) if folder is not None]
     films = [
         film
@@ -98,7 +109,7 @@ def score(
             for lack in documents.write(scored):
                 complain(f"{scored.path}: {lack}")
     pairs = [] if out is None else list(pair_pictures(done, out))
-    _write_tables(done, csv_file, xlsx_file)
+    _write_tables(done, csv_file, xlsx_file, columns)
     if not json_lines:
         say("\n".join([*(f"  {pair}" for pair in pairs), NOTICE]))
     results = [result for film in done for result in film.results]
@@ -130,8 +141,24 @@ def _check(
             fail(f"{table}: there is no folder {table.parent} (fix: mkdir -p {table.parent})", 2)
 
 
+def _identifiers(option: str, text: str) -> tuple[Identifier, ...]:
+    """Identifiers that an option names; ends the command where there is no such one."""
+    from edge.model import Identifier
+
+    if text in {"all", "none"}:
+        return tuple(Identifier) if text == "all" else ()
+    try:
+        return tuple(dict.fromkeys(Identifier(word.strip()) for word in text.split(",")))
+    except ValueError:
+        fail(f"{option} {text}: takes {_NAMES}", 2)
+
+
 def _documents(
-    dicom: Path | None, fhir: Path | None, sr_class: SrClassName, word: OperatorStatement | None
+    dicom: Path | None,
+    fhir: Path | None,
+    sr_class: SrClassName,
+    identifiers: tuple[Identifier, ...],
+    word: OperatorStatement | None,
 ) -> DocumentWriter | None:
     """Writer of the documents asked for; ends the command where they cannot be written."""
     if dicom is None and fhir is None:
@@ -144,7 +171,8 @@ def _documents(
             fail(f"{folder}: is a file; {option} takes a folder", 2)
     if dicom is not None and lacks_highdicom():
         fail("--dicom needs the package highdicom (fix: pip install 'sharpedge[dicom]')", 2)
-    return DocumentWriter(WantedDocuments(dicom, fhir, SrClass(sr_class.value)), word)
+    wanted = WantedDocuments(dicom, fhir, SrClass(sr_class.value), identifiers)
+    return DocumentWriter(wanted, word)
 
 
 def _scorer(
@@ -182,14 +210,19 @@ def _print(scored: ScoredFile, *, json_lines: bool) -> None:
         say("\n".join([as_text(scored), *(f"  {picture}" for picture in scored.pictures)]))
 
 
-def _write_tables(done: list[ScoredFile], csv_file: Path | None, xlsx_file: Path | None) -> None:
+def _write_tables(
+    done: list[ScoredFile],
+    csv_file: Path | None,
+    xlsx_file: Path | None,
+    identifiers: tuple[Identifier, ...],
+) -> None:
     if csv_file is None and xlsx_file is None:
         return
     from sharpedge.tables.cells import write_csv_file, write_xlsx
-    from sharpedge.tables.scored_files import HEADER, rows_of
+    from sharpedge.tables.scored_files import header_of, rows_of
 
-    rows = list(rows_of(done))
+    header, rows = header_of(identifiers), list(rows_of(done, identifiers))
     if csv_file is not None:
-        write_csv_file(csv_file, HEADER, rows)
+        write_csv_file(csv_file, header, rows)
     if xlsx_file is not None:
-        write_xlsx(xlsx_file, HEADER, rows)
+        write_xlsx(xlsx_file, header, rows)

@@ -70,7 +70,9 @@ def init(
         ModeName | None, typer.Option(help="A result is delivered when a dashboard answers?")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take defaults.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Change an existing file; the rest of it stays.")
+    ] = False,
 ) -> None:
     """Write a commented configuration: asks on a terminal for what no option states."""
     from sharpedge.setup.commission import Stated, commission

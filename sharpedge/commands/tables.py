@@ -54,17 +54,19 @@ def results(
     from edge.config import load
     from edge.system.terminal import complain, say
     from phantom.ra2_columns import HEADER as RA2_HEADER
-    from sharpedge.tables.exported import LIMB_HEADER, limb_rows, ra2_rows
+    from sharpedge.tables.exported import limb_header, limb_rows, ra2_rows
     from sharpedge.tables.journal_results import results_of, span_of
 
     span = span_of(begin, end)
-    found = results_of(load(config).state_folder, span, patient)
+    it = load(config)
+    found = results_of(it.state_folder, span, patient)
     if layout is TableLayout.ra2:
         rows = ra2_rows(found.results)
         _write(RA2_HEADER, rows, out)
     else:
-        rows = list(limb_rows(found.results))
-        _write(LIMB_HEADER, rows, out)
+        joined = it.joining.results_csv
+        rows = list(limb_rows(found.results, joined))
+        _write(limb_header(joined), rows, out)
     if found.damaged:
         complain(f"{found.damaged} results cannot be read (fix: sharpedge audit says which)")
     # Standard output may be the table itself.

@@ -27,7 +27,7 @@ from edge.operator.client import OperatorError
 from edge.operator.protocol import Ask, HeldFilm
 from sharpedge.page.box import pulse_of
 from sharpedge.page.guard import Guard, form_of
-from sharpedge.status_text import age, clock
+from sharpedge.status_text import age, clock, contradiction, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -60,7 +60,10 @@ class PageApp:
             loader=FileSystemLoader(_HERE / "templates"), autoescape=select_autoescape(),
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        self._templates.filters.update(age=age, clock=clock, words=_words, side=_side)
+        self._templates.filters.update(
+            age=age, clock=clock, words=_words, side=_side, contradiction=contradiction,
+            outcome=outcome,
+        )  # fmt: skip
 
     def asgi(self, names: Collection[str]) -> Starlette:
         """The application, served under these names only."""

@@ -68,15 +68,15 @@ class Box:
     def _drawn(self, request: Request) -> bytes:
         """The film that is asked for, with the joints that were found on it."""
         reply = ask(self._socket, request)
-        film, limbs = reply.data, reply.answer.limbs
-        key = hashlib.sha256(film + repr(limbs).encode()).hexdigest()
+        film, limbs, caption = reply.data, reply.answer.limbs, reply.answer.caption
+        key = hashlib.sha256(film + repr((limbs, caption)).encode()).hexdigest()
         with self._lock:
             if key in self._previews:
                 self._previews.move_to_end(key)
                 return self._previews[key]
         with self._drawing:
             try:
-                drawn = preview(film, limbs)
+                drawn = preview(film, limbs, caption=caption)
             except PreviewError as error:
                 raise OperatorError(f"this film cannot be shown: {error}") from error
         with self._lock:

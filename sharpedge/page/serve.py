@@ -6,8 +6,11 @@ Layer: sharpedge; listens on one address or Unix socket.
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 from dataclasses import dataclass
+from socket import SOCK_STREAM, create_server, getaddrinfo
+from socket import socket as Listening  # noqa: N812 - the parameter of `serve` is another socket
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -49,6 +52,7 @@ def serve(socket: Path, state: Path, at: At) -> int:
     names = {*LOCAL_NAMES, *at.names, *(() if at.uds else (_as_name(at.host),))}
     scheme = "https" if at.certificate else "http"
     where = str(at.uds) if at.uds else f"{scheme}://{_as_name(at.host)}:{at.port}/"
+    listening = None if at.uds else _listen(at.host, at.port)
     say(f"page: {where} (asks {socket}); {DISCLAIMER}")
     config = uvicorn.Config(
         app.asgi(names), host=at.host, port=at.port, uds=None if at.uds is None else str(at.uds),
@@ -62,8 +66,22 @@ def serve(socket: Path, state: Path, at: At) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops at either, and then raises it again: a stop that is asked for is no failure.
         signal.signal(number, lambda *_: None)
-    server.run()
+    server.run(None if listening is None else [listening])
     return 0 if server.started else 1
+
+
+def _listen(host: str, port: int) -> Listening:
+    try:
+        family, _, _, _, address = getaddrinfo(host, port, type=SOCK_STREAM)[0]
+        return create_server(address[:2], family=family)
+    except OSError as error:
+        # The text of the error itself names the address once more.
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror
+        raise ConfigError(
+            f"the page cannot listen at {_as_name(host)}:{port} ({why}); fix: name another "
+            "--host or --port, or stop what listens there"
+        ) from error
 
 
 def _refuse_open(at: At) -> None:

@@ -53,3 +53,13 @@ class Asker:
 def word_fault(text: str) -> str:
     """Say why a text cannot be a word of a topic."""
     return "" if is_topic_word(text) else "letters, digits, '.', '_' and '-' only"
+
+
+def name_fault(text: str) -> str:
+    """Say why a text cannot be the name or address of a machine."""
+    return "" if text and not any(it.isspace() for it in text) else "a name or an address"
+
+
+def port_fault(text: str) -> str:
+    """Say why a text cannot be a port."""
+    return "" if text.isdecimal() and 0 < int(text) < 1 << 16 else "a number from 1 to 65535"

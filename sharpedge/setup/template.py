@@ -23,7 +23,7 @@ EXAMPLE = "systemd/sharpedge.toml"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a site has to say; None leaves a key as the example has it."""
+    """What a site has to say; None: the broker needs none, or, of ``state``, it stays."""
 
     name: str
     room: str
@@ -60,27 +60,49 @@ class Answers:
         } | {key: None if path is None else str(path) for key, path in paths.items()}
 
 
-def filled(answers: Answers) -> str:
-    """Return the example with the answers in it, its comments kept."""
+def filled(answers: Answers, before: str | None = None) -> str:
+    """Return a configuration with the answers in it, everything else kept.
+
+    It is ``before``, the text of an earlier one, or by default the example.
+    """
     wanted = {key: value for key, value in answers.keys().items() if value is not None}
+    dropped = {key for key, value in answers.keys().items() if value is None and key[0] == "broker"}
     section, lines = "", []
-    for line in shared_file(EXAMPLE).read_text(encoding="utf-8").splitlines():
+    text = shared_file(EXAMPLE).read_text(encoding="utf-8") if before is None else before
+    for line in text.splitlines():
         header = re.fullmatch(r"\[(\w+)\]", line)
         entry = re.match(r"(?:# )?(\w+) = ", line)
         if header:
             section = header.group(1)
         key = (section, entry.group(1)) if entry else None
-        if key in wanted:
-            # TOML writes text and whole numbers as JSON does.
+        if key in dropped and not line.startswith("#"):
+            lines.append(f"# {line}")
+        elif key in wanted:
             value = wanted.pop(key)
-            text = f"{key[1]} = {json.dumps(value, ensure_ascii=False)}"
+            stated = _entry(key[1], value)
             # A default needs no line of its own. Some comments show an example, not a default.
-            shown = line == f"# {text}" and value == _default(*key)
-            lines.append(line if shown else text)
+            shown = line == f"# {stated}" and value == _default(*key)
+            lines.append(line if shown else stated)
         else:
             lines.append(line)
-    assert not wanted, wanted  # noqa: S101 - the example has a line for every key
-    return "\n".join(lines) + "\n"
+    return "\n".join(_with_missing(lines, wanted)) + "\n"
+
+
+def _entry(key: str, value: object) -> str:
+    # TOML writes text and whole numbers as JSON does.
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _with_missing(lines: list[str], wanted: dict[tuple[str, str], object]) -> list[str]:
+    """Add entries that a file has no line for, below their section's header."""
+    for (section, key), value in reversed(wanted.items()):
+        if value == _default(section, key):
+            continue
+        header = f"[{section}]"
+        if header not in lines:
+            lines += ["", header]
+        lines.insert(lines.index(header) + 1, _entry(key, value))
+    return lines
 
 
 def _default(section: str, key: str) -> object:
@@ -90,20 +112,13 @@ def _default(section: str, key: str) -> object:
     return field.default
 
 
-def write(path: Path, answers: Answers, *, replace: bool) -> str:
+def write(path: Path, answers: Answers, before: str | None = None) -> str:
     """Write the configuration whole, once it has been read back; returns its text.
 
-    A file that is replaced is kept beside it, with the ending ``.before-init``.
-
-    Raises `ConfigError` where an answer cannot be used, or the file exists and is not to be
-    replaced, and `OSError`.
+    A file that is replaced is kept beside it, with the ending ``.before-init``. Raises
+    `ConfigError` where an answer cannot be used, and `OSError`.
     """
-    if path.exists() and not replace:
-        raise ConfigError(
-            f"{path}: exists already; fix: edit it, name another file with --out, or replace it "
-            "with --force"
-        )
-    text = filled(answers)
+    text = filled(answers, before)
     trial = path.with_name(f".{path.name}.new")
     path.parent.mkdir(parents=True, exist_ok=True)
     trial.write_text(text, encoding="utf-8")

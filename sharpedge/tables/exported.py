@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from phantom.ra2_columns import HEADER as RA2_HEADER
 from phantom.ra2_columns import PATIENT_COLUMN, SCORE_COLUMNS, ScoreKind
-from sharpedge.tables.limb_rows import LIMB_COLUMNS, limb_cells
+from sharpedge.tables.limb_rows import LIMB_COLUMNS, identifier_cells, limb_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from edge.model import JointScore
+    from edge.model import Identifier, JointScore
     from sharpedge.tables.cells import Cell
     from sharpedge.tables.journal_results import StoredResult
 
@@ -31,8 +31,15 @@ LIMB_HEADER = (
 )
 
 
-def limb_rows(results: Iterable[StoredResult]) -> Iterator[list[Cell]]:
-    """Rows under `LIMB_HEADER`, one for each result; ``arrived`` is UTC."""
+def limb_header(identifiers: Sequence[Identifier]) -> tuple[str, ...]:
+    """`LIMB_HEADER`, and a last column for each identifier."""
+    return (*LIMB_HEADER, *map(str, identifiers))
+
+
+def limb_rows(
+    results: Iterable[StoredResult], identifiers: Sequence[Identifier] = ()
+) -> Iterator[list[Cell]]:
+    """Rows under `limb_header`, one for each result; ``arrived`` is UTC."""
     for it in results:
         message = it.message
         yield [
@@ -45,6 +52,7 @@ def limb_rows(results: Iterable[StoredResult]) -> Iterator[list[Cell]]:
             message.study,
             message.body.file,
             *limb_cells(message.body),
+            *identifier_cells(message.identifiers, identifiers),
         ]
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from edge.errors import EdgeError
+from edge.errors import ConfigError
 from edge.journal.kinds import LIMB_MESSAGES, RESULT
 from edge.journal.recall import read_only
 from edge.journal.schema import SCHEMA
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 JOURNAL = "journal.sqlite"
 
 
-class SpanError(EdgeError):
+class SpanError(ConfigError):
     """A date of an option cannot be understood."""
 
 

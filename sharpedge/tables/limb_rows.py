@@ -12,7 +12,9 @@ from edge.model import DISCLAIMER
 from edge.pipeline.picture.words import unscored_words
 
 if TYPE_CHECKING:
-    from edge.model import LimbResult, Subtotal
+    from collections.abc import Sequence
+
+    from edge.model import Identifier, Identifiers, LimbResult, Subtotal
     from sharpedge.tables.cells import Cell
 
 KINDS = ("erosion", "narrowing")
@@ -74,6 +76,11 @@ def limb_cells(result: LimbResult) -> list[Cell]:
         result.versions.software,
         DISCLAIMER,
     ]
+
+
+def identifier_cells(found: Identifiers | None, wanted: Sequence[Identifier]) -> list[Cell]:
+    """A cell for each identifier that is wanted, empty where the film states none."""
+    return ["" if found is None else getattr(found, one) or "" for one in wanted]
 
 
 def _sum_cells(subtotal: Subtotal | None) -> list[Cell]:

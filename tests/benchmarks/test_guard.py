@@ -13,9 +13,13 @@ from edge.engine.passport import Role
 from edge.errors import EdgeError, EngineError
 from edge.system.paths import built_engines
 
+FP32 = {"hand-score": "onnxruntime fp32"}
+INT8 = {"hand-score": "openvino int8"}
+
 
 def line(value, **others):
-    return {"machine": "box", "grown": [], "ratios": {"engine a": [value] * 3}, **others}
+    same = {"machine": "box", "serving": FP32, "grown": []}
+    return {**same, "ratios": {"engine a": [value] * 3}, **others}
 
 
 @pytest.mark.parametrize(
@@ -33,16 +37,17 @@ def test_only_the_last_runs_count_and_a_new_name_is_compared_with_nothing():
     assert grown(ratios, []) == {}
 
 
-def test_runs_of_other_machines_and_slower_ones_are_no_measure(tmp_path):
+def test_runs_of_other_machines_or_engines_and_slower_ones_are_no_measure(tmp_path):
     path = tmp_path / "history.jsonl"
-    lines = [line(1.0), line(2.0, machine="other"), line(3.0, grown=["engine a"]), line(4.0)]
+    lines = [line(1.0), line(2.0, machine="other"), line(3.0, grown=["engine a"])]
+    lines += [line(4.0), line(5.0, serving=INT8)]
     path.write_text("".join(json.dumps(one) + "\n" for one in lines))
-    found = read_history(path, "box")
+    found = read_history(path, "box", FP32)
     assert [one["ratios"]["engine a"][0] for one in found] == [1.0, 4.0]
-    assert read_history(tmp_path / "none.jsonl", "box") == []
+    assert read_history(tmp_path / "none.jsonl", "box", FP32) == []
     path.write_text("{")
     with pytest.raises(EdgeError, match=r"history\.jsonl: the history cannot be read"):
-        read_history(path, "box")
+        read_history(path, "box", FP32)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def listens(path):
 class Desk:
     """The socket at ``path`` over films; ``lines`` and ``orders`` are what the daemon is told."""
 
-    def __init__(self, folder, live=lambda: LIVE, group="no-such-group"):
+    def __init__(self, folder, live=lambda: LIVE, group="no-such-group", whois_days=0.0):
         self.state = folder / "state"
         self.state.mkdir()
         self.films = Films(self.state)
@@ -120,7 +120,9 @@ class Desk:
         self.server = OperatorServer(
             self.path,
             group,
-            lambda: Requests(self.state, KEY, DEVICE, live, lambda: self.orders.append(1)),
+            lambda: Requests(
+                self.state, KEY, DEVICE, live, lambda: self.orders.append(1), whois_days
+            ),
             self.lines.append,
         )
         self.server.start()

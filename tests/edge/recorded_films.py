@@ -22,7 +22,7 @@ DEVICE = DeviceName("north", "r1", "box")
 class RecordedFilms:
     """A state folder whose journal holds films."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, joining=None, whois=None):
         self.folder = folder
         self.key = device_key(folder)
         self.store = Store(folder / "journal.sqlite", derived_key(self.key, "journal"))
@@ -30,11 +30,15 @@ class RecordedFilms:
         places.make()
         self.journal = Journal(self.store)
         self.recorder = Recorder(
-            self.store, places, DEVICE, self.key, send_pictures=False, send_file_names=False
-        )
+            self.store, places, DEVICE, self.key, send_pictures=False, send_file_names=False,
+            joining=joining, whois=whois,
+        )  # fmt: skip
         self.count = 0
 
-    def add(self, result, closed_unix_s, patient=None, study=None, supersedes_job=None):
+    def add(
+        self, result, closed_unix_s, patient=None, study=None, supersedes_job=None,
+        identifiers=None,
+    ):  # fmt: skip
         """Record one film of one limb; its job."""
         self.count += 1
         sha = hashlib.sha256(str(self.count).encode()).hexdigest()
@@ -48,7 +52,7 @@ class RecordedFilms:
         job = self.journal.claim(film.path, sha, signature).job
         outcome = Outcome(
             limbs=(result,), stage_ms={}, study_key=study, patient_key=patient,
-            burned_in_annotation=False, at_s=now_s,
+            burned_in_annotation=False, at_s=now_s, identifiers=identifiers,
         )  # fmt: skip
         self.recorder.record(FilmInWork(film, job, supersedes_job), outcome, "e" * 64, now_s)
         return job

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 
 from edge.anatomy import Limb, has_narrowing
 from edge.errors import REASONS, EngineError, Reason
-from edge.model import JointScore, Laterality, LateralitySource, LimbResult, Status, Versions
+from edge.model import (
+    Identifiers,
+    JointScore,
+    Laterality,
+    LateralitySource,
+    LimbResult,
+    Status,
+    Versions,
+)
 from edge.totals import limb_subtotals
 from edge.worker.factory import Made
 
@@ -49,6 +57,7 @@ class FilmOutcome:
     patient_key: str | None = None
     burned_in_annotation: bool = False
     taken: str | None = None
+    identifiers: Identifiers | None = None
 
 
 def draw(words):

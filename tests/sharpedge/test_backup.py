@@ -13,6 +13,7 @@ from stand_in import film_bytes
 from edge.errors import ConfigError
 from edge.journal.journal import Journal
 from edge.journal.store import Store
+from edge.outputs.whois import FILE, Known, Whois
 from edge.system.device_key import device_key
 from sharpedge.backup import MANIFEST, back_up, restore
 
@@ -159,3 +160,16 @@ def test_a_running_appliance_is_never_restored_over(make_appliance, broker, tmp_
     assert done.returncode == 2
     assert "in use by another sharpedge" in done.stderr
     assert it.process.poll() is None
+
+
+def test_what_pseudonyms_stand_for_is_in_no_backup_and_stays_at_a_restore(box, tmp_path):
+    table = Whois(state_of(box) / FILE, 30.0)
+    table.note([("a" * 32, Known(kind="patient", stands_for="P-CANARY"))])
+    table.close()
+    back_up(box, tmp_path / "b.tar", archive=True)
+    assert b"P-CANARY" not in (tmp_path / "b.tar").read_bytes()
+    restore(box, tmp_path / "b.tar", replace=True)
+    assert table.ask("a" * 32) is not None
+    aside = tmp_path / "state.before-restore-1"
+    assert aside.is_dir()
+    assert not (aside / FILE).exists()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +68,21 @@ def test_the_oldest_row_asks_every_few_seconds_while_nobody_answers():
             it.sent(repeat.row, 10, (), float(second))
     assert {repeat for _, repeat in asked} == {Repeat(0, asks=True)}
     assert 4 <= len(asked) <= 6
+
+
+def test_the_oldest_row_asks_ever_more_rarely_but_each_minute():
+    it = made(resend_s=4.0)
+    send(it, range(3), 0.0, sendings=9)
+    asked = []
+    for second in range(1, 86_400):
+        for repeat in it.repeats(REPEATS_A_PASS, float(second)):
+            it.sent(repeat.row, 10, (), float(second))
+            asked += [second] if repeat.asks else []
+    gaps = [b - a for a, b in pairwise(asked)]
+    assert max(gaps) <= 62
+    assert len(asked) < 86_400 / 55
+    # A wait grows by a tenth at most.
+    assert all(b - a <= max(6, 0.1 * b + 2) for a, b in pairwise(asked))
 
 
 def test_of_two_named_dashboards_the_one_that_answers_does_not_hasten_the_others_rows():

@@ -104,10 +104,11 @@ def test_tags_speak_in_their_order_of_trust():
 @pytest.mark.parametrize(
     ("tags", "conflict"),
     [
-        ({"ImageLaterality": "L", "Laterality": "R"}, "ImageLaterality/Laterality"),
-        ({"Laterality": "L", "SeriesDescription": "right hand"}, "Laterality/SeriesDescription"),
+        ({"ImageLaterality": "L", "Laterality": "R"}, "ImageLaterality L, Laterality R"),
+        ({"Laterality": "L", "SeriesDescription": "right hand"},
+         "Laterality L, SeriesDescription R"),
         ({"BodyPartExamined": "LHAND", "StudyDescription": "Hand rechts"},
-         "BodyPartExamined/StudyDescription"),
+         "BodyPartExamined L, StudyDescription R"),
     ],
 )  # fmt: skip
 def test_two_tags_that_disagree_are_both_named(tags, conflict):
@@ -116,10 +117,10 @@ def test_two_tags_that_disagree_are_both_named(tags, conflict):
     assert stated.laterality is L
 
 
-@pytest.mark.parametrize("name", ["P1-RH.dcm", "P1-LF.dcm"])
-def test_tags_and_file_name_that_disagree_are_a_conflict(name):
+@pytest.mark.parametrize(("name", "other"), [("P1-RH.dcm", "R hand"), ("P1-LF.dcm", "L foot")])
+def test_tags_and_file_name_that_disagree_are_a_conflict(name, other):
     stated = said(name, ImageLaterality="L", BodyPartExamined="HAND")
-    assert stated.conflict == "dicom/filename"
+    assert stated.conflict == f"dicom L hand, filename {other}"
     assert (stated.laterality, stated.laterality_source) == (L, DICOM)
     assert (stated.limb, stated.limb_source) == (HAND, DICOM)
 

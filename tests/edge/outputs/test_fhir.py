@@ -6,12 +6,22 @@ import json
 import re
 
 import pytest
-from dicom_films import EARLIER_ID, INSTANCE, NAMES, STUDY, a_film, a_report, every_kind, results
+from dicom_films import (
+    EARLIER_ID,
+    INSTANCE,
+    NAMES,
+    SERIES,
+    STUDY,
+    a_film,
+    a_report,
+    every_kind,
+    results,
+)
 from fhir.resources.R4B.bundle import Bundle
 from hypothesis import HealthCheck, given, settings
 from limb_results import a_result
 
-from edge.model import Subtotal, Subtotals
+from edge.model import Identifier, Subtotal, Subtotals
 from edge.outputs.dicom_source import read_source
 from edge.outputs.fhir import (
     LATERALITY_URL,
@@ -164,3 +174,19 @@ def test_the_notice_stands_in_report_and_panel():
 def test_the_status_of_the_report_follows_the_limbs(kind, status):
     (report,) = resources(bundle_of(every_kind()[kind], SOURCE), "DiagnosticReport")
     assert report["status"] == status
+
+
+_STATED = {
+    Identifier.PATIENT_ID: {"P-77"},
+    Identifier.ACCESSION_NUMBER: {"A-4711"},
+    Identifier.STUDY_INSTANCE_UID: {STUDY, SERIES, INSTANCE},
+}
+
+
+@pytest.mark.parametrize("wanted", [(), *((one,) for one in Identifier), tuple(Identifier)])
+def test_only_the_identifiers_that_are_wanted_are_stated(wanted):
+    bundle = bundle_of(a_report(), SOURCE, wanted)
+    Bundle.model_validate(bundle)
+    said = set(re.findall(r'"(?:urn:oid:)?([^"]+)"', json.dumps(bundle)))
+    for one, values in _STATED.items():
+        assert (values & said) == (values if one in wanted else set())

@@ -88,6 +88,7 @@ def test_mirrored_film_with_a_stated_side_is_held_without_scores(scorer, patient
     result = only(scorer.score(png(mirrored), "X1-LH.png"))
     assert (result.status, result.reason) == (Status.HELD, Reason.SIDE_CONFLICT)
     assert result.laterality is Laterality.LEFT
+    assert "filename L, geometry R" in result.flags
     assert [joint.name for joint in result.joints] == list(Limb.HAND.joints)
     assert all(joint.erosion is None and joint.erosion_reason == "held" for joint in result.joints)
     assert result.subtotals is None

@@ -88,9 +88,10 @@ def test_folders_inside_are_left_out_when_asked(films):
     assert "no film was found" in done.stderr
 
 
-def test_a_side_in_lower_case_is_taken_as_the_operator_s_word(films, tmp_path):
+@pytest.mark.parametrize("word", ["r", "Right"])
+def test_a_side_in_any_case_or_spelt_out_is_taken_as_the_operator_s_word(films, tmp_path, word):
     film = shutil.copy(films / "below" / "P0001-RH.jpg", tmp_path / "film.jpg")
-    done = score(film, "--side", "r", "--limb", "Hand", "--csv", tmp_path / "t.csv")
+    done = score(film, "--side", word, "--limb", "Hand", "--csv", tmp_path / "t.csv")
     assert done.exit_code in {0, 3}, done.output
     (row,) = rows_of(tmp_path / "t.csv")
     assert (row["side"], row["side_source"]) == ("R", "operator")
@@ -122,3 +123,11 @@ def test_without_the_package_for_workbooks_no_film_is_scored(tmp_path, monkeypat
     done = score(film, "--xlsx", tmp_path / "t.xlsx")
     assert isinstance(done.exception, cells.TableError)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--csv-identifiers", "--fhir-identifiers"])
+def test_an_identifier_that_there_is_not_ends_the_command(tmp_path, option):
+    (tmp_path / "film.jpg").write_bytes(b"film")
+    done = CliRunner().invoke(app, ["score", str(tmp_path), option, "patient_name"])
+    assert done.exit_code == 2
+    assert f"{option} patient_name: takes all, none" in done.output

@@ -11,6 +11,8 @@ from recorded_films import RecordedFilms
 from typer.testing import CliRunner
 
 from edge.journal.store import JournalError
+from edge.model import Identifiers
+from edge.outputs.settings import JoiningSettings
 from sharpedge.cli import app
 
 MARCH = 1_772_323_200.0
@@ -75,3 +77,19 @@ def test_a_row_that_cannot_be_read_is_told_and_ends_with_1(films, sharpedge):
     done = sharpedge("results")
     assert done.exit_code == 1
     assert "1 results cannot be read (fix: sharpedge audit says which)" in done.stderr
+
+
+def test_results_have_the_identifiers_that_the_site_has_switched_on(tmp_path):
+    joining = JoiningSettings(results_csv=("patient_id", "accession_number"))
+    films = RecordedFilms(tmp_path, joining)
+    films.add(a_result(), MARCH, "A", "s1", identifiers=Identifiers(patient_id="=P-77"))
+    films.close()
+    config = tmp_path / "c.toml"
+    config.write_text(
+        f"[folders]\nwatch = '{tmp_path}/drop'\nstate = '{tmp_path}'\n"
+        '[joining]\nresults_csv = ["patient_id", "accession_number"]\n'
+    )
+    done = CliRunner().invoke(app, ["results", "--config", str(config)])
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    # A value that a spreadsheet would take for a formula is written as text.
+    assert (row["patient_id"], row["accession_number"]) == ("'=P-77", "")

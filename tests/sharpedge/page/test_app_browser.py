@@ -210,6 +210,28 @@ def test_text_has_contrast_and_the_wall_is_legible_at_3_m(driver, page, tmp_path
             assert float(size.removesuffix("px")) >= 0.022 * height, (what, size)
 
 
+def test_on_a_phone_no_page_is_wider_than_the_screen(driver, page, tmp_path):
+    appliance, address = page
+    appliance.put(f"{'x' * 60}.jpg", scanned("reason=side_not_known", 1))
+    appliance.put("P3-LH.jpg", scanned("limb=LH", 9))
+    appliance.put("none.jpg", b"no film")
+    sign_in(driver, address, tmp_path)
+    until(lambda: "Held for a person: 1" in text_of(driver))
+    until(lambda: "P3-LH.jpg" in text_of(driver) or driver.refresh())
+    links = driver.find_elements(By.CSS_SELECTOR, "a[href*='/film/'], a[href*='/result/']")
+    pages = {address, f"{address}?wall", *(it.get_attribute("href") for it in links)}
+    assert len(pages) == 4
+    for wide_px in (420, 360):
+        # Narrower than a window may be: the device's own metrics are set.
+        metrics = {"width": wide_px, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        for one in sorted(pages):
+            driver.get(one)
+            shown = driver.execute_script("return document.documentElement.scrollWidth")
+            assert shown <= wide_px, one
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def theme_of(driver):
     return driver.execute_script("return document.documentElement.dataset.theme")
 

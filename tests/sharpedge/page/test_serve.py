@@ -66,6 +66,17 @@ def test_it_serves_loopback_alone_and_ends_with_status_0(start):
     assert "research use only" in out
 
 
+def test_a_port_in_use_is_told_with_a_fix_before_any_address(start):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        it = start("--port", port)
+        out, err = it.communicate(timeout=30)
+    assert it.returncode == 2
+    assert "page:" not in out
+    assert f"the page cannot listen at 127.0.0.1:{port} (Address already in use); fix:" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_it_serves_a_unix_socket(start, tmp_path):
     path = tmp_path / "page.sock"
     start("--uds", path)

@@ -74,7 +74,10 @@ def test_questions_are_asked_on_a_terminal_and_wrong_answers_asked_again(tmp_pat
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "sharpedge.cli", "init", "--out", tmp_path / "s.toml"]
     with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True) as running:
-        answers = ["two words", "ward", "", "b2", "/srv/in", "elsewhere", "mq.clinic", "none"]
+        answers = [
+            "two words", "ward", "", "b2", "/srv/in", "elsewhere", "", "mq.clinic", "none", "b2",
+            "-", "0", "1884",
+        ]  # fmt: skip
         os.write(ours, ("\n".join(answers) + "\n").encode())
         told, _ = running.communicate(timeout=60)
     os.close(ours)
@@ -83,7 +86,32 @@ def test_questions_are_asked_on_a_terminal_and_wrong_answers_asked_again(tmp_pat
     it = config.load(tmp_path / "s.toml", {})
     assert str(it.device) == "ward/xray1/b2"
     assert (str(it.folders.watch), it.broker.host) == ("/srv/in", "mq.clinic")
+    assert (it.broker.username, it.broker.password_file, it.broker.port) == ("b2", None, 1884)
     assert "letters, digits" in told
+    assert "a name or an address" in told
+    assert "a number from 1 to 65535" in told
+
+
+def test_an_existing_file_is_changed_only_with_force_and_only_where_it_is_told(tmp_path):
+    path = tmp_path / "s.toml"
+    first = Stated(host="mq.clinic", port=1999, username="b1", mode="puback", room="r9")
+    commission(path, first, silent=True, replace=False)
+    path.write_text(path.read_text().replace("[logs]", "[logs]\nformat = 'json'"))
+    with pytest.raises(ConfigError, match="--force"):
+        commission(path, Stated(device="b2"), silent=True, replace=False)
+    commission(path, Stated(device="b2"), silent=True, replace=True)
+    it = config.load(path, {})
+    assert str(it.device) == "clinic/r9/b2"
+    assert (it.broker.host, it.broker.port, it.broker.username) == ("mq.clinic", 1999, "b1")
+    assert (it.delivery.mode, it.logs.format) == ("puback", "json")
+
+
+@needs_openssl
+def test_a_trial_with_a_broker_elsewhere_says_which_files_it_needs(tmp_path, capsys):
+    stated = Stated(host="mq.clinic", tls="trial", tls_folder=tmp_path / "tls")
+    commission(tmp_path / "s.toml", stated, silent=True, replace=False)
+    told = capsys.readouterr().out
+    assert f"Copy {tmp_path}/tls/ca.pem, broker.pem and broker.key to mq.clinic" in told
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_every_answer_arrives_in_its_key_and_every_comment_stays(tmp_path):
         "ward", "r2", "b7", tmp_path / "in", tmp_path / "st", "broker.clinic", 8883, "b7",
         tmp_path / "pw", tmp_path / "ca.pem", tmp_path / "c.pem", tmp_path / "c.key", "puback",
     )  # fmt: skip
-    text = write(tmp_path / "s.toml", answers, replace=False)
+    text = write(tmp_path / "s.toml", answers)
     it = config.load(tmp_path / "s.toml", {})
     assert str(it.device) == "ward/r2/b7"
     assert (it.folders.watch, it.folders.state) == (tmp_path / "in", tmp_path / "st")
@@ -44,7 +44,7 @@ def test_a_setting_that_reads_like_the_example_s_comment_is_written_all_the_same
         ca_file=Path("/etc/sharpedge/ca.pem"), certificate_file=Path("/etc/sharpedge/box1.pem"),
         key_file=Path("/etc/sharpedge/box1.key"),
     )  # fmt: skip
-    write(tmp_path / "s.toml", answers, replace=False)
+    write(tmp_path / "s.toml", answers)
     it = config.load(tmp_path / "s.toml", {}).broker
     assert it.ca_file == answers.ca_file
     assert it.certificate_file == answers.certificate_file
@@ -55,8 +55,7 @@ def test_a_setting_that_reads_like_the_example_s_comment_is_written_all_the_same
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_path_and_user_survives_the_file(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("any")
-    write(folder / "s.toml", Answers("a", "b", "c", Path(f"/x{text}"), username=text),
-          replace=False)  # fmt: skip
+    write(folder / "s.toml", Answers("a", "b", "c", Path(f"/x{text}"), username=text))
     it = config.load(folder / "s.toml", {})
     assert it.folders.watch == Path(f"/x{text}")
     assert it.broker.username == text
@@ -64,15 +63,23 @@ def test_any_path_and_user_survives_the_file(tmp_path_factory, text):
 
 def test_an_answer_that_cannot_be_used_leaves_no_file(tmp_path):
     with pytest.raises(ConfigError, match=r"s\.toml:\d+: site\.name"):
-        write(tmp_path / "s.toml", Answers("two words", "b", "c", Path("/x")), replace=False)
+        write(tmp_path / "s.toml", Answers("two words", "b", "c", Path("/x")))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_exists_is_kept_unless_it_is_to_be_replaced(tmp_path):
-    (tmp_path / "s.toml").write_text("mine")
-    with pytest.raises(ConfigError, match="--force"):
-        write(tmp_path / "s.toml", PLAIN, replace=False)
-    assert (tmp_path / "s.toml").read_text() == "mine"
-    write(tmp_path / "s.toml", PLAIN, replace=True)
-    assert (tmp_path / "s.toml.before-init").read_text() == "mine"
-    assert config.load(tmp_path / "s.toml", {}).site.name == "clinic"
+def test_an_earlier_file_keeps_what_is_not_answered_and_stands_beside_the_new_one(tmp_path):
+    path = tmp_path / "s.toml"
+    before = (
+        "# ours\n[site]\nname = 'old'\nroom = 'r1'\n\n[broker]\nhost = 'mq'\n"
+        "ca_file = '/etc/ca.pem'\nusername = 'u'\n\n[metrics]\nport = 9309\n"
+    )
+    path.write_text(before)
+    answers = Answers("ward", "r2", "b7", Path("/in"), host="mq2", port=8883)
+    text = write(path, answers, before)
+    it = config.load(path, {})
+    assert str(it.device) == "ward/r2/b7"
+    assert (it.broker.host, it.broker.port, it.metrics.port) == ("mq2", 8883, 9309)
+    assert (it.broker.ca_file, it.broker.username) == (None, None)
+    assert text.startswith("# ours\n")
+    assert "# ca_file = '/etc/ca.pem'" in text
+    assert (tmp_path / "s.toml.before-init").read_text() == before

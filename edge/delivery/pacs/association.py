@@ -141,7 +141,7 @@ def associate(
     settings: PacsSettings,
     contexts: Sequence[PresentationContext],
     deadline: Deadline,
-    on_report: Callable[[Event], int] | None = None,
+    on_report: Callable[[Event], tuple[int, None]] | None = None,
 ) -> PacsAssociation:
     """Open an association. Raises `PacsError`.
 
@@ -168,7 +168,7 @@ def _associate(
     context: ssl.SSLContext | None,
     contexts: Sequence[PresentationContext],
     deadline: Deadline,
-    on_report: Callable[[Event], int] | None,
+    on_report: Callable[[Event], tuple[int, None]] | None,
 ) -> PacsAssociation:
     entity = AE(settings.calling_ae_title)
     entity.connection_timeout = entity.acse_timeout = settings.connect_s
@@ -211,8 +211,10 @@ def _associate(
 
 def _finish(association: Association, *sockets: socket.socket | None) -> None:
     """Wait for the threads of an association that was ended, and close its connection."""
-    association.join(_JOIN_S)
-    association.dul.join(_JOIN_S)
+    for thread in (association, association.dul):
+        # One that was not established was never started.
+        if thread.ident is not None:
+            thread.join(_JOIN_S)
     for one in sockets:
         if one is not None:
             with contextlib.suppress(OSError):

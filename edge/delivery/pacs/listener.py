@@ -38,7 +38,9 @@ _STOP_S = 1.0
 class Listener:
     """A server for reports; raises `PacsError` where it cannot listen."""
 
-    def __init__(self, settings: PacsSettings, on_report: Callable[[Event], int]) -> None:
+    def __init__(
+        self, settings: PacsSettings, on_report: Callable[[Event], tuple[int, None]]
+    ) -> None:
         entity = AE(settings.calling_ae_title)
         entity.supported_contexts = [build_context(Verification)]
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)

@@ -17,6 +17,7 @@ MANY_TRIES = 12
 """With the default pauses about a quarter of an hour."""
 _ENDS = 3
 """Associations that a document may end before it rests."""
+_ENDED_PAUSES = 4
 
 
 @dataclass
@@ -67,7 +68,8 @@ class Patience:
         it = self._refused.setdefault(row, _Refused())
         it.ends += 1
         if it.tries >= _ENDS:
-            it.rests_until_s = now_s + self._pauses.after(it.tries)
+            # Longer than the pause of the way itself: the next document is tried first.
+            it.rests_until_s = now_s + _ENDED_PAUSES * self._pauses.after(it.tries)
         return it.others_stored and it.tries >= TRIES
 
     def stored(self, row: int) -> None:

@@ -33,17 +33,17 @@ class Reports:
     def __init__(self, take: Callable[[Report], None]) -> None:
         self._take = take
 
-    def __call__(self, event: Event) -> int:
-        """Take a report; returns the status of the response."""
+    def __call__(self, event: Event) -> tuple[int, None]:
+        """Take a report; returns the status of the response, which has no data set."""
         try:
             request = event.request
             if getattr(request, "AffectedSOPClassUID", None) != StorageCommitmentPushModel:
-                return _FAULT
+                return _FAULT, None
             self._take(read_report(event.event_information))
         except Exception as error:  # noqa: BLE001 - a peer sends what it likes
             log.warning("PACS: a report could not be read: %s", place_of(error))
-            return _FAULT
-        return _TAKEN
+            return _FAULT, None
+        return _TAKEN, None
 
 
 def read_report(information: Dataset) -> Report:

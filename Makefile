@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train dicom-test documents-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
+.PHONY: demo test test-faults test-install test-train dicom-test documents-test archive-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -38,7 +38,7 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults and not install and not package and not arm64' -n $(JOBS) --dist worksteal \
+	$(BIN)/python -m pytest -m 'not training and not faults and not install and not package and not arm64 and not archive' -n $(JOBS) --dist worksteal \
 		$(COVERAGE)
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
@@ -84,16 +84,25 @@ arm64-test: $(VENV)/.dev
 	$(MAKE) deb ARCHITECTURE=arm64
 	$(BIN)/python -m pytest tests/packaging/test_arm64.py -m arm64 --timeout 5400
 
-# Every kind of DICOM document under every kind of name, judged by dciodvfy, dsrdump and PixelMed's
-# validator (some minutes). A short form runs in `make test`. Needs dcmtk and pixelmed-apps.
+# 200 results of all kinds as documents, judged by dciodvfy, dsrdump, PixelMed's validator, the library
+# of a viewer and the JSON schema of FHIR (about 15 minutes); keeps its table under benchmarks/results/.
+# A short form runs in `make test`. Needs dcmtk, pixelmed-apps, default-jdk-headless, nodejs and npm.
 documents-test: $(VENV)/.dev
 	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \
-		--timeout 1800
+		tests/edge/outputs/test_dicom_sr_viewers.py tests/edge/outputs/test_fhir_schema.py \
+		--timeout 3600
 
 # 1,000 films by C-STORE from 4 associations while receiver and appliance are killed 20 times; keeps its
 # table under benchmarks/results/. A short form runs in `make test`.
 dicom-test: $(VENV)/.dev
 	SHARPEDGE_DICOM=full $(BIN)/python -m pytest tests/edge/daemon/test_appliance_received.py -k killed
+
+# An archive of 2,000 films whose run is killed ten times, and the same films on a local Ray cluster
+# (about 40 minutes); keeps its table under benchmarks/results/. A short form runs in `make test`.
+archive-test: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(BIN)/python -c 'import ray' 2>/dev/null || $(BIN)/python -m pip --quiet install 'ray[data]>=2.54,<2.64'
+	$(BIN)/python -m pytest tests/sharpedge/archive -m 'archive or not archive' --timeout 7200
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

@@ -27,6 +27,9 @@ from edge.errors import ConfigError
 from edge.journal.recall import read_only
 from edge.model import DISCLAIMER
 from edge.outputs.whois import FILE as WHOIS
+from edge.receive.inbox import FOLDER as INBOX
+from edge.receive.inbox import receiver_runs
+from edge.receive.instances import FILE as INSTANCES
 from edge.system.device_key import NAME as KEY
 from edge.system.terminal import say
 
@@ -93,15 +96,22 @@ def _write(tar: tarfile.TarFile, root: Path, config_path: Path | None, *, archiv
     # The journal first: whatever it refers to lies in the folders that follow.
     with tempfile.TemporaryDirectory(dir=root, prefix=".backup-") as folder:
         copy = Path(folder) / _JOURNAL
-        _copy_journal(root / _JOURNAL, copy)
+        _copy_sqlite(root / _JOURNAL, copy)
         add(_JOURNAL, copy)
     add(KEY, root / KEY)
     for folder_name in (*_FOLDERS, *(["archive"] if archive else [])):
         for path in sorted((root / folder_name).rglob("*")):
-            # Hidden: files that are being written, and the receiver's table of instances, which
-            # changes meanwhile.
+            # Hidden: files that are being written.
             if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
                 add(path.relative_to(root).as_posix(), path)
+    # After the films: an instance that is known and whose film is not here is held when it comes
+    # with other bytes, which is the safe side.
+    instances = Path(INBOX, INSTANCES)
+    if (root / instances).exists():
+        with tempfile.TemporaryDirectory(dir=root, prefix=".backup-") as folder:
+            copy = Path(folder) / INSTANCES
+            _copy_sqlite(root / instances, copy)
+            add(instances.as_posix(), copy)
     if config_path is not None:
         add(CONFIGURATION, config_path)
     manifest = {
@@ -115,13 +125,13 @@ def _write(tar: tarfile.TarFile, root: Path, config_path: Path | None, *, archiv
     return len(digests)
 
 
-def _copy_journal(source: Path, target: Path) -> None:
-    """Copy a journal as one moment has it, while a daemon writes."""
+def _copy_sqlite(source: Path, target: Path) -> None:
+    """Copy an SQLite file as one moment has it, while its process writes."""
     with (
-        contextlib.closing(read_only(source)) as journal,
+        contextlib.closing(read_only(source)) as original,
         contextlib.closing(sqlite3.connect(target)) as copy,
     ):
-        journal.backup(copy, pages=_STEP_PAGES)
+        original.backup(copy, pages=_STEP_PAGES)
     target.chmod(0o600)
 
 
@@ -129,7 +139,8 @@ def restore(config_path: Path | None, source: Path, *, replace: bool) -> int:
     """Put a backup into the state folder of a configuration, whole or not at all.
 
     What is there is set aside as ``STATE.before-restore-N`` and not deleted. Raises `ConfigError`
-    where the backup is damaged, the appliance runs, or a journal is there and not to be replaced.
+    where the backup is damaged, appliance or receiver run, or a journal is there and not to be
+    replaced.
     """
     with _opened(source) as tar:
         manifest = _manifest(tar, source)
@@ -233,6 +244,10 @@ def _swap(root: Path, fresh: Path, config_path: Path | None) -> Path | None:
     """Exchange the contents of the state folder; returns where the former ones lie."""
     # Raises where an appliance runs: its lock lies in this folder.
     with state_folder(config.load(config_path)):
+        if receiver_runs(root / INBOX):
+            raise ConfigError(
+                f"{root / INBOX}: a receiver runs; fix: systemctl stop sharpedge-receive"
+            )
         # What pseudonyms stand for has a time limit: it is not put where nothing expires.
         stays = {"lock", WHOIS}
         former = [path for path in root.iterdir() if path.name not in stays]

@@ -20,13 +20,13 @@ class NoNpmToolsError(Exception):
 
 
 class NpmTools:
-    """The scripts of ``tests/npm`` with the packages that they import.
+    """The scripts of ``tests/npm`` with packages that they import, in a folder of their own.
 
     Raises `NoNpmToolsError` where node or npm is missing or the packages cannot be installed.
     """
 
-    def __init__(self, folder=FOLDER):
-        self._folder = folder
+    def __init__(self, folder=FOLDER, packages=PACKAGES):
+        self._folder, self._packages = folder, packages
         for program in ("node", "npm"):
             if shutil.which(program) is None:
                 raise NoNpmToolsError(
@@ -38,9 +38,9 @@ class NpmTools:
         if int(version.lstrip("v").split(".")[0]) < OLDEST_NODE:
             raise NoNpmToolsError(f"node is {version}; needs {OLDEST_NODE} or newer")
         done = folder / "installed.json"
-        if not done.is_file() or json.loads(done.read_text()) != list(PACKAGES):
+        if not done.is_file() or json.loads(done.read_text()) != list(packages):
             self._install()
-            done.write_text(json.dumps(PACKAGES))
+            done.write_text(json.dumps(packages))
         for script in SCRIPTS.glob("*.mjs"):
             # Imports are looked up from where a script lies.
             shutil.copy(script, folder)
@@ -49,7 +49,7 @@ class NpmTools:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
-        command = ["npm", "install", *options, "--prefix", str(self._folder), *PACKAGES]
+        command = ["npm", "install", *options, "--prefix", str(self._folder), *self._packages]
         try:
             done = subprocess.run(
                 command, cwd=self._folder, capture_output=True, text=True, check=False,
@@ -59,7 +59,11 @@ class NpmTools:
             raise NoNpmToolsError(f"npm took more than {_INSTALL_S} s") from error
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise NoNpmToolsError(f"npm cannot install {', '.join(PACKAGES)}: {lines[0]}")
+            raise NoNpmToolsError(f"npm cannot install {', '.join(self._packages)}: {lines[0]}")
+
+    def package(self, name):
+        """Folder of an installed package."""
+        return self._folder / "node_modules" / name
 
     def place(self, script):
         """Put a script where its imports are found; returns the copy's path."""
@@ -69,7 +73,7 @@ class NpmTools:
         """Run a script of ``tests/npm``; returns what it prints, a JSON object a line."""
         command = ["node", script, *map(str, arguments)]
         done = subprocess.run(
-            command, cwd=self._folder, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=self._folder, capture_output=True, text=True, check=False, timeout=300
         )
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]

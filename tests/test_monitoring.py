@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.daemon import metrics
+from edge.daemon import metrics, receiver_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "examples" / "monitoring"
@@ -21,8 +21,9 @@ _SUFFIX = re.compile(r"_(bucket|count|sum|total|info)$")
 
 
 def known():
-    """Names in the module that makes the figures."""
-    text = Path(metrics.__file__).read_text("utf-8")
+    """Names in the modules that make the figures."""
+    files = (metrics.__file__, receiver_metrics.__file__)
+    text = "\n".join(Path(file).read_text("utf-8") for file in files)
     short = set(re.findall(r'_P \+ "([a-z_]+)"', text)) | set(
         re.findall(r'^\s+\("([a-z_]+)",', text, re.MULTILINE)
     )

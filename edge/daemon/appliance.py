@@ -188,7 +188,7 @@ class Appliance:
             self._sender,
             self._stations,
         )
-        self._metrics = metrics_of(config.metrics, self._health, root, self._alerts)
+        self._metrics = metrics_of(config, self._health, root, self._alerts)
         parts = Parts(self._alerts, self._intake, self._sender, self._stations)
         self._operators = Operators(
             config, root, journal_key, self._session, parts, self._pipe.wake

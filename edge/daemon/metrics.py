@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge import __version__
 from edge.contract.payloads import Presence
+from edge.daemon.receiver_metrics import receiver_metrics
 from edge.delivery.counts import Counts
 from edge.delivery.standing import LATENCY_BOUNDS_S, presence_with
 from edge.errors import ConfigError
 from edge.journal.journal import counts_of
 from edge.journal.kinds import PACS
+from edge.journal.places import Places
 from edge.journal.recall import read_only
 from edge.journal.states import State
 from edge.system.clock import steady_unix_s
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
-    from edge.config import MetricsSettings
+    from edge.config import Config, MetricsSettings
     from edge.contract.payloads import Alert
     from edge.daemon.alerts import Alerts
     from edge.daemon.health import HealthReport
@@ -61,12 +63,18 @@ def _count(journal: Path) -> _InJournal:
 
 
 class FigureCollector:
-    """Collects the figures when they are asked for, on the asking thread."""
+    """Collects the figures when they are asked for, on the asking thread.
 
-    def __init__(self, report: HealthReport, journal: Path, alerts: Alerts) -> None:
+    ``inbox`` is None where the site has no receiver.
+    """
+
+    def __init__(
+        self, report: HealthReport, journal: Path, alerts: Alerts, inbox: Path | None = None
+    ) -> None:
         self._report = report
         self._journal = journal
         self._alerts = alerts
+        self._inbox = inbox
 
     def collect(self) -> Iterator[Metric]:
         """Yield every figure; those of the journal are left out where it cannot be read."""
@@ -113,6 +121,8 @@ class FigureCollector:
         yield _alert_metric(alerts)
         yield self._latency()
         yield from self._from_journal()
+        if self._inbox is not None:
+            yield from receiver_metrics(self._inbox)
 
     def _latency(self) -> Metric:
         from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415 - an extra
@@ -234,8 +244,8 @@ class Metrics:
                 return
 
 
-def metrics_of(
-    settings: MetricsSettings, report: HealthReport, root: Path, alerts: Alerts
-) -> Metrics:
+def metrics_of(config: Config, report: HealthReport, root: Path, alerts: Alerts) -> Metrics:
     """Make the figures of the appliance with the state folder ``root``."""
-    return Metrics(settings, FigureCollector(report, root / "journal.sqlite", alerts))
+    inbox = Places.below(root).inbox if config.dicom.port else None
+    collector = FigureCollector(report, root / "journal.sqlite", alerts, inbox)
+    return Metrics(config.metrics, collector)

@@ -31,6 +31,21 @@ def is_in_conflict(name: bytes) -> bool:
     return name.endswith(_IN_CONFLICT.encode())
 
 
+def receiver_runs(folder: Path) -> bool:
+    """Whether a receiver holds the lock of the inbox ``folder``."""
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 class FullError(Exception):
     """There is less free disk than the site wants to keep."""
 

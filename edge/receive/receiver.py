@@ -20,6 +20,7 @@ from edge.errors import ConfigError, place_of
 from edge.model import DISCLAIMER
 from edge.receive.bounds import BoundedServer, Bounds
 from edge.receive.contexts import supported
+from edge.receive.figures import FigureFile
 from edge.receive.inbox import Inbox
 from edge.receive.instances import FILE, Instances
 from edge.receive.store import Rate, Status, Store
@@ -39,6 +40,23 @@ EXIT_FAILED = 1
 _STOP_S = 5.0
 """Time for the object in hand at a stop."""
 _LONGEST_P_DATA = 1 << 16
+_FIGURES_S = 2.0
+
+
+class Rejections:
+    """The handler of associations that were rejected: tells of each, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, event: Event) -> None:
+        """Tell of one."""
+        self.count += 1
+        log.warning(
+            "an association of AE title %s was rejected: not in dicom.callers, or it called "
+            "another title, or there were too many",
+            ascii(event.assoc.requestor.ae_title),
+        )
 
 
 class Serving(NamedTuple):
@@ -49,6 +67,7 @@ class Serving(NamedTuple):
     instances: Instances
     store: Store
     port: int
+    rejections: Rejections
 
     def stop(self) -> None:
         """Accept nothing more; end the associations."""
@@ -95,7 +114,11 @@ def run(settings: DicomSettings, folder: Path, *, limit_mib: int, remember_days:
         DISCLAIMER,
     )  # fmt: skip
     notifier.send(READY="1", STATUS="waiting for associations")
-    stopped.wait()
+    figures = FigureFile(folder, time.time())
+    while not stopped.wait(_FIGURES_S):
+        # A copy: associations go on counting.
+        answers = {int(status): count for status, count in dict(serving.store.answers).items()}
+        figures.write(answers, serving.rejections.count)
     notifier.send(STOPPING="1")
     serving.stop()
     log.info("receiver ended: %d films stored", serving.store.answers[Status.STORED])
@@ -124,16 +147,21 @@ def start(
         store = Store(inbox, instances, Rate(settings.films_per_minute))
         largest_mib = min(settings.largest_mib, limit_mib)
         bounds = Bounds(largest_mib << 20, settings.network_s, settings.object_s)
-        server = _server(settings, context, bounds, store)
+        rejections = Rejections()
+        server = _server(settings, context, bounds, store, rejections)
     except BaseException:
         inbox.close()
         raise
     threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
-    return Serving(server, inbox, instances, store, server.server_address[1])
+    return Serving(server, inbox, instances, store, server.server_address[1], rejections)
 
 
 def _server(
-    settings: DicomSettings, context: ssl.SSLContext | None, bounds: Bounds, store: Store
+    settings: DicomSettings,
+    context: ssl.SSLContext | None,
+    bounds: Bounds,
+    store: Store,
+    rejections: Rejections,
 ) -> BoundedServer:
     entity = AE(settings.ae_title)
     entity.supported_contexts = supported()
@@ -155,7 +183,7 @@ def _server(
         (evt.EVT_DIMSE_RECV, bounds.on_message),
         (evt.EVT_C_ECHO, lambda _event: 0x0000),
         (evt.EVT_C_STORE, stored),
-        (evt.EVT_REJECTED, _tell_rejected),
+        (evt.EVT_REJECTED, rejections),
     ]
     try:
         server = entity.make_server(
@@ -173,15 +201,6 @@ def _server(
     server.bounds = bounds
     entity._servers.append(server)  # noqa: SLF001 - its shutdown removes it from there
     return server
-
-
-def _tell_rejected(event: Event) -> None:
-    title = ascii(event.assoc.requestor.ae_title)
-    log.warning(
-        "an association of AE title %s was rejected: not in dicom.callers, or it called another "
-        "title, or there were too many",
-        title,
-    )
 
 
 def _tls(settings: DicomSettings) -> ssl.SSLContext | None:

@@ -18,6 +18,7 @@ from sharpedge.doctor.folder import check_folder
 from sharpedge.doctor.ledger import check_ledger
 from sharpedge.doctor.machine import check_machine
 from sharpedge.doctor.reach import check_reach
+from sharpedge.doctor.receiver import check_receiver
 from sharpedge.doctor.rights import check_name, check_rights
 from sharpedge.doctor.serving import check_engines, check_unit
 
@@ -44,7 +45,7 @@ def examine(config_path: Path | None) -> Iterator[Finding]:
         f"service account {box.service.name}",
     )
     for check in (check_folder, check_machine, check_engines, check_certificates, _check_broker,
-                  check_ledger, check_unit):  # fmt: skip
+                  check_receiver, check_ledger, check_unit):  # fmt: skip
         yield from _guarded(check, box)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 from appliance import ROOT, free_port, until
 from pydicom.dataset import Dataset
@@ -18,6 +19,10 @@ from pydicom.uid import UID, JPEGBaseline8Bit
 from pynetdicom import AE, evt
 from stand_in import StandIn, film_bytes
 
+from edge.imaging.dicom_file import open_dicom
+from edge.imaging.identity import identity_of_tags, with_name
+from edge.imaging.sniff import Kind, sniff
+from edge.model import StatedIdentity
 from edge.receive import receiver
 from edge.receive.settings import DicomSettings
 from edge.worker.factory import Made
@@ -58,6 +63,28 @@ class DicomStandIn(StandIn):
 def build(_config):
     """Factory named in the configuration of the tests."""
     return Made(DicomStandIn(), "e" * 64)
+
+
+class TagReadingStandIn(DicomStandIn):
+    """The same, with the identity that the film's tags and name state, read by our own code."""
+
+    def score(self, data, file_name, operator=None, on_stage=None):
+        outcome = super().score(data, file_name, operator, on_stage)
+        stated = StatedIdentity()
+        if sniff(data) is Kind.DICOM:
+            stated = identity_of_tags(open_dicom(data, 80).tags)
+        stated = with_name(stated, file_name)
+        return replace(
+            outcome,
+            study_key=stated.study_key,
+            patient_key=stated.patient_key,
+            identifiers=stated.identifiers,
+        )
+
+
+def build_reading_tags(_config):
+    """Factory named in the configuration of the tests."""
+    return Made(TagReadingStandIn(), "e" * 64)
 
 
 def caller(title="XRAY1", contexts=((CAPTURE, JPEGBaseline8Bit),), timeout_s=15):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import sqlite3
 import tarfile
 
@@ -14,6 +15,9 @@ from edge.errors import ConfigError
 from edge.journal.journal import Journal
 from edge.journal.store import Store
 from edge.outputs.whois import FILE, Known, Whois
+from edge.receive.inbox import Inbox
+from edge.receive.instances import FILE as INSTANCES
+from edge.receive.instances import Instances
 from edge.system.device_key import device_key
 from sharpedge.backup import MANIFEST, back_up, restore
 
@@ -173,3 +177,31 @@ def test_what_pseudonyms_stand_for_is_in_no_backup_and_stays_at_a_restore(box, t
     aside = tmp_path / "state.before-restore-1"
     assert aside.is_dir()
     assert not (aside / FILE).exists()
+
+
+def test_a_received_instance_with_other_bytes_is_in_conflict_after_a_restore_too(box, tmp_path):
+    inbox = state_of(box) / "inbox"
+    inbox.mkdir()
+    instances = Instances(inbox / INSTANCES)
+    instances.note("1.2.826.777", b"first")
+    # It runs meanwhile: what it wrote last may lie in its write-ahead log.
+    back_up(box, tmp_path / "b.tar", archive=False)
+    instances.close()
+    assert b"1.2.826.777" not in (tmp_path / "b.tar").read_bytes()
+    shutil.rmtree(state_of(box))
+    restore(box, tmp_path / "b.tar", replace=False)
+    instances = Instances(inbox / INSTANCES)
+    assert instances.note("1.2.826.777", b"other")
+    assert not instances.note("1.2.826.777", b"first")
+    assert not instances.note("1.2.826.778", b"other")
+    instances.close()
+
+
+def test_a_restore_waits_for_the_receiver_to_be_stopped(box, tmp_path):
+    back_up(box, tmp_path / "b.tar", archive=False)
+    receiver = Inbox(state_of(box) / "inbox", 0)
+    with pytest.raises(ConfigError, match="fix: systemctl stop sharpedge-receive"):
+        restore(box, tmp_path / "b.tar", replace=True)
+    assert (state_of(box) / "journal.sqlite").exists()
+    receiver.close()
+    assert restore(box, tmp_path / "b.tar", replace=True) == 0

@@ -87,6 +87,16 @@ def test_a_film_shows_grades_expected_values_reasons_and_boxes_in_its_picture(cl
     assert "No picture" in text
 
 
+def test_a_picture_that_is_not_here_is_asked_for(clinic):
+    clinic.keep(arrived(result(1)))
+    client = clinic.client("reader")
+    assert "Ask the device for it" in client.get("/film/1").text
+    post(client, "/film/1/picture")
+    assert clinic.orders.sent == [(ROOM, "picture", result(1).id)]
+    assert "Asked for" in client.get("/film/1").text
+    assert post(client, "/film/9/picture").status_code == 404
+
+
 def test_a_held_film_is_released_by_command_with_its_answer_and_who_and_when(clinic):
     held = film(1).reject(Reason.SIDE_NOT_KNOWN)
     clinic.keep(arrived(held))

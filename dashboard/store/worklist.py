@@ -6,13 +6,15 @@ as quick as the first.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, and_, cast, func, or_, select, tuple_
+from sqlalchemy import and_, func, or_, select, tuple_
 
 from dashboard.store.rows import Attention
 from dashboard.store.tables import DEVICE, MESSAGE
+from edge.contract.vocabulary import REASONS, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,8 @@ SHOWN = ("all", "held", "new", "scored", "rejected", "replaced")
 _SIDES = {"left": "L", "right": "R", "l": "L", "r": "R"}
 _LIMBS = {"hand": "hand", "hands": "hand", "foot": "foot", "feet": "foot"}
 _WORDS = 6
+_JOB_DIGITS = 16
+_HEXADECIMAL = re.compile(r"[0-9a-f-]{1,36}")
 _COLUMNS = (
     MESSAGE.c.pk, MESSAGE.c.id, MESSAGE.c.sequence, MESSAGE.c.status, MESSAGE.c.reason,
     MESSAGE.c.limb, MESSAGE.c.side, MESSAGE.c.study, MESSAGE.c.patient, MESSAGE.c.joined,
@@ -99,17 +103,27 @@ def _matches(word: str) -> ColumnElement[bool]:
         return MESSAGE.c.side == _SIDES[plain]
     if plain in _LIMBS:
         return MESSAGE.c.limb == _LIMBS[plain]
+    named = select(DEVICE.c.pk).where(DEVICE.c.name.icontains(plain, autoescape=True))
+    joined = MESSAGE.c.joined
     found: list[ColumnElement[bool]] = [
-        column.startswith(plain, autoescape=True)
-        for column in (MESSAGE.c.id, MESSAGE.c.study, MESSAGE.c.patient)
+        MESSAGE.c.device_pk.in_(named),
+        and_(joined.is_not(None), joined.icontains(plain, autoescape=True)),
+        MESSAGE.c.status.in_([it.value for it in Status if plain in it.value]),
+        MESSAGE.c.reason.in_(_reasons(plain)),
     ]
-    found += [
-        column.icontains(plain, autoescape=True) for column in (MESSAGE.c.joined, DEVICE.c.name)
-    ]
-    code = plain.replace(" ", "_")
-    found += [
-        column.icontains(code, autoescape=True) for column in (MESSAGE.c.reason, MESSAGE.c.status)
-    ]
-    if plain.isascii() and plain.isdecimal():
-        found.append(cast(MESSAGE.c.job, String) == plain)
+    if _HEXADECIMAL.fullmatch(plain):
+        # No id goes on with a letter after f: this range is all that begin so.
+        columns = (MESSAGE.c.id, MESSAGE.c.study, MESSAGE.c.patient)
+        found += [and_(it >= plain, it < f"{plain}g") for it in columns]
+    if plain.isascii() and plain.isdecimal() and len(plain) < _JOB_DIGITS:
+        found.append(MESSAGE.c.job == int(plain))
     return or_(*found)
+
+
+def _reasons(plain: str) -> list[str]:
+    """Codes of the reasons in whose code or meaning a word is."""
+    return [
+        code.value
+        for code, text in REASONS.items()
+        if plain in code.value or plain in text.meaning.casefold()
+    ]

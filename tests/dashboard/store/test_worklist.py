@@ -6,6 +6,7 @@ import os
 import random
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,30 +17,41 @@ from sqlalchemy import text
 from dashboard.intake.arrivals import save
 from dashboard.simulated import SimulatedFilm, hexadecimal
 from dashboard.store.worklist import Wanted, counts, page_of
-from edge.contract.ids import DeviceName
+from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.vocabulary import Laterality, Limb, Reason
 
 FULL = os.environ.get("SHARPEDGE_DASHBOARD") == "full"
 RESULTS = 100_000 if FULL else 400
 TABLE = Path(__file__).resolve().parents[3] / "benchmarks" / "results" / "dashboard.md"
 _BATCH = 200
+_DISTINCT = 1000
 _ROUNDS = 20
 LINES: list[str] = []
 
 
 def films(count):
-    """Messages of ten devices, one in fifty held."""
+    """Messages of ten devices, one in fifty held; their payloads are those of the first ones."""
     chance = random.Random(1)
+    made = []
     for number in range(count):
         device = DeviceName("clinic", f"room{number % 10}", f"box{number % 10}")
-        patient = number // 8
         one = SimulatedFilm(
             device, number // 10 + 1, list(Limb)[number // 2 % 2], list(Laterality)[number % 2],
-            hexadecimal("study", number // 4), hexadecimal("patient", patient), AT_S + number,
+            hexadecimal("study", number // 4), hexadecimal("patient", number // 8), AT_S + number,
         )  # fmt: skip
-        held = number % 50 == 7
-        message = one.reject(Reason.SIDE_NOT_KNOWN) if held else one.result(chance)
-        yield arrived(message, device)
+        if number < _DISTINCT:
+            held = number % 50 == 7
+            made.append(one.reject(Reason.SIDE_NOT_KNOWN) if held else one.result(chance))
+            made[-1] = arrived(made[-1], device)
+            yield made[-1]
+            continue
+        like = made[number % _DISTINCT]
+        ledger = like.message.ledger.model_copy(update={"closed": one.at_s})
+        changes = {
+            "id": ResultKey(device, one.sha256, 0, "").result_id(), "sequence": one.sequence,
+            "study": one.study, "patient": one.patient, "job": one.sequence, "ledger": ledger,
+        }  # fmt: skip
+        yield replace(like, message=like.message.model_copy(update=changes))
 
 
 @pytest.fixture
@@ -92,17 +104,18 @@ def test_pages_over_100_000_results_open_in_half_a_second(filled):
     client = clinic.client("reader")
     with database.reading() as connection:
         middle = page_of(connection, Wanted(), RESULTS // 2).next
-        study = connection.execute(text("SELECT study FROM message WHERE pk = 5000")).scalar()
-        patient = connection.execute(text("SELECT patient FROM message WHERE pk = 5000")).scalar()
+        study = connection.execute(text("SELECT study FROM message WHERE pk = 500")).scalar()
+        patient = connection.execute(text("SELECT patient FROM message WHERE pk = 500")).scalar()
     key = "_".join(f"{it:.9f}".rstrip("0").rstrip(".") for it in middle)
     pages = {
         "worklist": "/", "the middle of it": f"/?after={key}", "held": "/?show=held",
         "search, a pseudonym": f"/?q={study[:9]}", "search, a reason": "/?q=side_not_known",
         "search, nothing found": "/?q=qqqqqq", "one device": "/?device=clinic/room3/box3",
-        "film": "/film/5000", "study": f"/study/{study}", "patient": f"/patient/{patient}",
+        "film": "/film/500", "study": f"/study/{study}", "patient": f"/patient/{patient}",
         "devices": "/devices",
     }  # fmt: skip
-    LINES.append(f"| {kind} | stored | {rate:,.0f} a second | |")
+    medians_ms = {}
+    LINES.append(f"| {kind} | stored, without parsing | {rate:,.0f} a second | |")
     for words, path in pages.items():
         times_ms = []
         for _ in range(_ROUNDS):
@@ -111,8 +124,9 @@ def test_pages_over_100_000_results_open_in_half_a_second(filled):
             times_ms.append((time.perf_counter() - begun_s) * 1000)
         median, worst = statistics.median(times_ms), max(times_ms)
         LINES.append(f"| {kind} | {words} | {median:.0f} ms | {worst:.0f} ms |")
-        assert median < 500, words
+        medians_ms[words] = median
     _write(kind, database)
+    assert [words for words, median in medians_ms.items() if median >= 500] == []
 
 
 def _write(kind, database):

@@ -54,7 +54,7 @@ def test_pages_follow_one_another_without_gap_or_repeat(clinic):
 @pytest.mark.parametrize(
     ("words", "finds"),
     [("left", {1}), ("right foot", {2}), ("box2", {3}), ("side_not_known", {3}),
-     ("not_known", {3}), ("left right", set())],
+     ("neither", {3}), ("left right", set()), ("xray1 2", {2}), ("scored", {1, 2})],
 )  # fmt: skip
 def test_a_search_finds_side_limb_device_and_reason(clinic, words, finds):
     clinic.keep(

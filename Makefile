@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train dicom-test documents-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
+.PHONY: demo test test-faults test-install test-train dicom-test documents-test archive-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -38,7 +38,7 @@ demo: $(VENV)/.demo
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev
 	$(BIN)/sharpedge export
-	$(BIN)/python -m pytest -m 'not training and not faults and not install and not package and not arm64' -n $(JOBS) --dist worksteal \
+	$(BIN)/python -m pytest -m 'not training and not faults and not install and not package and not arm64 and not archive' -n $(JOBS) --dist worksteal \
 		$(COVERAGE)
 
 # The fault suite at its full size (about 40 minutes); keeps its table under benchmarks/results/.
@@ -96,6 +96,13 @@ documents-test: $(VENV)/.dev
 # table under benchmarks/results/. A short form runs in `make test`.
 dicom-test: $(VENV)/.dev
 	SHARPEDGE_DICOM=full $(BIN)/python -m pytest tests/edge/daemon/test_appliance_received.py -k killed
+
+# An archive of 2,000 films whose run is killed ten times, and the same films on a local Ray cluster
+# (about 40 minutes); keeps its table under benchmarks/results/. A short form runs in `make test`.
+archive-test: $(VENV)/.dev
+	$(BIN)/sharpedge export
+	$(BIN)/python -c 'import ray' 2>/dev/null || $(BIN)/python -m pip --quiet install 'ray[data]>=2.54,<2.64'
+	$(BIN)/python -m pytest tests/sharpedge/archive -m 'archive or not archive' --timeout 7200
 
 # The training package's tests; installs torch where it is missing.
 test-train: $(VENV)/.dev

@@ -64,6 +64,10 @@ COMMANDS = {
         "Write checks, counts, versions and log to one file, without secrets or patient data.",
     ),
     "score": Command("sharpedge.commands.score:score", "Score files without a broker."),
+    "archive": Command(
+        "sharpedge.commands.archive:archive",
+        "Score whole archives into one Parquet file; the same command resumes a run.",
+    ),
     "results": Command(
         "sharpedge.commands.tables:results",
         "Export the journal's results of a time span as CSV, in two layouts.",
@@ -160,7 +164,9 @@ COMMANDS = {
 
 GROUPS = {
     "Set up": ("init", "doctor", "export", "build", "tune", "engines", "licenses"),
-    "Score and serve": ("run", "receive", "score", "results", "history", "demo", "listen"),
+    "Score and serve": (
+        "run", "receive", "score", "archive", "results", "history", "demo", "listen",
+    ),
     "Operate": (
         "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
         "whois", "backup", "restore", "support-bundle",

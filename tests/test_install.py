@@ -239,6 +239,8 @@ USES = {
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
     "sharpedge score --csv": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "FILE": "grades.csv"}, {0}),
+    "sharpedge archive": None,
+    "sharpedge whois": None,
     "sharpedge init": ({}, {0}),
     "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,

@@ -24,6 +24,11 @@ EXAMPLES = {
         "sharpedge score films --csv grades.csv --xlsx grades.xlsx --no-recursive",
         "sharpedge score IMG0001234.jpg --limb hand --side r --out scored --overlay",
     ),
+    "archive": (
+        "sharpedge archive films --out results.parquet",
+        "sharpedge archive list.txt --out results.parquet --workers 4",
+        "sharpedge archive films --out results.parquet --ray 10.0.0.5:6379 --workers 32",
+    ),
     "results": (
         "sharpedge results --from 2026-03-01 --to 2026-03-31 --out march.csv",
         "sharpedge results --patient 3f2a9c0e --layout ra2 --out ra2.csv",

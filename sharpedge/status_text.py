@@ -156,6 +156,11 @@ def _foot(it: Status) -> Iterator[str]:
             f"Outbox: {it.outbox_rows} wait, the oldest for {age(it.outbox_oldest_s)}; "
             f"{it.outbox_set_aside} set aside"
         )
+    if it.pacs_rows or it.pacs_set_aside:
+        yield (
+            f"PACS: {it.pacs_rows} documents wait, the oldest for {age(it.pacs_oldest_s)}; "
+            f"{it.pacs_set_aside} set aside"
+        )
     if it.machine_p50_ms is not None:
         yield f"Machine time, median of the last results: {it.machine_p50_ms:.0f} ms"
     if it.live is not None and it.live.latency.p50_ms is not None:

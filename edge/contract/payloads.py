@@ -192,6 +192,9 @@ class HealthMessage(Record):
     folder_fault: str | None = None
     outbox_depth: int
     outbox_oldest_s: float
+    pacs_depth: int = Field(default=0, description="documents that the PACS has no receipt for")
+    pacs_oldest_s: float = 0.0
+    pacs_set_aside: int = Field(default=0, description="documents that are not sent any more")
     jobs: dict[str, int] = Field(description="number of files in each state")
     disk_free_mib: int
     temperature_c: float | None = None

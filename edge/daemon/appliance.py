@@ -12,10 +12,10 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import select
 import signal
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import Command
@@ -26,6 +26,7 @@ from edge.daemon.health import HealthReport
 from edge.daemon.housekeeping import Housekeeping
 from edge.daemon.metrics import metrics_of
 from edge.daemon.operators import Operators, Parts
+from edge.daemon.pacs import documents_of, pacs_of
 from edge.daemon.repair import open_sound
 from edge.daemon.results import Results
 from edge.daemon.state_folder import drop_folder, state_folder
@@ -70,6 +71,8 @@ _STALL_S = 60.0
 """No watchdog ping is sent if a thread has not looped for this long."""
 _LAST_MESSAGES_S = 3.0
 """Time for the last messages at a stop."""
+_LAST_DOCUMENT_S = 2.0
+"""Time for the PACS thread, which ends its associations."""
 _STOPPING_BUSY_MS = 1000
 """How long a statement waits for a locked journal while the appliance stops."""
 _GAP_S = 3.0
@@ -168,6 +171,10 @@ class Appliance:
             alerts=self._alerts,
             passes_over=passes_over,
         )
+        self._pacs = pacs_of(
+            config, root, journal_key, places, self._journal, taking, self._alerts, self._pipe.wake
+        )
+        results.recorded = self._pacs.recorded
         self._films = Films(self._journal, taking, results, self._stations, self._storage)
         self._reports = WorkerReports(self._stations, self._films, self._alerts)
         self._housekeeping = Housekeeping(
@@ -207,6 +214,7 @@ class Appliance:
         self._stations.start_first()
         self._sender.report(self._health.message)
         self._sender.start()
+        self._pacs.start()
         self._metrics.start()
         self._operators.start()
         code = EXIT_FAILED
@@ -219,6 +227,7 @@ class Appliance:
             self._intake.stop()
             self._stations.kill()
             self._operators.stop()
+            self._pacs.stop(_LAST_DOCUMENT_S)
             self._sender.stop(_LAST_MESSAGES_S)
             self._storage.run(self._journal.store.mark_clean)
             self._journal.store.close()
@@ -234,6 +243,7 @@ class Appliance:
             before_s, turned_s = turned_s, time.monotonic()
             if turned_s - before_s > _GAP_S:
                 self._stations.forgive(turned_s - before_s)
+                self._pacs.forgive(turned_s - before_s)
             if not self._reports.take_in(stopping=self._stop_by_s is not None):
                 return EXIT_FAILED
             if self._stations.versions is not None and not self._intake.is_started:
@@ -244,6 +254,7 @@ class Appliance:
                 return EXIT_STOPPED
             if self._stop_by_s is None:
                 self._work()
+                self._storage.run(partial(self._pacs.turn, scoring=self._films.in_work), "pacs")
             if self._intake.following and not self._ready_sent:
                 self._ready_sent = True
                 self._notifier.send(READY="1", STATUS="waiting for films")
@@ -258,6 +269,7 @@ class Appliance:
             if now_s >= housekeeping_at_s:
                 housekeeping_at_s = now_s + 1.0
                 self._carry_out_commands()
+                self._pacs.tell()
                 self._storage.run(self._housekeeping.turn, "chores")
                 if not self._journal_is_in_place():
                     return EXIT_FAILED
@@ -276,13 +288,8 @@ class Appliance:
         self._films.work(now_s)
 
     def _wait(self) -> None:
-        waiting = select.poll()
-        waiting.register(self._pipe.read_end, select.POLLIN)
-        for station in self._stations:
-            if station.worker.waits_on is not None:
-                waiting.register(*station.worker.waits_on)
-        waiting.poll(self._longest_wait_s() * 1000)
-        self._pipe.drain()
+        workers = (station.worker.waits_on for station in self._stations)
+        self._pipe.wait((*workers, self._pacs.waits_on), self._longest_wait_s())
 
     def _longest_wait_s(self) -> float:
         now_s = time.monotonic()
@@ -367,6 +374,8 @@ def _recorder_of(
         key,
         send_pictures=config.delivery.images,
         send_file_names=config.delivery.file_names,
+        documents=documents_of(config.pacs),
+        sr_class=config.pacs.sr_class,
         joining=config.joining,
         whois=whois,
     )

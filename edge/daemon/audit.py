@@ -13,7 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.daemon.audit_checks import Checks, Fault, Finding, Limits
+from edge.daemon.audit_checks import Checks, Limits
+from edge.daemon.audit_finding import Fault, Finding
 from edge.daemon.state_folder import appliance_runs
 
 if TYPE_CHECKING:

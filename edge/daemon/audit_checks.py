@@ -8,7 +8,6 @@ Layer: daemon; reads journal and folders, writes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import Counter
@@ -17,13 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge.enums import StrEnum
+from edge.daemon.audit_files import copies_faults, document_fault
+from edge.daemon.audit_finding import Fault, Finding
 from edge.intake.settings import IGNORED
 from edge.intake.watch import Entry, Folder
 from edge.journal.chain import COUNTERS
 from edge.journal.copies import job_of
-from edge.journal.kinds import RESULT
-from edge.journal.orders import UNREAD
+from edge.journal.film_end import film_waits_for
+from edge.journal.kinds import PACS, RESULT
 from edge.journal.rows import proves
 from edge.journal.spans import Logged, read, spans, strays
 from edge.journal.states import UNDRAWN, State
@@ -42,31 +42,6 @@ if TYPE_CHECKING:
 _SPAN = 200
 _UNREADABLE = (TypeError, ValueError, AttributeError)
 """What values that a fault has changed beyond recognition raise."""
-
-
-class Fault(StrEnum):
-    """Kind of a finding."""
-
-    CHANGED = "changed"
-    MISSING = "missing"
-    SET_ASIDE = "set_aside"
-    """A message was given up."""
-    OVERDUE = "overdue"
-    REFUSED = "refused"
-    """The broker refuses a kind of message."""
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it must be."""
-
-    fault: Fault
-    subject: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.fault}: {self.subject}: {self.detail}"
 
 
 Check = Callable[[], Iterator[Finding]]
@@ -175,7 +150,7 @@ class Checks:
         for number, job in span.jobs.items():
             self._counts[str(job["state"])] += 1
             logged = span.logged.get(number, Logged())
-            yield from _copies(job, logged, quarantine.get(number), archive.get(number))
+            yield from copies_faults(job, logged, quarantine.get(number), archive.get(number))
             waited_s = _since(now, job["since"])
             if job["state"] == State.HELD and waited_s > self._limits.held_s:
                 detail = f"held for {waited_s / 3600:.0f} h; fix: sharpedge release or dismiss"
@@ -198,7 +173,7 @@ class Checks:
         for number, job in span.jobs.items():
             if job["state"] in {State.QUEUED, State.SENT}:
                 rows = span.messages.get(number, [])
-                if not any(_waits(row) and row["kind"] == RESULT for row in rows):
+                if not any(_keeps_open(row) for row in rows):
                     detail = f"is {job['state']}, and nothing waits"
                     yield Finding(Fault.MISSING, f"job {number}", detail)
 
@@ -227,6 +202,8 @@ class Checks:
             kept = (self._places.pictures / os.fsdecode(payload)).is_file()
             if not kept and not row["sendings"] and row["state"] != UNDRAWN:
                 yield Finding(Fault.MISSING, subject, "its picture is gone")
+        if row["destination"] == PACS and (why := document_fault(self._places.pacs, row)):
+            yield Finding(Fault.MISSING, subject, why)
         if awaits_receipt and row["id"] in logged.closed and row["id"] not in logged.replayed:
             yield Finding(Fault.CHANGED, subject, "was closed and waits again")
 
@@ -326,6 +303,11 @@ def _waits(row: sqlite3.Row) -> bool:
     return row["state"] in {"queued", "waiting"}
 
 
+def _keeps_open(row: sqlite3.Row) -> bool:
+    waits = _waits(row) or row["state"] == UNDRAWN
+    return waits and film_waits_for(str(row["kind"]), str(row["destination"]))
+
+
 def _tables(store: Store, span: Span) -> Iterator[Finding]:
     for number, logged in span.logged.items():
         if logged.state is not None:
@@ -358,43 +340,3 @@ def _job(store: Store, number: int, logged: Logged, span: Span) -> Iterator[Find
         rows = store.db.execute(query, (result_id,))
         if not any(has_own_id(str(row["kind"])) for row in rows):
             yield Finding(Fault.MISSING, subject, f"message {result_id} is not kept")
-
-
-def _copies(
-    job: sqlite3.Row, logged: Logged, quarantined: Path | None, archived: Path | None
-) -> Iterator[Finding]:
-    subject = f"job {job['number']}"
-    if quarantined is not None and _digest(quarantined) != job["sha256"]:
-        yield Finding(Fault.CHANGED, subject, "its copy in the quarantine is not the film's")
-    if archived is not None and _digest(archived) != job["sha256"]:
-        yield Finding(Fault.CHANGED, subject, "its file in the archive is not the film's")
-    expired = job["copy"] == "expired"
-    if expired and not logged.expired:
-        yield Finding(Fault.CHANGED, subject, "its copy expired, and the chain lacks it")
-    if job["original"] == "moved" and archived is None:
-        yield Finding(Fault.MISSING, subject, "its file in the archive is gone")
-    kept = job["state"] in {State.HELD, State.QUARANTINED} and job["reason"] not in UNREAD
-    if kept and not expired and quarantined is None and not _still_there(job):
-        yield Finding(Fault.MISSING, subject, "neither its copy nor the scanner's file is left")
-    in_folder = job["state"] == State.CLAIMED and job["origin"] == "folder"
-    if in_folder and not _still_there(job):
-        yield Finding(Fault.MISSING, subject, "is claimed, and its file is gone or changed")
-
-
-def _digest(path: Path) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-    except OSError:
-        return None
-    return digest.hexdigest()
-
-
-def _still_there(job: sqlite3.Row) -> bool:
-    try:
-        found = os.lstat(job["path"])
-    except OSError:
-        return False
-    return (found.st_size, found.st_mtime_ns) == (job["size"], job["mtime_ns"])

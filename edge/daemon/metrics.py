@@ -19,6 +19,7 @@ from edge.delivery.counts import Counts
 from edge.delivery.standing import LATENCY_BOUNDS_S, presence_with
 from edge.errors import ConfigError
 from edge.journal.journal import counts_of
+from edge.journal.kinds import PACS
 from edge.journal.places import Places
 from edge.journal.recall import read_only
 from edge.journal.states import State
@@ -45,9 +46,10 @@ _P = "sharpedge_"
 
 
 class _InJournal(NamedTuple):
-    """What the journal counts: outbox, films by state, seconds that the oldest held one waits."""
+    """What the journal counts: rows, films by state, seconds that the oldest held one waits."""
 
     outbox: Depth
+    pacs: Depth
     films: dict[str, int]
     held_oldest_s: float
 
@@ -56,7 +58,8 @@ def _count(journal: Path) -> _InJournal:
     with contextlib.closing(read_only(journal)) as db:
         row = db.execute("SELECT MIN(since) FROM job WHERE state = ?", (State.HELD,)).fetchone()
         since = row[0] if isinstance(row[0], int | float) else steady_unix_s()
-        return _InJournal(Counts(db).depth(), counts_of(db), max(0.0, steady_unix_s() - since))
+        held_s = max(0.0, steady_unix_s() - since)
+        return _InJournal(Counts(db).depth(), Counts(db, PACS).depth(), counts_of(db), held_s)
 
 
 class FigureCollector:
@@ -156,6 +159,10 @@ class FigureCollector:
             ("outbox_oldest_seconds", "Age of the oldest of them", found.outbox.oldest_s),
             ("outbox_set_aside_messages", "Messages that can never be sent",
              found.outbox.set_aside),
+            ("pacs_documents", "Documents that the PACS has no receipt for", found.pacs.rows),
+            ("pacs_oldest_seconds", "Age of the oldest of them", found.pacs.oldest_s),
+            ("pacs_set_aside_documents", "Documents that are not sent any more",
+             found.pacs.set_aside),
         ):  # fmt: skip
             yield GaugeMetricFamily(_P + name, text, float(value))
 

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from edge.contract.payloads import StudyStatus
 from edge.journal.chain import COUNTERS, CUT_FOUND
+from edge.journal.film_end import film_waits_for
 from edge.journal.kinds import LIMB_MESSAGES, REJECT, RESULT
 from edge.journal.opening import is_machine_fault, open_store, replace_store
 from edge.journal.orders import work_again
@@ -289,8 +290,9 @@ def _end_or_work_again(store: Store, job: sqlite3.Row, span: Span) -> bool:
     damaged = any(row["why"] == "damaged" and needs_receipt(str(row["kind"])) for row in own)
     if damaged or missing or (sent and not results):
         return work_again(store, number, "message_lost") is not None
-    if sent and all(row["state"] in {"closed", "set_aside"} for row in results):
-        _end(store, number, {row["state"] for row in results})
+    waited_for = [row for row in own if film_waits_for(row["kind"], row["destination"])]
+    if sent and all(row["state"] in {"closed", "set_aside"} for row in waited_for):
+        _end(store, number, {row["state"] for row in waited_for})
         return True
     return False
 

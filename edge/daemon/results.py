@@ -53,6 +53,8 @@ class Results:
         self._recorder = recorder
         self._storage = storage
         self._wake_sender = wake_sender
+        self.recorded: Callable[[FilmInWork], None] = lambda _film: None
+        """Called with each film whose outcome is recorded."""
         self._drift = DriftAlert(state / "drift", alerts)
         self._owed: deque[_Step] = deque()
 
@@ -111,6 +113,7 @@ class Results:
         state = self._recorder.record(film, outcome, engine_set, time.monotonic())
         self._wake_sender()
         log.info("job %d: %s", film.job, state)
+        self.recorded(film)
         if not any(outcome.pictured):
             self._note_figures(film, outcome, engine_set)
 

@@ -49,7 +49,7 @@ def drop_folder(config: Config, root: Path) -> Folder:
     watch = config.folders.watch.absolute()
     own = [
         place.absolute()
-        for place in (places.pictures, places.quarantine, places.archive, places.inbox)
+        for place in (places.pictures, places.quarantine, places.archive, places.inbox, places.pacs)
     ]
     if watch == root or any(watch.is_relative_to(place) for place in own):
         raise ConfigError(

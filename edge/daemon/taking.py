@@ -108,7 +108,7 @@ class Taking:
         """A film that is scored once more for its pictures, which a crash has cost."""
         if self._recorder.adopt_pictures(order.job):
             return None
-        data = self._bytes_of(order)
+        data = self.bytes_of(order)
         if data is None:
             self._results.give_up_pictures(order.job, "no_copy_left")
             return None
@@ -123,7 +123,7 @@ class Taking:
     def _ordered(self, station: Station, order: Order) -> FilmInWork | None:
         """A film that a person released or had worked on again."""
         picked_up_s = time.monotonic()
-        data = self._bytes_of(order)
+        data = self.bytes_of(order)
         if data is None:
             self._journal.set_aside(order.job, "no_copy_left")
             gone = f"job {order.job}: neither a copy nor the file is left"
@@ -145,7 +145,8 @@ class Taking:
         self._results.give_up(film, Reason.WORKER_DIED, station.serving)
         return None
 
-    def _bytes_of(self, order: Order) -> bytes | None:
+    def bytes_of(self, order: Order) -> bytes | None:
+        """Bytes of a film that was worked on before, from a copy or its file; None without any."""
         return kept_film(
             (self._places.quarantine, self._places.archive),
             self._places.folder_of(order.path, self._config.folders.watch.absolute()),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from edge.contract.payloads import DeliveryMode
 from edge.delivery.repeats import queue_companions, receivers_of
-from edge.journal.kinds import MQTT, RESULT
+from edge.journal.film_end import end_film, film_waits_for
+from edge.journal.kinds import MQTT
 from edge.journal.orders import work_again
 from edge.journal.rows import number_of
-from edge.journal.states import State, move
+from edge.journal.states import State
 from edge.outputs.table import needs_receipt
 from edge.system.clock import steady_unix_s
 
@@ -122,23 +123,10 @@ class Endings:
             self._store.log(
                 f"message_{state}", found["job"], id=found["id"], kind=found["kind"], why=why
             )
-        if found["kind"] == RESULT:
-            self._end_film(found["job"])
-
-    def _end_film(self, job: int) -> None:
-        """Bring a film to its end when none of its results is open any more."""
-        if state_of(self._db, job) not in {State.QUEUED, State.SENT}:
-            return
-        found = self._db.execute(
-            "SELECT state FROM outbox WHERE job = ? AND kind = ?", (job, RESULT)
-        )
-        states = {r["state"] for r in found}
-        if not states & {"queued", "waiting"}:
-            delivered = State.ACKED if self._mode is DeliveryMode.PUBACK else State.RECEIPTED
-            move(self._store, job, State.SET_ASIDE if "set_aside" in states else delivered)
+        if film_waits_for(str(found["kind"]), MQTT):
+            end_film(self._store, found["job"], delivered_by(self._mode))
 
 
-def state_of(db: sqlite3.Connection, job: int) -> State | None:
-    """State of a film; None where a fault took or changed its row, which the audit reports."""
-    found = db.execute("SELECT state FROM job WHERE number = ?", (job,)).fetchone()
-    return State(found["state"]) if found and found["state"] in set(State) else None
+def delivered_by(mode: DeliveryMode) -> State:
+    """State of a film all of whose messages were delivered."""
+    return State.ACKED if mode is DeliveryMode.PUBACK else State.RECEIPTED

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge.delivery.counts import Counts
 from edge.journal.journal import counts_of
+from edge.journal.kinds import PACS
 from edge.journal.recall import read_only
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class Counted(NamedTuple):
-    """Rows of the outbox that wait, and files in each state."""
+    """Rows of the outbox that wait, for the broker and for the PACS, and files in each state."""
 
     depth: Depth
     jobs: dict[str, int]
+    pacs: Depth
 
 
 class Figures:
@@ -57,7 +59,8 @@ class Figures:
     def _count(self, done: Callable[[], None]) -> None:
         try:
             with contextlib.closing(read_only(self._journal)) as db:
-                self._found = Counted(Counts(db).depth(), counts_of(db))
+                pacs = Counts(db, PACS).depth()
+                self._found = Counted(Counts(db).depth(), counts_of(db), pacs)
         except sqlite3.Error as error:
             self._found = error
         done()

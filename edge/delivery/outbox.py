@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.delivery.counts import Counts
-from edge.delivery.endings import Endings, state_of
+from edge.delivery.endings import Endings
 from edge.delivery.repeats import Repeats, queue_companions
 from edge.delivery.studies import Studies
+from edge.journal.film_end import state_of
 from edge.journal.kinds import MQTT, RESULT
 from edge.journal.rows import row_of
 from edge.journal.states import State, move

@@ -153,6 +153,11 @@ class Journal:
         rows = [self._db.execute(query, (it["job"],)).fetchone() for it in jobs]
         return [self._order_of(row) for row in rows if row is not None]
 
+    def order_of(self, job: int) -> Order | None:
+        """Give what is known of a film that its bytes can be found by; None where it is gone."""
+        it = self._db.execute("SELECT * FROM job WHERE number = ?", (job,)).fetchone()
+        return None if it is None else self._order_of(it)
+
     def _order_of(self, it: sqlite3.Row) -> Order:
         stated = OperatorStatement(
             Limb(it["operator_limb"]) if it["operator_limb"] else None,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.journal.copies import job_of
+from edge.journal.film_end import film_waits_for
 from edge.journal.first_start import BEFORE_FIRST_START
 from edge.journal.kinds import LIMB_MESSAGES, RESULT
 from edge.journal.records import ORDERED
@@ -184,8 +185,25 @@ def take_back(store: Store, message: SetAside) -> None:
         )
         store.log("taken_back", message.job, id=message.result_id, kind=message.kind)
         job = store.db.execute("SELECT state FROM job WHERE number = ?", (message.job,)).fetchone()
-        if message.kind == RESULT and job is not None and job["state"] == State.SET_ASIDE:
+        if job is None or job["state"] != State.SET_ASIDE:
+            return
+        if message.kind == RESULT or _ended_by(store, row):
             move(store, message.job, State.QUEUED)
+
+
+def _ended_by(store: Store, row: sqlite3.Row) -> bool:
+    """Whether a film with results was set aside for want of a row of another destination.
+
+    A film that was held and goes on as another job is set aside for good.
+    """
+    if not film_waits_for(row["kind"], row["destination"]):
+        return False
+    job = _row_of(store, row["job"])
+    own = store.db.execute("SELECT kind FROM outbox WHERE job = ?", (row["job"],)).fetchall()
+    later = store.db.execute(
+        "SELECT 1 FROM job WHERE sha256 = ? AND number > ?", (job["sha256"], row["job"])
+    ).fetchone()
+    return later is None and any(it["kind"] == RESULT for it in own)
 
 
 def dismiss(store: Store, job: int, operator: str = "") -> Done:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.contract.payloads import StudyStatus
-from edge.journal.kinds import LIMB_MESSAGES, RESULT
+from edge.journal.kinds import LIMB_MESSAGES, MQTT, RESULT
 from edge.journal.records import Resolved
 from edge.journal.states import UNDRAWN, State, move
 from edge.system.clock import steady_unix_s
@@ -118,14 +118,16 @@ class Outcomes:
     def undrawn_of(self, job: int) -> list[str]:
         """Ids of a film's messages whose picture is not written yet."""
         found = self._db.execute(
-            "SELECT id FROM outbox WHERE job = ? AND state = ?", (job, UNDRAWN)
+            "SELECT id FROM outbox WHERE job = ? AND state = ? AND destination = ?",
+            (job, UNDRAWN, MQTT),
         )
         return [str(it["id"]) for it in found]
 
     def is_undrawn(self, result_id: str) -> bool:
         """Whether a message's picture is not written yet, whatever film it belongs to."""
         found = self._db.execute(
-            "SELECT 1 FROM outbox WHERE id = ? AND state = ?", (result_id, UNDRAWN)
+            "SELECT 1 FROM outbox WHERE id = ? AND state = ? AND destination = ?",
+            (result_id, UNDRAWN, MQTT),
         )
         return found.fetchone() is not None
 

@@ -24,11 +24,15 @@ class Places:
     archive: Path
     inbox: Path
     """Films that the DICOM receiver has acknowledged, until their end state."""
+    pacs: Path
+    """Documents for the PACS, with patient data; removed once the PACS has committed to them."""
 
     @classmethod
     def below(cls, root: Path) -> Places:
         """Folders below the state folder ``root``."""
-        return cls(root / "pictures", root / "quarantine", root / "archive", root / INBOX)
+        return cls(
+            root / "pictures", root / "quarantine", root / "archive", root / INBOX, root / "pacs"
+        )
 
     def folder_of(self, path: bytes, drop: Path) -> Path:
         """Give the folder of films in which a path lies: the inbox, or else ``drop``."""
@@ -39,3 +43,4 @@ class Places:
         """Create the folders that are missing."""
         for folder in (self.pictures, self.quarantine, self.archive, self.inbox):
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self.pacs.mkdir(parents=True, exist_ok=True, mode=0o700)

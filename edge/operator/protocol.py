@@ -143,7 +143,7 @@ class Decision(Record):
 class Waiting(Record):
     """Films and messages that wait, and why."""
 
-    what: Literal["in the folder", "at work", "held", "for the broker"]
+    what: Literal["in the folder", "at work", "held", "for the broker", "for the PACS"]
     count: int
     why: str
 
@@ -185,6 +185,9 @@ class Status(Record):
     outbox_rows: int
     outbox_oldest_s: float
     outbox_set_aside: int
+    pacs_rows: int = 0
+    pacs_oldest_s: float = 0.0
+    pacs_set_aside: int = 0
     machine_p50_ms: float | None
     live: Live | None = None
     software: str

@@ -19,7 +19,7 @@ from edge.errors import REASONS, Reason
 from edge.journal.chain import Chain
 from edge.journal.copies import job_of
 from edge.journal.journal import counts_of
-from edge.journal.kinds import LIMB_MESSAGES, RESULT
+from edge.journal.kinds import LIMB_MESSAGES, PACS, RESULT
 from edge.journal.recall import read_only
 from edge.journal.records import signature_in
 from edge.journal.rows import proves
@@ -80,6 +80,10 @@ class JournalView:
     def outbox(self) -> Depth:
         """Messages that wait for delivery."""
         return Counts(self._db).depth()
+
+    def pacs(self) -> Depth:
+        """Documents that wait for the PACS."""
+        return Counts(self._db, PACS).depth()
 
     def line(self, live: Live | None) -> str:
         """The appliance's condition in one line."""

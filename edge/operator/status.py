@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 _HINDRANCES = ("paused", "disk_low", "storage", "folder", "engines")
 """Alerts that keep films in the folder waiting."""
+_PACS_HINDRANCES = ("pacs", "pacs_commitment", "pacs_listener", "pacs_outbox", "documents")
+"""Alerts that keep documents waiting."""
 
 
 def compose(view: JournalView, live: Live | None, device: str) -> Status:
     """Compose the status; ``live`` is None where no appliance runs. Raises `sqlite3.Error`."""
     held, depth, results = view.held_reasons(), view.outbox(), view.results()
+    pacs = view.pacs()
     films = view.films()
     return Status(
         at=time.time(),
@@ -34,7 +37,7 @@ def compose(view: JournalView, live: Live | None, device: str) -> Status:
         running=live is not None,
         state="stopped" if live is None else live.presence,
         line=view.line(live),
-        waiting=tuple(_waiting(live, held, depth, films)),
+        waiting=tuple(_waiting(live, held, depth, pacs, films)),
         held=view.held(),
         held_total=sum(held.values()),
         rejected=view.rejected(),
@@ -44,6 +47,9 @@ def compose(view: JournalView, live: Live | None, device: str) -> Status:
         outbox_rows=depth.rows,
         outbox_oldest_s=depth.oldest_s,
         outbox_set_aside=depth.set_aside,
+        pacs_rows=pacs.rows,
+        pacs_oldest_s=pacs.oldest_s,
+        pacs_set_aside=pacs.set_aside,
         machine_p50_ms=machine_median_ms(results),
         live=live,
         software=__version__,
@@ -51,7 +57,7 @@ def compose(view: JournalView, live: Live | None, device: str) -> Status:
 
 
 def _waiting(
-    live: Live | None, held: dict[str, int], depth: Depth, films: dict[str, int]
+    live: Live | None, held: dict[str, int], depth: Depth, pacs: Depth, films: dict[str, int]
 ) -> Iterator[Waiting]:
     if live is not None and live.folder_waiting:
         why = _why_in_folder(live)
@@ -65,6 +71,8 @@ def _waiting(
         yield Waiting(what="held", count=sum(held.values()), why=why)
     if depth.rows:
         yield Waiting(what="for the broker", count=depth.rows, why=_why_unsent(live))
+    if pacs.rows:
+        yield Waiting(what="for the PACS", count=pacs.rows, why=_why_undocumented(live))
 
 
 def _why_in_folder(live: Live) -> str:
@@ -76,6 +84,15 @@ def _why_in_folder(live: Live) -> str:
     if live.presence == "unfit":
         return "no engine may be used"
     return "their turn, or still being written"
+
+
+def _why_undocumented(live: Live | None) -> str:
+    if live is None:
+        return "the appliance does not run"
+    for alert in live.alerts:
+        if alert.code in _PACS_HINDRANCES:
+            return alert.detail
+    return "being made, or the PACS's word that it keeps them"
 
 
 def _why_unsent(live: Live | None) -> str:

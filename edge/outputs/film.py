@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge.contract.ids import output_id
 from edge.journal.kinds import REJECT, RESULT
 from edge.journal.records import Parcel
-from edge.model import Status
+from edge.model import SrClass, Status
 from edge.outputs.table import OUTPUTS
 from edge.receive.inbox import is_in_conflict
 from edge.system.files import suffix_of
@@ -72,7 +72,8 @@ class RecordedFilm:
     ``study`` and ``patient`` are pseudonyms; ``identifiers`` are those that the site wants with
     results. ``anchor`` is the moment when the file was closed.
     ``device`` is the appliance's name. ``pictures`` is the folder for files that are sent;
-    ``send_pictures`` says whether labelled pictures of this film may be sent.
+    ``send_pictures`` says whether labelled pictures of this film may be sent. ``documents`` are the
+    kinds of documents that are made of it for the PACS, ``sr_class`` that of its reports.
     """
 
     job: int
@@ -84,6 +85,8 @@ class RecordedFilm:
     device: DeviceName
     pictures: Path
     send_pictures: bool
+    documents: tuple[str, ...] = ()
+    sr_class: SrClass = SrClass.COMPREHENSIVE_3D
     identifiers: Identifiers | None = None
 
 

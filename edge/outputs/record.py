@@ -13,12 +13,13 @@ from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.payloads import ClosedSource, Ledger
 from edge.contract.pseudonyms import pseudonym
 from edge.errors import REASONS, NullReason, Reason
+from edge.imaging.sniff import Kind, sniff
 from edge.journal.copies import keep_copy
 from edge.journal.kinds import RESULT
 from edge.journal.outcomes import Outcomes
 from edge.journal.records import Finish, Resolved, StudyChange
 from edge.journal.states import State
-from edge.model import Identifier, JointScore, LimbResult, OperatorStatement, Status
+from edge.model import Identifier, JointScore, LimbResult, OperatorStatement, SrClass, Status
 from edge.outputs.film import HAVE_RESULT, LimbRecord, RecordedFilm
 from edge.outputs.message import StoredMessage
 from edge.outputs.picture import is_kept, keep_picture
@@ -56,6 +57,8 @@ class Recorder:
         The device key, for pseudonyms.
     send_pictures, send_file_names, joining
         Settings of the site.
+    documents, sr_class
+        Kinds of documents that are made for the PACS, and the class of its reports.
     whois
         Table that keeps what pseudonyms stand for, where the site wants one.
     """
@@ -69,6 +72,8 @@ class Recorder:
         *,
         send_pictures: bool,
         send_file_names: bool,
+        documents: tuple[str, ...] = (),
+        sr_class: SrClass = SrClass.COMPREHENSIVE_3D,
         joining: JoiningSettings | None = None,
         whois: Whois | None = None,
     ) -> None:
@@ -78,6 +83,9 @@ class Recorder:
         self._key = key
         self._send_pictures = send_pictures
         self._send_file_names = send_file_names
+        self._documents, self._sr_class = documents, sr_class
+        self.undocumented_films = 0
+        """Films since the start that are no DICOM objects: no documents are made of them."""
         self._joining = joining or JoiningSettings()
         self._whois = whois
 
@@ -89,12 +97,13 @@ class Recorder:
         Its pictures are queued by `keep_pictures`, once they are drawn. ``now_s`` is the monotonic
         time of queueing. A repeat after a crash writes the same files and gives the same ids.
         """
-        film = film_in_work.film
+        film, in_conflict = film_in_work.film, False
         if film_in_work.same_as is not None:
             if not self._contradicts(film_in_work.same_as, film, outcome):
                 return self._outcomes.finish(film_in_work.job, Finish(State.DUPLICATE))
-            outcome = _in_conflict(outcome, outcome.limbs)
+            outcome, in_conflict = _in_conflict(outcome, outcome.limbs), True
         elif film_in_work.is_in_conflict:
+            in_conflict = True
             scored = [it for it in outcome.limbs if it.status is not Status.REJECTED]
             outcome = _in_conflict(outcome, scored)
         study = self._pseudonym_of_study(film, outcome)
@@ -111,6 +120,9 @@ class Recorder:
             device=self._device,
             pictures=self._places.pictures,
             send_pictures=self._send_pictures and not outcome.burned_in_annotation,
+            # Which of the copies in conflict belongs to the study is for a person to say.
+            documents=() if in_conflict else self._documents_of(film),
+            sr_class=self._sr_class,
             identifiers=_wanted(outcome, self._joining.of_results),
         )
         results = tuple(
@@ -227,6 +239,17 @@ class Recorder:
         if film_in_work.supersedes_job is None:
             return None
         return self._outcomes.result_id_of(film_in_work.supersedes_job, limb.limb_index)
+
+    def _documents_of(self, film: Film) -> tuple[str, ...]:
+        """Kinds of documents that are made of a film."""
+        if not self._documents or film.refusal is not None:
+            return ()
+        if sniff(film.data) is Kind.DICOM:
+            return self._documents
+        self.undocumented_films += 1
+        if self.undocumented_films == 1:
+            log.warning("films that are no DICOM objects come in: the PACS gets nothing of them")
+        return ()
 
     def _pseudonym_of_study(self, film: Film, outcome: Outcome) -> str:
         if outcome.study_key:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edge.journal.kinds import IMAGE, MQTT, REJECT, RESULT
+from edge.journal.kinds import DICOM_SC, DICOM_SR, IMAGE, MQTT, PACS, REJECT, RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,11 +35,11 @@ class Output:
         `edge.outputs.film.LimbRecord` and yields an `edge.journal.records.Parcel` for each row.
     packet
         ``"module:function"`` that makes the MQTT packet of a row; by default the row's payload is
-        sent as it is.
+        sent as it is. Without effect for other destinations.
     needs_receipt
-        Whether a row waits for a dashboard's receipt. Such a row has an id of its own, the others
-        share the id of their limb's message: the broker's acknowledgement ends them, and they are
-        sent again with that message.
+        Whether a row waits for a receipt: a dashboard's, or what its destination has instead.
+        Such a row has an id of its own, the others share the id of their limb's message: the
+        broker's acknowledgement ends them, and they are sent again with that message.
     file_name
         Whether the payload is the name of a file in the folder of pictures. The name without its
         ending is the row's id; retention may delete the file once no row with that id waits.
@@ -89,6 +89,18 @@ OUTPUTS: dict[str, Output] = {
         packet="edge.outputs.picture:packet_of_picture",
         needs_receipt=False,
         file_name=True,
+    ),
+    DICOM_SR: Output(
+        kind=DICOM_SR,
+        content_type="application/dicom",
+        parcels="edge.outputs.document:sr_parcels",
+        destination=PACS,
+    ),
+    DICOM_SC: Output(
+        kind=DICOM_SC,
+        content_type="application/dicom",
+        parcels="edge.outputs.document:sc_parcels",
+        destination=PACS,
     ),
 }
 """Outputs by kind. Rows of the outbox whose kind is not here are kept and not sent."""

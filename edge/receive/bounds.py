@@ -35,12 +35,18 @@ LONGEST_PDU = 1 << 20
 _PIECE = 1 << 16
 
 
-class _Reader:
-    """Reads PDUs from one peer: none longer than `LONGEST_PDU`, none for longer than a limit."""
+class PduReader:
+    """Reads PDUs from one peer: none longer than `LONGEST_PDU`, none for longer than a limit.
 
-    def __init__(self, wrapped: AssociationSocket, limit_s: float) -> None:
+    ``setting`` is the limit's key in the configuration, for the log.
+    """
+
+    def __init__(
+        self, wrapped: AssociationSocket, limit_s: float, setting: str = "dicom.network_s"
+    ) -> None:
         self._wrapped = wrapped
         self._limit_s = limit_s
+        self._setting = setting
 
     def __call__(self, count: int) -> bytearray:
         """Read ``count`` bytes, fewer where the peer closes. Raises `OSError`, `TimeoutError`."""
@@ -49,15 +55,15 @@ class _Reader:
             raise ConnectionError
         if count > LONGEST_PDU:
             log.warning("a connection is cut: a PDU of %d bytes was announced", count)
-            _cut(found)
+            cut(found)
             raise ConnectionError
         end_s = time.monotonic() + self._limit_s
         data = bytearray()
         while len(data) < count:
             left_s = end_s - time.monotonic()
             if left_s <= 0:
-                log.warning("a connection is cut: a PDU took longer than dicom.network_s")
-                _cut(found)
+                log.warning("a connection is cut: a PDU took longer than %s", self._setting)
+                cut(found)
                 raise TimeoutError
             found.settimeout(left_s)
             piece = found.recv(min(_PIECE, count - len(data)))
@@ -68,7 +74,8 @@ class _Reader:
         return data
 
 
-def _cut(connection: socket.socket) -> None:
+def cut(connection: socket.socket) -> None:
+    """End a connection; whoever waits on it goes on."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -110,7 +117,7 @@ class Bounds:
         wrapped = event.assoc.dul.socket
         if wrapped is not None:
             # pynetdicom makes its socket itself and offers no place for another class.
-            wrapped.recv = _Reader(wrapped, self._network_s)  # type: ignore[assignment]
+            wrapped.recv = PduReader(wrapped, self._network_s)  # type: ignore[assignment]
             self._of(event.assoc).connection = wrapped.socket
 
     def on_pdu(self, event: Event) -> None:

@@ -6,6 +6,11 @@ Layer: system; two descriptors of this process.
 from __future__ import annotations
 
 import os
+import select
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class WakePipe:
@@ -21,6 +26,16 @@ class WakePipe:
         except BlockingIOError:
             # The pipe is full of wake-ups: one more adds nothing.
             return
+
+    def wait(self, others: Iterable[tuple[int, int] | None], limit_s: float) -> None:
+        """Wait for a wake-up, or an event of others (descriptor and `select.poll` events)."""
+        waiting = select.poll()
+        waiting.register(self.read_end, select.POLLIN)
+        for one in others:
+            if one is not None:
+                waiting.register(*one)
+        waiting.poll(limit_s * 1000)
+        self.drain()
 
     def drain(self) -> None:
         """Take in all wake-ups so far."""

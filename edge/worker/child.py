@@ -51,7 +51,7 @@ def serve(descriptor: int) -> None:
     # A terminal's Ctrl-C goes to the whole group; the daemon decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
-    _leave_no_dump()
+    leave_no_dump()
     pipe = socket.socket(fileno=descriptor)
     try:
         config = Config.model_validate_json(receive_frame(pipe))
@@ -119,7 +119,7 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
         return None
     # What loading took and needs no more goes back to the machine.
     ctypes.CDLL(None).malloc_trim(0)
-    _limit_memory(config.worker.memory_mib)
+    limit_memory(config.worker.memory_mib)
     ready = Ready(
         versions=made.scorer.versions,
         engine_set=made.engine_set,
@@ -134,7 +134,7 @@ def _make(config: Config, pipe: socket.socket) -> Made | None:
     return made
 
 
-def _limit_memory(mib: int) -> None:
+def limit_memory(mib: int) -> None:
     """Bound what a film may take beyond what the engines have taken."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limit = pages * resource.getpagesize() + (mib << 20)
@@ -144,7 +144,7 @@ def _limit_memory(mib: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _leave_no_dump() -> None:
+def leave_no_dump() -> None:
     """A crash dump would hold the film in hand with its tags."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     ctypes.CDLL(None).prctl(_DUMPABLE, 0)

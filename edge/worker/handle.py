@@ -112,7 +112,7 @@ class Worker:
                     [sys.executable, "-m", "edge.worker.child", str(theirs.fileno())],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
-                    env=_environment(),
+                    env=child_environment(),
                 )
         except BaseException:
             ours.close()
@@ -303,7 +303,7 @@ def _cause(error: Exception) -> str:
     return "unknown kind of message"
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Environment of the child: ours without what is only for systemd's main process."""
     kept = {k: v for k, v in os.environ.items() if k not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
     # The child finds the modules that we found, also those of the working folder.

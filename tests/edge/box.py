@@ -26,6 +26,7 @@ from edge.journal.store import Store
 from edge.model import Laterality, LateralitySource, LimbResult, Signature, Status
 from edge.outputs.message import StoredMessage
 from edge.outputs.packet import Extras
+from edge.outputs.settings import JoiningSettings
 from edge.outputs.study import StudyBody
 from edge.system.clock import Anchor
 
@@ -103,8 +104,9 @@ class Box:
         self.outbox = Outbox(self.store, DeliveryMode(it.mode), it.receivers, it.resend_s)
         self.names = Names(self.store, self.device)
         self.outgoing = Outgoing(
-            self.outbox, self.names, self.device, self.pictures, it, self.active, Latencies()
-        )
+            self.outbox, self.names, self.device, self.pictures, it, self.active, Latencies(),
+            JoiningSettings(),
+        )  # fmt: skip
         self.connect()
 
     def connect(self, *, packet_limit=None, window=65535):

@@ -25,4 +25,9 @@ def test_a_film_belongs_to_the_inbox_or_to_the_drop_folder(path, folder):
 def test_all_folders_are_made(tmp_path):
     Places.below(tmp_path).make()
     made = sorted(path.name for path in tmp_path.iterdir())
-    assert made == ["archive", "inbox", "pictures", "quarantine"]
+    assert made == ["archive", "inbox", "pacs", "pictures", "quarantine"]
+
+
+def test_the_folder_of_documents_is_open_to_the_service_alone(tmp_path):
+    Places.below(tmp_path).make()
+    assert (tmp_path / "pacs").stat().st_mode & 0o777 == 0o700

@@ -116,9 +116,10 @@ class StowCarrier:
                 if connection.sock is None:
                     connection.connect()
                 connection.sock.settimeout(it.answer_s)
-                path = f"{urlsplit(str(it.url)).path}/studies"
-                # Read below, up to a limit: else it is read whole, and nothing is left.
-                connection.request("POST", path, body, headers, preload_content=False)
+                connection.request(
+                    "POST", f"{urlsplit(str(it.url)).path}/studies", body, headers,
+                    preload_content=False,
+                )  # fmt: skip
                 response = connection.getresponse()
                 found = response.read(_LONGEST_ANSWER)
         except TimeoutError as error:

@@ -100,7 +100,7 @@ arm64-test: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/packaging/test_arm64.py -m arm64 --timeout 5400
 
 # 200 results of all kinds as documents, judged by dciodvfy, dsrdump, PixelMed's validator, the library
-# of a viewer and the JSON schema of FHIR (about 15 minutes); keeps its table under benchmarks/results/.
+# of a viewer and the JSON schema of FHIR (half an hour on two busy cores); keeps its table under benchmarks/results/.
 # A short form runs in `make test`. Needs dcmtk, pixelmed-apps, default-jdk-headless, nodejs and npm.
 documents-test: $(VENV)/.dev
 	SHARPEDGE_DOCUMENTS=full $(BIN)/python -m pytest tests/edge/outputs/test_dicom_sr_validators.py \

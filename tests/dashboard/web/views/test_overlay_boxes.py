@@ -23,11 +23,13 @@ def test_the_size_of_a_picture_is_read_from_its_header(width, height):
 
 
 @given(data=st.binary(max_size=200))
+@settings(deadline=None)
 def test_no_bytes_raise(data):
     size_of(b"\xff\xd8" + data)
 
 
 @given(zoom=st.floats(0.05, 5), x=st.floats(-500, 500), y=st.floats(-500, 500))
+@settings(deadline=None)
 def test_a_box_is_moved_and_grown_as_the_film_is(zoom, x, y):
     made = result(1)
     placed = f"{zoom} 0 {x} 0 {zoom} {y}"

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, or_, select, tuple_
+from sqlalchemy import and_, func, select, tuple_, union_all
 
 from dashboard.store.rows import Attention
 from dashboard.store.tables import DEVICE, MESSAGE
@@ -103,21 +103,29 @@ def _matches(word: str) -> ColumnElement[bool]:
         return MESSAGE.c.side == _SIDES[plain]
     if plain in _LIMBS:
         return MESSAGE.c.limb == _LIMBS[plain]
+    return MESSAGE.c.pk.in_(union_all(*_found_by(plain)))
+
+
+def _found_by(plain: str) -> list[Select[Any]]:
+    """Keys of the rows that a word finds, each part by an index of its own."""
+    keys = select(MESSAGE.c.pk)
     named = select(DEVICE.c.pk).where(DEVICE.c.name.icontains(plain, autoescape=True))
     joined = MESSAGE.c.joined
-    found: list[ColumnElement[bool]] = [
-        MESSAGE.c.device_pk.in_(named),
-        and_(joined.is_not(None), joined.icontains(plain, autoescape=True)),
-        MESSAGE.c.status.in_([it.value for it in Status if plain in it.value]),
-        MESSAGE.c.reason.in_(_reasons(plain)),
+    found = [
+        keys.where(MESSAGE.c.device_pk.in_(named)),
+        keys.where(joined.is_not(None), joined.icontains(plain, autoescape=True)),
     ]
+    statuses = [it.value for it in Status if plain in it.value]
+    reasons = _reasons(plain)
+    found += [keys.where(MESSAGE.c.status.in_(statuses))] if statuses else []
+    found += [keys.where(MESSAGE.c.reason.in_(reasons))] if reasons else []
     if _HEXADECIMAL.fullmatch(plain):
         # No id goes on with a letter after f: this range is all that begin so.
         columns = (MESSAGE.c.id, MESSAGE.c.study, MESSAGE.c.patient)
-        found += [and_(it >= plain, it < f"{plain}g") for it in columns]
+        found += [keys.where(it >= plain, it < f"{plain}g") for it in columns]
     if plain.isascii() and plain.isdecimal() and len(plain) < _JOB_DIGITS:
-        found.append(MESSAGE.c.job == int(plain))
-    return or_(*found)
+        found.append(keys.where(MESSAGE.c.job == int(plain)))
+    return found
 
 
 def _reasons(plain: str) -> list[str]:

@@ -15,7 +15,7 @@ from orthanc import HAS_DICOMWEB, ORTHANC, WHY_NOT, Orthanc
 from pydicom import dcmread
 
 FACTORY = "documenting:build"
-FULL = os.environ.get("SHARPEDGE_PACS") == "full"
+FULL = os.environ.pop("SHARPEDGE_PACS", "") == "full"
 full = pytest.mark.skipif(not FULL, reason="takes longer; run by make dicom-test")
 SR_3D, SR_2D = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33"
 PACS_STEPS = (

@@ -235,6 +235,7 @@ def _picture():
     return cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
 
 
+@cache
 def document(kind, result_id):
     """Bytes of a document."""
     report = LimbReport(a_result(), result_id, MOMENT)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+import subprocess
+import time
+from datetime import datetime, timezone
 from io import BytesIO
 
 import numpy as np
 import pytest
-from appliance import until
+from appliance import ROOT, until
 from dicom_films import STUDY, raw_value
 from documenting import dicom_film
 from orthanc import HAS_DICOMWEB, ORTHANC, WHY_NOT, Orthanc
 from pydicom import dcmread
 
 FACTORY = "documenting:build"
+TABLE = ROOT / "benchmarks/results/dicom_out.md"
 FULL = os.environ.pop("SHARPEDGE_PACS", "") == "full"
 full = pytest.mark.skipif(not FULL, reason="takes longer; run by make dicom-test")
 SR_3D, SR_2D = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33"
@@ -208,3 +213,64 @@ def test_a_document_whose_file_was_deleted_is_made_again(orthanc, broker, make_a
         (it.state / "pacs" / name).unlink()
     until(lambda: documents(it) == sorted(before) and states(it) == ["queued", "queued"], 40)
     assert {name: (it.state / "pacs" / name).read_bytes() for name in before} == before
+
+
+@full
+@pytest.mark.timeout(1800)
+def test_a_stream_of_films_survives_kills_and_a_pacs_that_goes_away(
+    orthanc, broker, subscriber, make_appliance
+):
+    count, kills, away_s = 60, 12, 60.0
+    began_s = time.monotonic()
+    it = make_appliance(broker.port, factory=FACTORY, extra=orthanc.start().section).start()
+    for number in range(count):
+        it.put(f"{number:03d}.dcm", dicom_film(f"limb=LH n={number} study={number}"))
+        if number == count // 2:
+            orthanc.stop()
+            gone_s = time.monotonic()
+        if number % (count // kills) == 3:
+            until(lambda number=number: len(rows(it)) >= number, 60, what="the stream")
+            it.kill()
+            it.start()
+    subscriber.wait("result", count, 120)
+    waited = len([state for state in states(it) if state != "closed"])
+    time.sleep(max(0.0, away_s - (time.monotonic() - gone_s)))
+    orthanc.start()
+    until(lambda: states(it) == ["closed"] * 2 * count, 300, what="the drain")
+    until(lambda: set(it.states().values()) == {"acked"}, 60)
+    uids = [str(read(one).SOPInstanceUID) for one in orthanc.files()]
+    wanted = [json.loads(payload)["sop_instance"] for (payload,) in rows(it, "payload")]
+    assert uids == wanted
+    until(lambda: documents(it) == [], 120)
+    assert it.terminate() == 0
+    assert it.audit()["findings"] == []
+    keep_table(count, kills, away_s, waited, time.monotonic() - began_s)
+
+
+def keep_table(count, kills, away_s, waited, seconds):
+    """Write the figures of the full form."""
+    day = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    version = read_version()
+    TABLE.write_text(
+        "# Documents to a PACS while the appliance is killed and the PACS goes away\n\n"
+        "Research use only, not a medical device. Written by `make dicom-test`: a stand-in\n"
+        f"scores; appliance, Mosquitto and Orthanc {version} are real. The appliance is killed\n"
+        "(SIGKILL) evenly over the stream; Orthanc is stopped in the middle of it.\n\n"
+        f"{day}; {os.cpu_count()} cores at a load average of {os.getloadavg()[1]:.0f}; "
+        f"{seconds:.0f} s in all.\n\n"
+        "| what | figure |\n| --- | --- |\n"
+        f"| films, documents | {count}, {2 * count} |\n"
+        f"| kills of the appliance | {kills} |\n"
+        f"| seconds without a PACS, documents that waited at their end | {away_s:.0f}, {waited} |\n"
+        f"| results over MQTT meanwhile | {count} |\n"
+        f"| documents stored and committed | {2 * count} |\n"
+        f"| instances in Orthanc | {2 * count} |\n"
+        "| instances lost, twice, or out of the order of the results | 0 |\n"
+        "| documents left in the folder of the appliance | 0 |\n"
+        "| findings of `sharpedge audit` | 0 |\n"
+    )
+
+
+def read_version():
+    found = subprocess.run([ORTHANC, "--version"], capture_output=True, text=True, check=False)
+    return found.stdout.split()[1]

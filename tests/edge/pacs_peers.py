@@ -180,7 +180,8 @@ def send_report(port, report, kind=1, title="TESTPACS"):
         )
         status = found.get("Status")
         it.release()
-    it.join(2)
+    if it.ident is not None:
+        it.join(2)
     for one in opened:
         one.close()
     return status

@@ -106,6 +106,11 @@ def test_a_pacs_that_was_away_gets_everything_in_order_and_byte_for_byte(
     assert it.audit()["findings"] == []
     until(lambda: subscriber.of("state")[-1].alerts == ())
     assert it.terminate() == 0
+    # Nothing of the patient is in log or journal.
+    kept = it.log().encode() + (it.state / "journal.sqlite").read_bytes()
+    told = [raw_value(films[0], key) for key in ("PatientName", "PatientID", "AccessionNumber")]
+    told += [raw_value(one, "SOPInstanceUID") for one in films] + [STUDY.encode()]
+    assert not [one for one in told if one.strip(b"\0 ") in kept]
 
 
 def test_a_kill_at_each_step_leaves_one_instance_a_document(orthanc, broker, make_appliance):

@@ -115,6 +115,10 @@ COMMANDS = {
         "sharpedge.commands.page:page",
         "Serve the local page: held films with their pictures, decisions, last results.",
     ),
+    "dashboard": Command(
+        "sharpedge.commands.dashboard:dashboard",
+        "Serve the clinic's dashboard over all rooms: worklist, pictures, decisions, accounts.",
+    ),
     "release": Command(
         "sharpedge.commands.operator:release",
         "Have held films scored with the limb and side that you state.",
@@ -168,8 +172,8 @@ GROUPS = {
         "run", "receive", "score", "archive", "results", "history", "demo", "listen",
     ),
     "Operate": (
-        "status", "held", "release", "dismiss", "retry", "page", "replay", "audit", "drift",
-        "whois", "backup", "restore", "support-bundle",
+        "status", "held", "release", "dismiss", "retry", "page", "dashboard", "replay", "audit",
+        "drift", "whois", "backup", "restore", "support-bundle",
     ),
     "Measure and develop": ("bench", "evaluate", "agree", "phantom", "train"),
 }  # fmt: skip

@@ -145,7 +145,8 @@ the whole ([asyncapi.json](contract/asyncapi.json)).
 - **Pictures.** `image` is a JPEG whose comment starts with `sharpedge result <id>`. It has no
   receipt: the broker's word ends it. A result that is sent again takes its picture along, so that a
   dashboard that was away gets both. One that lost a picture asks for it with the command `picture`;
-  it is kept for `retention.pictures_days`.
+  it is kept for `retention.pictures_days`. A second comment, "sharpedge placed" and six numbers,
+  says where the film lies in the picture.
 - **Names.** A result keeps the site and room at the time of its scoring, in its topic too: after a
   room was renamed, what still waits comes below the old name, and its receipt goes there. Retained
   topics of the old name are cleared.
@@ -200,7 +201,8 @@ pixel is (0, 0).
 - **Canvas**: the upright, framed limb that the engines saw. `transform` is the 3 x 3 matrix from
   film to canvas: (x', y', 1) = transform (x, y, 1).
 - **Labelled picture** (`image`): drawn on the canvas, with a strip below it, and perhaps at a
-  smaller size. Draw boxes over the film itself with `box`, not over this picture.
+  smaller size. Draw boxes over the film itself with `box`; over this picture where the six
+  numbers a b c d e f of its comment lead: the film's (x, y) is at (a x + b y + c, d x + e y + f).
 
 A grade belongs to a joint of the patient: `laterality` is the patient's side, whatever way the film
 hangs.

@@ -1,4 +1,4 @@
-"""The documents of ``sharpedge score``: DICOM SR, Secondary Capture and FHIR, as files.
+"""The documents of ``sharpedge score``: DICOM SR, Secondary Capture, FHIR and HL7 v2, as files.
 
 Layer: sharpedge; reads films again, writes documents.
 """
@@ -17,6 +17,7 @@ from edge.errors import FilmError
 from edge.model import Identifier, SrClass
 from edge.outputs.dicom_source import NoSourceError, read_source
 from edge.outputs.fhir import Pseudonyms, bundle_of, pseudonym_of_bytes
+from edge.outputs.hl7 import oru_of
 from edge.outputs.report import LimbReport
 from edge.pipeline.picture.words import Caption
 from edge.scoring.drawing import local_picture
@@ -39,18 +40,20 @@ class WantedDocuments:
     """Folders that documents are written to, None for those that are not asked for.
 
     ``dicom`` takes structured reports and Secondary Captures. ``identifiers`` are those that FHIR
-    bundles of DICOM films state.
+    bundles of DICOM films state, ``hl7_identifiers`` those of HL7 messages.
     """
 
     dicom: Path | None = None
     fhir: Path | None = None
+    hl7: Path | None = None
     sr_class: SrClass = SrClass.COMPREHENSIVE_3D
     identifiers: tuple[Identifier, ...] = tuple(Identifier)
+    hl7_identifiers: tuple[Identifier, ...] = tuple(Identifier)
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Folders that are written to."""
-        return tuple(folder for folder in (self.dicom, self.fhir) if folder is not None)
+        return tuple(folder for folder in (self.dicom, self.fhir, self.hl7) if folder)
 
 
 def lacks_highdicom() -> bool:
@@ -85,12 +88,14 @@ class DocumentWriter:
             source = read_source(data)
         except NoSourceError as error:
             if self._wanted.dicom is not None:
-                yield f"no DICOM documents: {error} (fix: --fhir, which takes every film)"
+                yield f"no DICOM documents: {error} (fix: --fhir or --hl7, which take every film)"
         stem = self._stem(scored.path)
         for result in scored.results:
             report = self._report(result, data, _written_at(scored.path))
             base = f"{stem}_{result.limb_index}"
-            self._write_fhir(base, report, data, source)
+            origin = source or Pseudonyms(pseudonym_of_bytes(hashlib.sha256(data).hexdigest()))
+            self._write_fhir(base, report, origin)
+            self._write_hl7(base, report, origin)
             if source is not None:
                 self._write_dicom(base, report, data, source)
 
@@ -113,16 +118,16 @@ class DocumentWriter:
         digest = hashlib.sha256(body.encode()).hexdigest()
         return LimbReport(result, output_id(key.result_id(), digest), moment)
 
-    def _write_fhir(
-        self, base: str, report: LimbReport, data: bytes, source: DicomSource | None
-    ) -> None:
-        if self._wanted.fhir is None:
-            return
-        digest = hashlib.sha256(data).hexdigest()
-        origin = source or Pseudonyms(pseudonym_of_bytes(digest))
-        bundle = bundle_of(report, origin, self._wanted.identifiers)
-        text = json.dumps(bundle, indent=1, allow_nan=False)
-        self._put(self._wanted.fhir, f"{base}.fhir.json", text.encode())
+    def _write_fhir(self, base: str, report: LimbReport, origin: DicomSource | Pseudonyms) -> None:
+        if self._wanted.fhir is not None:
+            bundle = bundle_of(report, origin, self._wanted.identifiers)
+            text = json.dumps(bundle, indent=1, allow_nan=False)
+            self._put(self._wanted.fhir, f"{base}.fhir.json", text.encode())
+
+    def _write_hl7(self, base: str, report: LimbReport, origin: DicomSource | Pseudonyms) -> None:
+        if self._wanted.hl7 is not None:
+            message = oru_of(report, origin, self._wanted.hl7_identifiers)
+            self._put(self._wanted.hl7, f"{base}.hl7", message)
 
     def _write_dicom(self, base: str, report: LimbReport, data: bytes, source: DicomSource) -> None:
         folder = self._wanted.dicom

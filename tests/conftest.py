@@ -15,6 +15,7 @@ sys.path[:0] = [
         TESTS.parent,
         TESTS,
         TESTS / "benchmarks",
+        TESTS / "dashboard",
         TESTS / "edge",
         TESTS / "edge" / "imaging",
         TESTS / "faults",

@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"
 NAMES = sorted(
     set(
         re.findall(
-            r"`((?:edge|export|phantom|training|benchmarks|sharpedge)[.\w]*)`",
+            r"`((?:edge|dashboard|export|phantom|training|benchmarks|sharpedge)[.\w]*)`",
             PAGE.read_text("utf-8"),
         )
     )

@@ -239,6 +239,7 @@ USES = {
     "sharpedge score FILM": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "DIR": "scored"}, {0}),
     "sharpedge score --json": ({"DIR": FILMS}, {0}),
     "sharpedge score --csv": ({"FILM...": f"{FILMS}/P0001-LH.jpg", "FILE": "grades.csv"}, {0}),
+    "sharpedge score --dicom": None,
     "sharpedge archive": None,
     "sharpedge whois": None,
     "sharpedge init": ({}, {0}),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("sharpedge", "edge", "export", "training", "benchmarks", "phantom")
+PACKAGES = ("sharpedge", "dashboard", "edge", "export", "training", "benchmarks", "phantom")
 MODULE_LINES = 400
 CLASS_LINES = 250
 MODULES = sorted(

@@ -16,7 +16,7 @@ import pytest
 from export.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("sharpedge", "edge", "export", "training", "benchmarks", "phantom")
+PACKAGES = ("sharpedge", "dashboard", "edge", "export", "training", "benchmarks", "phantom")
 SHIPPED = (*PACKAGES, "engines", "systemd", "packaging")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 _BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"

@@ -180,14 +180,16 @@ class Requests:
 
     def _picture(self, request: Request) -> Reply:
         if request.id is not None:
-            return _opened(self._places.pictures / f"{request.id}.jpg", "result")
+            return _opened(
+                self._places.pictures / f"{request.id}.jpg", Answer(ok=True, kind="result")
+            )
         if request.job is None:
             return refusal("picture: name a job or the id of a result")
         view = self._view()
         copy = view.copy_of(request.job)
         if copy is None:
             return refusal("no copy of this film is kept")
-        return _opened(copy, "film", view.messages_of(request.job))
+        return _opened(copy, self._film_with(view.messages_of(request.job)))
 
     def _film(self, request: Request) -> Reply:
         """The film of a result: a copy of the appliance's own, or the scanner's unchanged file."""
@@ -197,22 +199,32 @@ class Requests:
             return refusal("film: no result has this id")
         job, message = found
         for copy in view.copies_of(job):
-            reply = _opened(copy, "film", (message,))
+            reply = _opened(copy, self._film_with((message,)))
             if reply.answer.ok:
                 return reply
         original = view.original_of(job)
         if original is None:
             return refusal("this film is not kept")
-        return _opened(Path(os.fsdecode(original[0])), "film", (message,), original[1])
+        return _opened(Path(os.fsdecode(original[0])), self._film_with((message,)), original[1])
+
+    def _film_with(self, messages: tuple[StoredMessage, ...]) -> Answer:
+        """Answer before a film: what was found on it, and the words below its picture."""
+        caption = None
+        if messages:
+            first = messages[0]
+            caption = Caption(
+                file=first.body.file,
+                site=first.name or str(self._device),
+                taken=arrival_in_words(first.ledger.closed),
+                patient=first.patient or "",
+                study=first.study,
+            )
+        limbs = tuple(it.body for it in messages)
+        return Answer(ok=True, kind="film", limbs=limbs, caption=caption)
 
 
-def _opened(
-    path: Path,
-    kind: str,
-    messages: tuple[StoredMessage, ...] = (),
-    as_was: Signature | None = None,
-) -> Reply:
-    """Open a file for sending: the appliance's own, or one that is still ``as_was``."""
+def _opened(path: Path, answer: Answer, as_was: Signature | None = None) -> Reply:
+    """Open a file that follows an answer: the appliance's own, or one that is still ``as_was``."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -224,21 +236,4 @@ def _opened(
     if not stat.S_ISREG(found.st_mode) or found.st_size > PICTURE_BYTES:
         os.close(descriptor)
         return refusal(f"this picture is larger than {PICTURE_BYTES >> 20} MiB")
-    answer = Answer(
-        ok=True,
-        bytes=found.st_size,
-        kind=kind,
-        limbs=tuple(it.body for it in messages),
-        caption=_caption(messages[0]) if messages else None,
-    )
-    return Reply(answer, descriptor)
-
-
-def _caption(message: StoredMessage) -> Caption:
-    return Caption(
-        file=message.body.file,
-        site=message.name,
-        taken=arrival_in_words(message.ledger.closed),
-        patient=message.patient or "",
-        study=message.study,
-    )
+    return Reply(answer.model_copy(update={"bytes": found.st_size}), descriptor)

@@ -68,14 +68,16 @@ def draw_overlay(
     caption: Caption | None = None,
     form: PictureForm = PictureForm.MASKED,
     size: PictureSize = MESSAGE,
-) -> Picture:
-    """Draw a limb's result without what may name the patient: [h, w, 3] uint8, BGR."""
+) -> Shown:
+    """Draw a limb's result without what may name the patient; gives where the film lies in it."""
     result = analysis.result
     if form is PictureForm.FRAMED:
         shown = framed_view(film, result, analysis.plain, analysis.mask, size.film_px)
     else:
         shown = masked_view(result, analysis.canvas, analysis.plain, analysis.mask, size.film_px)
-    return _labelled(shown, result, caption or Caption(file=result.file), size)
+    shown = _widened(shown)
+    picture = _labelled(shown, result, caption or Caption(file=result.file), size)
+    return Shown(picture, shown.to_picture)
 
 
 def draw_film(
@@ -133,6 +135,7 @@ def _as_high(picture: Picture, height: int) -> Picture:
 
 
 def _labelled(shown: Shown, result: LimbResult, caption: Caption, size: PictureSize) -> Picture:
+    """Draw joints and strip; ``shown`` is wide enough, or is widened first."""
     if not size.labelled:
         return _small(shown, result, size)
     shown = _widened(shown)

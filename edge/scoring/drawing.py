@@ -40,8 +40,18 @@ class Drawing:
     analysis: LimbAnalysis
 
     def sent(self, caption: Caption, form: PictureForm) -> bytes | None:
-        """Draw the labelled picture (JPEG) that may leave the appliance."""
-        return as_jpeg(draw_overlay(self.analysis, self.film, caption, form))
+        """Draw the labelled picture (JPEG) that may leave the appliance.
+
+        A comment ``sharpedge placed a b c d e f`` says where the film lies in it: pixel (x, y) of
+        the film as stored is at (a x + b y + c, d x + e y + f).
+        """
+        shown = draw_overlay(self.analysis, self.film, caption, form)
+        jpeg = as_jpeg(shown.picture)
+        if jpeg is None:
+            return None
+        numbers = " ".join(f"{it:.6g}" for it in shown.to_picture[:2].ravel())
+        text = f"sharpedge placed {numbers}".encode()
+        return jpeg[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + jpeg[2:]
 
     def local(self, caption: Caption, size: PictureSize = SCREEN) -> bytes | None:
         """Draw the labelled picture (JPEG) with the whole film, unmasked."""

@@ -41,6 +41,11 @@ EXAMPLES = {
     "dismiss": ("sharpedge dismiss 12",),
     "retry": ("sharpedge retry", "sharpedge retry 12", "sharpedge retry --all"),
     "audit": ("sharpedge audit", "sharpedge audit --json --no-broker"),
+    "dashboard": (
+        "sharpedge dashboard --config /etc/sharpedge/dashboard.toml",
+        "sharpedge dashboard backup --out dashboard.sqlite",
+        "sharpedge dashboard dataset --films /srv/films --out truth",
+    ),
     "whois": ("sharpedge whois 3f2a9c0e5b7d4e1f8a6c2b0d9e8f7a61", "sharpedge whois --asked"),
     "backup": ("sharpedge backup --out box.tar",),
     "restore": ("sharpedge restore box.tar --config /etc/sharpedge/sharpedge.toml",),

@@ -55,11 +55,17 @@ def score(
     fhir: Annotated[
         Path | None, typer.Option("--fhir", help="Folder for FHIR R4 bundles (JSON).")
     ] = None,
+    hl7: Annotated[
+        Path | None, typer.Option("--hl7", help="Folder for HL7 v2.5.1 messages (ORU^R01).")
+    ] = None,
     csv_identifiers: Annotated[
         str, typer.Option("--csv-identifiers", help=f"Columns of --csv and --xlsx: {_NAMES}.")
     ] = "none",
     fhir_identifiers: Annotated[
         str, typer.Option("--fhir-identifiers", help=f"What --fhir states: {_NAMES}.")
+    ] = "all",
+    hl7_identifiers: Annotated[
+        str, typer.Option("--hl7-identifiers", help=f"What --hl7 states: {_NAMES}.")
     ] = "all",
     limb: LimbOption = None,
     side: SideOption = None,
@@ -86,9 +92,12 @@ def score(
     _check(paths, out, (csv_file, xlsx_file), overlay=overlay)
     word = stated(limb, side)
     columns = _identifiers("--csv-identifiers", csv_identifiers)
-    stated_in_fhir = _identifiers("--fhir-identifiers", fhir_identifiers)
-    documents = _documents(dicom, fhir, sr_class, stated_in_fhir, word)
-    apart = [folder.resolve() for folder in (dicom, fhir) if folder is not None]
+    stated_in = (
+        _identifiers("--fhir-identifiers", fhir_identifiers),
+        _identifiers("--hl7-identifiers", hl7_identifiers),
+    )
+    documents = _documents(dicom, fhir, hl7, sr_class, stated_in, word)
+    apart = [folder.resolve() for folder in (dicom, fhir, hl7) if folder is not None]
     films = [
         film
         for film in films_in(paths, out, recursive=recursive)
@@ -156,22 +165,23 @@ def _identifiers(option: str, text: str) -> tuple[Identifier, ...]:
 def _documents(
     dicom: Path | None,
     fhir: Path | None,
+    hl7: Path | None,
     sr_class: SrClassName,
-    identifiers: tuple[Identifier, ...],
+    identifiers: tuple[tuple[Identifier, ...], tuple[Identifier, ...]],
     word: OperatorStatement | None,
 ) -> DocumentWriter | None:
     """Writer of the documents asked for; ends the command where they cannot be written."""
-    if dicom is None and fhir is None:
+    if dicom is None and fhir is None and hl7 is None:
         return None
     from edge.model import SrClass
     from sharpedge.documents import DocumentWriter, WantedDocuments, lacks_highdicom
 
-    for option, folder in (("--dicom", dicom), ("--fhir", fhir)):
+    for option, folder in (("--dicom", dicom), ("--fhir", fhir), ("--hl7", hl7)):
         if folder is not None and folder.exists() and not folder.is_dir():
             fail(f"{folder}: is a file; {option} takes a folder", 2)
     if dicom is not None and lacks_highdicom():
         fail("--dicom needs the package highdicom (fix: pip install 'sharpedge[dicom]')", 2)
-    wanted = WantedDocuments(dicom, fhir, SrClass(sr_class.value), identifiers)
+    wanted = WantedDocuments(dicom, fhir, hl7, SrClass(sr_class.value), *identifiers)
     return DocumentWriter(wanted, word)
 
 

@@ -44,7 +44,8 @@ def films(tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(films):
     """Documents in a folder among the films, and what the command said."""
-    done = score(films, "--dicom", films / "documents", "--fhir", films / "documents")
+    folder = films / "documents"
+    done = score(films, "--dicom", folder, "--fhir", folder, "--hl7", folder)
     assert done.exit_code == 4, done.output
     return films / "documents", done
 
@@ -53,8 +54,8 @@ def test_a_dicom_film_gets_report_picture_and_bundle(written):
     folder, _ = written
     names = sorted(path.name for path in folder.iterdir())
     assert names == [
-        "P0001-LH_0.fhir.json", "broken_0.fhir.json",
-        "one_0.fhir.json", "one_0.sc.dcm", "one_0.sr.dcm",
+        "P0001-LH_0.fhir.json", "P0001-LH_0.hl7", "broken_0.fhir.json", "broken_0.hl7",
+        "one_0.fhir.json", "one_0.hl7", "one_0.sc.dcm", "one_0.sr.dcm",
     ]  # fmt: skip
     report, picture = dcmread(folder / "one_0.sr.dcm"), dcmread(folder / "one_0.sc.dcm")
     assert report.PatientName == picture.PatientName == "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -76,12 +77,23 @@ def test_a_jpegs_bundle_holds_neither_its_name_nor_its_patient(written):
     assert "P0001" not in text
     kinds = {entry["resource"]["resourceType"] for entry in json.loads(text)["entry"]}
     assert kinds == {"DiagnosticReport", "Observation", "ImagingStudy", "Device"}
+    message = (folder / "P0001-LH_0.hl7").read_text()
+    assert "P0001" not in message
+    assert "PID|" not in message
+
+
+def test_a_message_states_what_is_asked_for_and_nothing_else(films, tmp_path):
+    done = score(films / "one.dcm", "--hl7", tmp_path, "--hl7-identifiers", "accession_number")
+    assert done.exit_code in {0, 3}, done.output
+    message = (tmp_path / "one_0.hl7").read_bytes().decode()
+    assert "A-4711" in message
+    assert "P-77" not in message
 
 
 def test_a_second_call_writes_the_same_bytes_and_scores_no_document(written, films):
     folder, first = written
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    again = score(films, "--dicom", folder, "--fhir", folder)
+    again = score(films, "--dicom", folder, "--fhir", folder, "--hl7", folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert again.stderr == first.stderr
 

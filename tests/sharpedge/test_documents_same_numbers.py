@@ -1,4 +1,4 @@
-"""One result, all formats: JSON of the contract, CSV, SR and FHIR say the same."""
+"""One result, all formats: JSON of the contract, CSV, SR, FHIR and HL7 say the same."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from edge.outputs.dicom_codes import null_reason_code, reason_code
 from edge.outputs.dicom_source import read_source
 from edge.outputs.dicom_sr import sr_of
 from edge.outputs.fhir import bundle_of
+from edge.outputs.hl7 import oru_of
 from edge.scoring.score_files import ScoredFile
 from sharpedge.tables.cells import write_csv_file
 from sharpedge.tables.scored_files import HEADER, rows_of
@@ -109,6 +110,27 @@ def of_fhir(bundle):
     return found, sums, code
 
 
+def of_hl7(data):
+    lines = [line.split("|") for line in data.decode().split("\r")]
+    found, sums, reason = {}, {}, None
+    for _, _, kind, code, part, said, *_ in (it for it in lines if it[0] == "OBX"):
+        name, value = code.split("^")[0], float(said) if kind == "NM" else said.split("^")[0]
+        if name == "LIMB_REASON":
+            reason = value
+        for task, letters in TASKS.items():
+            at = (part, task)
+            whats = {f"{letters}_{what}": n for n, what in enumerate(
+                ("GRADE", "EXPECTED", "MISSING"))}  # fmt: skip
+            if name in whats:
+                before = list(found.get(at, (None, None, None)))
+                before[whats[name]] = value
+                found[at] = tuple(before)
+            for count, letter in COUNTS.items():
+                if name == f"{letters}_{letter}":
+                    sums[task, count] = value
+    return found, sums, reason
+
+
 def of_csv(result, path):
     write_csv_file(path, HEADER, rows_of([ScoredFile(Path("film-7.dcm"), (result,))]))
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -127,6 +149,7 @@ def test_all_formats_carry_the_same_grades_sums_and_reasons(tmp_path, result):
     report = a_report(result)
     assert of_sr(sr_of(report, SOURCE)) == (joints, sums, reason)
     assert of_fhir(bundle_of(report, SOURCE)) == (joints, sums, reason)
+    assert of_hl7(oru_of(report, SOURCE)) == (joints, sums, reason)
     row = of_csv(result, tmp_path / "t.csv")
     for (label, task), (grade, _, _) in joints.items():
         column = f"{task}_{label}"

@@ -13,7 +13,7 @@ from edge.journal import orders
 from edge.model import Laterality, OperatorStatement
 from edge.operator.reading import JournalView
 from edge.operator.status import compose
-from sharpedge.status_text import WIDTH, age, held_text, shortened, status_text
+from sharpedge.status_text import WIDTH, age, clock, held_text, shortened, status_text
 
 LONG = "MUELLER_ANNA_19561204_hand_ap_rechts_" + "x" * 200 + ".jpg"
 
@@ -49,6 +49,25 @@ def test_a_copys_path_and_each_command_stand_whole_on_a_line(status):
         assert any(line.endswith(film.copy_path) for line in lines)
         for command in film.commands.values():
             assert any(line.endswith(command) for line in lines)
+
+
+def test_what_contradicts_what_stands_beside_the_reason(status):
+    first = status.held[0]
+    told = ("already_framed", "dicom L hand, filename R hand")
+    doubted = first.model_copy(update={"flags": told})
+    text = " ".join(held_text(status.model_copy(update={"held": (doubted,)})).split())
+    assert f"{first.meaning} (dicom L hand, filename R hand): " in text
+    assert "already framed" not in text
+
+
+def test_a_limb_without_grades_says_why_and_a_rejected_film_when(status):
+    result = status.results[0].model_copy(
+        update={"status": "not_graded", "reason": "unfamiliar", "subtotals": None}
+    )
+    text = status_text(status.model_copy(update={"results": (result,)}))
+    assert "not graded: the joint looks like nothing that the scorer learnt from" in text
+    (row,) = [it for it in text.splitlines() if it.startswith(f"  {status.rejected[0].job:>6}  ")]
+    assert clock(status.rejected[0].at) in row
 
 
 def test_nothing_held_is_said(status):

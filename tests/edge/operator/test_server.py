@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from appliance import until
-from held_films import listens
+from held_films import DEVICE, listens
 
 from edge.anatomy import Limb
 from edge.errors import Reason
@@ -124,6 +124,11 @@ def test_the_picture_of_a_held_film_comes_as_it_was_kept(desk):
     told = desk.ask(Ask.PICTURE, job=job)
     assert (told.answer.kind, told.data) == ("film", data)
     assert [limb.reason for limb in told.answer.limbs] == ["side_not_known"]
+    # What stands below the picture: where and when, and the pseudonyms.
+    caption = told.answer.caption
+    assert caption.site == str(DEVICE)
+    assert caption.taken.startswith("arrived ")
+    assert caption.study
 
 
 def test_the_picture_of_a_result_comes_by_its_id_and_a_missing_one_is_told(desk):

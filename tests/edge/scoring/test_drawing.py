@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from limb_results import FILM, a_result
 from edge.errors import FilmError
 from edge.model import PictureForm, Status
 from edge.pipeline.overlay import SCREEN, THUMBNAIL
+from edge.pipeline.picture.colours import colour_of
 from edge.pipeline.picture.words import Caption
 from edge.scoring.drawing import beside, local_picture
 
@@ -35,6 +38,24 @@ def drawing(scorer, patient):
 def test_a_picture_that_leaves_is_a_jpeg_of_either_form(drawing, form):
     picture = opened(drawing.sent(Caption("film-1.png"), form))
     assert picture.shape[0] > 1000
+
+
+@pytest.mark.parametrize("form", PictureForm)
+def test_a_picture_that_leaves_says_where_the_film_lies_in_it(drawing, form):
+    """At the corner of each joint's box its bracket is found, in the colour of its grades."""
+    data = drawing.sent(Caption("film-1.png"), form)
+    text = re.search(rb"sharpedge placed ([-0-9.e+ ]+)", data[:500])[1]
+    to_picture = np.array(text.split(), float).reshape(2, 3)
+    result, picture = drawing.analysis.result, opened(data)
+    zoom = np.sqrt(abs(np.linalg.det(to_picture[:, :2])))
+    found = []
+    for joint in result.joints:
+        x, y = to_picture @ (*joint.centre, 1) - joint.box[2] * zoom / 2
+        near = picture[round(y) : round(y) + 2, round(x) + 3 : round(x) + 9].reshape(-1, 3)
+        colour = np.array(colour_of(joint, result.limb)[::-1], float)
+        found.append(np.abs(near - colour).mean(axis=1).min())
+    assert len(found) == 6
+    assert max(found) < 40
 
 
 def test_a_picture_that_stays_has_the_film_s_longer_side_on_screen(drawing):

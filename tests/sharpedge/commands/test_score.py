@@ -125,7 +125,7 @@ def test_without_the_package_for_workbooks_no_film_is_scored(tmp_path, monkeypat
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("option", ["--csv-identifiers", "--fhir-identifiers"])
+@pytest.mark.parametrize("option", ["--csv-identifiers", "--fhir-identifiers", "--hl7-identifiers"])
 def test_an_identifier_that_there_is_not_ends_the_command(tmp_path, option):
     (tmp_path / "film.jpg").write_bytes(b"film")
     done = CliRunner().invoke(app, ["score", str(tmp_path), option, "patient_name"])

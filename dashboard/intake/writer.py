@@ -1,0 +1,132 @@
+"""Stores what arrives in one transaction after the other, then answers: receipts, acknowledgements.
+
+Layer: dashboard; one thread, writes the store.
+
+A process that ends between storing and answering loses nothing: the appliance sends the message
+again, which is then found by its id and answered.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from dashboard.intake.arrivals import Saved, save
+from dashboard.intake.parse import Bad, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dashboard.intake.parse import Parsed
+    from dashboard.settings import DatabaseSettings
+    from dashboard.store.database import Database
+
+log = logging.getLogger(__name__)
+
+_BATCH = 200
+_RETRY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A message as it came; ``receipt`` publishes, ``acknowledge`` tells the broker."""
+
+    topic: str
+    payload: bytes
+    correlation: bytes | None
+    receipt: Callable[[str, str], None]
+    acknowledge: Callable[[], None]
+
+
+class Writer:
+    """The one thread that stores what arrives; ``changed`` is called after each transaction."""
+
+    def __init__(
+        self, database: Database, settings: DatabaseSettings, changed: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._changed = changed
+        self._waiting: queue.SimpleQueue[Raw | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to store."""
+        self._thread.start()
+
+    def put(self, raw: Raw) -> None:
+        """Hand over a message; never waits."""
+        self._waiting.put(raw)
+
+    def stop(self) -> None:
+        """Store what waits, then end."""
+        self._stopped.set()
+        self._waiting.put(None)
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _run(self) -> None:
+        while True:
+            first = self._waiting.get()
+            batch = [] if first is None else [first]
+            while len(batch) < _BATCH and not self._waiting.empty():
+                raw = self._waiting.get()
+                if raw is not None:
+                    batch.append(raw)
+            if batch:
+                self._keep(batch)
+            if self._stopped.is_set() and self._waiting.empty():
+                return
+
+    def _keep(self, batch: list[Raw]) -> None:
+        """Store a batch for good, however long the database is away, then answer."""
+        longest = self._settings.picture_mib << 20
+        parsed = [parse(it.topic, it.payload, it.correlation, longest) for it in batch]
+        while not self._stopped.is_set():
+            try:
+                answers = self._store([it for it in parsed if it is not None])
+                break
+            except OperationalError as error:
+                log.warning("database: %s; trying again", type(error.orig).__name__)
+                time.sleep(_RETRY_S)
+        else:
+            return
+        by_topic = {it.topic.rpartition("/")[0] + "/receipt": it for it in batch}
+        for topic, result_id in answers.receipts:
+            by_topic[topic].receipt(topic, result_id)
+        for raw in batch:
+            raw.acknowledge()
+        self._changed()
+
+    def _store(self, parsed: list[Parsed]) -> Saved:
+        """Store all, or one by one where the database does not take them together."""
+        try:
+            return self._save(parsed)
+        except OperationalError:
+            raise
+        except DBAPIError:
+            answers = Saved()
+            for it in parsed:
+                answers.receipts += self._save_alone(it).receipts
+            return answers
+
+    def _save_alone(self, it: Parsed) -> Saved:
+        try:
+            return self._save([it])
+        except OperationalError:
+            raise
+        except DBAPIError as error:
+            what = f"the database does not take it ({type(error.orig).__name__})"
+            topic = it.topic if isinstance(it, Bad) else it.device.topic()
+            return self._save([Bad(topic, what, 0)])
+
+    def _save(self, parsed: list[Parsed]) -> Saved:
+        with self._database.writing() as connection:
+            return save(connection, parsed, time.time(), self._settings.pictures)

@@ -1,0 +1,51 @@
+"""The pace of sign-ins: few fail in a minute, for one name and from one address.
+
+Layer: dashboard; memory of this process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ATTEMPTS, _WINDOW_S = 10, 60.0
+_REMEMBERED = 10_000
+
+
+class Pace:
+    """Counts failed attempts; ``clock`` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failed: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def allows(self, *whose: str) -> bool:
+        """Whether another attempt of all of these is allowed now."""
+        now_s = self._clock()
+        with self._lock:
+            return all(self._recent(one, now_s) < _ATTEMPTS for one in whose)
+
+    def failed(self, *whose: str) -> None:
+        """Count a failed attempt of all of these."""
+        now_s = self._clock()
+        with self._lock:
+            for one in whose:
+                self._failed.setdefault(one, deque(maxlen=_ATTEMPTS)).append(now_s)
+            while len(self._failed) > _REMEMBERED:
+                del self._failed[next(iter(self._failed))]
+
+    def _recent(self, one: str, now_s: float) -> int:
+        times = self._failed.get(one)
+        if times is None:
+            return 0
+        while times and now_s - times[0] >= _WINDOW_S:
+            times.popleft()
+        if not times:
+            del self._failed[one]
+        return len(times)

@@ -1,0 +1,115 @@
+"""The worklist: films by how much they ask for a person, the latest first; search, filters, pages.
+
+Layer: dashboard; reads the store. A page is found by the last row's key, so that the thousandth is
+as quick as the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import String, and_, cast, func, or_, select, tuple_
+
+from dashboard.store.rows import Attention
+from dashboard.store.tables import DEVICE, MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Connection, Select
+
+ROWS = 50
+SHOWN = ("all", "held", "new", "scored", "rejected", "replaced")
+_SIDES = {"left": "L", "right": "R", "l": "L", "r": "R"}
+_LIMBS = {"hand": "hand", "hands": "hand", "foot": "foot", "feet": "foot"}
+_WORDS = 6
+_COLUMNS = (
+    MESSAGE.c.pk, MESSAGE.c.id, MESSAGE.c.sequence, MESSAGE.c.status, MESSAGE.c.reason,
+    MESSAGE.c.limb, MESSAGE.c.side, MESSAGE.c.study, MESSAGE.c.patient, MESSAGE.c.joined,
+    MESSAGE.c.superseded_by, MESSAGE.c.decided, MESSAGE.c.film_s, MESSAGE.c.received_s,
+    MESSAGE.c.latency_ms, MESSAGE.c.erosion, MESSAGE.c.narrowing, MESSAGE.c.n_scored,
+    MESSAGE.c.n_expected, MESSAGE.c.attention, MESSAGE.c.read_by, DEVICE.c.name.label("device"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of the worklist is wanted; ``after`` is the key of the row before the page."""
+
+    shown: str = "all"
+    words: str = ""
+    device: str = ""
+    after: tuple[int, float, int] | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows, and the key with which the next page begins; None on the last."""
+
+    rows: Sequence[Any]
+    next: tuple[int, float, int] | None
+
+
+def page_of(connection: Connection, wanted: Wanted, rows: int = ROWS) -> Page:
+    """Read one page."""
+    statement = _where(select(*_COLUMNS).join(DEVICE, DEVICE.c.pk == MESSAGE.c.device_pk), wanted)
+    key = (MESSAGE.c.attention, MESSAGE.c.film_s, MESSAGE.c.pk)
+    if wanted.after is not None:
+        statement = statement.where(tuple_(*key) < wanted.after)
+    found = connection.execute(statement.order_by(*(it.desc() for it in key)).limit(rows + 1)).all()
+    kept = found[:rows]
+    last = kept[-1] if len(found) > rows else None
+    after = None if last is None else (int(last.attention), float(last.film_s), int(last.pk))
+    return Page(kept, after)
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many films are held, and how many are new."""
+    held, new = (
+        connection.execute(
+            select(func.count()).select_from(MESSAGE).where(MESSAGE.c.attention == it)
+        ).scalar_one()
+        for it in (Attention.HELD, Attention.NEW)
+    )
+    return {"held": int(held), "new": int(new)}
+
+
+def _where(statement: Select[Any], wanted: Wanted) -> Select[Any]:
+    shown: dict[str, ColumnElement[bool]] = {
+        "held": MESSAGE.c.attention == Attention.HELD,
+        "new": MESSAGE.c.attention == Attention.NEW,
+        "scored": and_(MESSAGE.c.status == "scored", MESSAGE.c.superseded_by.is_(None)),
+        "rejected": MESSAGE.c.status == "rejected",
+        "replaced": MESSAGE.c.superseded_by.is_not(None),
+    }
+    if wanted.shown in shown:
+        statement = statement.where(shown[wanted.shown])
+    if wanted.device:
+        statement = statement.where(DEVICE.c.name == wanted.device)
+    for word in wanted.words.split()[:_WORDS]:
+        statement = statement.where(_matches(word))
+    return statement
+
+
+def _matches(word: str) -> ColumnElement[bool]:
+    """A word of the search: a side, a limb, the beginning of an id, a part of a text."""
+    plain = word.casefold()
+    if plain in _SIDES:
+        return MESSAGE.c.side == _SIDES[plain]
+    if plain in _LIMBS:
+        return MESSAGE.c.limb == _LIMBS[plain]
+    found: list[ColumnElement[bool]] = [
+        column.startswith(plain, autoescape=True)
+        for column in (MESSAGE.c.id, MESSAGE.c.study, MESSAGE.c.patient)
+    ]
+    found += [
+        column.icontains(plain, autoescape=True) for column in (MESSAGE.c.joined, DEVICE.c.name)
+    ]
+    code = plain.replace(" ", "_")
+    found += [
+        column.icontains(code, autoescape=True) for column in (MESSAGE.c.reason, MESSAGE.c.status)
+    ]
+    if plain.isascii() and plain.isdecimal():
+        found.append(cast(MESSAGE.c.job, String) == plain)
+    return or_(*found)

@@ -1,0 +1,49 @@
+"""The words of the payloads' codes and the facts of the score, for subscribers.
+
+Layer: contract; names of the vocabulary, so that a subscriber needs no other package of ours.
+"""
+
+from __future__ import annotations
+
+from edge.anatomy import LIMBS, NARROWING_MAXIMUM, Limb, has_narrowing
+from edge.errors import NULL_REASONS, REASONS, NullReason, Reason
+from edge.model import (
+    DISCLAIMER,
+    PARTIAL_SVH_NAME,
+    Identifiers,
+    JointScore,
+    Laterality,
+    LateralitySource,
+    LimbResult,
+    Record,
+    Status,
+    Subtotal,
+    Subtotals,
+    Versions,
+)
+from edge.totals import add, limb_subtotals
+
+__all__ = [
+    "DISCLAIMER",
+    "LIMBS",
+    "NARROWING_MAXIMUM",
+    "NULL_REASONS",
+    "PARTIAL_SVH_NAME",
+    "REASONS",
+    "Identifiers",
+    "JointScore",
+    "Laterality",
+    "LateralitySource",
+    "Limb",
+    "LimbResult",
+    "NullReason",
+    "Reason",
+    "Record",
+    "Status",
+    "Subtotal",
+    "Subtotals",
+    "Versions",
+    "add",
+    "has_narrowing",
+    "limb_subtotals",
+]

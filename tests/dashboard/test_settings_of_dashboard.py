@@ -1,0 +1,42 @@
+"""The dashboard's configuration: what is wrong is named with file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dashboard.errors import DashboardError
+from dashboard.settings import Settings, load
+
+
+def test_without_a_file_everything_has_a_default(tmp_path):
+    settings = load(None)
+    assert settings == Settings()
+    assert settings.database_url(tmp_path) == f"sqlite:///{tmp_path}/dashboard/dashboard.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("[broker]\nprot = 1\n", "broker.prot"), ("[web]\nport = 0\n", "web.port"), ("x = ", "TOML"),
+     ("[broker]\nkey_file = 'k'\n", "go together"), ("[broker]\nreceiver = 'a b'\n", "receiver"),
+     ("[web]\npublic_url = 'javascript:x'\n", "https"), ("\xff", "TOML"),
+     ("[web]\ntrusted_proxies = ['proxy']\n", "trusted_proxies|proxy")],
+)  # fmt: skip
+def test_a_wrong_key_is_named_with_the_file(tmp_path, text, says):
+    path = tmp_path / "dashboard.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DashboardError, match=says) as error:
+        load(path)
+    assert str(path) in str(error.value)
+    assert "fix:" in str(error.value)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(DashboardError, match=r"none\.toml"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_shipped_example_states_the_defaults():
+    path = Path(__file__).resolve().parents[2] / "systemd" / "dashboard.toml"
+    assert load(path) == Settings()

@@ -25,6 +25,8 @@ class Agreement:
 
     ``lower`` and ``upper`` are the 95 % limits of agreement; ``detectable`` is the smallest
     detectable change, 1.96 x sqrt 2 x SEM with SEM = sd / sqrt 2: half the width of the limits.
+    ``rmse`` is the root of the mean squared difference, ``pearson`` and ``spearman`` correlate the
+    totals and their ranks.
     """
 
     n: int
@@ -35,6 +37,9 @@ class Agreement:
     upper: Estimate
     detectable: Estimate
     mean_error: Estimate
+    rmse: Estimate
+    pearson: Estimate
+    spearman: Estimate
 
 
 def intraclass(ratings: Floats, weights: Floats | None = None) -> Floats:
@@ -74,6 +79,7 @@ def agreement(weights: Floats, clusters: Ints, truth: Floats, given: Floats) -> 
         spread = times @ np.square(apart - bias[0]) - n * np.square(bias - bias[0])
         sd = np.sqrt(np.maximum(spread, 0.0) / (n - 1))
         error = times @ np.abs(apart) / n
+        squared = times @ np.square(apart) / n
     sd = np.where(n > 1, sd, np.nan)
     return Agreement(
         n=len(truth),
@@ -84,4 +90,26 @@ def agreement(weights: Floats, clusters: Ints, truth: Floats, given: Floats) -> 
         upper=estimate(bias + LIMIT_SDS * sd),
         detectable=estimate(LIMIT_SDS * sd),
         mean_error=estimate(error),
+        rmse=estimate(np.sqrt(squared)),
+        pearson=estimate(_correlation(times, truth, given)),
+        spearman=estimate(_correlation(times, *(_ranks(times, it) for it in (truth, given)))),
     )
+
+
+def _correlation(times: Floats, first: Floats, second: Floats) -> Floats:
+    """Pearson's r of two readings, [n] or [draws, n] each; NaN without variation."""
+    n = times.sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = [it - ((times * it).sum(1) / n)[:, None] for it in (first, second)]
+        both = (times * away[0] * away[1]).sum(1)
+        spread = np.sqrt((times * away[0] ** 2).sum(1) * (times * away[1] ** 2).sum(1))
+        found = both / spread
+    return np.where(spread > 1e-9, found, np.nan)
+
+
+def _ranks(times: Floats, values: Floats) -> Floats:
+    """Ranks [draws, n] of values that count as often as ``times`` says; ties have their mean."""
+    _, level = np.unique(values, return_inverse=True)
+    counts = np.zeros((len(times), level.max() + 1))
+    np.add.at(counts.T, level, times.T)
+    return (np.cumsum(counts, axis=1) - counts / 2)[:, level]

@@ -141,7 +141,7 @@ class ScorerFindings:
     ``confusion``: rows true, columns given, last column not scored. ``exact_all`` and
     ``within_one_all`` count a joint without a grade as wrong, unless its film is too small. These
     four are balanced over grades; ``share`` counts every joint alike, ``sound`` those of true
-    grade 0.
+    grade 0. ``sensitivity`` and ``specificity`` are of any damage: grade 1 and more against 0.
     """
 
     task: str
@@ -161,6 +161,10 @@ class ScorerFindings:
     sound_exact: Estimate
     sound_within_one: Estimate
     kappa: Estimate
+    rank: Estimate
+    icc: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
     mean_error: Estimate
     damage_auc: Estimate
     confusion: tuple[tuple[int, ...], ...]

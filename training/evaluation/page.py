@@ -37,6 +37,34 @@ CHAPTERS = {
     "methods": "How the figures are made",
 }
 """Anchor, and name of the template, to heading, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures that others published; empty where they gave none."""
+
+    whose: str
+    erosion: str
+    narrowing: str
+    total: str
+
+
+PUBLISHED = (
+    Published(
+        "RAM-H1200, ordinal baseline, hands, a joint each (2026)",
+        "quadratic kappa .59",
+        "quadratic kappa .63",
+        "correlation .945, RMSE 15.6 units",
+    ),
+    Published(
+        "an external validation: a model at a hospital that it was not trained on",
+        "",
+        "",
+        "ICC .03 to .27",
+    ),
+    Published("trained human readers", "", "", "ICC .85 to .97"),
+)
+"""What others published of their own data, for reading beside ours."""
 LEAST_DRAWN = 5
 """Fewest patients whose totals are drawn; below it the totals of single limbs are."""
 _MINUS, _DASH = "\u2212", "\u2013"
@@ -89,6 +117,7 @@ def _environment() -> Environment:
         "beside_paper": _drawn(plots.beside_paper),
         "drawn_totals": drawn_totals,
         "missing_reasons": missing_reasons,
+        "published": PUBLISHED,
     }
     return pages
 

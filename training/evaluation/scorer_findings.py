@@ -13,6 +13,7 @@ import numpy as np
 from edge.errors import NullReason
 from edge.pipeline.plausibility import off_by_more
 from training.evaluation import statistics as st
+from training.evaluation.agreement import intraclass
 from training.evaluation.findings import (
     Baseline,
     GroupGrades,
@@ -147,6 +148,10 @@ def _scorer(rows: Rows, limb: Limb, kind: str, grades: list[GradeRow]) -> Scorer
         sound_exact=st.estimate(st.accuracy(every, true=0)),
         sound_within_one=st.estimate(st.accuracy(every, 1, true=0)),
         kappa=st.estimate(st.weighted_kappa(every)),
+        rank=st.estimate(st.rank_correlation(every)),
+        icc=st.estimate(_intraclass(every)),
+        sensitivity=st.estimate(st.sensitivity(every)),
+        specificity=st.estimate(st.specificity(every)),
         mean_error=st.estimate(st.mean_error(every)),
         damage_auc=st.estimate(auc),
         confusion=tuple(tuple(int(n) for n in row) for row in every[0]),
@@ -157,6 +162,14 @@ def _scorer(rows: Rows, limb: Limb, kind: str, grades: list[GradeRow]) -> Scorer
         paper_exact=paper[0],
         paper_within_one=paper[1],
     )
+
+
+def _intraclass(matrices: Floats) -> Floats:
+    """ICC(2,1) of the scored joints' true and given grades, [draws]."""
+    grades = matrices.shape[-2]
+    pairs = np.stack(np.meshgrid(np.arange(grades), np.arange(grades), indexing="ij"), axis=-1)
+    times = matrices[..., :grades].reshape(len(matrices), -1)
+    return intraclass(pairs.reshape(-1, 2).astype(np.float64), times)
 
 
 def _baseline(matrix: Floats, grade: int) -> Baseline:

@@ -134,6 +134,38 @@ def mean_error(matrices: Floats) -> Floats:
     return _divide((scored * cost).sum((-2, -1)), scored.sum((-2, -1)))
 
 
+def rank_correlation(matrices: Floats) -> Floats:
+    """Spearman's rho of true and given grades of the scored joints, [...]; NaN without variation.
+
+    Ties have the mean of their ranks.
+    """
+    scored = matrices[..., : matrices.shape[-2]]
+    ranks = [_middle_ranks(scored.sum(axis)) for axis in (-1, -2)]
+    shares = _divide(scored, scored.sum((-2, -1))[..., None, None])
+    given = [shares.sum(axis) for axis in (-1, -2)]
+    means = [(share * rank).sum(-1) for share, rank in zip(given, ranks, strict=True)]
+    away = [rank - mean[..., None] for rank, mean in zip(ranks, means, strict=True)]
+    both = np.einsum("...i,...ij,...j->...", away[0], shares, away[1])
+    spread = [(share * apart**2).sum(-1) for share, apart in zip(given, away, strict=True)]
+    return _divide(both, np.sqrt(spread[0] * spread[1]))
+
+
+def _middle_ranks(counts: Floats) -> Floats:
+    """Mean rank of each level, of how often each occurs [..., levels]."""
+    return np.cumsum(counts, axis=-1) - counts / 2
+
+
+def sensitivity(matrices: Floats) -> Floats:
+    """Share of the scored joints with damage (true grade over 0) that got a grade over 0, [...]."""
+    scored = matrices[..., 1:, : matrices.shape[-2]]
+    return _divide(scored[..., 1:].sum((-2, -1)), scored.sum((-2, -1)))
+
+
+def specificity(matrices: Floats) -> Floats:
+    """Share of the scored joints without damage that got grade 0, [...]."""
+    return accuracy(matrices, true=0)
+
+
 def coverage(matrices: Floats) -> Floats:
     """Share of the joints that were scored, [...]."""
     return _divide(matrices[..., : matrices.shape[-2]].sum((-2, -1)), matrices.sum((-2, -1)))

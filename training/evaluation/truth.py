@@ -316,7 +316,12 @@ def part_of(labelled: LabelledSet, split: Split) -> LabelledSet:
             f"{labelled.name}: none of its patients is among those kept out of training",
             fix="add --split all where no training has seen these films",
         )
-    return replace(labelled, limbs=kept)
+    whole, part = ({limb.patient for limb in limbs} for limbs in (labelled.limbs, kept))
+    note = (
+        f"{len(part)} of {len(whole)} patients are measured; the other {len(whole - part)} are "
+        "left out, because a training on this set may have seen them"
+    )
+    return replace(labelled, limbs=kept, notes=(*labelled.notes, note))
 
 
 def _why(error: BaseException) -> str:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from training.evaluation import statistics as figures
-from training.evaluation.agreement import agreement, intraclass
+from training.evaluation.agreement import _correlation, _ranks, agreement, intraclass
 
 GRADES = 4
 
@@ -60,6 +61,31 @@ def test_bland_altman_by_hand():
     assert found.upper.value == pytest.approx(2 + 1.96 * sd)
     assert found.detectable.value == pytest.approx((found.upper.value - found.lower.value) / 2)
     assert found.mean_error.value == pytest.approx(2)
+    assert found.rmse.value == pytest.approx(np.sqrt(np.mean(np.square([2, 1, 3, 2]))))
+    assert found.pearson.value == pytest.approx(pearsonr(truth, ours).statistic)
+    assert found.spearman.value == pytest.approx(1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=30),
+       st.integers(0, 2**32 - 1))  # fmt: skip
+def test_correlations_of_totals_are_scipys_and_a_draw_is_repeated_rows(pairs, seed):
+    truth, ours = np.array(pairs, np.float64).T
+    weights = np.random.default_rng(seed).integers(0, 3, (2, len(pairs))).astype(float)
+    weights[0] = 1
+    for times, found in zip(weights, _totals(weights, truth, ours), strict=True):
+        again = np.repeat(np.arange(len(pairs)), times.astype(int))
+        for value, wanted in zip(found, (pearsonr, spearmanr), strict=True):
+            one, other = truth[again], ours[again]
+            if len(set(one)) < 2 or len(set(other)) < 2:
+                assert np.isnan(value)
+            else:
+                assert value == pytest.approx(wanted(one, other).statistic, abs=1e-9)
+
+
+def _totals(weights, truth, ours):
+    plain = _correlation(weights, truth, ours)
+    ranked = _correlation(weights, *(_ranks(weights, it) for it in (truth, ours)))
+    return zip(plain, ranked, strict=True)
 
 
 @given(graded())
@@ -78,6 +104,14 @@ def test_accuracy_and_kappa_are_scikit_learns(rows):
             true[scored], given_[scored], labels=range(GRADES), weights="quadratic"
         )
         assert figures.weighted_kappa(matrix)[0] == pytest.approx(kappa)
+    rho = figures.rank_correlation(matrix)[0]
+    if len(set(true[scored])) > 1 and len(set(given_[scored])) > 1:
+        assert rho == pytest.approx(spearmanr(true[scored], given_[scored]).statistic)
+    else:
+        assert np.isnan(rho)
+    damaged = scored & (true > 0)
+    wanted = (given_[damaged] > 0).mean() if damaged.any() else np.nan
+    assert figures.sensitivity(matrix)[0] == pytest.approx(wanted, nan_ok=True)
     assert figures.mean_error(matrix)[0] == pytest.approx(np.abs(true - given_)[scored].mean())
     assert figures.coverage(matrix)[0] == pytest.approx(scored.mean())
     for within in (0, 1):
@@ -116,6 +150,9 @@ def test_a_patient_drawn_twice_counts_as_two_patients(rows, seed):
         figures.balanced_accuracy,
         figures.weighted_kappa,
         figures.mean_error,
+        figures.rank_correlation,
+        figures.sensitivity,
+        figures.specificity,
         figures.coverage,
         lambda m: figures.balanced_accuracy(m, 1, missing_wrong=True),
     ):

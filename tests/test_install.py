@@ -257,7 +257,6 @@ USES = {
     "sharpedge status": ({}, {0}),
     "sharpedge held": ({}, {0}),
     "sharpedge page": None,
-    "sharpedge dashboard": None,
     "sharpedge release": ({"FILM": "/srv/sharpedge/drop/film.jpg"}, {0}),
     "sharpedge audit": ({}, {0, 3}),
     "sharpedge results": ({"DAY": "2026-01-01", "FILE": "results.csv"}, {0}),

@@ -45,7 +45,7 @@ dashboard-demo: $(VENV)/.dashboard
 	$(BIN)/sharpedge export
 	$(BIN)/sharpedge dashboard demo
 
-# The dashboard's long checks (about 6 minutes): 100 kills between storing and answering, 100,000 results,
+# The dashboard's long checks (about 10 minutes): 100 kills between storing and answering, 100,000 results,
 # browsers, axe-core from npm; keeps its table under benchmarks/results/. A short form runs in `make test`.
 dashboard-test: $(VENV)/.dev
 	SHARPEDGE_DASHBOARD=full $(BIN)/python -m pytest tests/dashboard --timeout 1800

@@ -6,7 +6,6 @@ import re
 import time
 
 from argon2 import PasswordHasher
-from rooms import ROOM
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
@@ -74,9 +73,8 @@ class Clinic:
         with self.database.writing() as connection:
             save(connection, arrived, time.time() if now_s is None else now_s, 100)
 
-    def key(self, message, device=ROOM):
+    def key(self, message):
         """Key of a message's row."""
-        del device
         with self.database.reading() as connection:
             found = select(MESSAGE.c.pk).where(MESSAGE.c.id == message.id)
             return connection.execute(found).scalar_one()

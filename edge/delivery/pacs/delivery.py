@@ -92,7 +92,12 @@ class PacsDelivery:
     # -- storing ------------------------------------------------------------------------------
 
     def _store(self, stopping: Callable[[], bool]) -> None:
-        rows = self._rows.next_rows(_ROWS, self._patience.resting(time.monotonic()))
+        resting = self._patience.resting(time.monotonic())
+        rows = self._rows.next_rows(_ROWS, resting)
+        if not rows and not resting and not self._ask_failures:
+            # What could not be sent was given up by a person.
+            self._failures = 0
+            self._alerts.clear_alert("pacs")
         ready = [(row, it) for row in rows if (it := self._ready(row)) is not None]
         if not ready:
             return

@@ -143,6 +143,7 @@ COMMANDS = {
         "sharpedge.commands.operator:whois",
         "Say what a pseudonym stands for, where the site keeps it; each question is recorded.",
     ),
+    "pacs": Command("sharpedge.commands.pacs:pacs", "Try the delivery to the PACS."),
     "drift": Command(
         "sharpedge.commands.operator:drift",
         "Compare the last films' pictures and scores with a site's first ones; 1: they drifted.",
@@ -167,7 +168,7 @@ COMMANDS = {
 
 
 GROUPS = {
-    "Set up": ("init", "doctor", "export", "build", "tune", "engines", "licenses"),
+    "Set up": ("init", "doctor", "pacs", "export", "build", "tune", "engines", "licenses"),
     "Score and serve": (
         "run", "receive", "score", "archive", "results", "history", "demo", "listen",
     ),

@@ -13,7 +13,9 @@ from io import BytesIO
 
 import pytest
 from appliance import until
+from documenting import dicom_film
 from fixtures import broker, make_appliance, subscriber
+from pacs_peers import Pacs
 from pydicom.uid import JPEGBaseline8Bit
 from receiving import Process, close_connections, film_object, films, send
 from stand_in import film_bytes
@@ -27,6 +29,8 @@ from sharpedge.backup import back_up
 from sharpedge.cli import app
 from sharpedge.support import contents
 
+# The films are not valid, and the library says so when they are made.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 __all__ = ["broker", "make_appliance", "subscriber"]
 
 NAME, PATIENT, ACCESSION, FILE = "CANARYNAME", "CANARYPID1", "CANARYACC1", "CANARYFILE"
@@ -44,6 +48,8 @@ def an_object(uid, words):
         uid, words, PatientName=f"{NAME}^Erika", PatientID=PATIENT, PatientBirthDate=BORN,
         AccessionNumber=ACCESSION, StudyInstanceUID=STUDY, SeriesInstanceUID=SERIES,
         PatientComments=NAME, ReferringPhysicianName=NAME, InstitutionName=NAME,
+        # Values that pydicom complains about, and quotes.
+        StudyDate=NAME, PatientAge=NAME, ImageLaterality=f"{NAME}-{NAME}-{NAME}",
     )  # fmt: skip
 
 
@@ -123,8 +129,10 @@ def said_by(it, subscriber, textfile, folder):
     assert back_up(it.config, folder / "b.tar", archive=False) == 0
     with tarfile.open(folder / "b.tar") as tar:
         backup = {name: tar.extractfile(name).read() for name in tar.getnames()}
+    receiver = getattr(it, "receiver", None)
+    logs = it.log() + ("" if receiver is None else receiver.log())
     return Said(
-        mqtt, it.log() + it.receiver.log(), textfile.read_text(), status,
+        mqtt, logs, textfile.read_text(), status,
         bundle, command(it, "results").stdout, backup,
     )  # fmt: skip
 
@@ -202,3 +210,43 @@ def test_what_is_switched_on_for_one_output_stands_in_that_output_alone(
     done = command(it, "whois", pseudonym(key, "patient", PATIENT), "--json")
     assert json.loads(done.stdout)["known"]["stands_for"] == PATIENT
     assert planted_in(it.log()) == []
+
+
+def test_documents_that_wait_for_a_pacs_name_the_patient_in_their_own_folder_alone(
+    broker, subscriber, make_appliance, tmp_path
+):
+    pacs = Pacs()
+    pacs.answer = lambda _number, _uid: 0xA700
+    it = make_appliance(broker.port, factory="documenting:build")
+    textfile = tmp_path / "metrics.prom"
+    with it.config.open("a") as file:
+        file.write(
+            f'[metrics]\ntextfile = "{textfile}"\nevery_s = 0.2\n'
+            f'[pacs]\nenabled = true\nport = {pacs.port}\ncalled_ae_title = "TESTPACS"\n'
+        )
+    it.start()
+    film = dicom_film(
+        "limb=LH", uid=f"{INSTANCE}1", PatientName=f"{NAME}^Erika", PatientID=PATIENT,
+        AccessionNumber=ACCESSION, StudyInstanceUID=STUDY, SeriesInstanceUID=SERIES,
+        PatientBirthDate=BORN,
+    )  # fmt: skip
+    it.put(f"{FILE}.dcm", film)
+    subscriber.wait("result", 1, 40)
+    folder = it.state / "pacs"
+    until(lambda: len(list(folder.glob("*.dcm"))) == 2, 40, what="both documents")
+    until(lambda: "pacs" in textfile.read_text(), what="the alert")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for path in folder.glob("*.dcm"):
+        assert path.stat().st_mode & 0o777 == 0o600
+        # They are the patient's, as everything in a PACS is.
+        found = planted_in(path.read_bytes().decode("latin-1"), IN_TAGS)
+        assert {NAME, PATIENT, ACCESSION, STUDY} <= set(found)
+    said = said_by(it, subscriber, textfile, tmp_path)
+    for where in ("mqtt", "logs", "metrics", "bundle", "results"):
+        assert planted_in(getattr(said, where)) == [], where
+    assert planted_in(said.status) == [FILE]
+    assert in_journal(said.backup, tmp_path, but={("job", "path")}) == set()
+    assert not [name for name in said.backup if name.startswith("pacs/")]
+    for name, data in said.backup.items():
+        assert name == "journal.sqlite" or planted_in(data.decode("latin-1")) == [], name
+    pacs.stop()

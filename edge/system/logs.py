@@ -161,6 +161,10 @@ def under_journal() -> bool:
     return (found.st_dev, found.st_ino) == (device, inode)
 
 
+_QUOTING = ("pydicom", "highdicom", "pynetdicom")
+"""Loggers of libraries whose lines quote what stands in films, or what peers send."""
+
+
 def set_up_logs(style: LogFormat = LogFormat.AUTO, level: LogLevel = LogLevel.INFO) -> None:
     """Send the log lines of this process to where ``style`` says.
 
@@ -183,5 +187,7 @@ def set_up_logs(style: LogFormat = LogFormat.AUTO, level: LogLevel = LogLevel.IN
             former.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in _QUOTING:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     # A log whose reader has gone is no reason to stop.
     logging.raiseExceptions = False

@@ -41,6 +41,7 @@ EXAMPLES = {
     "dismiss": ("sharpedge dismiss 12",),
     "retry": ("sharpedge retry", "sharpedge retry 12", "sharpedge retry --all"),
     "audit": ("sharpedge audit", "sharpedge audit --json --no-broker"),
+    "pacs": ("sharpedge pacs test", "sharpedge pacs test --json"),
     "dashboard": (
         "sharpedge dashboard --config /etc/sharpedge/dashboard.toml",
         "sharpedge dashboard backup --out dashboard.sqlite",

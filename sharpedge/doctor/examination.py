@@ -17,6 +17,7 @@ from sharpedge.doctor.finding import Finding, failed, ok
 from sharpedge.doctor.folder import check_folder
 from sharpedge.doctor.ledger import check_ledger
 from sharpedge.doctor.machine import check_machine
+from sharpedge.doctor.pacs import check_pacs
 from sharpedge.doctor.reach import check_reach
 from sharpedge.doctor.receiver import check_receiver
 from sharpedge.doctor.rights import check_name, check_rights
@@ -45,7 +46,7 @@ def examine(config_path: Path | None) -> Iterator[Finding]:
         f"service account {box.service.name}",
     )
     for check in (check_folder, check_machine, check_engines, check_certificates, _check_broker,
-                  check_receiver, check_ledger, check_unit):  # fmt: skip
+                  check_pacs, check_receiver, check_ledger, check_unit):  # fmt: skip
         yield from _guarded(check, box)
 
 

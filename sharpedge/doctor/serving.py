@@ -12,9 +12,11 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from edge.anatomy import Limb
 from edge.daemon.state_folder import appliance_runs
+from edge.delivery.pacs.settings import Transport
 from edge.engine.backend_table import BACKENDS, is_installed
 from edge.engine.installed import not_serving, scan
 from edge.engine.passport import Role, open_engine
@@ -29,6 +31,7 @@ from sharpedge.doctor.finding import Finding, failed, ok, skipped, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge.delivery.pacs.settings import PacsSettings
     from edge.engine.installed import Installed
     from sharpedge.doctor.box import Box
 
@@ -177,7 +180,9 @@ def check_unit(box: Box) -> Iterator[Finding]:
                       f"systemctl enable {SERVICE}")  # fmt: skip
     else:
         yield ok(UNIT, f"{SERVICE}: active, enabled")
-    yield _network(box, found)
+    yield _network(found, box.config.broker.host)
+    if box.config.pacs.enabled:
+        yield _network(found, _host_of(box.config.pacs))
     yield _exposure()
 
 
@@ -210,9 +215,12 @@ def _properties(names: tuple[str, ...]) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
-def _network(box: Box, found: dict[str, str]) -> Finding:
-    """Whether the unit's list of addresses lets it reach the broker."""
-    host = box.config.broker.host
+def _host_of(it: PacsSettings) -> str:
+    return it.host if it.transport is Transport.DICOM else str(urlsplit(str(it.url)).hostname)
+
+
+def _network(found: dict[str, str], host: str) -> Finding:
+    """Whether the unit's list of addresses lets it reach a host."""
     allowed = found.get("IPAddressAllow", "").split()
     if not found.get("IPAddressDeny") or _is_loopback(host) or _covers(allowed, host):
         return ok(NETWORK, f"the unit may reach {host}")

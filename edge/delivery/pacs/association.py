@@ -115,10 +115,10 @@ class PacsAssociation:
         """Whether requests can be sent."""
         return bool(self.association.is_established)
 
-    def accepts(self, sop_class: str, syntax: str) -> bool:
-        """Whether the PACS accepted a context of a class with a transfer syntax."""
+    def accepts(self, sop_class: str, syntax: str | None = None) -> bool:
+        """Whether the PACS accepted a context of a class, with this transfer syntax or any."""
         return any(
-            it.abstract_syntax == sop_class and syntax in it.transfer_syntax
+            it.abstract_syntax == sop_class and (syntax is None or syntax in it.transfer_syntax)
             for it in self.association.accepted_contexts
         )
 

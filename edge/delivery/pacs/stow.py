@@ -77,11 +77,7 @@ class StowCarrier:
         """Store one document. Raises `PacsError`, and `OSError` where its file cannot be read."""
         data = path.read_bytes()
         boundary = secrets.token_hex(16)
-        headers = {
-            "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-            "Accept": "application/dicom+json",
-            **self._authorisation(),
-        }
+        headers = self._headers(boundary)
         body = b"".join((
             f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode(),
             data,
@@ -95,6 +91,21 @@ class StowCarrier:
         if status in _LISTED:
             return read_answer(answer, document.sop_instance)
         return Answer(Verdict.REFUSED, f"http_{status}")
+
+    def probe(self) -> int:
+        """Send a request without a document, which stores nothing; returns the HTTP status.
+
+        Raises `PacsError`.
+        """
+        boundary = secrets.token_hex(16)
+        return self._post(f"--{boundary}--\r\n".encode(), self._headers(boundary))[0]
+
+    def _headers(self, boundary: str) -> dict[str, str]:
+        return {
+            "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+            "Accept": "application/dicom+json",
+            **self._authorisation(),
+        }
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         connection, it = self._connection, self._settings

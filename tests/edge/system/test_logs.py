@@ -161,3 +161,15 @@ def test_setting_up_again_keeps_anothers_handler():
         for it in ours:
             root.removeHandler(it)
         root.setLevel(level)
+
+
+def test_libraries_that_quote_films_and_peers_write_no_line():
+    code = (
+        "import logging\nfrom edge.system.logs import *\n"
+        "set_up_logs(LogFormat.TEXT, LogLevel.DEBUG)\n"
+        "for name in ('pydicom', 'highdicom.base', 'pynetdicom.acse', 'edge.x'):\n"
+        "    logging.getLogger(name).error('a line of %s', name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("a line of edge.x")

@@ -234,7 +234,9 @@ class PacsDelivery:
             self._rows.committed(found.committed, report.transaction)
             for number in found.committed:
                 self._patience.gone(number)
-                self._files.remove(files[number])
+                # Without one where a person has given the document up meanwhile.
+                if number in files:
+                    self._files.remove(files[number])
             if found.committed:
                 log.info("PACS: committed to %d documents", len(found.committed))
             for number, reason in found.failed.items():

@@ -287,6 +287,16 @@ def test_a_document_whose_file_is_gone_or_changed_is_made_again(pacs, make_pacs_
     assert pacs.stored == []
 
 
+def test_a_report_on_a_document_that_a_person_gave_up_costs_nothing(pacs, make_pacs_box):
+    pacs.reports = "never"
+    box = make_pacs_box(pacs.port, commitment_s=0.6)
+    box.film(1)
+    box.start().run(lambda: pacs.asked)
+    box.store.db.execute("UPDATE outbox SET state = 'closed' WHERE kind = 'dicom_sr'")
+    pacs.reports = "same"
+    box.run_until_closed()
+
+
 def test_a_film_ends_when_both_destinations_have_closed_their_rows(pacs, make_pacs_box):
     box = make_pacs_box(pacs.port)
     box.film(1)

@@ -11,6 +11,7 @@ from certificates import certificate
 from doctor_box import box_in, fault, faults
 from receiving import close_connections, serving
 
+from edge.receive import receiver as process
 from sharpedge.doctor import receiver
 from sharpedge.doctor.certificates import check_certificates
 from sharpedge.doctor.receiver import check_receiver
@@ -29,7 +30,9 @@ def pems(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def close():
+def close(monkeypatch):
+    # A connection that was only opened is waited for at the receiver's stop.
+    monkeypatch.setattr(process, "_STOP_S", 0.2)
     yield
     close_connections()
 

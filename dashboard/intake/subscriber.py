@@ -18,7 +18,7 @@ from paho.mqtt.properties import Properties
 
 from dashboard.errors import DashboardError
 from dashboard.intake.writer import Raw
-from edge.contract.payloads import OperatorMessage, ReceiptMessage
+from edge.contract.payloads import Command, CommandMessage, OperatorMessage, ReceiptMessage
 from edge.contract.topics import CHANNELS
 
 if TYPE_CHECKING:
@@ -78,16 +78,24 @@ class Subscriber:
 
     def order(self, device: DeviceName, message: OperatorMessage, correlation: str) -> bool:
         """Publish a person's decision; whether the broker has it."""
+        payload = message.model_dump_json(exclude_none=True)
+        return self._ask(device.topic("operator", self._settings.account), payload, correlation)
+
+    def ask_picture(self, device: DeviceName, result_id: str) -> bool:
+        """Ask for the picture of a result again; whether the broker has the command."""
+        message = CommandMessage(command=Command.PICTURE, id=result_id)
+        return self._ask(device.topic("command"), message.model_dump_json(), None)
+
+    def _ask(self, topic: str, payload: str, correlation: str | None) -> bool:
         client = self._client
         if client is None or not self._connected:
             return False
         properties = None
         if self._version == MQTTProtocolVersion.MQTTv5:
             properties = _properties(PacketTypes.PUBLISH)
-            properties.CorrelationData = correlation.encode()
             properties.MessageExpiryInterval = ORDER_EXPIRY_S
-        topic = device.topic("operator", self._settings.account)
-        payload = message.model_dump_json(exclude_none=True)
+            if correlation is not None:
+                properties.CorrelationData = correlation.encode()
         sent = client.publish(topic, payload, qos=1, properties=properties)
         try:
             sent.wait_for_publish(_PUBLISH_S)

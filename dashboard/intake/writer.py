@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from dashboard.intake.arrivals import Saved, save
 from dashboard.intake.parse import Bad, parse
@@ -88,11 +88,7 @@ class Writer:
 
     def _keep(self, batch: list[Raw]) -> None:
         """Store a batch for good, however long the database is away, then answer."""
-        longest = self._settings.picture_mib << 20
-        parsed = [
-            parse(it.topic, it.payload, it.correlation, longest, retained=it.retained)
-            for it in batch
-        ]
+        parsed = [self._parsed(it) for it in batch]
         while not self._stopped.is_set():
             try:
                 answers = self._store([it for it in parsed if it is not None])
@@ -109,13 +105,22 @@ class Writer:
             raw.acknowledge()
         self._changed()
 
+    def _parsed(self, raw: Raw) -> Parsed | None:
+        """Parse a message; a fault of ours is listed as a problem and stops no other message."""
+        longest = self._settings.picture_mib << 20
+        try:
+            return parse(raw.topic, raw.payload, raw.correlation, longest, retained=raw.retained)
+        except Exception:
+            log.exception("a message cannot be parsed")
+            return Bad(raw.topic[:200], "a fault of the dashboard", len(raw.payload))
+
     def _store(self, parsed: list[Parsed]) -> Saved:
         """Store all, or one by one where the database does not take them together."""
         try:
             return self._save(parsed)
         except OperationalError:
             raise
-        except DBAPIError:
+        except Exception:  # noqa: BLE001 - each is tried alone, and told of there
             answers = Saved()
             for it in parsed:
                 answers.receipts += self._save_alone(it).receipts
@@ -126,8 +131,9 @@ class Writer:
             return self._save([it])
         except OperationalError:
             raise
-        except DBAPIError as error:
-            what = f"the database does not take it ({type(error.orig).__name__})"
+        except Exception as error:
+            log.exception("a message cannot be stored")
+            what = f"the database does not take it ({type(error).__name__})"
             topic = it.topic if isinstance(it, Bad) else it.device.topic()
             return self._save([Bad(topic, what, 0)])
 

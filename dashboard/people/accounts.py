@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 import time
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from argon2 import PasswordHasher
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LEAST, MOST = 12, 128
 """Characters of a password."""
+_AT_ONCE = 2
 _SETUP = "setup"
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without those that are taken for each other."""
@@ -45,6 +46,8 @@ class Accounts:
     def __init__(self, database: Database, hasher: PasswordHasher | None = None) -> None:
         self._database = database
         self._hasher = hasher or PasswordHasher()
+        # Each takes 64 MiB: many attempts at once must not take the memory of the machine.
+        self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         # Checked where the name is not known, so that both take as long.
         self._decoy = self._hasher.hash(secrets.token_urlsafe(16))
 
@@ -70,11 +73,12 @@ class Accounts:
         """Make the first admin. Raises `AccountError`."""
         values = self._new(name, password, ADMIN)
         with self._database.writing() as connection:
-            wanted = connection.execute(select(NOTE.c.value).where(NOTE.c.name == _SETUP)).scalar()
+            # Taken away and looked at in one step: of several at once one finds it.
+            mine = (NOTE.c.name == _SETUP, NOTE.c.value == _hash(token))
+            taken = connection.execute(delete(NOTE).where(*mine)).rowcount
             fresh = not connection.execute(select(func.count()).select_from(PERSON)).scalar_one()
-            if not fresh or wanted is None or not compare_digest(wanted, _hash(token)):
+            if not taken or not fresh:
                 raise AccountError("This is not the token that the dashboard printed at its start.")
-            connection.execute(delete(NOTE).where(NOTE.c.name == _SETUP))
             connection.execute(PERSON.insert().values(values))
 
     def verify(self, name: str, password: str) -> Any:
@@ -134,15 +138,17 @@ class Accounts:
             connection.execute(delete(SESSION).where(SESSION.c.person_pk == pk))
 
     def _matches(self, hashed: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(hashed, password[: MOST + 1])
-        except (VerificationError, InvalidHashError):
-            return False
+        with self._at_once:
+            try:
+                return self._hasher.verify(hashed, password[: MOST + 1])
+            except (VerificationError, InvalidHashError):
+                return False
 
     def _hash_of(self, name: str, password: str) -> str:
         if not LEAST <= len(password) <= MOST or password.casefold() == name.casefold():
             raise AccountError(f"A password has {LEAST} to {MOST} characters and is not the name.")
-        return self._hasher.hash(password)
+        with self._at_once:
+            return self._hasher.hash(password)
 
     def _new(self, name: str, password: str, role: str) -> dict[str, object]:
         if role not in ROLES:

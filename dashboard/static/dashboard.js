@@ -33,6 +33,8 @@
         if (link) [...now.querySelectorAll("a")].find((it) => it.getAttribute("href") === link)?.focus();
       }
       tell("");
+      // A picture that came later brings its tools along.
+      if (document.querySelector("[data-picture]") && !document.getElementById("film")) location.reload();
     } catch {
       tell("The dashboard does not answer: this page may be out of date.");
     }

@@ -75,9 +75,13 @@ def open_database(url: str) -> Database:
         with _lock(engine):
             migrate(engine)
     except SQLAlchemyError as error:
+        engine.dispose()
         raise DashboardError(
             f"{shown}: cannot be opened ({_cause(error)}); fix: check path, rights and server"
         ) from None
+    except BaseException:
+        engine.dispose()
+        raise
     return Database(engine)
 
 

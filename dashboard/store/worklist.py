@@ -6,13 +6,15 @@ as quick as the first.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, and_, cast, func, or_, select, tuple_
+from sqlalchemy import and_, func, select, tuple_, union_all
 
 from dashboard.store.rows import Attention
 from dashboard.store.tables import DEVICE, MESSAGE
+from edge.contract.vocabulary import REASONS, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,8 @@ SHOWN = ("all", "held", "new", "scored", "rejected", "replaced")
 _SIDES = {"left": "L", "right": "R", "l": "L", "r": "R"}
 _LIMBS = {"hand": "hand", "hands": "hand", "foot": "foot", "feet": "foot"}
 _WORDS = 6
+_JOB_DIGITS = 16
+_HEXADECIMAL = re.compile(r"[0-9a-f-]{1,36}")
 _COLUMNS = (
     MESSAGE.c.pk, MESSAGE.c.id, MESSAGE.c.sequence, MESSAGE.c.status, MESSAGE.c.reason,
     MESSAGE.c.limb, MESSAGE.c.side, MESSAGE.c.study, MESSAGE.c.patient, MESSAGE.c.joined,
@@ -99,17 +103,35 @@ def _matches(word: str) -> ColumnElement[bool]:
         return MESSAGE.c.side == _SIDES[plain]
     if plain in _LIMBS:
         return MESSAGE.c.limb == _LIMBS[plain]
-    found: list[ColumnElement[bool]] = [
-        column.startswith(plain, autoescape=True)
-        for column in (MESSAGE.c.id, MESSAGE.c.study, MESSAGE.c.patient)
+    return MESSAGE.c.pk.in_(union_all(*_found_by(plain)))
+
+
+def _found_by(plain: str) -> list[Select[Any]]:
+    """Keys of the rows that a word finds, each part by an index of its own."""
+    keys = select(MESSAGE.c.pk)
+    named = select(DEVICE.c.pk).where(DEVICE.c.name.icontains(plain, autoescape=True))
+    joined = MESSAGE.c.joined
+    found = [
+        keys.where(MESSAGE.c.device_pk.in_(named)),
+        keys.where(joined.is_not(None), joined.icontains(plain, autoescape=True)),
     ]
-    found += [
-        column.icontains(plain, autoescape=True) for column in (MESSAGE.c.joined, DEVICE.c.name)
+    statuses = [it.value for it in Status if plain in it.value]
+    reasons = _reasons(plain)
+    found += [keys.where(MESSAGE.c.status.in_(statuses))] if statuses else []
+    found += [keys.where(MESSAGE.c.reason.in_(reasons))] if reasons else []
+    if _HEXADECIMAL.fullmatch(plain):
+        # No id goes on with a letter after f: this range is all that begin so.
+        columns = (MESSAGE.c.id, MESSAGE.c.study, MESSAGE.c.patient)
+        found += [keys.where(it >= plain, it < f"{plain}g") for it in columns]
+    if plain.isascii() and plain.isdecimal() and len(plain) < _JOB_DIGITS:
+        found.append(keys.where(MESSAGE.c.job == int(plain)))
+    return found
+
+
+def _reasons(plain: str) -> list[str]:
+    """Codes of the reasons in whose code or meaning a word is."""
+    return [
+        code.value
+        for code, text in REASONS.items()
+        if plain in code.value or plain in text.meaning.casefold()
     ]
-    code = plain.replace(" ", "_")
-    found += [
-        column.icontains(code, autoescape=True) for column in (MESSAGE.c.reason, MESSAGE.c.status)
-    ]
-    if plain.isascii() and plain.isdecimal():
-        found.append(cast(MESSAGE.c.job, String) == plain)
-    return or_(*found)

@@ -35,6 +35,7 @@ PAGES = (
     Page("/worklist.{kind}", "GET", Need.SIGNED_IN, worklist.export),
     Page("/film/{pk:int}", "GET", Need.SIGNED_IN, film.show),
     Page("/film/{pk:int}/picture.jpg", "GET", Need.SIGNED_IN, film.picture),
+    Page("/film/{pk:int}/picture", "POST", Need.SIGNED_IN, film.ask_picture),
     Page("/film/{pk:int}/read", "POST", Need.CORRECT, film.mark_read),
     Page("/film/{pk:int}/grades", "POST", Need.CORRECT, film.correct),
     Page("/film/{pk:int}/order/{command}", "POST", Need.DECIDE, film.order),

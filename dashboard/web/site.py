@@ -51,6 +51,10 @@ class Orders(Protocol):
         """Publish it; whether the broker has it."""
         ...
 
+    def ask_picture(self, device: DeviceName, result_id: str) -> bool:
+        """Ask for a picture again; whether the broker has the command."""
+        ...
+
 
 @dataclass(frozen=True)
 class Site:

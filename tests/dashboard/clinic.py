@@ -39,6 +39,9 @@ class Orders:
             self.sent.append((device, message, correlation))
         return self.is_connected
 
+    def ask_picture(self, device, result_id):
+        return self.order(device, "picture", result_id)
+
 
 class Clinic:
     """A store, its pages and its people."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from fixtures import broker, make_broker
+from fixtures import broker, make_appliance, make_broker
 from postgres import NoPostgresError, Postgres
 
 from dashboard.store.database import Database, engine_of, open_database
 
-__all__ = ["broker", "make_broker"]
+__all__ = ["broker", "make_appliance", "make_broker"]
 
 
 @pytest.fixture(scope="session")

@@ -40,3 +40,13 @@ def test_a_file_that_is_missing_is_named(tmp_path):
 def test_the_shipped_example_states_the_defaults():
     path = Path(__file__).resolve().parents[2] / "systemd" / "dashboard.toml"
     assert load(path) == Settings()
+
+
+def test_the_page_and_the_example_name_every_key():
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "dashboard.md").read_text()
+    example = (root / "systemd" / "dashboard.toml").read_text()
+    for section in ("broker", "database", "web"):
+        for key in Settings.model_fields[section].annotation.model_fields:
+            assert f"`{section}.{key}`" in page or f"`{key}`" in page, key
+            assert f"# {key} = " in example, (section, key)

@@ -49,7 +49,16 @@ def test_the_program_runs_as_the_service_s_user_by_the_start_script(path):
 
 def test_the_jetpack_file_copies_what_an_installation_from_source_needs():
     wanted = {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "NOTICE", "engines"}
-    wanted |= {"systemd", "packaging", "sharpedge", "edge", "export", "training", "phantom"}
+    wanted |= {
+        "systemd",
+        "packaging",
+        "sharpedge",
+        "dashboard",
+        "edge",
+        "export",
+        "training",
+        "phantom",
+    }
     copied = {name for step in steps(FILES[1], "COPY") for name in step.split()[:-1]}
     assert wanted | {"benchmarks"} <= copied
     assert "has not been built or run" in FILES[1].read_text()

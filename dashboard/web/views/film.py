@@ -107,6 +107,20 @@ def picture(it: Asked) -> Response:
     return Response(found.jpeg, media_type="image/jpeg")
 
 
+def ask_picture(it: Asked) -> Response:
+    """Ask the device for the picture again; it comes to the page while it is kept there."""
+    with it.site.database.reading() as connection:
+        row = films.film(connection, it.key())
+    device = None if row is None else DeviceName.parse(row.device)
+    if row is None or device is None:
+        return it.missing("There is no such film.")
+    if it.site.orders.ask_picture(device, row.id):
+        it.say("Asked for: it comes within seconds where the device still keeps it.")
+    else:
+        it.say("Not asked for: the broker cannot be reached.")
+    return redirect(f"/film/{row.pk}")
+
+
 def mark_read(it: Asked) -> Response:
     """Note that the person has read a film's result."""
     with it.site.database.writing() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import OTHER, ROOM, jpeg, result
 
@@ -84,12 +84,14 @@ JSON = st.recursive(
 
 
 @given(key=st.sampled_from([*BODY]), value=JSON)
+@settings(deadline=None)
 def test_no_value_of_any_key_raises(key, value):
     payload = json.dumps(BODY | {key: value}).encode("utf-8", "surrogatepass")
     assert isinstance(parse(ROOM.topic("result"), payload, None, 10), (LimbArrived, Bad))
 
 
 @given(payload=st.binary(), kind=st.sampled_from(["result", "state", "image", "answer", "health"]))
+@settings(deadline=None)
 def test_no_bytes_raise(payload, kind):
     parse(ROOM.topic(kind), payload, payload, 10)
 

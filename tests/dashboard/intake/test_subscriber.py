@@ -63,7 +63,8 @@ class Device:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_message = self._heard
         self._client.connect("127.0.0.1", port)
-        self._client.subscribe([(ROOM.topic("receipt"), 1), (ROOM.topic("operator", "+"), 1)])
+        self._client.subscribe([(ROOM.topic("receipt"), 1), (ROOM.topic("operator", "+"), 1),
+                                (ROOM.topic("command"), 1)])  # fmt: skip
         self._client.loop_start()
 
     def _heard(self, client, _data, message):
@@ -71,6 +72,8 @@ class Device:
             self.receipts.append(json.loads(message.payload))
             return
         self.orders.append(json.loads(message.payload))
+        if message.topic.endswith("/command"):
+            return
         properties = mqtt.Properties(mqtt.PacketTypes.PUBLISH)
         properties.CorrelationData = message.properties.CorrelationData
         body = json.dumps({"command": "release", "done": True, "detail": "job 7"})
@@ -164,6 +167,9 @@ def test_an_order_reaches_its_device_and_a_missing_broker_is_told(dashboard, dev
     assert device.orders[0] == {
         "command": "release", "id": result().id, "operator": "Anna", "side": "L",
     }  # fmt: skip
+    assert dashboard.ask_picture(ROOM, result().id)
+    until(lambda: len(device.orders) == 2)
+    assert device.orders[1] == {"command": "picture", "id": result().id}
     broker.kill()
     until(lambda: not dashboard.is_connected)
     assert not dashboard.order(ROOM, order, "def")

@@ -6,54 +6,75 @@ import os
 import random
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from clinic import Clinic
 from rooms import AT_S, arrived
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from dashboard.intake.arrivals import save
+from dashboard.intake.arrivals import _row, save
 from dashboard.simulated import SimulatedFilm, hexadecimal
+from dashboard.store.rows import insert_new
+from dashboard.store.tables import DEVICE, MESSAGE
 from dashboard.store.worklist import Wanted, counts, page_of
-from edge.contract.ids import DeviceName
+from edge.contract.ids import DeviceName, ResultKey
 from edge.contract.vocabulary import Laterality, Limb, Reason
 
 FULL = os.environ.get("SHARPEDGE_DASHBOARD") == "full"
 RESULTS = 100_000 if FULL else 400
 TABLE = Path(__file__).resolve().parents[3] / "benchmarks" / "results" / "dashboard.md"
 _BATCH = 200
+_DISTINCT, _MEASURED = 1000, 2000
 _ROUNDS = 20
 LINES: list[str] = []
 
 
 def films(count):
-    """Messages of ten devices, one in fifty held."""
+    """Messages of ten devices, one in fifty held; their payloads are those of the first ones."""
     chance = random.Random(1)
+    made = []
     for number in range(count):
         device = DeviceName("clinic", f"room{number % 10}", f"box{number % 10}")
-        patient = number // 8
         one = SimulatedFilm(
             device, number // 10 + 1, list(Limb)[number // 2 % 2], list(Laterality)[number % 2],
-            hexadecimal("study", number // 4), hexadecimal("patient", patient), AT_S + number,
+            hexadecimal("study", number // 4), hexadecimal("patient", number // 8), AT_S + number,
         )  # fmt: skip
-        held = number % 50 == 7
-        message = one.reject(Reason.SIDE_NOT_KNOWN) if held else one.result(chance)
-        yield arrived(message, device)
+        if number < _DISTINCT:
+            held = number % 50 == 7
+            made.append(one.reject(Reason.SIDE_NOT_KNOWN) if held else one.result(chance))
+            made[-1] = arrived(made[-1], device)
+            yield made[-1]
+            continue
+        like = made[number % _DISTINCT]
+        ledger = like.message.ledger.model_copy(update={"closed": one.at_s})
+        changes = {
+            "id": ResultKey(device, one.sha256, 0, "").result_id(), "sequence": one.sequence,
+            "study": one.study, "patient": one.patient, "job": one.sequence, "ledger": ledger,
+        }  # fmt: skip
+        yield replace(like, message=like.message.model_copy(update=changes))
 
 
 @pytest.fixture
 def filled(any_database):
-    batch, took_s = [], 0.0
-    for it in films(RESULTS):
-        batch.append(it)
-        if len(batch) == _BATCH:
-            begun_s = time.perf_counter()
-            with any_database.writing() as connection:
-                save(connection, batch, AT_S + 2 * RESULTS, 100)
-            took_s += time.perf_counter() - begun_s
-            batch = []
-    return any_database, RESULTS / took_s
+    """A database with all results, and how many of the last ones were stored in a second."""
+    made = list(films(RESULTS))
+    first = max(0, RESULTS - _MEASURED)
+    with any_database.writing() as connection:
+        # In bulk, as a restored backup would be: to be measured are the pages.
+        names = {str(it.device): None for it in made}
+        for name in names:
+            insert_new(connection, DEVICE, {"name": name, "seen_s": AT_S})
+        keys = {row.name: row.pk for row in connection.execute(select(DEVICE))}
+        rows = [_row(keys[str(it.device)], it, None, AT_S + it.message.job) for it in made[:first]]
+        if rows:
+            connection.execute(MESSAGE.insert(), rows)
+    begun_s = time.perf_counter()
+    for start in range(first, RESULTS, _BATCH):
+        with any_database.writing() as connection:
+            save(connection, made[start : start + _BATCH], AT_S + 2 * RESULTS, 100)
+    return any_database, (RESULTS - first) / (time.perf_counter() - begun_s)
 
 
 def walk(database, **wanted):
@@ -92,17 +113,18 @@ def test_pages_over_100_000_results_open_in_half_a_second(filled):
     client = clinic.client("reader")
     with database.reading() as connection:
         middle = page_of(connection, Wanted(), RESULTS // 2).next
-        study = connection.execute(text("SELECT study FROM message WHERE pk = 5000")).scalar()
-        patient = connection.execute(text("SELECT patient FROM message WHERE pk = 5000")).scalar()
+        study = connection.execute(text("SELECT study FROM message WHERE pk = 500")).scalar()
+        patient = connection.execute(text("SELECT patient FROM message WHERE pk = 500")).scalar()
     key = "_".join(f"{it:.9f}".rstrip("0").rstrip(".") for it in middle)
     pages = {
         "worklist": "/", "the middle of it": f"/?after={key}", "held": "/?show=held",
         "search, a pseudonym": f"/?q={study[:9]}", "search, a reason": "/?q=side_not_known",
         "search, nothing found": "/?q=qqqqqq", "one device": "/?device=clinic/room3/box3",
-        "film": "/film/5000", "study": f"/study/{study}", "patient": f"/patient/{patient}",
+        "film": "/film/500", "study": f"/study/{study}", "patient": f"/patient/{patient}",
         "devices": "/devices",
     }  # fmt: skip
-    LINES.append(f"| {kind} | stored | {rate:,.0f} a second | |")
+    medians_ms = {}
+    LINES.append(f"| {kind} | stored, without parsing | {rate:,.0f} a second | |")
     for words, path in pages.items():
         times_ms = []
         for _ in range(_ROUNDS):
@@ -111,8 +133,9 @@ def test_pages_over_100_000_results_open_in_half_a_second(filled):
             times_ms.append((time.perf_counter() - begun_s) * 1000)
         median, worst = statistics.median(times_ms), max(times_ms)
         LINES.append(f"| {kind} | {words} | {median:.0f} ms | {worst:.0f} ms |")
-        assert median < 500, words
+        medians_ms[words] = median
     _write(kind, database)
+    assert [words for words, median in medians_ms.items() if median >= 500] == []
 
 
 def _write(kind, database):

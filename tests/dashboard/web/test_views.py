@@ -54,7 +54,7 @@ def test_pages_follow_one_another_without_gap_or_repeat(clinic):
 @pytest.mark.parametrize(
     ("words", "finds"),
     [("left", {1}), ("right foot", {2}), ("box2", {3}), ("side_not_known", {3}),
-     ("not_known", {3}), ("left right", set())],
+     ("neither", {3}), ("left right", set()), ("xray1 2", {2}), ("scored", {1, 2})],
 )  # fmt: skip
 def test_a_search_finds_side_limb_device_and_reason(clinic, words, finds):
     clinic.keep(
@@ -85,6 +85,16 @@ def test_a_film_shows_grades_expected_values_reasons_and_boxes_in_its_picture(cl
     assert "queued" in text
     # No size stands in this JPEG, so nothing is drawn over it.
     assert "No picture" in text
+
+
+def test_a_picture_that_is_not_here_is_asked_for(clinic):
+    clinic.keep(arrived(result(1)))
+    client = clinic.client("reader")
+    assert "Ask the device for it" in client.get("/film/1").text
+    post(client, "/film/1/picture")
+    assert clinic.orders.sent == [(ROOM, "picture", result(1).id)]
+    assert "Asked for" in client.get("/film/1").text
+    assert post(client, "/film/9/picture").status_code == 404
 
 
 def test_a_held_film_is_released_by_command_with_its_answer_and_who_and_when(clinic):

@@ -98,30 +98,25 @@ def upgrade() -> None:
         sa.UniqueConstraint("device_pk", "id", name=op.f("uq_message_device_pk_id")),
     )
     op.create_index(
-        op.f("ix_message_attention_film_s_pk"),
-        "message",
-        ["attention", "film_s", "pk"],
-        unique=False,
+        op.f("ix_message_attention_film_s_pk"), "message", ["attention", "film_s", "pk"]
     )
     op.create_index(
-        op.f("ix_message_device_pk_film_s_pk"),
+        op.f("ix_message_device_pk_attention_film_s_pk"),
         "message",
-        ["device_pk", "film_s", "pk"],
-        unique=False,
+        ["device_pk", "attention", "film_s", "pk"],
     )
     op.create_index(
-        op.f("ix_message_device_pk_supersedes"),
-        "message",
-        ["device_pk", "supersedes"],
-        unique=False,
+        op.f("ix_message_device_pk_film_s_pk"), "message", ["device_pk", "film_s", "pk"]
     )
-    op.create_index(op.f("ix_message_film_s_pk"), "message", ["film_s", "pk"], unique=False)
-    op.create_index(op.f("ix_message_id"), "message", ["id"], unique=False)
-    op.create_index(op.f("ix_message_patient"), "message", ["patient"], unique=False)
-    op.create_index(
-        op.f("ix_message_status_film_s_pk"), "message", ["status", "film_s", "pk"], unique=False
-    )
-    op.create_index(op.f("ix_message_study"), "message", ["study"], unique=False)
+    op.create_index(op.f("ix_message_device_pk_supersedes"), "message", ["device_pk", "supersedes"])
+    op.create_index(op.f("ix_message_film_s_pk"), "message", ["film_s", "pk"])
+    op.create_index(op.f("ix_message_id"), "message", ["id"])
+    op.create_index(op.f("ix_message_job"), "message", ["job"])
+    op.create_index(op.f("ix_message_joined"), "message", ["joined"])
+    op.create_index(op.f("ix_message_patient"), "message", ["patient"])
+    op.create_index(op.f("ix_message_reason"), "message", ["reason"])
+    op.create_index(op.f("ix_message_status_film_s_pk"), "message", ["status", "film_s", "pk"])
+    op.create_index(op.f("ix_message_study"), "message", ["study"])
     op.create_table(
         "picture",
         sa.Column("pk", sa.Integer(), nullable=False),
@@ -145,7 +140,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["person_pk"], ["person.pk"], name=op.f("fk_session_person_pk")),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_session")),
     )
-    op.create_index(op.f("ix_session_person_pk"), "session", ["person_pk"], unique=False)
+    op.create_index(op.f("ix_session_person_pk"), "session", ["person_pk"])
     op.create_table(
         "study",
         sa.Column("pk", sa.Integer(), nullable=False),
@@ -157,7 +152,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_study")),
         sa.UniqueConstraint("device_pk", "study", name=op.f("uq_study_device_pk_study")),
     )
-    op.create_index(op.f("ix_study_study"), "study", ["study"], unique=False)
+    op.create_index(op.f("ix_study_study"), "study", ["study"])
     op.create_table(
         "correction",
         sa.Column("pk", sa.Integer(), nullable=False),
@@ -173,7 +168,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_correction")),
     )
-    op.create_index(op.f("ix_correction_message_pk"), "correction", ["message_pk"], unique=False)
+    op.create_index(op.f("ix_correction_message_pk"), "correction", ["message_pk"])
     op.create_table(
         "film_order",
         sa.Column("pk", sa.Integer(), nullable=False),
@@ -193,4 +188,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_film_order")),
         sa.UniqueConstraint("correlation", name=op.f("uq_film_order_correlation")),
     )
-    op.create_index(op.f("ix_film_order_message_pk"), "film_order", ["message_pk"], unique=False)
+    op.create_index(op.f("ix_film_order_message_pk"), "film_order", ["message_pk"])

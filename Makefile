@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo test test-faults test-install test-train dicom-test documents-test archive-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
+.PHONY: demo dashboard-demo dashboard-test test test-faults test-install test-train dicom-test documents-test archive-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -21,6 +21,10 @@ $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
 
 $(VENV)/.dev: pyproject.toml constraints.txt .ci/venv
 	.ci/venv $(VENV) demo,dev,keras,evaluate
+	@touch $@
+
+$(VENV)/.dashboard: pyproject.toml constraints.txt .ci/venv
+	.ci/venv $(VENV) demo,evaluate,keras,dashboard
 	@touch $@
 
 $(VENV)/.site: pyproject.toml constraints.txt .ci/venv
@@ -34,6 +38,17 @@ demo: $(VENV)/.demo
 	if $(BIN)/python -c 'import openvino' 2>/dev/null && [ ! -f engines/built/tuned.json ]; then \
 		$(BIN)/sharpedge tune; fi
 	$(BIN)/sharpedge demo
+	@echo "next: make dashboard-demo shows the clinic's dashboard with three simulated rooms"
+
+# Serves the clinic's dashboard with a broker and three simulated rooms on this machine until Ctrl-C.
+dashboard-demo: $(VENV)/.dashboard
+	$(BIN)/sharpedge export
+	$(BIN)/sharpedge dashboard demo
+
+# The dashboard's long checks (about 6 minutes): 100 kills between storing and answering, 100,000 results,
+# browsers, axe-core from npm; keeps its table under benchmarks/results/. A short form runs in `make test`.
+dashboard-test: $(VENV)/.dev
+	SHARPEDGE_DASHBOARD=full $(BIN)/python -m pytest tests/dashboard --timeout 1800
 
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev

@@ -18,7 +18,8 @@ __all__ = ["broker", "make_appliance"]
 SYSTEMD = Path(__file__).resolve().parents[1] / "systemd"
 
 
-UNITS = {"sharpedge.service": 1.1, "sharpedge-page.service": 1.6, "sharpedge-receive.service": 1.6}
+UNITS = {"sharpedge.service": 1.1, "sharpedge-page.service": 1.6, "sharpedge-receive.service": 1.6,
+         "sharpedge-dashboard.service": 1.6}  # fmt: skip
 """Each unit and the highest exposure that it may have."""
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dashboard.intake.parse import Parsed
     from edge.contract.payloads import Ledger
 
+NEVER_S = 0.0
 PROBLEMS_KEPT = 500
 
 
@@ -61,8 +62,9 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
             _problem(connection, it, now_s)
             continue
         name = str(it.device)
-        if name not in devices:
-            devices[name] = _device(connection, name, now_s)
+        heard = not (isinstance(it, FactArrived) and it.retained)
+        if name not in devices or heard:
+            devices[name] = _device(connection, name, now_s if heard else NEVER_S)
         if isinstance(it, LimbArrived):
             _message(connection, devices[name], it, now_s, saved)
         elif isinstance(it, PictureArrived):
@@ -79,11 +81,12 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     return saved
 
 
-def _device(connection: Connection, name: str, now_s: float) -> int:
-    """Key of a device, which is made where it is new."""
-    changed = connection.execute(update(DEVICE).where(DEVICE.c.name == name).values(seen_s=now_s))
-    if not changed.rowcount:
-        insert_new(connection, DEVICE, {"name": name, "seen_s": now_s})
+def _device(connection: Connection, name: str, heard_s: float) -> int:
+    """Key of a device, which is made where it is new and was heard at ``heard_s``."""
+    mine = DEVICE.c.name == name
+    if not insert_new(connection, DEVICE, {"name": name, "seen_s": heard_s}):
+        later = DEVICE.c.seen_s < heard_s
+        connection.execute(update(DEVICE).where(mine, later).values(seen_s=heard_s))
     return int(connection.execute(select(DEVICE.c.pk).where(DEVICE.c.name == name)).scalar_one())
 
 
@@ -117,6 +120,14 @@ def _message(
             what = f"{message.id}: sent again with other contents; the first ones are kept"
             _problem(connection, Bad(it.device.topic(it.kind), what, len(it.payload)), now_s)
             saved.bad += 1
+        elif message.status is Status.HELD:
+            # It was tried again, and is held as before.
+            connection.execute(
+                update(MESSAGE)
+                .where(mine, MESSAGE.c.id == message.id, MESSAGE.c.decided == "retry",
+                       MESSAGE.c.superseded_by.is_(None))
+                .values(decided=None, attention=Attention.HELD)
+            )  # fmt: skip
     saved.receipts.append((topic, message.id))
 
 

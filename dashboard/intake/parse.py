@@ -71,11 +71,12 @@ class PictureArrived:
 
 @dataclass(frozen=True)
 class FactArrived:
-    """State, health or study: the latest counts."""
+    """State, health or study: the latest counts. ``retained``: the broker had kept it."""
 
     device: DeviceName
     message: StateMessage | HealthMessage | StudyMessage
     payload: str
+    retained: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,12 @@ Parsed = LimbArrived | PictureArrived | FactArrived | Answered | Bad
 
 
 def parse(
-    topic: str, payload: bytes, correlation: bytes | None, picture_bytes: int
+    topic: str,
+    payload: bytes,
+    correlation: bytes | None,
+    picture_bytes: int,
+    *,
+    retained: bool = False,
 ) -> Parsed | None:
     """Parse one message.
 
@@ -112,6 +118,8 @@ def parse(
         Correlation data of MQTT 5.
     picture_bytes
         Longest picture that is kept.
+    retained
+        Whether the broker had kept it, so that it says nothing about now.
 
     Returns
     -------
@@ -150,7 +158,7 @@ def parse(
     if isinstance(message, AnswerMessage):
         return Answered(device, message, _text(correlation))
     assert isinstance(message, (StateMessage, HealthMessage, StudyMessage))  # noqa: S101
-    return FactArrived(device, message, text)
+    return FactArrived(device, message, text, retained)
 
 
 def _picture(device: DeviceName, shown: str, payload: bytes, longest: int) -> Parsed:

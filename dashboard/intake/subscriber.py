@@ -193,7 +193,9 @@ class Subscriber:
                 log.debug("a message was not acknowledged: its connection has ended")
 
         correlation = getattr(it.properties, "CorrelationData", None)
-        self._writer.put(Raw(it.topic, bytes(it.payload), correlation, receipt, acknowledge))
+        self._writer.put(
+            Raw(it.topic, bytes(it.payload), correlation, it.retain, receipt, acknowledge)
+        )
 
 
 def _properties(packet: int) -> Properties:

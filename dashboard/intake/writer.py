@@ -40,6 +40,7 @@ class Raw:
     topic: str
     payload: bytes
     correlation: bytes | None
+    retained: bool
     receipt: Callable[[str, str], None]
     acknowledge: Callable[[], None]
 
@@ -88,7 +89,10 @@ class Writer:
     def _keep(self, batch: list[Raw]) -> None:
         """Store a batch for good, however long the database is away, then answer."""
         longest = self._settings.picture_mib << 20
-        parsed = [parse(it.topic, it.payload, it.correlation, longest) for it in batch]
+        parsed = [
+            parse(it.topic, it.payload, it.correlation, longest, retained=it.retained)
+            for it in batch
+        ]
         while not self._stopped.is_set():
             try:
                 answers = self._store([it for it in parsed if it is not None])

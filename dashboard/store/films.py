@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, update
 
 from dashboard.store.rows import Attention
-from dashboard.store.tables import CORRECTION, DEVICE, MESSAGE, ORDER, PICTURE
+from dashboard.store.tables import CORRECTION, DEVICE, MESSAGE, ORDER, PICTURE, STUDY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,6 +113,21 @@ def orders_of(connection: Connection, pk: int) -> Sequence[Any]:
 def begin_order(connection: Connection, pk: int, values: dict[str, Any]) -> None:
     """Keep an order before it is sent."""
     connection.execute(ORDER.insert().values({"message_pk": pk, "asked_s": time.time(), **values}))
+
+
+def decided_elsewhere(connection: Connection, pk: int) -> None:
+    """Take a film from those that are held, because its device holds it no more."""
+    connection.execute(
+        update(MESSAGE)
+        .where(MESSAGE.c.pk == pk, MESSAGE.c.attention == Attention.HELD)
+        .values(decided="elsewhere", attention=Attention.SEEN)
+    )
+
+
+def study_messages(connection: Connection, study: str) -> Sequence[str]:
+    """What devices said of a study, as they said it."""
+    found = select(STUDY.c.payload).where(STUDY.c.study == study)
+    return list(connection.execute(found.order_by(STUDY.c.changed_s.desc())).scalars())
 
 
 def end_order(connection: Connection, correlation: str, detail: str) -> None:

@@ -5,9 +5,11 @@ Layer: dashboard; Starlette.
 
 from __future__ import annotations
 
+import logging
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from dashboard.people.sessions import Session
     from dashboard.web.site import Site
 
+log = logging.getLogger(__name__)
+
 _NO_PAGES = (".jpg", ".jsonl", ".csv", ".xlsx", ".pdf", EVENTS)
 """Without a session these are refused; a page leads to the sign-in."""
 
@@ -43,8 +47,12 @@ def application(site: Site, names: Collection[str]) -> Starlette:
 
     async def missing(request: Request, _error: Exception) -> Response:
         session = await _session_of(site, request, in_use=False)
-        asked = Asked(site, request, session, {})
+        asked = Asked(site, request, session, {}, site.changes.number)
         return await run_in_threadpool(asked.missing, "There is no such page.")
+
+    async def away(_request: Request, error: Exception) -> Response:
+        log.error("database: %s", type(getattr(error, "orig", None) or error).__name__)
+        return PlainTextResponse("the database does not answer: try again\n", 503)
 
     secure = site.settings.web.is_secure
     return Starlette(
@@ -54,7 +62,7 @@ def application(site: Site, names: Collection[str]) -> Starlette:
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(Guard, names=names, secure=secure)],
-        exception_handlers={404: missing},
+        exception_handlers={404: missing, OperationalError: away},
     )
 
 
@@ -62,11 +70,12 @@ def _checked(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]
     """Let a view see the requests that it may see."""
 
     async def view(request: Request) -> Response:
+        at_change = site.changes.number
         session = await _session_of(site, request, in_use="x-live" not in request.headers)
         if page.need is not Need.NOTHING and session is None:
             return _refuse(request)
         form = await form_of(request) if page.method == "POST" else {}
-        asked = Asked(site, request, session, form)
+        asked = Asked(site, request, session, form, at_change)
         if not may(None if session is None else session.role, page.need):
             text = "Your role does not allow this: ask an admin."
             return await run_in_threadpool(

@@ -38,6 +38,7 @@ PAGES = (
     Page("/film/{pk:int}/read", "POST", Need.CORRECT, film.mark_read),
     Page("/film/{pk:int}/grades", "POST", Need.CORRECT, film.correct),
     Page("/film/{pk:int}/order/{command}", "POST", Need.DECIDE, film.order),
+    Page("/film/{pk:int}/close", "POST", Need.DECIDE, film.close),
     Page("/study/{name}", "GET", Need.SIGNED_IN, over_time.study),
     Page("/patient/{name}", "GET", Need.SIGNED_IN, over_time.patient),
     Page("/patient/{name}/films.{kind}", "GET", Need.SIGNED_IN, over_time.export),

@@ -67,12 +67,16 @@ class Site:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: who asks, with which form. ``session`` is None where nobody is signed in."""
+    """One request: who asks, with which form. ``session`` is None where nobody is signed in.
+
+    ``at_change`` is the number of changes before anything was read, so that none is missed.
+    """
 
     site: Site
     request: Request
     session: Session | None
     form: dict[str, str]
+    at_change: int
 
     @property
     def person(self) -> Session:
@@ -119,7 +123,7 @@ class Asked:
             theme=theme if theme in THEMES else THEMES[0], themes=THEMES,
             path=self.request.url.path,
             csrf="" if session is None else session.csrf, may=self.may, Need=Need,
-            said=said, at_change=self.site.changes.number,
+            said=said, at_change=self.at_change,
             broker=self.site.orders.is_connected, **values,
         )  # fmt: skip
         return HTMLResponse(text, code)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ORDERS = ("release", "dismiss", "retry")
 _NONE = "none"
+_NO_BROKER = "the broker cannot be reached: try again"
 _WHICH = "State limb and side: a film is released as you say, whatever the machine saw."
 _STEPS = (
     ("picked up", "picked_up"), ("decoded", "decoded"), ("graded", "inferred"),
@@ -92,7 +93,8 @@ def show(it: Asked) -> Response:
         "film.html", row=row, message=message, joints=joint_rows(message, stated),
         picture=None if picture is None else _overlay(picture, message),
         orders=orders, later=later, earlier=earlier, stages=stages_of(message), stated=stated,
-        can_decide=it.may(Need.DECIDE) and _is_open(row), can_correct=it.may(Need.CORRECT),
+        can_decide=it.may(Need.DECIDE) and _is_open(row), refused=_was_refused(orders),
+        can_correct=it.may(Need.CORRECT),
     )  # fmt: skip
 
 
@@ -141,8 +143,22 @@ def order(it: Asked) -> Response:
         it.say("Sent to the device; its answer appears below.")
     else:
         with it.site.database.writing() as connection:
-            films.end_order(connection, correlation, "the broker cannot be reached: try again")
+            films.end_order(connection, correlation, _NO_BROKER)
         it.say("Not sent: the broker cannot be reached. Try again when it is back.")
+    it.site.changes.tell()
+    return redirect(f"/film/{row.pk}")
+
+
+def close(it: Asked) -> Response:
+    """Take a film from the held ones whose device has refused a decision: it was decided there."""
+    with it.site.database.writing() as connection:
+        row = films.film(connection, it.key())
+        refused = row is not None and _was_refused(films.orders_of(connection, row.pk))
+        if refused and _is_open(row):
+            films.decided_elsewhere(connection, row.pk)
+            it.note(connection, "decided elsewhere", row.id)
+    if row is None or not refused:
+        return it.missing("There is no such film whose device has refused a decision.")
     it.site.changes.tell()
     return redirect(f"/film/{row.pk}")
 
@@ -229,6 +245,11 @@ def stages_of(message: ResultMessage | RejectMessage) -> list[tuple[str, float]]
 
 def _overlay(picture: Any, message: ResultMessage | RejectMessage) -> Overlay:
     return overlay_of(picture.jpeg, picture.placed, message)
+
+
+def _was_refused(orders: Sequence[Any]) -> bool:
+    """Whether the device itself has refused the latest order, as that of no held film."""
+    return bool(orders) and orders[0].done is False and orders[0].detail != _NO_BROKER
 
 
 def _is_open(row: Any) -> bool:

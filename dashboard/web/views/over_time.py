@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from dashboard.history import (
     COMPARED,
     DETECTABLE,
@@ -24,7 +26,7 @@ from dashboard.output.tables import KINDS, as_file
 from dashboard.scores import limb_words
 from dashboard.store import films
 from dashboard.web.views.film import message_of
-from edge.contract.payloads import ResultMessage
+from edge.contract.payloads import ResultMessage, StudyMessage
 from edge.contract.vocabulary import PARTIAL_SVH_NAME
 
 if TYPE_CHECKING:
@@ -75,12 +77,13 @@ def study(it: Asked) -> Response:
             latest[f"{row.side}{row.limb[0].upper()}"] = row
     with it.site.database.reading() as connection:
         pictured = films.placed_of(connection, [row.pk for row in latest.values()])
+        said = films.study_messages(connection, name)
     limbs = {place: message_of(row) for place, row in latest.items()}
     graded = {key: it for key, it in limbs.items() if isinstance(it, ResultMessage)}
     total = Visit(date.min, name, graded).total
     return it.render(
         "study.html", name=name, rows=rows, latest=latest, pictured=pictured,
-        pairs=(("LH", "RH"), ("LF", "RF")), total=total,
+        pairs=(("LH", "RH"), ("LF", "RF")), total=total, said_of_study=_said(said),
         total_name=PARTIAL_SVH_NAME, patient=rows[-1].patient, devices=_devices(rows),
         words={"LH": "left hand", "RH": "right hand", "LF": "left foot", "RF": "right foot"},
     )  # fmt: skip
@@ -171,6 +174,14 @@ def _joints(first: Visit, last: Visit) -> list[tuple[str, str, str, int, int]]:
         for row in joint_changes(first.limbs[place], last.limbs[place])
         if row.first is not None and row.last is not None and row.change
     ]
+
+
+def _said(payloads: Sequence[str]) -> StudyMessage | None:
+    """What the device said last of a study; None where nothing of this contract is kept."""
+    try:
+        return StudyMessage.model_validate_json(payloads[0]) if payloads else None
+    except ValidationError:
+        return None
 
 
 def _limb(result: ResultMessage | None) -> str:

@@ -124,6 +124,32 @@ def test_the_latest_state_and_study_count(any_database):
     assert rows(any_database, STUDY)[0].changed_s == study.changed
 
 
+def test_a_retained_message_does_not_say_that_its_device_was_heard_now(any_database):
+    payload = simulated_state(ROOM, AT_S).model_dump_json().encode()
+    kept = parse(ROOM.topic("state"), payload, None, 1, retained=True)
+    keep(any_database, kept)
+    assert rows(any_database, DEVICE)[0].seen_s == 0
+    keep(any_database, arrived(result()), now_s=AT_S)
+    keep(any_database, kept, now_s=AT_S + 50)
+    assert rows(any_database, DEVICE)[0].seen_s == AT_S
+    keep(any_database, kept, arrived(result(2)), now_s=AT_S + 60)
+    assert rows(any_database, DEVICE)[0].seen_s == AT_S + 60
+
+
+def test_a_film_that_was_tried_again_and_is_held_as_before_is_held_here_too(any_database):
+    held = arrived(film(1).reject(Reason.SIDE_NOT_KNOWN))
+    keep(any_database, held)
+    seen = {"decided": "retry", "attention": Attention.SEEN}
+    with any_database.writing() as connection:
+        connection.execute(MESSAGE.update().values(seen))
+    keep(any_database, held)
+    assert (rows(any_database)[0].decided, rows(any_database)[0].attention) == (None, 2)
+    with any_database.writing() as connection:
+        connection.execute(MESSAGE.update().values(seen | {"decided": "dismiss"}))
+    keep(any_database, held)
+    assert rows(any_database)[0].attention == Attention.SEEN
+
+
 def test_an_answer_without_an_order_changes_nothing(any_database):
     answer = AnswerMessage(command="release", done=True)
     keep(any_database, Answered(ROOM, answer, None), Answered(ROOM, answer, "forged"))

@@ -70,6 +70,9 @@ def test_every_url_is_open_to_its_roles_alone(clinic, role):
         refused = done.status_code in {401, 403} or done.headers.get("location") == "/sign-in"
         if page.need is Need.NOTHING or page.path in {"/sign-out", "/account"}:
             continue
+        if page.path.endswith("/close") and done.status_code == 404:
+            # Nothing was refused, so that there is nothing to close: the role was enough.
+            refused = False
         assert refused == (page.need not in _MAY[role]), (page, role, done.status_code)
         assert done.status_code < 500
 

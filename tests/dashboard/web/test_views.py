@@ -11,10 +11,12 @@ import openpyxl
 import pytest
 from clinic import post
 from rooms import AT_S, OTHER, ROOM, arrived, film, jpeg, result
+from sqlalchemy import text as sql
 
 from dashboard.intake.parse import Answered, parse
 from dashboard.simulated import SimulatedFilm, hexadecimal
 from dashboard.store.tables import CORRECTION, MESSAGE, ORDER
+from edge.contract.examples import examples
 from edge.contract.payloads import AnswerMessage
 from edge.contract.vocabulary import Identifiers, Laterality, Limb, Reason
 
@@ -120,6 +122,20 @@ def test_a_refused_decision_leaves_the_film_held(clinic):
     assert "refused" in text
     assert "is not held any more" in text
     assert "Release and score" in text
+    # It was decided at the device: a person takes it from the list.
+    assert post(client, "/film/1/close").status_code == 303
+    assert "decided at the device" in client.get("/film/1").text
+    assert order_of_films(client.get("/?show=held").text) == []
+
+
+def test_a_held_film_is_not_taken_from_the_list_unless_its_device_has_refused(clinic):
+    clinic.keep(arrived(film(1).reject(Reason.SIDE_NOT_KNOWN)))
+    client = clinic.client("operator")
+    assert post(client, "/film/1/close").status_code == 404
+    clinic.orders.is_connected = False
+    post(client, "/film/1/order/dismiss")
+    assert post(client, "/film/1/close").status_code == 404
+    assert order_of_films(client.get("/?show=held").text) == [1]
 
 
 def test_an_answer_of_another_device_ends_no_order(clinic):
@@ -172,6 +188,21 @@ def test_a_study_shows_the_result_that_counts_of_each_limb(clinic):
     assert f"/film/{clinic.key(first)}" not in articles
     assert f"/film/{clinic.key(right)}" in articles
     assert "replaced" in text
+
+
+def test_what_a_device_says_of_a_study_is_shown(clinic):
+    said = examples()["study"].model_copy(update={"study": result(1).study})
+    clinic.keep(arrived(result(1)), arrived(said))
+    text = clinic.client("reader").get(f"/study/{said.study}").text
+    assert "calls this study <b>filling</b>; missing: right hand, left foot, right foot" in text
+
+
+def test_a_database_that_is_away_is_said(clinic):
+    client = clinic.client("reader")
+    with clinic.database.writing() as connection:
+        connection.execute(sql("ALTER TABLE session RENAME TO away"))
+    done = client.get("/")
+    assert (done.status_code, done.text) == (503, "the database does not answer: try again\n")
 
 
 def visit(number, worst):

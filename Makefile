@@ -107,10 +107,12 @@ documents-test: $(VENV)/.dev
 		tests/edge/outputs/test_dicom_sr_viewers.py tests/edge/outputs/test_fhir_schema.py \
 		--timeout 3600
 
-# 1,000 films by C-STORE from 4 associations while receiver and appliance are killed 20 times; keeps its
-# table under benchmarks/results/. A short form runs in `make test`.
+# 1,000 films by C-STORE from 4 associations while receiver and appliance are killed 20 times, and
+# documents to Orthanc while the appliance is killed and Orthanc goes away; keeps its tables under
+# benchmarks/results/. A short form runs in `make test`. Needs orthanc and orthanc-dicomweb.
 dicom-test: $(VENV)/.dev
 	SHARPEDGE_DICOM=full $(BIN)/python -m pytest tests/edge/daemon/test_appliance_received.py -k killed
+	SHARPEDGE_PACS=full $(BIN)/python -m pytest tests/edge/daemon/test_appliance_pacs.py
 
 # An archive of 2,000 films whose run is killed ten times, and the same films on a local Ray cluster
 # (about 40 minutes); keeps its table under benchmarks/results/. A short form runs in `make test`.

@@ -242,6 +242,8 @@ USES = {
     "sharpedge score --dicom": None,
     "sharpedge archive": None,
     "sharpedge whois": None,
+    "sharpedge pacs": None,
+    "sharpedge dashboard": None,
     "sharpedge init": ({}, {0}),
     "sharpedge doctor": ({}, {0, 1, 3}),
     "sharpedge run": None,

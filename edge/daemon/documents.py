@@ -169,7 +169,8 @@ class Documents:
         made = {it.file: it for it in answer.documents}
         unwritten = [self._settled(job, rows[file], made.get(file)) for file in rows]
         fault = next((it for it in unwritten if it), "")
-        if fault:
+        # The file of another one may have gone missing while these were made.
+        if fault or self._waits(job):
             self._later(job)
         else:
             self._forget(job)
@@ -209,6 +210,12 @@ class Documents:
             log.error("job %d: %s set aside: %s", job, row.kind, why)
             self._rows.end(row, "set_aside", why)
         self._forget(job)
+
+    def _waits(self, job: int) -> bool:
+        try:
+            return bool(self._rows.wanted(job))
+        except NotYetError:
+            return True
 
     def _later(self, job: int) -> None:
         self._due[job] = time.monotonic() + _LATER_S

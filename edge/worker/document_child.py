@@ -71,6 +71,9 @@ def serve(descriptor: int) -> None:
     try:
         config = Config.model_validate_json(receive_frame(pipe))
         set_up_logs(config.logs.format, config.logs.level)
+        for library in ("highdicom", "pydicom"):
+            # They log identifiers and values of the film.
+            logging.getLogger(library).setLevel(logging.CRITICAL + 1)
         limit_memory(config.worker.memory_mib)
         folder = Places.below(config.state_folder).pacs
         while True:

@@ -83,6 +83,18 @@ class Orthanc:
         ids = [it["ID"] for it in changes if it["ChangeType"] == "NewInstance"]
         return [self.raw(f"/instances/{one}/file") for one in ids]
 
+    def wado(self, document):
+        """The file of an instance by DICOMweb (WADO-RS)."""
+        place = (
+            f"/dicom-web/studies/{document.StudyInstanceUID}/series/{document.SeriesInstanceUID}"
+            f"/instances/{document.SOPInstanceUID}"
+        )
+        wanted = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+        body = self.raw(place, Accept=wanted)
+        head, _, rest = body.partition(b"\r\n\r\n")
+        boundary = head.split(b"\r\n")[0]
+        return rest[: rest.rindex(b"\r\n" + boundary)]
+
     def count(self):
         return self.get("/statistics")["CountInstances"]
 

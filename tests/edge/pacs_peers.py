@@ -180,7 +180,8 @@ def send_report(port, report, kind=1, title="TESTPACS"):
         )
         status = found.get("Status")
         it.release()
-    it.join(2)
+    if it.ident is not None:
+        it.join(2)
     for one in opened:
         one.close()
     return status
@@ -235,6 +236,7 @@ def _picture():
     return cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
 
 
+@cache
 def document(kind, result_id):
     """Bytes of a document."""
     report = LimbReport(a_result(), result_id, MOMENT)

@@ -56,9 +56,11 @@ def arm(step, count):
     from edge.delivery.endings import Endings
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
+    from edge.delivery.pacs.queue import PacsQueue
     from edge.journal.journal import Journal
     from edge.journal.outcomes import Outcomes
     from edge.outputs import picture
+    from edge.outputs.document_rows import DocumentRows
 
     told = step.removeprefix("term-")
     fuse = Fuse(told, count, signal.SIGKILL if told == step else signal.SIGTERM)
@@ -75,6 +77,9 @@ def arm(step, count):
     fuse.wrap(Outbox, "note_sent", after="noted")
     fuse.wrap(Endings, "acknowledged", before="acking", after="acked")
     fuse.wrap(Endings, "receipts", before="receipting", after="receipted")
+    fuse.wrap(DocumentRows, "written", before="document-written", after="document-queued")
+    fuse.wrap(PacsQueue, "stored", before="document-stored", after="document-waiting")
+    fuse.wrap(PacsQueue, "committed", before="document-reported", after="document-closed")
     hear = films.Films.on_stage
 
     def on_stage(self, station, word):

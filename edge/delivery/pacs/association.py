@@ -82,6 +82,22 @@ class Deadline:
         return self._cut
 
 
+class _Entity(AE):
+    """An application entity whose connection can be cut before it is made, and closed after."""
+
+    def __init__(self, ae_title: str, deadline: Deadline) -> None:
+        super().__init__(ae_title)
+        self._deadline = deadline
+        self.sockets: list[socket.socket] = []
+
+    def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> Any:
+        made = super()._create_socket(assoc, address, tls_args)
+        if made.socket is not None:
+            self.sockets.append(made.socket)
+        self._deadline.watch(assoc)
+        return made
+
+
 class PacsAssociation:
     """An association that the PACS has accepted; made by `associate`."""
 
@@ -170,7 +186,7 @@ def _associate(
     deadline: Deadline,
     on_report: Callable[[Event], tuple[int, None]] | None,
 ) -> PacsAssociation:
-    entity = AE(settings.calling_ae_title)
+    entity = _Entity(settings.calling_ae_title, deadline)
     entity.connection_timeout = entity.acse_timeout = settings.connect_s
     entity.dimse_timeout = settings.answer_s
     # Waiting for a report is no silence: who waits ends the association.
@@ -184,10 +200,7 @@ def _associate(
             # pynetdicom makes its socket itself and offers no place for another class.
             wrapped.recv = PduReader(wrapped, settings.answer_s, "pacs.answer_s")  # type: ignore[assignment]
 
-    handlers: list[Any] = [
-        (evt.EVT_REQUESTED, lambda event: deadline.watch(event.assoc)),
-        (evt.EVT_CONN_OPEN, on_open),
-    ]
+    handlers: list[Any] = [(evt.EVT_CONN_OPEN, on_open)]
     if on_report is not None:
         handlers.append((evt.EVT_N_EVENT_REPORT, on_report))
     began_s = time.monotonic()
@@ -205,7 +218,7 @@ def _associate(
         _serve_reports_first(found)
         return PacsAssociation(settings, found, deadline)
     deadline.cut()
-    _finish(found, *opened)
+    _finish(found, *entity.sockets, *opened)
     raise _why_not(settings, found, bool(opened), time.monotonic() - began_s)
 
 

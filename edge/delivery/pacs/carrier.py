@@ -24,6 +24,8 @@ class Failure(StrEnum):
     UNREACHABLE = "unreachable"
     REJECTED = "rejected"
     """It answered that it does not want us."""
+    BUSY = "busy"
+    """It takes nothing at present."""
     ENDED = "ended"
     """It ended the connection."""
     SILENT = "silent"

@@ -127,7 +127,7 @@ class PacsDelivery:
         """Store one document; whether the next one may follow. Raises `PacsError`."""
         answer = self._carrier.store(document, self._files.path(document))
         if answer.verdict is Verdict.BUSY:
-            self._pause(PacsError(Failure.REJECTED, f"it is out of resources ({answer.why})"))
+            self._pause(PacsError(Failure.BUSY, f"it is out of resources ({answer.why})"))
             return False
         self._failures = 0
         self._alerts.clear_alert("pacs")

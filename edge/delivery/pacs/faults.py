@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 _DICOM_FIXES = {
     Failure.UNREACHABLE: "start the PACS, correct pacs.host and pacs.port, or allow its address "
     "in a drop-in of the service (IPAddressAllow=)",
-    Failure.REJECTED: "let the PACS accept pacs.calling_ae_title from this box, correct "
-    "pacs.called_ae_title, or look at its disk",
+    Failure.REJECTED: "let the PACS accept pacs.calling_ae_title from this box, or correct "
+    "pacs.called_ae_title",
+    Failure.BUSY: "free the PACS's disk, or read its log",
     Failure.ENDED: "read the PACS's log; a port that expects TLS needs pacs.ca_file",
     Failure.SILENT: "look whether the PACS is busy, or another program listens on this port",
     Failure.SECRETS: "correct the file; it is read again at the next attempt",
@@ -27,8 +28,9 @@ _DICOM_FIXES = {
 _STOW_FIXES = {
     Failure.UNREACHABLE: "start the service, correct pacs.url, or allow its address in a drop-in "
     "of the service (IPAddressAllow=)",
-    Failure.REJECTED: "set pacs.username and pacs.password_file as the service knows them, or look "
-    "at its disk",
+    Failure.REJECTED: "correct pacs.url, or set pacs.username and pacs.password_file as the "
+    "service knows them",
+    Failure.BUSY: "free the service's disk, or read its log",
 }
 
 

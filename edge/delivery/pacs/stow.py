@@ -6,6 +6,7 @@ password file.
 
 from __future__ import annotations
 
+import http.client
 import json
 import secrets
 import ssl
@@ -68,7 +69,7 @@ class StowCarrier:
         try:
             with _Limit(connection, 3 * it.connect_s):
                 connection.connect()
-        except (HTTPError, OSError) as error:
+        except (HTTPError, http.client.HTTPException, OSError) as error:
             self.close()
             raise PacsError(Failure.UNREACHABLE, _cause(error)) from error
 
@@ -124,7 +125,7 @@ class StowCarrier:
                 found = response.read(_LONGEST_ANSWER)
         except TimeoutError as error:
             raise PacsError(Failure.SILENT, "no answer within pacs.answer_s") from error
-        except (HTTPError, OSError) as error:
+        except (HTTPError, http.client.HTTPException, OSError) as error:
             if limit.was_reached:
                 raise PacsError(Failure.SILENT, "no answer within pacs.answer_s") from error
             raise PacsError(Failure.ENDED, _cause(error)) from error

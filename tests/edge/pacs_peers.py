@@ -53,7 +53,9 @@ class Pacs:
     ``never``. ``fails`` gives failure reasons by instance. ``hang_s`` delays each answer.
     """
 
-    def __init__(self, *, classes=(REPORT, CAPTURE), commitment=True, tls=None, port=None):
+    def __init__(
+        self, *, classes=(REPORT, CAPTURE), commitment=True, tls=None, port=None, syntax=None
+    ):
         self.port = port or free_port()
         self.stored, self.asked, self.proposed, self.answers = [], [], [], []
         self.answer = lambda _number, _uid: 0x0000
@@ -65,7 +67,7 @@ class Pacs:
         self._threads = []
         entity = AE("TESTPACS")
         for one in classes:
-            entity.add_supported_context(one)
+            entity.add_supported_context(one, syntax)
         if commitment:
             entity.add_supported_context(StorageCommitmentPushModel)
         entity.require_called_aet = True

@@ -59,6 +59,15 @@ def test_a_backup_is_private_and_holds_what_a_new_disk_needs(box, tmp_path, caps
         assert "archive/00000002.jpg" in tar.getnames()
 
 
+def test_documents_for_the_pacs_are_in_no_backup(box, tmp_path):
+    folder = state_of(box) / "pacs"
+    folder.mkdir()
+    (folder / "0e3b6ab2-43d5-5c55-8a9f-0f6de70a1d11.dcm").write_bytes(b"patient")
+    back_up(box, tmp_path / "b.tar", archive=True)
+    with tarfile.open(tmp_path / "b.tar") as tar:
+        assert not [name for name in tar.getnames() if name.startswith("pacs")]
+
+
 def test_a_backup_leaves_nothing_beside_a_journal_at_rest(box, tmp_path):
     before = sorted(path.name for path in state_of(box).iterdir())
     back_up(box, tmp_path / "b.tar", archive=False)

@@ -39,6 +39,9 @@ class Answer(NamedTuple):
 CLASS_REFUSED: Final = Answer(Verdict.REFUSED, "class_not_accepted")
 """The PACS accepts no presentation context of the document's class."""
 
+NOT_ENCODED: Final = Answer(Verdict.REFUSED, "no_implicit_form")
+"""The PACS takes implicit VR alone, and elements of the film have no such form."""
+
 
 def answer_of(status: int) -> Answer:
     """Read the status of a C-STORE response (PS3.4, table B.2-1, and PS3.7, annex C)."""

@@ -115,9 +115,12 @@ class PacsAssociation:
         """Whether requests can be sent."""
         return bool(self.association.is_established)
 
-    def accepts(self, sop_class: str) -> bool:
-        """Whether the PACS accepted a context of a class."""
-        return any(it.abstract_syntax == sop_class for it in self.association.accepted_contexts)
+    def accepts(self, sop_class: str, syntax: str | None = None) -> bool:
+        """Whether the PACS accepted a context of a class, with this transfer syntax or any."""
+        return any(
+            it.abstract_syntax == sop_class and (syntax is None or syntax in it.transfer_syntax)
+            for it in self.association.accepted_contexts
+        )
 
     def request(self, send: Callable[[], Any]) -> int:
         """Send a request and wait; returns the status of the response. Raises `PacsError`."""

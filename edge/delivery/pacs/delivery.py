@@ -92,7 +92,12 @@ class PacsDelivery:
     # -- storing ------------------------------------------------------------------------------
 
     def _store(self, stopping: Callable[[], bool]) -> None:
-        rows = self._rows.next_rows(_ROWS, self._patience.resting(time.monotonic()))
+        resting = self._patience.resting(time.monotonic())
+        rows = self._rows.next_rows(_ROWS, resting)
+        if not rows and not resting and not self._ask_failures:
+            # What could not be sent was given up by a person.
+            self._failures = 0
+            self._alerts.clear_alert("pacs")
         ready = [(row, it) for row in rows if (it := self._ready(row)) is not None]
         if not ready:
             return
@@ -229,7 +234,9 @@ class PacsDelivery:
             self._rows.committed(found.committed, report.transaction)
             for number in found.committed:
                 self._patience.gone(number)
-                self._files.remove(files[number])
+                # Without one where a person has given the document up meanwhile.
+                if number in files:
+                    self._files.remove(files[number])
             if found.committed:
                 log.info("PACS: committed to %d documents", len(found.committed))
             for number, reason in found.failed.items():

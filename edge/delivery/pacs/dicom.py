@@ -7,17 +7,19 @@ kept while a report may come on it.
 from __future__ import annotations
 
 import time
+from io import BytesIO
 from typing import TYPE_CHECKING
 
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
 )
 
-from edge.delivery.pacs.answers import CLASS_REFUSED, answer_of
+from edge.delivery.pacs.answers import CLASS_REFUSED, NOT_ENCODED, answer_of
 from edge.delivery.pacs.association import Deadline, associate, quiet
 from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.delivery.pacs.listener import Listener
@@ -64,7 +66,12 @@ class DicomCarrier:
 
     def open(self, classes: Collection[str]) -> None:
         """Open an association for these classes, and for no others. Raises `PacsError`."""
-        contexts = [build_context(it, ExplicitVRLittleEndian) for it in sorted(classes)]
+        # A context of its own for each: the PACS then takes files as they lie, if it can.
+        contexts = [
+            build_context(it, syntax)
+            for it in sorted(classes)
+            for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+        ]
         self._refuses_all = False
         try:
             self._store = associate(self._settings, contexts, self._deadline())
@@ -80,11 +87,17 @@ class DicomCarrier:
         it = self._store
         if it is None or not it.is_open:
             raise PacsError(Failure.ENDED, "the association was ended")
-        if not it.accepts(document.sop_class):
-            return CLASS_REFUSED
+        sent: Path | Dataset = path
+        if not it.accepts(document.sop_class, ExplicitVRLittleEndian):
+            if not it.accepts(document.sop_class, ImplicitVRLittleEndian):
+                return CLASS_REFUSED
+            converted = _converted(path)
+            if converted is None:
+                return NOT_ENCODED
+            sent = converted
         number = self._next_message()
         return answer_of(
-            it.request(lambda: it.association.send_c_store(path, msg_id=number, priority=0))
+            it.request(lambda: it.association.send_c_store(sent, msg_id=number, priority=0))
         )
 
     def close(self) -> None:
@@ -164,6 +177,23 @@ class DicomCarrier:
     def _next_message(self) -> int:
         self._message = self._message % 65_535 + 1
         return self._message
+
+
+def _converted(path: Path) -> Dataset | None:
+    """Give a document in implicit VR; None where it has no such form.
+
+    Raises `OSError` where its file cannot be read.
+    """
+    data = path.read_bytes()
+    try:
+        document = dcmread(BytesIO(data))
+        document.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        implicit = BytesIO()
+        dcmwrite(implicit, document, implicit_vr=True, little_endian=True)
+        implicit.seek(0)
+        return dcmread(implicit)
+    except Exception:  # noqa: BLE001 - pydicom raises whatever a film's copied elements provoke
+        return None
 
 
 def _reference(it: Reference) -> Dataset:

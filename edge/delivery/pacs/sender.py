@@ -142,10 +142,10 @@ class PacsSender:
 
     def _leave(self, rows: PacsQueue) -> None:
         """Set aside what an earlier run left for a PACS that is switched off now."""
-        count = rows.set_all_aside("pacs_disabled")
-        if count:
-            log.error("PACS: %d documents are set aside: pacs.enabled is false", count)
         while not self._stopping.is_set():
+            count = rows.set_all_aside("pacs_disabled")
+            if count:
+                log.error("PACS: %d documents are set aside: pacs.enabled is false", count)
             self._check(rows)
             self._stopping.wait(_CHECK_S)
 

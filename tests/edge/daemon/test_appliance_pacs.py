@@ -106,6 +106,8 @@ def test_a_pacs_that_was_away_gets_everything_in_order_and_byte_for_byte(
     assert it.audit()["findings"] == []
     until(lambda: subscriber.of("state")[-1].alerts == ())
     assert it.terminate() == 0
+    # No result waits for a document.
+    assert it.log().index("job 1: result sent") < it.log().index("job 1: dicom_sr written")
     # Nothing of the patient is in log or journal.
     kept = it.log().encode() + (it.state / "journal.sqlite").read_bytes()
     told = [raw_value(films[0], key) for key in ("PatientName", "PatientID", "AccessionNumber")]

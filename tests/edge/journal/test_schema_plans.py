@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
+from query_plans import scans
 
 from edge.daemon.housekeeping import Inspection
 from edge.journal.kinds import REJECT, RESULT
@@ -12,17 +11,12 @@ from edge.journal.orders import set_aside, take_back
 from edge.journal.states import State
 from edge.model import Signature
 
-BIG = ("event", "job", "outbox", "receipt", "study")
 ALLOWED = {
     # Counted for the topic health, every half minute, over one small index.
     "SELECT state, COUNT(*) AS n FROM job GROUP BY state",
     # Read from its newest row, or its oldest; a limit ends it.
     "SELECT row, mac FROM event ORDER BY row DESC LIMIT 1",
 }
-PARTIAL = {
-    "outbox_open", "outbox_name", "outbox_aside", "outbox_ready", "outbox_waiting", "study_open",
-    "job_look_again", "job_there", "study_filling",
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -64,18 +58,6 @@ def statements(make_box):
     box.store.db.set_trace_callback(None)
     assert State.RECEIPTED in journal.counts()
     return box.store.db, list(dict.fromkeys(seen))
-
-
-def scans(db, statement):
-    """Steps of a statement's plan that read a whole big table."""
-    found = []
-    for row in db.execute("EXPLAIN QUERY PLAN " + statement):
-        step = row[3]
-        table = re.match(r"SCAN (\w+)", step)
-        index = re.search(r"INDEX (\w+)", step)
-        if table and table[1] in BIG and not (index and index[1] in PARTIAL):
-            found.append(step)
-    return found
 
 
 def test_every_statement_of_every_second_and_of_every_film_uses_an_index(statements):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
 from appliance import free_port, until
 from pacs_peers import CAPTURE, REPORT, bare_peer
+from pydicom import dcmread
+from pydicom.filereader import read_dataset
+from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 pytestmark = [
@@ -44,6 +49,19 @@ def test_only_the_classes_that_are_sent_are_proposed(pacs, make_pacs_box):
     box.film(2, kinds=("dicom_sc",))
     box.run_until_closed()
     assert pacs.proposed[2:] == [{CAPTURE}, {StorageCommitmentPushModel}]
+
+
+def test_a_pacs_that_takes_implicit_vr_alone_gets_the_same_content(make_pacs, make_pacs_box):
+    pacs = make_pacs(syntax=ImplicitVRLittleEndian)
+    box = make_pacs_box(pacs.port)
+    box.film(1)
+    sent = [dcmread(path) for path in box.folder.iterdir()]
+    box.start().run_until_closed()
+    got = [read_dataset(BytesIO(data), True, True) for _, data in pacs.stored]
+    by_uid = {one.SOPInstanceUID: one for one in got}
+    for one in sent:
+        same = by_uid[one.SOPInstanceUID]
+        assert [same[it.tag].value for it in one] == [it.value for it in one]
 
 
 def test_without_commitment_the_answer_to_the_c_store_closes(make_pacs, make_pacs_box):
@@ -267,6 +285,16 @@ def test_a_document_whose_file_is_gone_or_changed_is_made_again(pacs, make_pacs_
     assert box.states() == ["undrawn", "undrawn"]
     assert set(box.again) == {1}
     assert pacs.stored == []
+
+
+def test_a_report_on_a_document_that_a_person_gave_up_costs_nothing(pacs, make_pacs_box):
+    pacs.reports = "never"
+    box = make_pacs_box(pacs.port, commitment_s=0.6)
+    box.film(1)
+    box.start().run(lambda: pacs.asked)
+    box.store.db.execute("UPDATE outbox SET state = 'closed' WHERE kind = 'dicom_sr'")
+    pacs.reports = "same"
+    box.run_until_closed()
 
 
 def test_a_film_ends_when_both_destinations_have_closed_their_rows(pacs, make_pacs_box):

@@ -69,8 +69,16 @@ class Guard:
             return "this page is not served under that name; fix: start it with --allow-host NAME"
         if scope["method"] in {"GET", "HEAD"}:
             return ""
-        if len(origins) != 1 or urlsplit(origins[0]).netloc.lower() != hosts[0].lower():
+        if len(origins) != 1 or _place_of(origins[0]) != hosts[0].lower():
             return "this request comes from another page"
+        return ""
+
+
+def _place_of(origin: str) -> str:
+    """Name and port of an origin; empty for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
         return ""
 
 

@@ -82,7 +82,15 @@ def test_another_host_name_is_refused(anna, host):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "", "http://localhost:1", "http://localhost:8480.x"]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "",
+        "http://localhost:1",
+        "http://localhost:8480.x",
+        "http://[",
+    ],
 )
 def test_a_form_of_another_page_does_nothing(desk, anna, origin):
     job = desk.films.held()

@@ -5,6 +5,7 @@ Layer: daemon, on its thread; writes the journal, hands films to the process tha
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections import Counter, OrderedDict
@@ -83,8 +84,11 @@ class Documents:
 
     def recorded(self, film: FilmInWork) -> None:
         """Note a film whose outcome is recorded."""
-        if not self._rows.wanted(film.job):
-            return
+        try:
+            if not self._rows.wanted(film.job):
+                return
+        except NotYetError as error:
+            log.warning("job %d: documents later: %s", film.job, error)
         self.want(film.job)
         if sum(map(len, self._kept.values())) + len(film.film.data) <= _KEPT_BYTES:
             self._kept[film.job] = film.film.data
@@ -138,8 +142,22 @@ class Documents:
         if data is None:
             self._give_up(job, rows, "no_copy_left")
             return
+        sha256 = hashlib.sha256(data).hexdigest()
+        if any(self._rows.message(it.result_id).film_sha256 != sha256 for it in task.limbs):
+            # A row that a fault moved to another film must not take that film's patient.
+            log.error("job %d: its documents are not of this film", job)
+            self._give_up(job, rows, "not_of_this_film")
+            return
+        try:
+            self._maker.make(task, data)
+        except OSError as error:
+            # No process can be made now: that must not stop the scoring.
+            why = error.strerror or "failed"
+            told = f"documents for the PACS cannot be made ({why}); fix: free memory or processes"
+            self._alerts.update("documents", told)
+            self._later(job)
+            return
         self._in_hand = job, {row.stored.file: row for row in rows}
-        self._maker.make(task, data)
 
     def _task_of(self, rows: list[DocumentRow]) -> DocumentTask:
         by_result: dict[str, list[DocumentRow]] = {}

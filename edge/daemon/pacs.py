@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge.daemon.documents import Documents
 from edge.delivery.counts import Counts
 from edge.delivery.endings import delivered_by
+from edge.delivery.pacs.files import DocumentFiles
 from edge.delivery.pacs.sender import PacsSender
 from edge.delivery.pacs.settings import DocumentKind, Transport
 from edge.errors import ConfigError
@@ -116,6 +117,8 @@ def pacs_of(
     if config.pacs.enabled:
         _require(config.pacs)
     elif not _has_rows(journal):
+        # Of an earlier run: they hold what names patients, and no row needs them.
+        DocumentFiles(places.pacs).sweep(lambda _name: False, unfinished_s=0.0)
         return PacsPart(alerts)
     delivered = delivered_by(config.delivery.mode)
     sender = PacsSender(
@@ -134,7 +137,7 @@ def pacs_of(
         order = journal.order_of(job)
         return None if order is None else taking.bytes_of(order)
 
-    rows = DocumentRows(journal.store, delivered)
+    rows = DocumentRows(journal.store, delivered, config.pacs.sr_class)
     documents = Documents(rows, DocumentMaker(config), alerts, film_bytes, sender.wake)
     return PacsPart(alerts, sender, documents)
 

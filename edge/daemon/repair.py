@@ -284,13 +284,13 @@ def _end_or_work_again(store: Store, job: sqlite3.Row, span: Span) -> bool:
         return False
     number = job["number"]
     logged, own = span.logged.get(number, _NOT_LOGGED), span.messages.get(number, [])
-    results = [row for row in own if row["kind"] == RESULT]
+    waited_for = [row for row in own if film_waits_for(row["kind"], row["destination"])]
     missing = [it for it in logged.ids - logged.closed if not _is_kept(store, it)]
     sent = job["state"] in {State.QUEUED, State.SENT}
     damaged = any(row["why"] == "damaged" and needs_receipt(str(row["kind"])) for row in own)
-    if damaged or missing or (sent and not results):
+    # A film that was scored again may wait for a document alone: its result was delivered before.
+    if damaged or missing or (sent and not waited_for):
         return work_again(store, number, "message_lost") is not None
-    waited_for = [row for row in own if film_waits_for(row["kind"], row["destination"])]
     if sent and all(row["state"] in {"closed", "set_aside"} for row in waited_for):
         _end(store, number, {row["state"] for row in waited_for})
         return True

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edge.journal.store import Store
 
 _OPEN = frozenset({"queued", "waiting", UNDRAWN})
+GIVEN_UP = "dismissed"
+"""Why a result is closed that a person gave up: its film is not delivered."""
 
 
 def film_waits_for(kind: str, destination: str) -> bool:
@@ -35,13 +37,21 @@ def states_of_rows(db: sqlite3.Connection, job: int) -> set[str]:
 def end_film(store: Store, job: int, delivered: State) -> None:
     """Bring a film to its end where no row that it waits for is open; only inside a transaction.
 
-    ``delivered`` is its state then, unless one of them was set aside.
+    ``delivered`` is its state then, unless one of them was set aside, or a person has given a
+    result up.
     """
     if state_of(store.db, job) not in {State.QUEUED, State.SENT}:
         return
     states = states_of_rows(store.db, job)
-    if not states & _OPEN:
-        move(store, job, State.SET_ASIDE if "set_aside" in states else delivered)
+    if states & _OPEN:
+        return
+    if "set_aside" in states:
+        move(store, job, State.SET_ASIDE)
+        return
+    given_up = store.db.execute(
+        "SELECT 1 FROM outbox WHERE job = ? AND kind = ? AND why = ?", (job, RESULT, GIVEN_UP)
+    ).fetchone()
+    move(store, job, delivered if given_up is None else State.DISMISSED)
 
 
 def state_of(db: sqlite3.Connection, job: int) -> State | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.journal.copies import job_of
-from edge.journal.film_end import film_waits_for
+from edge.journal.film_end import GIVEN_UP, film_waits_for
 from edge.journal.first_start import BEFORE_FIRST_START
 from edge.journal.kinds import LIMB_MESSAGES, RESULT
 from edge.journal.records import ORDERED
@@ -192,18 +192,17 @@ def take_back(store: Store, message: SetAside) -> None:
 
 
 def _ended_by(store: Store, row: sqlite3.Row) -> bool:
-    """Whether a film with results was set aside for want of a row of another destination.
+    """Whether a film was set aside for want of this row.
 
-    A film that was held and goes on as another job is set aside for good.
+    A film that goes on as another job is set aside for good.
     """
     if not film_waits_for(row["kind"], row["destination"]):
         return False
     job = _row_of(store, row["job"])
-    own = store.db.execute("SELECT kind FROM outbox WHERE job = ?", (row["job"],)).fetchall()
     later = store.db.execute(
         "SELECT 1 FROM job WHERE sha256 = ? AND number > ?", (job["sha256"], row["job"])
     ).fetchone()
-    return later is None and any(it["kind"] == RESULT for it in own)
+    return later is None
 
 
 def dismiss(store: Store, job: int, operator: str = "") -> Done:
@@ -220,7 +219,10 @@ def dismiss(store: Store, job: int, operator: str = "") -> Done:
                 "aside: nothing to dismiss"
             )
         for it in aside:
-            store.db.execute("UPDATE outbox SET state = 'closed' WHERE row = ?", (it.row,))
+            store.db.execute(
+                "UPDATE outbox SET state = 'closed', why = ? WHERE row = ?",
+                (GIVEN_UP if it.kind == RESULT else it.why, it.row),
+            )
             # `message_closed` would close the message whose id this one shares.
             kind = "picture_dismissed" if _accompanies(store, it) else "message_closed"
             store.log(kind, job, id=it.result_id, kind=it.kind, why="dismissed", **_by(operator))

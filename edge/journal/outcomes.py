@@ -155,7 +155,7 @@ class Outcomes:
     def _deposit(self, job: int, parcel: Parcel, now: float) -> int:
         """Put one row into the outbox, once; returns the job that owns it."""
         found = self._db.execute(
-            "SELECT row, job, state FROM outbox WHERE id = ? AND kind = ?",
+            "SELECT row, job, state, sendings, payload, seal FROM outbox WHERE id = ? AND kind = ?",
             (parcel.result_id, parcel.kind),
         ).fetchone()
         state = UNDRAWN if parcel.undrawn else "queued"
@@ -174,11 +174,14 @@ class Outcomes:
             )  # fmt: skip
             return job
         if found["state"] == "set_aside":
-            # Written again: it may have been set aside because it was damaged.
+            # Written again: it may have been set aside because it was damaged. A document that
+            # the PACS was given stays of its class.
+            kept = parcel.destination != MQTT and found["sendings"]
+            payload, seal = (found["payload"], found["seal"]) if kept else (parcel.payload, seal)
             self._db.execute(
                 "UPDATE outbox SET state = ?, why = NULL, job = ?, payload = ?, seal = ?, "
                 "name = ?, destination = ? WHERE row = ?",
-                (state, job, parcel.payload, seal, self._name, parcel.destination, found["row"]),
+                (state, job, payload, seal, self._name, parcel.destination, found["row"]),
             )
             return job
         return int(found["job"])

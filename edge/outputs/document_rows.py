@@ -51,12 +51,17 @@ class DocumentRow(NamedTuple):
 
 
 class DocumentRows:
-    """Rows over the daemon's connection; ``delivered`` is the state of a film that is delivered."""
+    """Rows over the daemon's connection.
 
-    def __init__(self, store: Store, delivered: State) -> None:
+    ``delivered`` is the state of a film that is delivered, ``sr_class`` the class of reports that
+    the PACS was not given yet.
+    """
+
+    def __init__(self, store: Store, delivered: State, sr_class: SrClass) -> None:
         self._store = store
         self._db = store.db
         self._delivered = delivered
+        self._sr_class = sr_class
 
     def jobs(self) -> list[int]:
         """Films with documents that are to be made, oldest first."""
@@ -76,10 +81,17 @@ class DocumentRows:
         rows = [row_of(self._store, it) for it in found]
         if not all(row.sound for row in rows):
             raise NotYetError("a row is damaged")
-        return [
-            DocumentRow(row.row, row.kind, StoredDocument.model_validate_json(row.payload))
-            for row in rows
-        ]
+        return [DocumentRow(row.row, row.kind, self._in_class(row)) for row in rows]
+
+    def _in_class(self, row: Row) -> StoredDocument:
+        """What is stored of a document, a report in the class that the site wants now.
+
+        One that the PACS was given keeps its class: its UIDs are known there.
+        """
+        stored = StoredDocument.model_validate_json(row.payload)
+        if stored.sr_class is None or row.sendings:
+            return stored
+        return stored.model_copy(update={"sr_class": self._sr_class})
 
     def message(self, result_id: str) -> StoredMessage:
         """Read the message about a limb. Raises `NotYetError` where it is damaged or gone."""

@@ -92,12 +92,19 @@ def serve(descriptor: int) -> None:
 def _made(
     task: DocumentTask, data: bytes, folder: Path, settings: PipelineSettings
 ) -> Iterator[MadeDocument]:
+    why = detail = ""
     try:
         source = read_source(data, settings.max_megapixels)
     except NoSourceError as error:
+        why, detail = NO_SOURCE, _words(error)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom raises whatever the bytes provoke
+        why, detail = NOT_MADE, place_of(error)
+    if why:
         for limb in task.limbs:
             for it in limb.wanted:
-                yield MadeDocument(file=it.file, why=NO_SOURCE, detail=_words(error))
+                yield MadeDocument(file=it.file, why=why, detail=detail)
         return
     for limb in task.limbs:
         for it in limb.wanted:

@@ -190,9 +190,9 @@ def send_report(port, report, kind=1, title="TESTPACS"):
 
 
 @contextmanager
-def bare_peer(serve):
+def bare_peer(serve, port=0):
     """A TCP server whose connections ``serve`` gets, each on a thread."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", port))
     listening.settimeout(0.2)
     over, connections = threading.Event(), []
 

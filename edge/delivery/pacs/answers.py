@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from edge.enums import StrEnum
 
 _SUCCESS = 0x0000
-_DUPLICATE_INSTANCE = 0x0111
+DUPLICATE_INSTANCE = 0x0111
 """The PACS has this instance, from an earlier sending whose answer was lost."""
-_WARNINGS = frozenset({0x0001, 0x0107, 0x0116, _DUPLICATE_INSTANCE})
+_WARNINGS = frozenset({0x0001, 0x0107, 0x0116, DUPLICATE_INSTANCE})
 _RESOURCE_LIMITATION = 0x0213
 _NOT_AUTHORISED = 0x0124
 

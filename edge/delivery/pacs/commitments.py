@@ -59,6 +59,10 @@ class Commitments:
         self._asked: dict[int, _Asked] = {}
         self._transactions: OrderedDict[str, dict[str, int]] = OrderedDict()
 
+    def wait_of(self, rounds: int) -> float:
+        """Seconds for which a report is waited for in a round; 0 is the first."""
+        return self._wait_s * (1 << min(rounds, _MOST_ROUNDS))
+
     def stored(self, row: int, now_s: float) -> None:
         """Note that the PACS has stored a document: it is asked about at once."""
         it = self._asked.setdefault(row, _Asked(now_s))
@@ -81,13 +85,15 @@ class Commitments:
             it = self._asked.get(reference.row)
             if it is not None:
                 it.asks += 1
-                it.due_s = now_s + self._wait_s * (1 << min(it.rounds, _MOST_ROUNDS))
+                it.due_s = now_s + self.wait_of(it.rounds)
 
     def put_off(self, rows: list[int], until_s: float) -> None:
-        """Have rows asked about later: the PACS could not be asked."""
+        """Have rows asked about later: the PACS could not be asked, which does not count."""
         for row in rows:
-            if row in self._asked:
-                self._asked[row].due_s = until_s
+            it = self._asked.get(row)
+            if it is not None:
+                it.asks = max(0, it.asks - 1)
+                it.due_s = until_s
 
     def reported(self, report: Report, now_s: float) -> Outcome:
         """Take in a report; of an unknown transaction nothing counts.
@@ -104,7 +110,7 @@ class Commitments:
             if instance in report.failed:
                 reason = failed[row] = report.failed[instance]
                 it.why = f"reason {reason:04x}"
-                it.due_s = now_s + self._wait_s
+                it.due_s = now_s + self.wait_of(it.rounds)
                 if reason == NO_SUCH_INSTANCE:
                     it.asks, it.due_s = ASKS, now_s
             elif instance in report.committed:

@@ -16,6 +16,7 @@ from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.delivery.pacs.commitments import Commitments, Reference
 from edge.delivery.pacs.faults import commitment_fault, pacs_fault
 from edge.delivery.pacs.patience import Growing, Patience
+from edge.delivery.pacs.settings import Transport
 from edge.outputs.document_rows import document_of
 
 if TYPE_CHECKING:
@@ -70,12 +71,17 @@ class PacsDelivery:
         self._not_before_s = self._ask_not_before_s = 0.0
         self.stored = 0
         """Documents that the PACS has stored since the start."""
+        self._in_hand: Row | None = None
+        """The document that is being sent."""
         for number in rows.waiting():
             if carrier.commits:
                 self._commitments.stored(number, 0.0)
+            elif settings.transport is Transport.STOW:
+                # Another service than the one that has it: nothing is known of it there.
+                rows.store_again(number, "transport_changed")
             else:
                 # The site has switched commitment off: the answer to the C-STORE is the receipt.
-                rows.committed((number,), "")
+                rows.answered(number)
 
     def turn(self, stopping: Callable[[], bool]) -> None:
         """Do what is due. Raises `sqlite3.Error` and `OSError`."""
@@ -101,18 +107,47 @@ class PacsDelivery:
         ready = [(row, it) for row in rows if (it := self._ready(row)) is not None]
         if not ready:
             return
-        row = ready[0][0]
+        self._in_hand = None
         try:
             self._carrier.open({document.sop_class for _, document in ready})
             try:
-                for row, document in ready:
-                    if stopping() or not self._store_one(row, document):
-                        return
+                self._store_all(ready, stopping)
             finally:
                 self._carrier.close()
         except PacsError as error:
             if not stopping():
-                self._failed(error, row)
+                self._failed(error, self._in_hand)
+
+    def _store_all(
+        self, ready: list[tuple[Row, StoredDocument]], stopping: Callable[[], bool]
+    ) -> None:
+        """Store documents over an open way. Raises `PacsError`.
+
+        The PACS may be out of resources, or for one document alone: after some tries the next one
+        is sent too. Where that is stored, the first counts as refused; else both wait.
+        """
+        busy: tuple[Row, Answer] | None = None
+        for row, document in ready:
+            if stopping():
+                return
+            self._in_hand = row
+            answer = self._carrier.store(document, self._files.path(document))
+            self._in_hand = None
+            if answer.verdict is Verdict.BUSY:
+                if busy is not None or not self._patience.is_often_busy(row.row):
+                    self._was_busy(answer)
+                    return
+                busy = row, answer
+                continue
+            self._take(row, document, answer)
+            if busy is not None and answer.verdict is not Verdict.REFUSED:
+                self._refused(*busy)
+                busy = None
+        if busy is not None:
+            self._was_busy(busy[1])
+
+    def _was_busy(self, answer: Answer) -> None:
+        self._pause(PacsError(Failure.BUSY, f"it is out of resources ({answer.why})"))
 
     def _ready(self, row: Row) -> StoredDocument | None:
         """Document of a row whose file can be sent; the others are made again or set aside."""
@@ -121,28 +156,25 @@ class PacsDelivery:
             log.error("job %d: %s is damaged in the journal: set aside", row.job, row.kind)
             self._set_aside(row, "damaged")
             return None
-        if document.is_written and self._files.is_whole(document):
-            return document
-        log.warning("job %d: %s: its file is gone or changed: made again", row.job, row.kind)
+        other_class = document.sr_class not in {None, self._settings.sr_class}
+        if not (other_class and not row.sendings):
+            if document.is_written and self._files.is_whole(document):
+                return document
+            log.warning("job %d: %s: its file is gone or changed: made again", row.job, row.kind)
         self._rows.lost(row, document)
         self._want_again(row.job)
         return None
 
-    def _store_one(self, row: Row, document: StoredDocument) -> bool:
-        """Store one document; whether the next one may follow. Raises `PacsError`."""
-        answer = self._carrier.store(document, self._files.path(document))
-        if answer.verdict is Verdict.BUSY:
-            self._pause(PacsError(Failure.BUSY, f"it is out of resources ({answer.why})"))
-            return False
+    def _take(self, row: Row, document: StoredDocument, answer: Answer) -> None:
+        """Take in an answer that concerns this document alone."""
         self._failures = 0
         self._alerts.clear_alert("pacs")
         if answer.verdict is Verdict.REFUSED:
             self._refused(row, answer)
-            return True
+            return
         if answer.verdict is Verdict.WARNED:
             log.warning("job %d: %s stored by the PACS with %s", row.job, row.kind, answer.why)
         self._was_stored(row, document, answer)
-        return True
 
     def _was_stored(self, row: Row, document: StoredDocument, answer: Answer) -> None:
         self._patience.stored(row.row)
@@ -159,12 +191,12 @@ class PacsDelivery:
         if self._patience.refused(row.row, time.monotonic()):
             self._set_aside(row, answer.why)
 
-    def _failed(self, error: PacsError, row: Row) -> None:
-        """Draw conclusions from a way that failed while a document was in hand."""
+    def _failed(self, error: PacsError, row: Row | None) -> None:
+        """Draw conclusions from a way that failed, ``row`` where a document was being sent."""
         self._pause(error)
-        if error.failure in {Failure.ENDED, Failure.SILENT} and self._patience.ended(
-            row.row, time.monotonic()
-        ):
+        if row is None or error.failure not in {Failure.ENDED, Failure.SILENT}:
+            return
+        if self._patience.ended(row.row, time.monotonic()):
             self._set_aside(row, "ends_association")
 
     def _pause(self, error: PacsError) -> None:
@@ -186,7 +218,9 @@ class PacsDelivery:
             if self._commitments.exhausted(number):
                 rounds = self._commitments.next_round(number)
                 self._rows.store_again(number, self._commitments.why() or "no_report")
-                self._patience.rest(number, now_s + self._pauses.after(rounds))
+                # Again at once the first time, then ever later.
+                rest_s = self._pauses.after(1) if rounds == 1 else self._commitments.wait_of(rounds)
+                self._patience.rest(number, now_s + rest_s)
 
     def _ask(self) -> None:
         now_s = time.monotonic()

@@ -46,16 +46,19 @@ class DocumentFiles:
         """Remove a file; one that is gone already is no fault. Raises `OSError`."""
         (self._folder / file).unlink(missing_ok=True)
 
-    def sweep(self, is_needed: Callable[[str], bool]) -> int:
+    def sweep(self, is_needed: Callable[[str], bool], unfinished_s: float = _UNFINISHED_S) -> int:
         """Remove the files whose row is closed or gone; returns how many. Raises `OSError`.
 
-        ``is_needed`` is asked with the name without its ending.
+        ``is_needed`` is asked with the name without its ending. A file that was being written is
+        removed at an age of ``unfinished_s``.
         """
         removed = 0
+        if not self._folder.is_dir():
+            return removed
         for path in sorted(self._folder.iterdir()):
             if path.name.startswith("."):
                 with contextlib.suppress(FileNotFoundError):
-                    if abs(time.time() - path.stat().st_mtime) > _UNFINISHED_S:
+                    if abs(time.time() - path.stat().st_mtime) >= unfinished_s:
                         path.unlink()
             elif not is_needed(path.stem):
                 path.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ MANY_TRIES = 12
 _ENDS = 3
 """Associations that a document may end before it rests."""
 _ENDED_PAUSES = 4
+_BUSY = 3
+"""Answers without resources after which the next document is tried too."""
 
 
 @dataclass
@@ -26,6 +28,7 @@ class _Refused:
 
     refusals: int = 0
     ends: int = 0
+    busy: int = 0
     rests_until_s: float = 0.0
     others_stored: bool = False
 
@@ -62,6 +65,12 @@ class Patience:
         it.refusals += 1
         it.rests_until_s = now_s + self._pauses.after(it.tries)
         return (it.others_stored and it.tries >= TRIES) or it.refusals >= MANY_TRIES
+
+    def is_often_busy(self, row: int) -> bool:
+        """Count that the PACS was out of resources for a document; whether it was so often."""
+        it = self._refused.setdefault(row, _Refused())
+        it.busy += 1
+        return it.busy > _BUSY
 
     def ended(self, row: int, now_s: float) -> bool:
         """Take in an association that ended in a document; whether it is to be set aside."""

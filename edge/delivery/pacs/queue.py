@@ -88,6 +88,11 @@ class PacsQueue:
                     self._store.log("committed", row.job, id=row.result_id, transaction=transaction)
                     self._close(number, "closed", None)
 
+    def answered(self, number: int) -> None:
+        """Close a row whose C-STORE was answered, where the site wants no commitment."""
+        with self._store.transaction():
+            self._close(number, "closed", None)
+
     def store_again(self, number: int, why: str) -> None:
         """Queue a row again that the PACS did not commit to."""
         with self._store.transaction():

@@ -133,6 +133,7 @@ class PacsSender:
                 self._leave(rows)
                 return
             self._carrier = carrier_of(self._settings, self._take_report)
+            self._listen_at_s = 0.0
             try:
                 self._serve(rows, self._carrier)
             finally:

@@ -18,7 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import make_headers
 
-from edge.delivery.pacs.answers import Answer, Verdict, answer_of
+from edge.delivery.pacs.answers import DUPLICATE_INSTANCE, Answer, Verdict, answer_of
 from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.receive.bounds import cut
 
@@ -212,8 +212,11 @@ def read_answer(body: bytes, instance: str) -> Answer:
             if _value(item, _INSTANCE) == instance:
                 reason = int(_value(item, _FAILURE_REASON) or 0)
                 answer = answer_of(reason)
+                # Some services list an instance that they have already as failed.
                 failed = answer.verdict in {Verdict.BUSY, Verdict.REFUSED}
-                return answer if failed else Answer(Verdict.REFUSED, answer.why or "failed")
+                if failed or reason == DUPLICATE_INSTANCE:
+                    return answer
+                return Answer(Verdict.REFUSED, answer.why or "failed")
         for item in _items(listed, _REFERENCED):
             if _value(item, _INSTANCE) == instance:
                 warning = _value(item, _WARNING_REASON)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ class PlayedRows:
     def __init__(self, *jobs):
         self.open = {job: [self._row(job)] for job in jobs}
         self.later, self.ended, self.queued = set(), [], []
+        self.film = b"film"
 
     def _row(self, job):
         file = f"{job:08d}-0000-0000-0000-000000000000.dcm"
@@ -37,7 +39,10 @@ class PlayedRows:
         from limb_results import a_result
 
         ledger = SimpleNamespace(queued=1.0)
-        return SimpleNamespace(body=a_result(), name="n", ledger=ledger, job=int(result_id))
+        return SimpleNamespace(
+            body=a_result(), name="n", ledger=ledger, job=int(result_id),
+            film_sha256=hashlib.sha256(self.film).hexdigest(),
+        )  # fmt: skip
 
     def predecessor(self, _message):
         return None
@@ -58,8 +63,11 @@ class PlayedMaker:
 
     def __init__(self):
         self.given, self.answers, self.busy = [], [], False
+        self.fault = None
 
     def make(self, task, data):
+        if self.fault is not None:
+            raise self.fault
         self.given.append((task, data))
         self.busy = True
 
@@ -167,6 +175,26 @@ def test_what_there_is_none_of_is_closed_and_what_failed_is_set_aside(played, wh
     it.maker.answer(why)
     it.documents.turn(scoring=False)
     assert it.rows.ended == [(1, state, why)]
+
+
+def test_a_row_that_a_fault_moved_to_another_film_takes_no_other_patient(played):
+    it = played(1)
+    it.rows.film = b"another film"
+    it.documents.turn(scoring=False)
+    assert it.maker.jobs() == []
+    assert it.rows.ended == [(1, "set_aside", "not_of_this_film")]
+
+
+def test_a_process_that_cannot_be_made_is_told_and_stops_nothing_else(played):
+    it = played(1)
+    it.maker.fault = OSError(11, "Resource temporarily unavailable")
+    it.documents.turn(scoring=False)
+    (alert,) = it.alerts.active()
+    assert "Resource temporarily unavailable" in alert.detail
+    it.maker.fault = None
+    it.now[0] += 10
+    it.documents.turn(scoring=False)
+    assert it.maker.jobs() == [1]
 
 
 def test_a_film_of_which_nothing_is_left_is_given_up(played):

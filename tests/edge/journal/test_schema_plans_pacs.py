@@ -9,6 +9,7 @@ from query_plans import scans
 from edge.delivery.pacs.queue import PacsQueue
 from edge.journal.film_end import end_film
 from edge.journal.states import State
+from edge.model import SrClass
 from edge.outputs.document import StoredDocument
 from edge.outputs.document_rows import DocumentRows
 
@@ -25,7 +26,10 @@ def test_every_statement_of_each_turn_and_of_each_document_uses_an_index(box):
         box.film(number)
     seen = []
     box.store.db.set_trace_callback(seen.append)
-    queue, rows = PacsQueue(box.store, State.RECEIPTED), DocumentRows(box.store, State.RECEIPTED)
+    queue, rows = (
+        PacsQueue(box.store, State.RECEIPTED),
+        DocumentRows(box.store, State.RECEIPTED, SrClass.COMPREHENSIVE_3D),
+    )
     (first, second, third, *_) = queue.next_rows(10, {99})
     queue.stored(first, "", closes=False)
     queue.stored(second, "status_b000", closes=True)

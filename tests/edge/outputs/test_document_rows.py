@@ -30,7 +30,7 @@ class Rows:
 
     def __init__(self, folder):
         self.store = Store(folder / "journal.sqlite", KEY)
-        self.rows = DocumentRows(self.store, State.RECEIPTED)
+        self.rows = DocumentRows(self.store, State.RECEIPTED, SrClass.COMPREHENSIVE_3D)
         self.journal, self.outcomes = Journal(self.store), Outcomes(self.store, str(DEVICE))
         self.count = 0
 
@@ -96,7 +96,8 @@ def test_a_first_result_replaces_none(it):
 
 @pytest.mark.parametrize("sr_class", ["3d", "2d"])
 def test_a_report_that_the_pacs_has_is_named_with_the_class_that_it_was_sent_as(it, sr_class):
-    first = it.result(held=True, sr_class=sr_class)
+    it.rows = DocumentRows(it.store, State.RECEIPTED, SrClass(sr_class))
+    first = it.result(held=True)
     it.store_at_pacs(first)
     assert it.predecessor(it.result(first)) == Given(first, SrClass(sr_class))
 
@@ -132,6 +133,15 @@ def test_the_chain_is_followed_past_results_without_a_report(it):
 def test_a_chain_that_a_fault_made_a_ring_of_ends(it):
     first = it.result("11111111-1111-5111-8111-111111111111", documents=())
     assert it.predecessor(it.result(first, documents=())) is None
+
+
+def test_a_report_that_was_not_sent_is_made_in_the_class_that_the_site_wants_now(it):
+    first = it.result(sr_class="2d")
+    (row,) = it.rows.wanted(it.job_of(first))
+    assert row.stored.sr_class is SrClass.COMPREHENSIVE_3D
+    it.store.db.execute("UPDATE outbox SET sendings = 1 WHERE row = ?", (row.row,))
+    (row,) = it.rows.wanted(it.job_of(first))
+    assert row.stored.sr_class is SrClass.COMPREHENSIVE
 
 
 def test_what_the_child_tells_is_checked_before_it_is_stored(it):

@@ -33,6 +33,28 @@ def test_each_round_waits_longer():
         assert it.due(1e9) == []
 
 
+def test_a_question_that_could_not_be_asked_does_not_count():
+    it = Commitments(10)
+    it.stored(1, 0)
+    for number in range(9):
+        assert not it.exhausted(1)
+        it.asked(f"t{number}", references(1), number)
+        it.put_off([1], number + 1)
+    assert not it.exhausted(1)
+
+
+def test_a_commitment_that_fails_again_and_again_is_asked_for_ever_more_rarely():
+    it = Commitments(10)
+    waits = []
+    for rounds in range(3):
+        it.stored(1, 0)
+        it.asked(f"t{rounds}", references(1), 0)
+        it.reported(Report(f"t{rounds}", frozenset(), {"1.2.1": 0x0110}), 0)
+        waits.append(next(at for at in range(1000) if it.due(at)))
+        it.next_round(1)
+    assert waits == [10, 20, 40]
+
+
 def test_a_late_report_of_an_earlier_question_counts():
     it = Commitments(10)
     it.stored(1, 0)

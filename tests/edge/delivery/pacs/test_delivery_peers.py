@@ -12,6 +12,8 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
+from edge.journal.orders import dismiss
+
 pytestmark = [
     # pynetdicom's own threads leave sockets of refused connections to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
@@ -123,6 +125,21 @@ def test_out_of_resources_is_waited_for_and_the_order_kept(pacs, make_pacs_box):
     box.run_until_closed()
     assert pacs.uids() == wanted
     assert box.alert("pacs") == ""
+
+
+def test_a_document_that_alone_is_out_of_resources_blocks_no_other(pacs, make_pacs_box):
+    box = make_pacs_box(pacs.port)
+    large, *others = [uid for number in range(2) for uid in box.film(number)]
+    pacs.answer = lambda _number, uid: 0xA700 if uid == large else 0
+    box.start().run(lambda: box.states() == ["queued", *["closed"] * 3], 30)
+    assert pacs.uids() == others
+    assert "out of resources" in box.alert("pacs")
+    # Each further document that is stored shows that this one alone is the cause.
+    for number in range(2, 8):
+        box.film(number)
+        box.run(lambda: set(box.states()[1:]) == {"closed"}, 30)
+    box.run(lambda: box.states()[0] == "set_aside", 30)
+    assert box.why() == ["status_a700"]
 
 
 @pytest.mark.parametrize("status", [0xC000, 0xA900, 0x0122])
@@ -256,6 +273,29 @@ def test_a_pacs_that_is_away_costs_nothing_and_drains_alone(make_pacs, make_pacs
     assert box.alerts.active() == ()
 
 
+def test_order_is_kept_after_a_way_that_ended_before_a_document_was_sent(make_pacs, make_pacs_box):
+    port = free_port()
+    with bare_peer(closing, port):
+        box = make_pacs_box(port, connect_s=0.5, answer_s=0.5)
+        wanted = [uid for number in range(3) for uid in box.film(number)]
+        # As a proxy does in front of a PACS that is stopped.
+        box.start().work(3.0)
+        assert set(box.states()) == {"queued"}
+    pacs = make_pacs(port=port)
+    box.run_until_closed(30)
+    assert pacs.uids() == wanted
+
+
+def test_a_report_in_another_class_than_the_site_wants_is_made_again_until_it_was_sent(
+    pacs, make_pacs_box
+):
+    pacs.reports = "never"
+    box = make_pacs_box(pacs.port, sr_class="2d", commitment_s=30)
+    box.film(1)
+    box.start().run(lambda: box.states() == ["undrawn", "waiting"])
+    assert box.again == [1]
+
+
 def test_an_ae_title_that_the_pacs_does_not_know_is_told(pacs, make_pacs_box):
     box = make_pacs_box(pacs.port, calling_ae_title="STRANGER")
     box.film(1)
@@ -316,3 +356,13 @@ def test_a_row_that_was_changed_in_the_journal_is_not_sent(pacs, make_pacs_box):
     box.store.db.execute("UPDATE outbox SET payload = '{}' WHERE kind = 'dicom_sr'")
     box.start().run(lambda: box.states() == ["set_aside", "closed"])
     assert box.why() == ["damaged"]
+
+
+def test_a_result_that_a_person_gave_up_is_never_receipted(pacs, make_pacs_box):
+    box = make_pacs_box(pacs.port)
+    box.film(1)
+    box.store.db.execute("UPDATE outbox SET state = 'set_aside' WHERE kind = 'result'")
+    dismiss(box.store, 1)
+    assert box.film_state(1) == "queued"
+    box.start().run_until_closed()
+    assert box.film_state(1) == "dismissed"

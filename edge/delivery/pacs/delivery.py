@@ -262,7 +262,7 @@ class PacsDelivery:
                 report = self._reports.get_nowait()
             except queue.Empty:
                 return
-            files = self._files_of(report)
+            files = _files_of(self._rows, self._commitments.rows_of(report.transaction))
             found = self._commitments.reported(report, time.monotonic())
             self._carrier.reported(report.transaction)
             self._rows.committed(found.committed, report.transaction)
@@ -276,16 +276,6 @@ class PacsDelivery:
             for number, reason in found.failed.items():
                 log.warning("PACS: no commitment to row %d: reason %04x", number, reason)
 
-    def _files_of(self, report: Report) -> dict[int, str]:
-        """Names of the files of the rows that a report may be about."""
-        files = {}
-        for number in self._commitments.rows_of(report.transaction):
-            row = self._rows.row(number)
-            document = None if row is None else document_of(row)
-            if document is not None:
-                files[number] = document.file
-        return files
-
     def _tell_commitment(self) -> None:
         waits = self._commitments.unanswered()
         if waits:
@@ -294,3 +284,14 @@ class PacsDelivery:
             self._alerts.raise_alert("pacs_commitment", commitment_fault(self._settings, error))
         elif not self._ask_failures:
             self._alerts.clear_alert("pacs_commitment")
+
+
+def _files_of(rows: PacsQueue, numbers: list[int]) -> dict[int, str]:
+    """Names of the files of open rows."""
+    files = {}
+    for number in numbers:
+        row = rows.row(number)
+        document = None if row is None else document_of(row)
+        if document is not None:
+            files[number] = document.file
+    return files

@@ -12,6 +12,7 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
+from edge.daemon.repair import repair
 from edge.journal.orders import dismiss
 
 pytestmark = [
@@ -366,3 +367,16 @@ def test_a_result_that_a_person_gave_up_is_never_receipted(pacs, make_pacs_box):
     assert box.film_state(1) == "queued"
     box.start().run_until_closed()
     assert box.film_state(1) == "dismissed"
+
+
+def test_a_film_that_waits_for_a_document_alone_is_not_worked_on_again(pacs, make_pacs_box):
+    box = make_pacs_box(pacs.port)
+    box.film(1, kinds=("dicom_sr",))
+    box.film(2, kinds=())
+    # Scored again for the sake of its document: the result belongs to the first job.
+    box.store.db.execute("UPDATE outbox SET job = 2 WHERE kind = 'dicom_sr'")
+    box.store.db.execute("UPDATE outbox SET job = 1 WHERE kind = 'result'")
+    repair(box.store)
+    assert box.film_state(2) == "queued"
+    box.start().run_until_closed()
+    assert box.film_state(2) == "receipted"

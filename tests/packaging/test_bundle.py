@@ -95,7 +95,7 @@ def test_a_bundle_installs_in_a_root_that_has_nothing(release, tmp_path):
         box.replace_systemctl()
         # As systemd would have done.
         box.do("systemctl start mosquitto; systemctl start sharpedge")
-        assert 'waiting for films"' in box.do(status).output
+        wait_for(lambda: 'waiting for films"' in box.do(status).output, "films are not awaited")
         (folder,) = root.outside("/root").glob("*-bundle")
         listed = json.loads((folder / "sbom.cdx.json").read_text())
         names = {one["name"] for one in listed["components"]}

@@ -96,7 +96,9 @@ def test_the_page_s_lines_on_tune_leave_a_choice_that_the_service_starts_with(bo
     box.follow("Debian package", 0)
     box.follow("Debian package", 3)
     assert box.exists(f"{STATE}/engines/built/tuned.json")
-    assert 'waiting for films"' in box.do("systemctl status sharpedge").output
+    wait_for(
+        lambda: 'waiting for films"' in box.do("systemctl status sharpedge").output, "not ready"
+    )
 
 
 def test_without_systemd_the_package_installs_and_its_unit_starts_by_hand(
@@ -110,7 +112,9 @@ def test_without_systemd_the_package_installs_and_its_unit_starts_by_hand(
     assert box.exists(ENABLED)
     box.replace_systemctl()
     box.do("systemctl start mosquitto; systemctl start sharpedge")
-    assert 'waiting for films"' in box.do("systemctl status sharpedge").output
+    wait_for(
+        lambda: 'waiting for films"' in box.do("systemctl status sharpedge").output, "not ready"
+    )
     box.do("systemctl stop sharpedge; apt-get purge sharpedge")
     assert not box.exists(*OURS, STATE)
     root.close()

@@ -13,14 +13,14 @@ import numpy as np
 from edge.model import DISCLAIMER, SrClass
 from edge.outputs import dicom_codes as table
 from edge.outputs.dicom_document import finished, placeholder, unjudged
-from edge.outputs.report import joint_label, plain, success_code, tasks_of, uid_of
+from edge.outputs.report import joint_label, plain, success_code, sums_of, tasks_of, uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydicom.dataset import Dataset
 
-    from edge.model import JointScore, Subtotal
+    from edge.model import JointScore
     from edge.outputs.dicom_codes import Code
     from edge.outputs.dicom_source import DicomSource
     from edge.outputs.report import LimbReport, Predecessor
@@ -189,21 +189,8 @@ class _Content:
             yield table.GREY_BY, table.SHOWN_BY[source.shown.by]
 
     def _sums(self) -> Iterator[Any]:
-        subtotals = self.report.result.subtotals
-        if subtotals is None:
-            return
-        for task, codes in table.TASKS.items():
-            subtotal: Subtotal = getattr(subtotals, task)
-            values = (
-                (codes.total, subtotal.score),
-                (codes.joints_scored, subtotal.n_scored),
-                (codes.joints_expected, subtotal.n_expected),
-                (codes.maximum, subtotal.maximum),
-                (codes.attainable, subtotal.attainable),
-            )
-            for code, value in values:
-                if value is not None:
-                    yield _number(code, value)
+        for code, value in sums_of(self.report.result):
+            yield _number(code, value)
 
     def _scale(self) -> Iterator[Any]:
         calibration, shown = self.source.calibration, self.source.shown

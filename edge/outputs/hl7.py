@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from edge.model import DISCLAIMER, Identifier, Status
 from edge.outputs import dicom_codes as table
 from edge.outputs.fhir import Pseudonyms
-from edge.outputs.report import joint_label, success_code, tasks_of
+from edge.outputs.report import joint_label, success_code, sums_of, tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime
 
-    from edge.model import JointScore, Subtotal
+    from edge.model import JointScore
     from edge.outputs.dicom_codes import Code
     from edge.outputs.dicom_source import DicomSource
     from edge.outputs.report import LimbReport
@@ -163,21 +163,8 @@ def _word(code: Code, value: Code) -> _Observation:
 
 
 def _sums(report: LimbReport) -> Iterator[_Observation]:
-    subtotals = report.result.subtotals
-    if subtotals is None:
-        return
-    for task, codes in table.TASKS.items():
-        subtotal: Subtotal = getattr(subtotals, task)
-        values = (
-            (codes.total, subtotal.score),
-            (codes.joints_scored, subtotal.n_scored),
-            (codes.joints_expected, subtotal.n_expected),
-            (codes.maximum, subtotal.maximum),
-            (codes.attainable, subtotal.attainable),
-        )
-        for code, value in values:
-            if value is not None:
-                yield _Observation("NM", code, LIMB, str(value))
+    for code, value in sums_of(report.result):
+        yield _Observation("NM", code, LIMB, str(value))
 
 
 def _joint(joint: JointScore, label: str) -> Iterator[_Observation]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from edge.model import JointScore, LimbResult
+    from edge.model import JointScore, LimbResult, Subtotal
     from edge.outputs.dicom_codes import Code, TaskCodes
 
 
@@ -92,6 +92,24 @@ def tasks_of(joint: JointScore) -> Iterator[TaskResult]:
             getattr(joint, f"{task}_expected"),
             getattr(joint, f"{task}_reason"),
         )
+
+
+def sums_of(result: LimbResult) -> Iterator[tuple[Code, int]]:
+    """Each figure of a limb's sums with its code; those that are null are left out."""
+    if result.subtotals is None:
+        return
+    for task, codes in TASKS.items():
+        subtotal: Subtotal = getattr(result.subtotals, task)
+        values = (
+            (codes.total, subtotal.score),
+            (codes.joints_scored, subtotal.n_scored),
+            (codes.joints_expected, subtotal.n_expected),
+            (codes.maximum, subtotal.maximum),
+            (codes.attainable, subtotal.attainable),
+        )
+        for code, value in values:
+            if value is not None:
+                yield code, value
 
 
 def uid_of(result_id: str, role: str) -> str:

@@ -33,8 +33,9 @@ _FACTORY = "sharpedge.archive.scorer:without_pictures"
 _AHEAD = 2
 """Films that a worker is handed: it reads the second while it scores the first."""
 _TRIES = 2
-"""A film over which so many workers ended is rejected; so many were ended from outside at most."""
+"""A film over which so many workers ended is rejected."""
 _TRIES_OUTSIDE = 4
+"""The same, where they were ended from outside, as by the kernel for want of memory."""
 _STARTS = 3
 _LIMITS = Limits(start_s=300.0, stage_s=60.0, film_s=120.0)
 _LONGEST_WAIT_S = 0.5
@@ -144,7 +145,7 @@ class Crew:
     def _hand_over(self, seat: _Seat, film: Pending) -> Scored | None:
         """Read a film and hand it to a worker; what it became where that cannot be."""
         began_s = time.monotonic()
-        name = os.fsencode(Path(os.fsdecode(film.path)).name).decode("utf-8", "replace")
+        name = _name_of(film)
         assert self._versions is not None  # noqa: S101 - a worker is ready
         try:
             data = read_film(Path(os.fsdecode(film.path)))
@@ -218,6 +219,11 @@ class Crew:
 
     def _given_up(self, film: Pending, died: Died) -> Scored:
         assert self._versions is not None  # noqa: S101 - it had been ready
-        name = os.fsencode(Path(os.fsdecode(film.path)).name).decode("utf-8", "replace")
+        name = _name_of(film)
         reason = Reason.WORKER_TIMEOUT if died.timeout else Reason.WORKER_DIED
         return Scored(limbs=(rejected(reason, name, self._versions, detail=died.detail),))
+
+
+def _name_of(film: Pending) -> str:
+    """The film's own name; names need not be UTF-8 on disk, those of results must be."""
+    return os.fsencode(Path(os.fsdecode(film.path)).name).decode("utf-8", "replace")

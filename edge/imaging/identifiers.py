@@ -29,7 +29,7 @@ def identifiers_of_tags(data: Dataset) -> Identifiers | None:
     """Read the identifiers of a DICOM object; None where it states none. Never raises.
 
     A value counts as missing where it is longer than `LONGEST` characters, has several parts, or
-    holds characters that cannot be printed or decoded: cut or mended, it would be
+    holds characters that cannot be printed or decoded: cut or repaired, it would be
     another patient's.
     """
     found = {str(one): _checked(data, one) for one in Identifier}

@@ -7,17 +7,16 @@ what is no answer, is ended.
 from __future__ import annotations
 
 import select
-import socket
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from edge.worker.document_messages import DocumentsMade, MakerEnded
 from edge.worker.frames import Channel, FrameError
-from edge.worker.handle import child_environment
+from edge.worker.handle import start_child
 
 if TYPE_CHECKING:
+    import subprocess
+
     from edge.config import Config
     from edge.worker.document_messages import DocumentTask
 
@@ -100,19 +99,7 @@ class DocumentMaker:
             self._process = None
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "edge.worker.document_child", str(theirs.fileno())],
-                    pass_fds=(theirs.fileno(),),
-                    stdin=subprocess.DEVNULL,
-                    env=child_environment(),
-                )
-        except BaseException:
-            ours.close()
-            raise
-        self._channel = Channel(ours, _LONGEST_FRAME)
+        self._process, self._channel = start_child("edge.worker.document_child", _LONGEST_FRAME)
         self._send(self._config.model_dump_json().encode())
 
     def _send(self, *frames: bytes) -> None:

@@ -105,19 +105,7 @@ class Worker:
         ``config`` is used instead of the worker's own. Raises `OSError` where no process can be
         made.
         """
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "edge.worker.child", str(theirs.fileno())],
-                    pass_fds=(theirs.fileno(),),
-                    stdin=subprocess.DEVNULL,
-                    env=child_environment(),
-                )
-        except BaseException:
-            ours.close()
-            raise
-        self._channel = Channel(ours, _LONGEST_FRAME)
+        self._process, self._channel = start_child("edge.worker.child", _LONGEST_FRAME)
         self._begun_s = self._beat_s = time.monotonic()
         self._oom_kills = oom_kills()
         self._forget()
@@ -303,7 +291,24 @@ def _cause(error: Exception) -> str:
     return "unknown kind of message"
 
 
-def child_environment() -> dict[str, str]:
+def start_child(module: str, longest_frame: int) -> tuple[subprocess.Popen[bytes], Channel]:
+    """Start a child that serves a module's end of a socket. Raises `OSError`."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                env=_child_environment(),
+            )
+    except BaseException:
+        ours.close()
+        raise
+    return process, Channel(ours, longest_frame)
+
+
+def _child_environment() -> dict[str, str]:
     """Environment of the child: ours without what is only for systemd's main process."""
     kept = {k: v for k, v in os.environ.items() if k not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
     # The child finds the modules that we found, also those of the working folder.

@@ -20,6 +20,7 @@ from dashboard.intake.writer import Writer
 from dashboard.people.accounts import Accounts
 from dashboard.people.pace import Pace
 from dashboard.people.sessions import Sessions
+from dashboard.store.announcements import Announcements
 from dashboard.store.database import open_database
 from dashboard.web.app import application
 from dashboard.web.changes import Changes
@@ -104,7 +105,9 @@ def _site(settings: Settings, home: Path) -> Iterator[Site]:
     changes = Changes()
     writer = Writer(database, settings.database, changes.tell)
     subscriber = Subscriber(settings.broker, writer)
+    announcements = Announcements(database, changes.tell)
     try:
+        announcements.start()
         subscriber.start()
         writer.start()
         yield Site(
@@ -114,6 +117,7 @@ def _site(settings: Settings, home: Path) -> Iterator[Site]:
     finally:
         subscriber.stop()
         writer.stop()
+        announcements.stop()
         database.close()
 
 

@@ -44,6 +44,14 @@ class BrokerSettings(_Section):
         default="operator-1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="topic operator/<account> for decisions; the broker must allow it to this user",
     )  # fmt: skip
+    group: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="dashboards of one group share what arrives, over one database; needs MQTT 5",
+    )  # fmt: skip
+    member: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="name in the group; no two members have the same",
+    )  # fmt: skip
     username: str | None = Field(default=None, description="user at the broker")
     password_file: Path | None = Field(default=None, description="its first line is the password")
     ca_file: Path | None = Field(default=None, description="turns TLS on")
@@ -56,7 +64,18 @@ class BrokerSettings(_Section):
             raise ValueError("certificate_file and key_file go together")
         if self.certificate_file is not None and self.ca_file is None:
             raise ValueError("certificate_file needs ca_file")
+        if (self.group is None) != (self.member is None):
+            raise ValueError("group and member go together")
+        if self.group is not None and self.protocol == "3.1.1":
+            raise ValueError("group needs MQTT 5")
         return self
+
+    @property
+    def client_id(self) -> str:
+        """Name of the connection, which no other client of the broker has."""
+        if self.group is None:
+            return f"{self.receiver}-dashboard"
+        return f"{self.receiver}-{self.group}-{self.member}"
 
 
 class DatabaseSettings(_Section):

@@ -54,7 +54,8 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
         How many pictures are kept; the oldest go.
     """
     saved = Saved()
-    devices: dict[str, int] = {}
+    arrived = list(arrived)
+    devices = _devices(connection, arrived, now_s)
     pictured = False
     for it in arrived:
         if isinstance(it, Bad):
@@ -62,9 +63,6 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
             _problem(connection, it, now_s)
             continue
         name = str(it.device)
-        heard = not (isinstance(it, FactArrived) and it.retained)
-        if name not in devices or heard:
-            devices[name] = _device(connection, name, now_s if heard else NEVER_S)
         if isinstance(it, LimbArrived):
             _message(connection, devices[name], it, now_s, saved)
         elif isinstance(it, PictureArrived):
@@ -81,13 +79,31 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     return saved
 
 
-def _device(connection: Connection, name: str, heard_s: float) -> int:
-    """Key of a device, which is made where it is new and was heard at ``heard_s``."""
-    mine = DEVICE.c.name == name
-    if not insert_new(connection, DEVICE, {"name": name, "seen_s": heard_s}):
-        later = DEVICE.c.seen_s < heard_s
-        connection.execute(update(DEVICE).where(mine, later).values(seen_s=heard_s))
-    return int(connection.execute(select(DEVICE.c.pk).where(DEVICE.c.name == name)).scalar_one())
+def _devices(connection: Connection, arrived: Iterable[Parsed], now_s: float) -> dict[str, int]:
+    """Keys of all devices, made where they are new; those that were heard are marked."""
+    named: set[str] = set()
+    heard: set[str] = set()
+    for it in arrived:
+        if not isinstance(it, Bad):
+            named.add(str(it.device))
+            if not (isinstance(it, FactArrived) and it.retained):
+                heard.add(str(it.device))
+    # In one order, so that no two dashboards of one database wait for each other for ever.
+    mine = (
+        select(DEVICE.c.name, DEVICE.c.pk)
+        .where(DEVICE.c.name.in_(named))
+        .order_by(DEVICE.c.name)
+        .with_for_update(key_share=True)
+    )
+    found = {row.name: int(row.pk) for row in connection.execute(mine)}
+    if len(found) < len(named):
+        for name in sorted(named - found.keys()):
+            insert_new(connection, DEVICE, {"name": name, "seen_s": NEVER_S})
+        found = {row.name: int(row.pk) for row in connection.execute(mine)}
+    keys = [found[name] for name in heard]
+    later = DEVICE.c.seen_s < now_s
+    connection.execute(update(DEVICE).where(DEVICE.c.pk.in_(keys), later).values(seen_s=now_s))
+    return found
 
 
 def _message(

@@ -33,6 +33,14 @@ log = logging.getLogger(__name__)
 FILTERS = tuple(
     "sharpedge/+/+/+/" + re.sub(r"{\w+}", "+", it.topic) for it in CHANNELS if it.sent_by_device
 )
+_KEPT = tuple(
+    one
+    for one, it in zip(FILTERS, (it for it in CHANNELS if it.sent_by_device), strict=True)
+    if it.retained
+)
+"""What brokers keep, and give to no shared subscription."""
+_KEPT_S = 10.0
+"""So long a member of a group reads what the broker has kept."""
 ORDER_EXPIRY_S = 300
 """An order that has not reached its device by then does not reach it later."""
 _SESSION_S = 14 * 86400
@@ -129,17 +137,26 @@ class Subscriber:
         if self._version != MQTTProtocolVersion.MQTTv5:
             return {}
         properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = _SESSION_S
         properties.ReceiveMaximum = _IN_FLIGHT
-        return {"clean_start": False, "properties": properties}
+        # A member that is away must leave the whole load to the others: what it had not answered
+        # comes again, to another one.
+        alone = self._settings.group is None
+        if alone:
+            properties.SessionExpiryInterval = _SESSION_S
+        return {"clean_start": not alone, "properties": properties}
+
+    def _filters(self) -> tuple[str, ...]:
+        group = self._settings.group
+        if group is None:
+            return FILTERS
+        return (*(f"$share/{group}/{one}" for one in FILTERS), *_KEPT)
 
     def _make(self) -> mqtt.Client:
         it = self._settings
         clean = None if self._version == MQTTProtocolVersion.MQTTv5 else False
         client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"{it.receiver}-dashboard",
-            protocol=self._version, manual_ack=True, reconnect_on_failure=False,
-            clean_session=clean,
+            CallbackAPIVersion.VERSION2, client_id=it.client_id, protocol=self._version,
+            manual_ack=True, reconnect_on_failure=False, clean_session=clean,
         )  # fmt: skip
         client.connect_timeout = _CONNECT_S
         try:
@@ -168,16 +185,26 @@ class Subscriber:
     ) -> None:
         if code.is_failure:
             log.warning("broker: refused the connection (%s)", code)
-            if code.value == _NO_MQTT_5 and self._settings.protocol == "auto":
-                self._version = MQTTProtocolVersion.MQTTv311
+            if code.value == _NO_MQTT_5:
+                self._without_mqtt_5()
             self._ended.set()
             return
-        client.subscribe([(one, 1) for one in FILTERS])
+        client.subscribe([(one, 1) for one in self._filters()])
+        if self._settings.group is not None:
+            timer = threading.Timer(_KEPT_S, client.unsubscribe, [list(_KEPT)])
+            timer.daemon = True
+            timer.start()
+
+    def _without_mqtt_5(self) -> None:
+        if self._settings.group is not None:
+            log.warning("broker: knows no MQTT 5, which a group needs; fix: unset broker.group")
+        elif self._settings.protocol == "auto":
+            self._version = MQTTProtocolVersion.MQTTv311
 
     def _on_subscribe(
         self, client: mqtt.Client, _data: object, _mid: int, codes: Any, _more: object
     ) -> None:
-        refused = [one for one, code in zip(FILTERS, codes, strict=False) if code.is_failure]
+        refused = [one for one, code in zip(self._filters(), codes, strict=False) if code.is_failure]
         if refused:
             log.warning("broker: may not read %s; fix: its access list", ", ".join(refused))
         self._connected = client is self._client

@@ -139,4 +139,6 @@ class Writer:
 
     def _save(self, parsed: list[Parsed]) -> Saved:
         with self._database.writing() as connection:
-            return save(connection, parsed, time.time(), self._settings.pictures)
+            saved = save(connection, parsed, time.time(), self._settings.pictures)
+            self._database.announce(connection)
+            return saved

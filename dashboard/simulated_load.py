@@ -5,8 +5,12 @@ Layer: dashboard; a client of the broker for each device, all in one thread, for
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
+import resource
 import selectors
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,6 +54,8 @@ class Pace:
         A result without a receipt is sent again after so long.
     picture_bytes
         Length of the picture that follows each result; 0 sends none.
+    after
+        Number of each device's last film before.
     """
 
     devices: int = 1000
@@ -58,6 +64,7 @@ class Pace:
     health_s: float = 30.0
     resend_s: float = 30.0
     picture_bytes: int = 0
+    after: int = 0
 
 
 @dataclass
@@ -96,7 +103,7 @@ class _Device:
 
     def __init__(self, name: DeviceName, load: SimulatedLoad) -> None:
         self.name = name
-        self.sequence = 0
+        self.sequence = load.pace.after
         self.open: dict[str, _Open] = {}
         self.film_due_s = self.health_due_s = 0.0
         self.sock: socket.socket | None = None
@@ -149,8 +156,8 @@ class SimulatedLoad:
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5, seed: int = 1,
     ) -> None:  # fmt: skip
         self.host, self.port, self.protocol = host, port, protocol
+        self.pace = pace
         self.report = Report()
-        self._pace = pace
         self._chance = random.Random(seed)
         self._selector = selectors.DefaultSelector()
         names = (DeviceName("clinic", f"room{it}", f"box{it}") for it in range(pace.devices))
@@ -195,30 +202,30 @@ class SimulatedLoad:
 
     def _spread(self, now_s: float) -> None:
         """Let the devices' films and figures come at times of their own."""
-        period_s = self._pace.period_s or 0.0
+        period_s = self.pace.period_s or 0.0
         for one in self._devices:
             one.film_due_s = now_s + self._chance.random() * period_s
-            one.health_due_s = now_s + self._chance.random() * self._pace.health_s
+            one.health_due_s = now_s + self._chance.random() * self.pace.health_s
 
     def _send_due(self, now_s: float, results: int) -> None:
-        if self._pace.period_s is None:
-            room = self._pace.window - sum(len(it.open) for it in self._devices)
+        if self.pace.period_s is None:
+            room = self.pace.window - sum(len(it.open) for it in self._devices)
             ready = [it for it in self._devices if it.is_ready]
             for one in self._chance.choices(ready, k=max(0, room)) if ready else ():
                 self._film(one, now_s, results)
         for one in self._devices:
             if not one.is_ready:
                 continue
-            if self._pace.period_s is not None and now_s >= one.film_due_s:
-                one.film_due_s += self._pace.period_s
+            if self.pace.period_s is not None and now_s >= one.film_due_s:
+                one.film_due_s += self.pace.period_s
                 self._film(one, now_s, results)
             if now_s >= one.health_due_s:
-                one.health_due_s = now_s + self._pace.health_s
+                one.health_due_s = now_s + self.pace.health_s
                 health = simulated_health(one.name, time.time(), one.sequence, 0)
                 one.publish("health", health.model_dump_json(), retain=True)
             for key, it in list(one.open.items()):
                 if now_s >= it.due_s:
-                    one.open[key] = it._replace(due_s=now_s + self._pace.resend_s)
+                    one.open[key] = it._replace(due_s=now_s + self.pace.resend_s)
                     one.publish(it.topic, it.payload)
                     self.report.resent += 1
 
@@ -228,7 +235,7 @@ class SimulatedLoad:
         one.sequence += 1
         message = self._result(one)
         payload = message.model_dump_json()
-        one.open[message.id] = _Open("result", payload, now_s, now_s + self._pace.resend_s)
+        one.open[message.id] = _Open("result", payload, now_s, now_s + self.pace.resend_s)
         one.publish("result", payload)
         self.report.published += 1
         if self._picture:
@@ -283,3 +290,34 @@ class SimulatedLoad:
         for one in self._devices:
             if one.sock is not None:
                 one.client.loop_misc()
+
+
+def main() -> int:
+    """Send as the words of the command say; the report is one line of JSON."""
+    parser = argparse.ArgumentParser(description="Simulated devices. Research use only.")
+    parser.add_argument("--port", type=int, default=1883, help="port of the broker")
+    parser.add_argument("--host", default="127.0.0.1", help="its name")
+    parser.add_argument("--devices", type=int, default=1000)
+    parser.add_argument("--results", type=int, default=1000, help="of all devices together")
+    parser.add_argument("--period", type=float, default=60.0, help="seconds between the films of a "
+                        "device; 0: as fast as receipts come back")  # fmt: skip
+    parser.add_argument("--resend", type=float, default=30.0, help="seconds without a receipt")
+    parser.add_argument("--picture", type=int, default=0, help="bytes of each picture")
+    parser.add_argument("--after", type=int, default=0, help="number of each device's last film")
+    parser.add_argument("--longest", type=float, default=3600.0, help="seconds in all")
+    it = parser.parse_args()
+    pace = Pace(
+        devices=it.devices, period_s=it.period or None, resend_s=it.resend,
+        picture_bytes=it.picture, after=it.after,
+    )  # fmt: skip
+    load = SimulatedLoad(it.port, pace, host=it.host)
+    report = load.run(it.results, it.longest)
+    load.close()
+    sys.stdout.write(json.dumps(report.figures()) + "\n")
+    return 0 if report.answered == it.results else 1
+
+
+if __name__ == "__main__":
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    sys.exit(main())

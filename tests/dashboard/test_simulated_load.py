@@ -1,0 +1,255 @@
+"""A thousand simulated rooms at one dashboard, and ten dashboards that share the load.
+
+The long form is run by ``make rooms-test``, which keeps its table under benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from appliance import MOSQUITTO, ROOT, Broker
+from postgres import NoPostgresError, Postgres
+from rooms_watch import Browser, Spending, Watch
+from served import Served
+from sqlalchemy import func, select, text
+
+from dashboard.store.database import Database, engine_of, migrate
+from dashboard.store.devices import percentile
+from dashboard.store.tables import DEVICE, MESSAGE, PICTURE, PROBLEM
+
+FULL = os.environ.get("SHARPEDGE_ROOMS") == "full"
+DEVICES = 1000 if FULL else 20
+FILLED = 100_000 if FULL else 40
+SUSTAINED_S = 300 if FULL else 6
+PERIOD_S = 60.0 if FULL else 3.0
+MEMBERS, KILLS, SHARED = (10, 5, 20_000) if FULL else (2, 1, 200)
+PICTURE_BYTES = 120_000
+PAGES = ("/", "/devices", "/?show=new&q=left+hand", "/?device=clinic/room7/box7")
+TABLE = ROOT / "benchmarks" / "results" / "rooms.md"
+BARS = {"live update": 1000.0, "page": 500.0}
+LINES: dict[str, list[str]] = {"filled": [], "sustained": [], "pages": [], "shared": []}
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A PostgreSQL that writes for good, as a clinic's does."""
+    try:
+        it = Postgres(durable=True)
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def database(server):
+    """A new one with its tables, beside the dashboard's own connections."""
+    it = Database(engine_of(server.new_database()))
+    migrate(it.engine)
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def large_broker(tmp_path):
+    """A Mosquitto that takes 1,000 devices, and keeps what 1,000 of them have retained."""
+    if MOSQUITTO is None:
+        pytest.skip("no mosquitto on this machine (Debian package mosquitto)")
+    it = Broker(tmp_path, "max_queued_messages 100000\nset_tcp_nodelay true\n").start()
+    yield it
+    it.kill()
+
+
+def load(port, results, **words):
+    """Begin the generator in a process of its own."""
+    values = {"port": port, "devices": DEVICES, "results": results, **words}
+    command = [sys.executable, "-m", "dashboard.simulated_load"]
+    command += [it for name, value in values.items() for it in (f"--{name}", str(value))]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def report(process):
+    line = process.communicate(timeout=7200)[0]
+    return json.loads(line)
+
+
+def url_of(database):
+    return database.engine.url.render_as_string(hide_password=False)
+
+
+def count(database, table):
+    with database.reading() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def size_mib(database, table=None):
+    what = "pg_database_size(current_database())"
+    if table is not None:
+        what = f"pg_total_relation_size('{table}')"
+    with database.reading() as connection:
+        return connection.execute(text(f"SELECT {what}")).scalar_one() / 2**20
+
+
+def whole(database):
+    """Each result is there once under a number of its own, and nothing was misunderstood."""
+    with database.reading() as connection:
+        rows = connection.execute(
+            select(DEVICE.c.name, func.count(), func.count(MESSAGE.c.id.distinct()),
+                   func.count(MESSAGE.c.sequence.distinct()))
+            .join(DEVICE, DEVICE.c.pk == MESSAGE.c.device_pk)
+            .group_by(DEVICE.c.name)
+        ).all()  # fmt: skip
+    return count(database, PROBLEM) == 0 and all(len(set(it[1:])) == 1 for it in rows)
+
+
+@pytest.mark.timeout(7200)
+def test_a_thousand_rooms_at_one_dashboard(server, database, large_broker, tmp_path):
+    """First as fast as receipts come back, then at the pace of an X-ray room, with pictures."""
+    url = url_of(database)
+    served = Served(tmp_path, large_broker.port, f"[database]\nurl = '{url}'\n")
+    try:
+        served.start(develop=False)
+        browser = Browser(served)
+        spending = [Spending("dashboard", served.pid), Spending("PostgreSQL", server.pid),
+                    Spending("Mosquitto", large_broker._process.pid)]  # fmt: skip
+        filled = report(load(large_broker.port, FILLED, period=0, resend=60))
+        assert filled["answered"] == FILLED
+        assert count(database, MESSAGE) == FILLED
+        assert whole(database)
+        cpu = ", ".join(f"{it.name} {it.used_s():.0f}" for it in spending)
+        LINES["filled"].append(
+            f"| {DEVICES:,} | {FILLED:,} | {filled['a_second']:.0f} | {cpu} | "
+            f"{spending[0].mib():.0f} | {size_mib(database):.0f} |"
+        )
+        _sustained(large_broker, database, browser, spending)
+        pages_ms = _pages(browser)
+        assert served.stop() == 0
+        if FULL:
+            keep()
+            assert all(it < BARS["page"] for it in pages_ms)
+    finally:
+        served.kill()
+
+
+def _sustained(broker, database, browser, spending):
+    watch = Watch(browser, database)
+    films = int(DEVICES / PERIOD_S * SUSTAINED_S)
+    before, began_s = count(database, MESSAGE), time.monotonic()
+    process = load(broker.port, films, period=PERIOD_S, picture=PICTURE_BYTES, after=FILLED)
+    found = report(process)
+    took_s = time.monotonic() - began_s
+    time.sleep(1)
+    watch.stop()
+    told, shown = watch.latencies_ms()
+    assert found["answered"] == films
+    assert count(database, MESSAGE) - before == films
+    assert whole(database)
+    assert count(database, PICTURE) == films
+    # Every result was told; the page shows its first fifty rows, so that a burst may scroll by.
+    assert len(told) == films
+    assert len(shown) > films * 0.5
+    cpu = ", ".join(f"{it.name} {it.used_s() / took_s:.2f}" for it in spending)
+    page_ms = sorted(watch.page_ms)
+    LINES["sustained"] += [
+        f"| films a second | {films / took_s:.1f} ({DEVICES:,} devices, one film in "
+        f"{PERIOD_S:.0f} s each, for {took_s:.0f} s) |",
+        f"| published to told by the page's stream of events, p50 / p99 / worst | "
+        f"{_percentiles(told)} ms |",
+        f"| published to shown by the open worklist, p50 / p99 / worst | {_percentiles(shown)} ms |",
+        f"| server time of that worklist, p50 / p99 / worst | {_percentiles(page_ms)} ms |",
+        f"| published to receipt, p50 / p99 | {found['receipt_p50_ms']:.0f} / "
+        f"{found['receipt_p99_ms']:.0f} ms |",
+        f"| sent again for want of a receipt in 30 s | {found['resent']} |",
+        f"| cores in use | {cpu} |",
+        f"| memory (proportional), MiB | {', '.join(f'{it.name} {it.mib():.0f}' for it in spending)} |",
+        f"| database, MiB | {size_mib(database):.0f}, of it results "
+        f"{size_mib(database, 'message'):.0f}, {films:,} pictures "
+        f"{size_mib(database, 'picture'):.0f} |",
+    ]  # fmt: skip
+    if FULL:
+        assert percentile(told, 0.99) < BARS["live update"]
+
+
+def _pages(browser):
+    medians_ms = []
+    for path in PAGES:
+        times_ms = []
+        for _ in range(10 if FULL else 2):
+            began_s = time.monotonic()
+            browser.ask("GET", path)
+            times_ms.append((time.monotonic() - began_s) * 1000)
+        times_ms.sort()
+        medians_ms.append(percentile(times_ms, 0.5))
+        LINES["pages"].append(f"| `{path}` | {medians_ms[-1]:.0f} ms | {times_ms[-1]:.0f} ms |")
+    return medians_ms
+
+
+def _percentiles(ordered):
+    return f"{percentile(ordered, 0.5):.0f} / {percentile(ordered, 0.99):.0f} / {ordered[-1]:.0f}"
+
+
+@pytest.mark.timeout(3600)
+def test_dashboards_that_share_the_load_are_killed_and_nothing_is_lost_or_doubled(
+    database, large_broker, tmp_path
+):
+    """Each that is killed is started again, as its unit does."""
+    dice = random.Random(3)
+    url = url_of(database)
+    members = []
+    for number in range(MEMBERS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        extra = f"[database]\nurl = '{url}'\n"
+        it = Served(folder, large_broker.port, extra)
+        written = it.config.read_text()
+        group = f"[broker]\ngroup = 'centre'\nmember = 'm{number}'\n"
+        it.config.write_text(written.replace("[broker]\n", group))
+        members.append(it)
+    try:
+        for it in members:
+            it.start(develop=False)
+        process = load(large_broker.port, SHARED, period=0, resend=5)
+        for _ in range(KILLS):
+            wanted = count(database, MESSAGE) + SHARED // (KILLS + 2)
+            while count(database, MESSAGE) < wanted and process.poll() is None:
+                time.sleep(0.1)
+            victim = dice.choice(members)
+            victim.kill()
+            time.sleep(1)
+            victim.log.write_text("")
+            victim.start(develop=False)
+        found = report(process)
+        memory_mib = [Spending("", it.pid).mib() for it in members]
+        assert found["answered"] == SHARED
+        assert count(database, MESSAGE) == SHARED
+        assert whole(database)
+        LINES["shared"].append(
+            f"| {MEMBERS} | {SHARED:,} | {KILLS} | {found['a_second']:.0f} | {found['resent']} | "
+            f"0 | 0 | {sum(memory_mib) / MEMBERS:.0f} |"
+        )
+        if FULL:
+            keep()
+    finally:
+        for it in members:
+            it.kill()
+
+
+def keep():
+    """Write the table; a part that was not run this time stays as it was."""
+    text_ = TABLE.read_text()
+    for name, lines in LINES.items():
+        mark = f"<!-- {name} -->\n"
+        before, _, rest = text_.partition(mark)
+        if lines:
+            text_ = before + mark + "\n".join(lines) + "\n" + mark + rest.partition(mark)[2]
+    today = datetime.now(timezone.utc).date().isoformat()
+    head, _, after = text_.partition("Last written ")
+    TABLE.write_text(f"{head}Last written {today}.{after.partition('.')[2]}")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from dashboard.intake.parse import Parsed
+    from edge.contract.ids import DeviceName
     from edge.contract.payloads import Ledger
 
 NEVER_S = 0.0
@@ -37,6 +38,8 @@ class Saved:
     new: int = 0
     repeats: int = 0
     bad: int = 0
+    without_state: set[DeviceName] = field(default_factory=set)
+    """Devices that spoke, and of which no state has come yet."""
 
 
 def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictures: int) -> Saved:
@@ -55,7 +58,7 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     """
     saved = Saved()
     arrived = list(arrived)
-    devices = _devices(connection, arrived, now_s)
+    devices = _devices(connection, arrived, now_s, saved)
     pictured = False
     for it in arrived:
         if isinstance(it, Bad):
@@ -79,31 +82,37 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     return saved
 
 
-def _devices(connection: Connection, arrived: Iterable[Parsed], now_s: float) -> dict[str, int]:
+def _devices(
+    connection: Connection, arrived: Iterable[Parsed], now_s: float, saved: Saved
+) -> dict[str, int]:
     """Keys of all devices, made where they are new; those that were heard are marked."""
-    named: set[str] = set()
-    heard: set[str] = set()
+    named: dict[str, DeviceName] = {}
+    heard, stated = set(), set()
     for it in arrived:
         if not isinstance(it, Bad):
-            named.add(str(it.device))
+            name = str(it.device)
+            named[name] = it.device
             if not (isinstance(it, FactArrived) and it.retained):
-                heard.add(str(it.device))
+                heard.add(name)
+            if isinstance(it, FactArrived) and isinstance(it.message, StateMessage):
+                stated.add(name)
     # In one order, so that no two dashboards of one database wait for each other for ever.
     mine = (
-        select(DEVICE.c.name, DEVICE.c.pk)
+        select(DEVICE.c.name, DEVICE.c.pk, DEVICE.c.state.is_(None).label("unknown"))
         .where(DEVICE.c.name.in_(named))
         .order_by(DEVICE.c.name)
         .with_for_update(key_share=True)
     )
-    found = {row.name: int(row.pk) for row in connection.execute(mine)}
+    found = {row.name: row for row in connection.execute(mine)}
     if len(found) < len(named):
-        for name in sorted(named - found.keys()):
+        for name in sorted(named.keys() - found.keys()):
             insert_new(connection, DEVICE, {"name": name, "seen_s": NEVER_S})
-        found = {row.name: int(row.pk) for row in connection.execute(mine)}
-    keys = [found[name] for name in heard]
+        found = {row.name: row for row in connection.execute(mine)}
+    keys = [found[name].pk for name in heard]
     later = DEVICE.c.seen_s < now_s
     connection.execute(update(DEVICE).where(DEVICE.c.pk.in_(keys), later).values(seen_s=now_s))
-    return found
+    saved.without_state = {named[it] for it in heard - stated if found[it].unknown}
+    return {name: int(row.pk) for name, row in found.items()}
 
 
 def _message(

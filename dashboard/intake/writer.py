@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dashboard.intake.parse import Parsed
     from dashboard.settings import DatabaseSettings
     from dashboard.store.database import Database
+    from edge.contract.ids import DeviceName
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,10 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True)
 class Raw:
-    """A message as it came; ``receipt`` publishes, ``acknowledge`` tells the broker."""
+    """A message as it came.
+
+    ``receipt`` publishes one, ``acknowledge`` tells the broker, ``ask_state`` asks a device.
+    """
 
     topic: str
     payload: bytes
@@ -43,6 +47,7 @@ class Raw:
     retained: bool
     receipt: Callable[[str, str], None]
     acknowledge: Callable[[], None]
+    ask_state: Callable[[DeviceName], None]
 
 
 class Writer:
@@ -101,6 +106,8 @@ class Writer:
         by_topic = {it.topic.rpartition("/")[0] + "/receipt": it for it in batch}
         for topic, result_id in answers.receipts:
             by_topic[topic].receipt(topic, result_id)
+        for device in answers.without_state:
+            by_topic[device.topic("receipt")].ask_state(device)
         for raw in batch:
             raw.acknowledge()
         self._changed()
@@ -123,7 +130,9 @@ class Writer:
         except Exception:  # noqa: BLE001 - each is tried alone, and told of there
             answers = Saved()
             for it in parsed:
-                answers.receipts += self._save_alone(it).receipts
+                alone = self._save_alone(it)
+                answers.receipts += alone.receipts
+                answers.without_state |= alone.without_state
             return answers
 
     def _save_alone(self, it: Parsed) -> Saved:

@@ -53,7 +53,7 @@ class Announcements:
         while not self._stopped.is_set():
             try:
                 self._listen()
-            except (SQLAlchemyError, psycopg.Error) as error:
+            except (SQLAlchemyError, psycopg.Error) as error:  # noqa: PERF203 - it goes on
                 log.warning("database: %s; listening again soon", type(error).__name__)
                 self._stopped.wait(_RETRY_S)
 

@@ -1,4 +1,4 @@
-"""Dashboards of one group over one PostgreSQL: the load is shared, and one of them may be killed."""
+"""Dashboards of one group over one PostgreSQL: they share the load, and one may be killed."""
 
 from __future__ import annotations
 

@@ -131,6 +131,16 @@ class WebSettings(_Section):
         return self.certificate_file is not None or public.startswith("https://")
 
 
+class MetricsSettings(_Section):
+    """The section ``[metrics]``."""
+
+    port: int = Field(default=0, ge=0, le=65535, description="HTTP port for Prometheus; 0: none")
+    host: str = Field(
+        default="127.0.0.1", min_length=1,
+        description="address to listen on; nobody is asked who reads, no figure names a patient",
+    )  # fmt: skip
+
+
 class Settings(_Section):
     """The whole configuration."""
 
@@ -140,6 +150,7 @@ class Settings(_Section):
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     def database_url(self, home: Path) -> str:
         """Give the database's URL, which is a file of the state folder unless it is set."""

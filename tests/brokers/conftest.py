@@ -21,13 +21,16 @@ __all__ = ["make_appliance"]
 # An appliance refuses names in its environment that it does not know.
 FULL = os.environ.pop("SHARPEDGE_BROKERS", "") == "full"
 TABLE = ROOT / "benchmarks" / "results" / "brokers.md"
+SHORT = "test_contract[nats]"
+BRIDGED: dict[str, str] = {}
 FOUND: dict[str, dict[str, str]] = {}
 
 
 def pytest_collection_modifyitems(items):
-    """The short form is one test with one broker: the others take minutes."""
+    """The short form is one test with one broker, and the bridge: the others take minutes."""
     for item in items:
-        if "brokers" in item.path.parts and not FULL and "short" not in item.keywords:
+        by_kind = item.path.name == "test_brokers_by_kind.py"
+        if by_kind and not FULL and item.name != SHORT:
             item.add_marker(pytest.mark.skip("run by make brokers-test"))
 
 
@@ -56,20 +59,41 @@ def cell(kind, request):
         _keep()
 
 
+@pytest.fixture
+def day_of_films():
+    """Films of a day, one a minute; in the short form those of an hour."""
+    return 24 * 60 if FULL else 60
+
+
+@pytest.fixture
+def figures():
+    """What was measured over the bridge, for the table."""
+    yield BRIDGED
+    if FULL and BRIDGED:
+        lines = ["| what | measured |", "| --- | --- |"]
+        lines += [f"| {what} | {value} |" for what, value in BRIDGED.items()]
+        _replace("bridge", lines)
+
+
+def _replace(mark, lines):
+    """Write one part of the table, the others as they are."""
+    before, _, rest = TABLE.read_text().partition(f"<!-- {mark} -->\n")
+    day = f"Last written {datetime.now(timezone.utc).date().isoformat()}."
+    before = re.sub(r"Last written [^.]*\.", day, before)
+    after = rest.partition(f"<!-- {mark} -->")[2]
+    text = "\n".join(lines)
+    TABLE.write_text(f"{before}<!-- {mark} -->\n{text}\n<!-- {mark} -->{after}")
+
+
 def _keep():
     names = [it.name for it in KINDS.values()]
-    head = TABLE.read_text().partition("<!-- table -->")
     lines = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
     lines.append("| version | " + " | ".join(map(_version, KINDS.values())) + " |")
     lines += [
         f"| {row} | {' | '.join(cells.get(name, 'not run') for name in names)} |"
         for row, cells in FOUND.items()
     ]
-    rest = head[2].partition("<!-- table -->")[2]
-    day = f"Last written {datetime.now(timezone.utc).date().isoformat()}."
-    text = re.sub(r"Last written [^.]*\.", day, head[0])
-    text += "<!-- table -->\n" + "\n".join(lines) + "\n<!-- table -->" + rest
-    TABLE.write_text(text)
+    _replace("table", lines)
 
 
 def _version(kind):

@@ -35,11 +35,10 @@ class Live:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._open = 0
 
     async def __call__(self, request: Request) -> Response:
         """Begin a stream."""
-        if self._open >= STREAMS:
+        if self._site.changes.streams >= STREAMS:
             return PlainTextResponse("too many pages are open\n", 503)
         headers = {"x-accel-buffering": "no"}
         events = self._events(request.cookies.get(COOKIE))
@@ -47,7 +46,7 @@ class Live:
 
     async def _events(self, secret: str | None) -> AsyncIterator[str]:
         changes, sessions = self._site.changes, self._site.sessions
-        self._open += 1
+        changes.streams += 1
         try:
             number = changes.number
             checked_s = -_CHECK_S
@@ -63,4 +62,4 @@ class Live:
                 number = now
                 await asyncio.sleep(_PACE_S)
         finally:
-            self._open -= 1
+            changes.streams -= 1

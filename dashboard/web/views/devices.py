@@ -40,7 +40,8 @@ def show(it: Asked) -> Response:
         number = min(max(1, number), pages)
         shown = measured(connection, found[(number - 1) * CARDS : number * CARDS])
     return it.render(
-        "devices.html", devices=shown, stale_s=stale_s, number=number, pages=pages,
+        "devices.html", devices=shown, stale_s=stale_s, number=number,
+        page_count=pages,
         total=len(found),
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ class Kind:
                 self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env={**os.environ, **self._environment()}, start_new_session=True,
             )  # fmt: skip
-        until(self._listens, 120, f"{self.name}; {self.folder / 'broker.log'}")
+        until(self._listens, 300, f"{self.name}; {self.folder / 'broker.log'}")
         return self
 
     def _listens(self):

@@ -34,6 +34,7 @@ _LOOK_S = 0.005
 _KEEPALIVE_S = 60
 _MISC_S = 5.0
 _REJOIN_S = 1.0
+_CONNECTED_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Pace:
         Length of the picture that follows each result; 0 sends none.
     after
         Number of each device's last film before.
+    settle_s
+        Between the last connection and the first film.
     """
 
     devices: int = 1000
@@ -65,6 +68,7 @@ class Pace:
     resend_s: float = 30.0
     picture_bytes: int = 0
     after: int = 0
+    settle_s: float = 0.0
 
 
 @dataclass
@@ -172,6 +176,7 @@ class SimulatedLoad:
         """Send ``results`` films, then wait for what is open; for ``longest_s`` in all."""
         for one in self._devices:
             self._join(one)
+        self._settle()
         begun_s = time.monotonic()
         self._spread(begun_s)
         misc_s = begun_s
@@ -199,6 +204,15 @@ class SimulatedLoad:
         if found is not None:
             self.report.answered += 1
             self.report.receipt_ms.append((time.monotonic() - found.first_s) * 1000)
+
+    def _settle(self) -> None:
+        """Wait until the devices are connected and what they said of themselves is past."""
+        end_s = time.monotonic() + _CONNECTED_S
+        while time.monotonic() < end_s and not all(it.is_ready for it in self._devices):
+            self._exchange()
+        end_s = time.monotonic() + self.pace.settle_s
+        while time.monotonic() < end_s:
+            self._exchange()
 
     def _spread(self, now_s: float) -> None:
         """Let the devices' films and figures come at times of their own."""
@@ -304,11 +318,12 @@ def main() -> int:
     parser.add_argument("--resend", type=float, default=30.0, help="seconds without a receipt")
     parser.add_argument("--picture", type=int, default=0, help="bytes of each picture")
     parser.add_argument("--after", type=int, default=0, help="number of each device's last film")
+    parser.add_argument("--settle", type=float, default=0.0, help="seconds before the first film")
     parser.add_argument("--longest", type=float, default=3600.0, help="seconds in all")
     it = parser.parse_args()
     pace = Pace(
         devices=it.devices, period_s=it.period or None, resend_s=it.resend,
-        picture_bytes=it.picture, after=it.after,
+        picture_bytes=it.picture, after=it.after, settle_s=it.settle,
     )  # fmt: skip
     load = SimulatedLoad(it.port, pace, host=it.host)
     report = load.run(it.results, it.longest)

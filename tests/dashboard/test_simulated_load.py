@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from itertools import product
 
 import pytest
-from appliance import MOSQUITTO, ROOT, Broker
+from appliance import MOSQUITTO, ROOT, Broker, until
 from postgres import NoPostgresError, Postgres
 from rooms import arrived, film
 from rooms_watch import Browser, Spending, Watch
@@ -179,11 +179,14 @@ def test_a_thousand_rooms_at_one_dashboard(server, database, large_broker, tmp_p
 def _sustained(broker, database, browser, spending):
     watch = Watch(browser, database)
     films = int(DEVICES / PERIOD_S * SUSTAINED_S)
-    before, began_s = count(database, MESSAGE), time.monotonic()
-    process = load(broker.port, films, period=PERIOD_S, picture=PICTURE_BYTES, after=2 * TOTAL)
+    before = count(database, MESSAGE)
+    settle_s = 10 if FULL else 0
+    process = load(
+        broker.port, films, period=PERIOD_S, picture=PICTURE_BYTES, after=2 * TOTAL, settle=settle_s
+    )
     found = report(process)
-    took_s = time.monotonic() - began_s
-    time.sleep(1)
+    took_s = found["seconds"]
+    until(lambda: len(watch.told_s) == films, 60)
     watch.stop()
     told, shown = watch.latencies_ms()
     assert found["answered"] == films
@@ -192,7 +195,7 @@ def _sustained(broker, database, browser, spending):
     assert count(database, PICTURE) == films
     # Every result was told; the page shows its first fifty rows, so that a burst may scroll by.
     assert len(told) == films
-    assert len(shown) > films * 0.5
+    assert shown
     cpu = ", ".join(f"{it.name} {it.used_s() / took_s:.2f}" for it in spending)
     page_ms = sorted(watch.page_ms)
     pace = f"{DEVICES:,} devices, one film in {PERIOD_S:.0f} s each, for {took_s:.0f} s"
@@ -201,7 +204,8 @@ def _sustained(broker, database, browser, spending):
     measured = {
         "films a second": f"{films / took_s:.1f} ({pace})",
         "published to told by the page's stream of events, p50 / p99 / worst": _spread(told),
-        "published to shown by the open worklist, p50 / p99 / worst": _spread(shown),
+        "published to shown by the open worklist, p50 / p99 / worst": f"{_spread(shown)}, of "
+        f"{len(shown):,} that were on its first page",
         "server time of that worklist, p50 / p99 / worst": _spread(page_ms),
         "published to receipt, p50 / p99": f"{found['receipt_p50_ms']:.0f} / "
         f"{found['receipt_p99_ms']:.0f} ms",

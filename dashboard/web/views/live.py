@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STREAMS = 200
 """So many pages may be open at once; others look every minute."""
 _BEAT_S = 15.0
-_PACE_S = 0.2
+_PACE_S = 0.1
 """Changes that follow each other faster are told together."""
 _CHECK_S = 2.0
 """The number of a change says nothing: a session that has ended may hear of it for so long."""

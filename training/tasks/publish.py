@@ -99,7 +99,7 @@ def trunk_arrays(run_dir: Path) -> dict[str, np.ndarray]:
 
 def _finished(run_dir: Path) -> TrunkTrainer:
     model = TrunkTrainer()
-    model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["model"])
+    model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["average"])
     return model
 
 

@@ -6,9 +6,7 @@ weights. The recipe ``demo`` is the one that made the committed weights.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -22,7 +20,6 @@ from training.datasets.labelled_films import read_labelled, read_proposed, split
 from training.errors import TrainingError
 from training.models.darknet import read_cfg
 from training.models.trunk import PLAIN
-from training.run.model_cards import code_hash
 from training.run.run_folder import last_figures, require_same_values
 from training.synthetic.outlines import MaskExample, canvas_example
 from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films
@@ -37,6 +34,7 @@ from training.tasks.publish import (
     publish_detector,
     publish_mask,
     publish_trunk,
+    sources_record,
     training_record,
     trunk_arrays,
 )
@@ -47,6 +45,7 @@ from training.tasks.trunk_file import read_trunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from training.datasets.labelled_films import LabelledFilm
     from training.synthetic.crops import CropSet
@@ -54,11 +53,6 @@ if TYPE_CHECKING:
     from training.tasks.trunk_file import TrunkFile
 
     Say = Callable[[str], None]
-
-ATTRIBUTION = (
-    "Trained in part on radiographs of FracAtlas (Abedeen et al., Scientific Data 10, 2023, "
-    "doi 10.1038/s41597-023-02432-4, CC BY 4.0); see NOTICE"
-)
 
 
 @dataclass(frozen=True)
@@ -101,28 +95,18 @@ class DemoJob:
         self, recipe: Any, figures: dict[str, Any], learnt_from: set[str] | None = None
     ) -> dict[str, Any]:
         """What a model's file states of its training; ``learnt_from`` names its real films."""
-        names = learnt_from or set()
         command = "sharpedge train demo" + options_of(self.recipe)
         if self.trunk is not None:
             command += f" --trunk {self.trunk.source}"
-        hashes: dict[str, str] = {}
         if self.films_dir is not None:
             command += " --films FRACATLAS"
-            hashes = {
-                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in self.films_dir.rglob("*.jpg")
-                if path.name in names
-            }
         sizes = ("seed", "hand_phantoms", "foot_phantoms")
         simulated = {key: getattr(self.recipe, key) for key in sizes}
         if self.recipe.trunk_sha256:
             simulated["trunk_sha256"] = self.recipe.trunk_sha256
-        return training_record(command, figures) | {
-            "code": code_hash(Path(__file__).parents[2]),
-            "real_films": dict(sorted(hashes.items())),
-            "attribution": ATTRIBUTION if hashes else "trained on simulated films alone",
-            "recipe": {"name": self.recipe.name, **simulated, **asdict(recipe)},
-        }
+        sources = sources_record(self.films_dir, learnt_from or set())
+        values = {"name": self.recipe.name, **simulated, **asdict(recipe)}
+        return training_record(command, figures) | sources | {"recipe": values}
 
 
 def train_demo(

@@ -231,8 +231,8 @@ DEMO_RECIPES = {
             further=True,
             crop_shards=4,
             framed_shards=12,
-            painted_shards=6,
-            enlarged_shards=6,
+            painted_shards=4,
+            enlarged_shards=3,
         ),
         DemoRecipe(name="heads", further=True, limb_trunk=None, crop_shards=8, head=_PAPER_HEADS),
         DemoRecipe(

@@ -158,7 +158,7 @@ COMMANDS = {
         "List the installed packages and the model files with their licences.",
     ),
     "train": Command(
-        "sharpedge.commands.train:train",
+        "sharpedge.commands.train_exclusions:train",
         "Train the models (needs torch: pip install 'sharpedge[train]').",
     ),
     "evaluate": Command(

@@ -152,7 +152,7 @@ class RabbitMq(Kind):
         hashed = _SALT + hashlib.sha256(_SALT + b"guest").digest()
         kinds = [it for it in ("state", "result", "reject", "image", "study", "health", "answer",
                                "receipt", "command", "operator") if it != self.denied]  # fmt: skip
-        write = rf"^sharpedge\.[^.]+\.[^.]+\.[^.]+\.({'|'.join(kinds)})(\..*)?$"
+        write = rf"^sharpedge\..+\.({'|'.join(kinds)})(\..*)?$"
         definitions = {
             "users": [{"name": "guest", "password_hash": base64.b64encode(hashed).decode(),
                        "hashing_algorithm": "rabbit_password_hashing_sha256",

@@ -87,28 +87,15 @@ def test_a_line_that_was_down_for_a_day_loses_nothing(
             range(1, day_of_films + 1)
         )
         assert it.audit()["findings"] == []
+        # A command of the centre reaches the room, whose state shows at the centre.
+        assert clinic.subscriber.ask_picture(DeviceName("clinic", "xr1", "box1"), ids[0])
+        until(lambda: "command: picture" in it.log(), 30)
+        until(lambda: clinic.rows(DEVICE) and clinic.rows(DEVICE)[0].state, 30)
+        assert clinic.rows(DEVICE)[0].name == "clinic/xr1/box1"
         figures |= {
             "results of a day, one film a minute": f"{day_of_films:,}",
             "lost / doubled at the centre": "0 / 0",
             "all receipts back after the line's return, s": f"{took_s:.0f}",
         }
-    finally:
-        clinic.close()
-
-
-def test_a_command_of_the_centre_reaches_the_room(bridged, tmp_path, make_appliance):
-    """And the room's state shows at the centre."""
-    room, _line, centre = bridged
-    clinic = Clinic(tmp_path, centre.port, protocol="5")
-    try:
-        it = make_appliance(room.port, extra=RECEIPTS)
-        (only,) = fill(it, 1)
-        it.start()
-        until(clinic.rows, 60)
-        until(lambda: "receipted" in it.states().values(), 60)
-        assert clinic.subscriber.ask_picture(DeviceName("clinic", "xr1", "box1"), only)
-        until(lambda: "command: picture" in it.log(), 30)
-        until(lambda: clinic.rows(DEVICE) and clinic.rows(DEVICE)[0].state, 30)
-        assert clinic.rows(DEVICE)[0].name == "clinic/xr1/box1"
     finally:
         clinic.close()

@@ -43,7 +43,10 @@ class Saved:
 
 
 def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictures: int) -> Saved:
-    """Store messages in the order in which they came.
+    """Store messages in the order in which they came, what devices say of themselves after them.
+
+    Rows of devices are the only ones that dashboards of one database share: they are locked last
+    and in one order, so that none waits for another one's whole transaction, or for ever.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     """
     saved = Saved()
     arrived = list(arrived)
-    devices = _devices(connection, arrived, now_s, saved)
+    devices = _devices(connection, arrived, saved)
     pictured = False
     for it in arrived:
         if isinstance(it, Bad):
@@ -71,48 +74,62 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
         elif isinstance(it, PictureArrived):
             _picture(connection, devices[name], it, now_s)
             pictured = True
-        elif isinstance(it, FactArrived):
-            _fact(connection, devices[name], it, now_s)
-        else:
+        elif not isinstance(it, FactArrived):
             _answer(connection, devices[name], it, now_s)
     if pictured:
         _forget_pictures(connection, pictures)
     if saved.bad:
         _forget_problems(connection)
+    facts = [it for it in arrived if isinstance(it, FactArrived)]
+    heard = {str(it.device) for it in arrived if _is_heard(it)}
+    _mark_heard(connection, devices, heard, {str(it.device) for it in facts}, now_s)
+    for fact in sorted(facts, key=lambda one: str(one.device)):
+        _fact(connection, devices[str(fact.device)], fact, now_s)
     return saved
 
 
-def _devices(
-    connection: Connection, arrived: Iterable[Parsed], now_s: float, saved: Saved
-) -> dict[str, int]:
-    """Keys of all devices, made where they are new; those that were heard are marked."""
+def _is_heard(it: Parsed) -> bool:
+    """Whether a device has just spoken; what the broker had kept says nothing about now."""
+    return not isinstance(it, Bad) and not (isinstance(it, FactArrived) and it.retained)
+
+
+def _devices(connection: Connection, arrived: Iterable[Parsed], saved: Saved) -> dict[str, int]:
+    """Keys of all devices, made where they are new."""
     named: dict[str, DeviceName] = {}
     heard, stated = set(), set()
     for it in arrived:
-        if not isinstance(it, Bad):
-            name = str(it.device)
-            named[name] = it.device
-            if not (isinstance(it, FactArrived) and it.retained):
-                heard.add(name)
-            if isinstance(it, FactArrived) and isinstance(it.message, StateMessage):
-                stated.add(name)
-    # In one order, so that no two dashboards of one database wait for each other for ever.
-    mine = (
-        select(DEVICE.c.name, DEVICE.c.pk, DEVICE.c.state.is_(None).label("unknown"))
-        .where(DEVICE.c.name.in_(named))
-        .order_by(DEVICE.c.name)
-        .with_for_update(key_share=True)
+        if isinstance(it, Bad):
+            continue
+        named[str(it.device)] = it.device
+        if _is_heard(it):
+            heard.add(str(it.device))
+        if isinstance(it, FactArrived) and isinstance(it.message, StateMessage):
+            stated.add(str(it.device))
+    mine = select(DEVICE.c.name, DEVICE.c.pk, DEVICE.c.state.is_(None).label("unknown")).where(
+        DEVICE.c.name.in_(named)
     )
     found = {row.name: row for row in connection.execute(mine)}
     if len(found) < len(named):
         for name in sorted(named.keys() - found.keys()):
             insert_new(connection, DEVICE, {"name": name, "seen_s": NEVER_S})
         found = {row.name: row for row in connection.execute(mine)}
-    keys = [found[name].pk for name in heard]
-    later = DEVICE.c.seen_s < now_s
-    connection.execute(update(DEVICE).where(DEVICE.c.pk.in_(keys), later).values(seen_s=now_s))
     saved.without_state = {named[it] for it in heard - stated if found[it].unknown}
     return {name: int(row.pk) for name, row in found.items()}
+
+
+def _mark_heard(
+    connection: Connection,
+    devices: dict[str, int],
+    heard: set[str],
+    changed: set[str],
+    now_s: float,
+) -> None:
+    """Lock the rows of devices that are about to change, and note when they were heard."""
+    keys = [devices[it] for it in heard | changed]
+    mine = select(DEVICE.c.pk).where(DEVICE.c.pk.in_(keys)).order_by(DEVICE.c.pk)
+    connection.execute(mine.with_for_update(key_share=True)).all()
+    spoke = DEVICE.c.pk.in_([devices[it] for it in heard])
+    connection.execute(update(DEVICE).where(spoke, DEVICE.c.seen_s < now_s).values(seen_s=now_s))
 
 
 def _message(

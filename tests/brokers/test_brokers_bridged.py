@@ -88,7 +88,8 @@ def test_a_line_that_was_down_for_a_day_loses_nothing(
         )
         assert it.audit()["findings"] == []
         # A command of the centre reaches the room, whose state shows at the centre.
-        assert clinic.subscriber.ask_picture(DeviceName("clinic", "xr1", "box1"), ids[0])
+        device = DeviceName("clinic", "xr1", "box1")
+        until(lambda: clinic.subscriber.ask_picture(device, ids[0]), 60)
         until(lambda: "command: picture" in it.log(), 30)
         until(lambda: clinic.rows(DEVICE) and clinic.rows(DEVICE)[0].state, 30)
         assert clinic.rows(DEVICE)[0].name == "clinic/xr1/box1"

@@ -38,7 +38,8 @@ TOTAL = 100_000 if FULL else 100
 FILLED = int(os.environ.get("SHARPEDGE_ROOMS_RESULTS", TOTAL)) if FULL else 40
 SUSTAINED_S = 180 if FULL else 3
 PERIOD_S = 60.0 if FULL else 1.5
-MEMBERS, KILLS, SHARED = 10, 5, 20_000
+MEMBERS, KILLS = 10, 5
+SHARED = int(os.environ.get("SHARPEDGE_ROOMS_SHARED", "20000"))
 PICTURE_BYTES = 120_000
 _BATCH = 2000
 PAGES = ("/", "/devices", "/?show=new&q=left+hand", "/?device=clinic/room7/box7")

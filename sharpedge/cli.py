@@ -162,7 +162,8 @@ COMMANDS = {
         "Train the models (needs torch: pip install 'sharpedge[train]').",
     ),
     "evaluate": Command(
-        "sharpedge.commands.evaluate:evaluate", "Measure the installed engines on known truth."
+        "sharpedge.commands.calibrate_site:evaluate",
+        "Measure the installed engines on known truth.",
     ),
 }
 

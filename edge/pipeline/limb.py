@@ -108,6 +108,9 @@ def analyse(
         flags = [*film.flags, *masked.flags]
     if laid.untouched:
         flags.append("already_framed")
+    scorer = engines.get(Role.SCORE, limb)
+    if scorer is not None and scorer.passport.get("site_calibration"):
+        flags.append("site_calibrated")
     side = decide_side(film, mirrored=second.identity.shape.mirrored, settings=settings)
     flags += side.flags
     reason = (

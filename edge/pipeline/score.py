@@ -36,6 +36,15 @@ class JointGrades:
     exclusion: Exclusion | None = None
 
 
+def site_threshold(engine: Engine, kind: str) -> float:
+    """Probability from which an output counts: the site's where its passport states one, else .5.
+
+    See `edge.engine.site`.
+    """
+    stored = cast("Mapping[str, Any]", engine.passport.get("site_calibration") or {})
+    return float(stored[kind]["threshold"]) if kind in stored else 0.5
+
+
 def score_joints(
     engine: Engine,
     canvas: GreyImage,
@@ -54,7 +63,12 @@ def score_joints(
     if "exclusion" in outputs:
         excluded = [Exclusion(*row) for row in outputs["exclusion"].tolist()]
     return [
-        JointGrades(decode_ordinal(erosion), decode_ordinal(narrowing), knows, exclusion)
+        JointGrades(
+            decode_ordinal(erosion, site_threshold(engine, "erosion")),
+            decode_ordinal(narrowing, site_threshold(engine, "narrowing")),
+            knows,
+            exclusion,
+        )
         for erosion, narrowing, knows, exclusion in zip(
             outputs["erosion"], outputs["narrowing"], familiar, excluded, strict=True
         )

@@ -71,6 +71,10 @@ def train_demo_command(
     samples: Annotated[
         int | None, typer.Option(min=1, help="With further: length of each trunk's training.")
     ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-7, max=1.0, help="With further: the highest of each trunk's training."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the drawn crops; default: 1.")
     ] = None,
@@ -93,13 +97,14 @@ def train_demo_command(
     values = DEMO_RECIPES[recipe.value]
     if limb is not None and not values.further:
         fail(f"--limb {limb.value}: the recipe {recipe.value} trains both limbs", 2)
-    if samples is not None and values.limb_trunk is None:
-        fail(f"--samples: the recipe {recipe.value} trains no trunk of a limb", 2)
+    if values.limb_trunk is None and (samples is not None or learning_rate is not None):
+        fail(f"--samples, --learning-rate: the recipe {recipe.value} trains no trunk of a limb", 2)
     changed = with_options(
         values,
         limb=None if limb is None else Limb(limb.value),
         crop_px=crop_px,
         samples=samples,
+        learning_rate=learning_rate,
         seed=seed,
     )
     target = weights or runs / "weights"

@@ -263,11 +263,12 @@ def with_options(
     limb: Limb | None = None,
     crop_px: int | None = None,
     samples: int | None = None,
+    learning_rate: float | None = None,
     seed: int | None = None,
 ) -> DemoRecipe:
     """A preset with the values of the command's options; ``None`` leaves the preset's.
 
-    ``samples`` is the length of each limb's own trunk training.
+    ``samples`` and ``learning_rate`` are of each limb's own trunk training.
     """
     changed: dict[str, Any] = {}
     if limb is not None:
@@ -276,8 +277,10 @@ def with_options(
         changed["crop_px"] = crop_px
     if seed is not None:
         changed["seed"] = seed
-    if samples is not None and recipe.limb_trunk is not None:
-        changed["limb_trunk"] = replace(recipe.limb_trunk, samples=samples)
+    trunk = {"samples": samples, "learning_rate": learning_rate}
+    if recipe.limb_trunk is not None:
+        stated: dict[str, Any] = {name: value for name, value in trunk.items() if value is not None}
+        changed["limb_trunk"] = replace(recipe.limb_trunk, **stated)
     return replace(recipe, **changed)
 
 
@@ -292,8 +295,12 @@ def options_of(recipe: DemoRecipe) -> str:
         for name in ("crop_px", "seed")
         if getattr(recipe, name) != getattr(preset, name)
     ]
-    if recipe.limb_trunk and preset.limb_trunk and recipe.limb_trunk != preset.limb_trunk:
-        options.append(f"--samples {recipe.limb_trunk.samples}")
+    if recipe.limb_trunk and preset.limb_trunk:
+        options += [
+            f"--{name.replace('_', '-')} {getattr(recipe.limb_trunk, name)}"
+            for name in ("samples", "learning_rate")
+            if getattr(recipe.limb_trunk, name) != getattr(preset.limb_trunk, name)
+        ]
     return "".join(f" {option}" for option in options)
 
 

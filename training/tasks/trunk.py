@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _START_CROPS, _START_STEPS = 1_024, 300
 """Crops and steps that fit the temporary heads to a finished trunk."""
+_MEASURED, _LOOKED_AT = 1_500, 200
+"""Crops of a kind that are measured at the end, and at each checkpoint before it."""
 
 
 def trunk_batch(crops: CropSet, recipe: TrunkRecipe, seen: int) -> tuple[Tensor, ...]:
@@ -102,7 +104,7 @@ def train_trunk(
         loop.Plan(recipe.samples, recipe.batch, recipe.checkpoint_every_s),
         lambda seen: trunk_batch(crops, recipe, seen),
         step,
-        lambda _final: measure_trunk(average, held_out),
+        lambda final: measure_trunk(average, held_out, _MEASURED if final else _LOOKED_AT),
     )
 
 
@@ -128,7 +130,7 @@ def _start_from(
     model.train()
 
 
-def measure_trunk(model: TrunkTrainer, crops: CropSet, most: int = 1500) -> dict[str, float]:
+def measure_trunk(model: TrunkTrainer, crops: CropSet, most: int) -> dict[str, float]:
     """Balanced accuracy of the temporary heads on crops that were not trained on.
 
     Painted crops of held-out films are measured on their own, as ``painted_TASK``.

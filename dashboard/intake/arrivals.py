@@ -43,10 +43,11 @@ class Saved:
 
 
 def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictures: int) -> Saved:
-    """Store messages in the order in which they came, what devices say of themselves after them.
+    """Store messages.
 
-    Rows of devices are the only ones that dashboards of one database share: they are locked last
-    and in one order, so that none waits for another one's whole transaction, or for ever.
+    Dashboards of one database may get repeats of one message at once, and all change the rows of
+    devices: every transaction takes its rows in one order, so that none waits for ever for another,
+    and those of devices last. Messages of one id stay in the order in which they came.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
         How many pictures are kept; the oldest go.
     """
     saved = Saved()
-    arrived = list(arrived)
+    arrived = sorted(arrived, key=_place)
     devices = _devices(connection, arrived, saved)
     pictured = False
     for it in arrived:
@@ -83,9 +84,18 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     facts = [it for it in arrived if isinstance(it, FactArrived)]
     heard = {str(it.device) for it in arrived if _is_heard(it)}
     _mark_heard(connection, devices, heard, {str(it.device) for it in facts}, now_s)
-    for fact in sorted(facts, key=lambda one: str(one.device)):
+    for fact in facts:
         _fact(connection, devices[str(fact.device)], fact, now_s)
     return saved
+
+
+def _place(it: Parsed) -> tuple[int, str, str]:
+    """Place of a message in its transaction; what has none stays in the order of its arrival."""
+    if isinstance(it, LimbArrived):
+        return 0, str(it.device), f"{it.message.sequence:020} {it.message.id}"
+    if isinstance(it, PictureArrived):
+        return 1, str(it.device), it.id
+    return (3, str(it.device), "") if isinstance(it, FactArrived) else (2, "", "")
 
 
 def _is_heard(it: Parsed) -> bool:

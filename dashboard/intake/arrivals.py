@@ -82,7 +82,7 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     if saved.bad:
         _forget_problems(connection)
     facts = [it for it in arrived if isinstance(it, FactArrived)]
-    heard = {str(it.device) for it in arrived if _is_heard(it)}
+    heard = {str(it.device) for it in arrived if not isinstance(it, Bad) and _is_heard(it)}
     _mark_heard(connection, devices, heard, {str(it.device) for it in facts}, now_s)
     for fact in facts:
         _fact(connection, devices[str(fact.device)], fact, now_s)
@@ -98,9 +98,9 @@ def _place(it: Parsed) -> tuple[int, str, str]:
     return (3, str(it.device), "") if isinstance(it, FactArrived) else (2, "", "")
 
 
-def _is_heard(it: Parsed) -> bool:
+def _is_heard(it: LimbArrived | PictureArrived | FactArrived | Answered) -> bool:
     """Whether a device has just spoken; what the broker had kept says nothing about now."""
-    return not isinstance(it, Bad) and not (isinstance(it, FactArrived) and it.retained)
+    return not (isinstance(it, FactArrived) and it.retained)
 
 
 def _devices(connection: Connection, arrived: Iterable[Parsed], saved: Saved) -> dict[str, int]:

@@ -268,6 +268,7 @@ def test_dashboards_that_share_the_load_are_killed_and_nothing_is_lost_or_double
             wanted = count(database, MESSAGE) + SHARED // (KILLS + 2)
             while count(database, MESSAGE) < wanted and process.poll() is None:
                 time.sleep(0.1)
+            assert process.poll() is None
             victim = dice.choice(members)
             victim.kill()
             time.sleep(1)

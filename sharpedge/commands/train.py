@@ -69,15 +69,12 @@ def train_demo_command(
         int | None, typer.Option(min=32, max=512, help="Side of the joint crops; default: 96.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="With further: length of each trunk's training.")
+        int | None, typer.Option(min=1, help="With further: length of a trunk's training.")
     ] = None,
     learning_rate: Annotated[
-        float | None,
-        typer.Option(min=1e-7, max=1.0, help="With further: the highest of each trunk's training."),
+        float | None, typer.Option(min=1e-7, max=1, help="With further: of a trunk's training.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the drawn crops; default: 1.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the drawn crops; default: 1.")] = None,
 ) -> None:
     """Train the demo models, resumable; prints an estimate first."""
     try:

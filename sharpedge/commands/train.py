@@ -97,13 +97,9 @@ def train_demo_command(
     if values.limb_trunk is None and (samples is not None or learning_rate is not None):
         fail(f"--samples, --learning-rate: the recipe {recipe.value} trains no trunk of a limb", 2)
     changed = with_options(
-        values,
-        limb=None if limb is None else Limb(limb.value),
-        crop_px=crop_px,
-        samples=samples,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
+        values, limb=None if limb is None else Limb(limb.value), crop_px=crop_px,
+        samples=samples, learning_rate=learning_rate, seed=seed,
+    )  # fmt: skip
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)
     try:

@@ -265,7 +265,7 @@ def test_dashboards_that_share_the_load_are_killed_and_nothing_is_lost_or_double
             it.start(develop=False)
         process = load(large_broker.port, SHARED, period=0)
         for _ in range(KILLS):
-            wanted = count(database, MESSAGE) + SHARED // (KILLS + 2)
+            wanted = count(database, MESSAGE) + SHARED // (3 * KILLS)
             while count(database, MESSAGE) < wanted and process.poll() is None:
                 time.sleep(0.1)
             assert process.poll() is None

@@ -80,6 +80,18 @@ class NullReason(StrEnum):
     NO_SCORER = "no_scorer"
 
 
+class SpaceReason(StrEnum):
+    """Why a joint space has no width."""
+
+    LOW_RESOLUTION = "low_resolution"
+    HIDDEN = "hidden"
+    OVERLAPPING = "overlapping"
+    FUSED = "fused"
+    BLURRED = "blurred"
+    INTERRUPTED = "interrupted"
+    UNEVEN = "uneven"
+
+
 @dataclass(frozen=True)
 class ReasonText:
     """What one reason code means and what to do about it."""

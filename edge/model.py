@@ -195,6 +195,9 @@ class PixelSize(Record):
     row_mm: float = Field(gt=0, description="distance of two rows")
     column_mm: float = Field(gt=0, description="distance of two columns")
     source: PixelSource
+    calibration_type: Literal["GEOMETRY", "FIDUCIAL"] | None = Field(
+        default=None, description="Pixel Spacing Calibration Type, where stated"
+    )
 
 
 class SpacePart(StrEnum):

@@ -16,7 +16,7 @@ from edge.anatomy import Limb
 from edge.contract.ids import RESULT_NAMESPACE
 from edge.errors import NULL_REASONS, REASONS, NullReason, Reason
 from edge.imaging.voi import ShownBy
-from edge.model import Laterality, Status
+from edge.model import Laterality, PixelSource, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +101,11 @@ CALIBRATED = Code("PX_CALIBRATED", "Pixel Spacing, calibrated")
 AT_DETECTOR = Code("PX_AT_DETECTOR", "At the detector, magnification not known")
 MAGNIFICATION_CORRECTED = Code("PX_MAGN_CORR", "At the detector, divided by the magnification")
 NOT_CALIBRATED = Code("PX_NONE", "No spacing stated: no millimetres")
+PIXEL_SIZES = {
+    PixelSource.CALIBRATED: CALIBRATED,
+    PixelSource.MAGNIFICATION_CORRECTED: MAGNIFICATION_CORRECTED,
+    PixelSource.DETECTOR: AT_DETECTOR,
+}
 SHOWN_BY = {
     ShownBy.WINDOW: Code("BY_WINDOW", "Window of the film's tags"),
     ShownBy.VOI_LUT: Code("BY_VOI_LUT", "VOI LUT of the film's tags"),

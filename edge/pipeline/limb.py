@@ -27,6 +27,7 @@ from edge.pipeline.identify import RESIDUAL_LIMIT
 from edge.pipeline.joints import Framed, score_limb_joints
 from edge.pipeline.namings import Prior
 from edge.pipeline.side import decide_side
+from edge.pipeline.space.limb_spaces import with_spaces
 from edge.pipeline.status import fate_of
 from edge.pipeline.template import apply, inverse, unit_px
 from edge.totals import limb_subtotals
@@ -124,6 +125,8 @@ def analyse(
     if reason is None and not is_released(film.stated):
         reason = grades_doubtful(joints)
         joints = joints if reason is None else withheld(joints)
+    if reason is None and settings.joint_space:
+        joints = with_spaces(joints, second, laid.to_canvas, film)
     fate = fate_of(reason, joints)
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(
@@ -137,6 +140,7 @@ def analyse(
         laterality_source=side.source,
         view=film.stated.view,
         transform=(laid.to_canvas @ film.stored_to_upright).tolist(),
+        pixel_size=film.pixel_size,
         joints=tuple(joints),
         subtotals=limb_subtotals(limb, joints) if fate.status is Status.SCORED else None,
         n_scored=len(scored),

@@ -60,6 +60,10 @@ class PipelineSettings(BaseModel):
         default=False,
         description="score a film whose side is known from the joints alone instead of holding it",
     )
+    joint_space: bool = Field(
+        default=True,
+        description="measure the width of each joint space, beside the grades and never in them",
+    )
     max_megapixels: float = Field(default=80.0, gt=0, description="pixel budget of one film")
     canvas_height_px: int = Field(default=1500, description="paper, section 2.1")
     canvas_width_px: int = Field(default=1200, description="paper, section 2.1")

@@ -116,6 +116,9 @@ def locate(
         Distance of the limb's unit joints in pixels of the film.
     """
     shapes = tuple(SHAPES[limb][name] for name in names)
+    if not names:
+        nothing = np.zeros((0, 2))
+        return Sites((), (), nothing, nothing, np.zeros(0), UNIT_MM[limb] / unit_px)
     linear = template_to_film[:2, :2]
     distal = np.stack(
         [

@@ -33,6 +33,8 @@ phantoms, .100 to .112 at pixels of .1 to .2 mm and a blur of .05 to .2 mm (sd).
 LEAST_STEEPNESS = 0.95
 """Grey values a mm over the range of grey values round the joint. Of fused phantom joints 2 in 100
 have edges as steep, of joints with a space 9 in 10."""
+_LEAST_LONG, _LEAST_DEEP, _LONG = 0.8, 0.35, 9
+"""Less steep edges are believed on so many lines, where the space is dark."""
 _LEAST_LINES = 4
 _LEAST_MIDDLE = 3
 _MARGIN = 0.7
@@ -155,11 +157,14 @@ class _Joint:
     @property
     def problem(self) -> SpaceReason | None:
         """Why no width can be given."""
-        if not self.used.any() or self.steepness < LEAST_STEEPNESS:
+        lines = int(self.found.sum())
+        long = lines >= _LONG and self.depth >= _LEAST_DEEP
+        least = _LEAST_LONG if long else LEAST_STEEPNESS
+        if not self.used.any() or self.steepness < least:
             if self.depth <= 0:
                 return SpaceReason.OVERLAPPING
             return SpaceReason.FUSED if self.depth < _SHALLOW else SpaceReason.BLURRED
-        lines, width = int(self.found.sum()), self.width_mm[self.used]
+        width = self.width_mm[self.used]
         mean, spread = float(width.mean()), float(width.std())
         widest = self.usual_mm * _widest(lines)
         if lines < _LEAST_LINES or mean > widest:

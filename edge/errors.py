@@ -249,6 +249,20 @@ NULL_REASONS: dict[NullReason, str] = {
 """What each `NullReason` means."""
 
 
+SPACE_REASONS: dict[SpaceReason, str] = {
+    SpaceReason.LOW_RESOLUTION: "the pixels are too coarse for edges: over .25 mm on a usual limb",
+    SpaceReason.HIDDEN: "metal in the joint or across it",
+    SpaceReason.OVERLAPPING: "the bones lie over each other: there is no dark space between them",
+    SpaceReason.FUSED: "no space: the bone runs on from one side to the other",
+    SpaceReason.BLURRED: "the edges are too soft to be read",
+    SpaceReason.INTERRUPTED: "edges that belong together are seen on too short a part, or one of "
+    "them is an erosion's",
+    SpaceReason.UNEVEN: "the width changes too much along the joint: displaced bones, or edges "
+    "that do not belong together",
+}
+"""What each `SpaceReason` means."""
+
+
 class EdgeError(Exception):
     """Base of every error that `edge` raises on purpose."""
 

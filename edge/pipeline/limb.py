@@ -53,6 +53,8 @@ class LimbAnalysis:
     mask: Mask
     to_canvas: Transform
     """Pixels of the upright film to pixels of the canvas."""
+    space_lines: bool = False
+    """Whether pictures show the edges of the measured joint spaces."""
 
 
 def lay_out(film: GreyImage, sighting: Sighting, settings: PipelineSettings) -> Framed:
@@ -148,7 +150,9 @@ def analyse(
         flags=tuple(flags),
         versions=versions,
     )
-    return LimbAnalysis(result, framed.plain, canvas, masked, laid.to_canvas)
+    return LimbAnalysis(
+        result, framed.plain, canvas, masked, laid.to_canvas, settings.joint_space_line
+    )
 
 
 def _mask(

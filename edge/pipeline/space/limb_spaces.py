@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from edge.errors import NullReason, SpaceReason
 from edge.model import JointSpace
-from edge.pipeline.space.measure import StoredFilm, measure_spaces
 from edge.pipeline.space.sites import locate
+from edge.pipeline.space.widths import StoredFilm, measure_spaces
 from edge.pipeline.template import apply, inverse, unit_px
 
 if TYPE_CHECKING:

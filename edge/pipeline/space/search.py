@@ -33,6 +33,8 @@ _WIDEST = 16
 """Widest joint space, in steps."""
 _STRONG = 0.9
 """Quantile of the slopes of a joint's patch that counts as one full edge."""
+LEAST_CONTRAST = 20.0
+"""Grey levels: a smaller range round a joint is noise, and an edge is no steeper for it."""
 WIDE = 1.1
 """Over this multiple of the usual width a narrower band is looked for as well."""
 
@@ -99,7 +101,7 @@ def find_bands(film: GreyImage, sites: Sites) -> tuple[Bands, Bands]:
     patch = _patch(film, sites)
     votes = _votes(patch, sites)
     low, high = np.quantile(patch.reshape(len(patch), -1), (0.05, 0.95), axis=1)
-    contrast = np.maximum(high - low, 1.0)
+    contrast = np.maximum(high - low, LEAST_CONTRAST)
     penalty = _penalty(sites)
     best = votes - penalty[:, None]
     wide = _pairs()[1] * _STEP_MM > WIDE * sites.usual_mm[:, None]

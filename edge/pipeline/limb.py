@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.anatomy import Limb
 from edge.engine.passport import Role
-from edge.errors import Reason
+from edge.errors import NullReason, Reason
 from edge.model import GreyImage, LimbResult, Mask, Radiograph, Status, Transform, Versions
 from edge.pipeline import contrast, mask
 from edge.pipeline.evidence import (
@@ -111,6 +111,9 @@ def analyse(
         flags = [*film.flags, *masked.flags]
     if laid.untouched:
         flags.append("already_framed")
+    scorer = engines.get(Role.SCORE, limb)
+    if scorer is not None and scorer.passport.get("site_calibration"):
+        flags.append("site_calibrated")
     side = decide_side(film, mirrored=second.identity.shape.mirrored, settings=settings)
     flags += side.flags
     reason = (
@@ -123,10 +126,14 @@ def analyse(
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
-    joints = score_limb_joints(second, framed, masked, engines, settings, to_stored, reason, film)
+    found = score_limb_joints(second, framed, masked, engines, settings, to_stored, reason, film)
+    joints = found.joints
     if reason is None and not is_released(film.stated):
-        reason = grades_doubtful(joints)
-        joints = joints if reason is None else withheld(joints)
+        if film.stated.age_years is None and found.growth_plates > 0:
+            reason, why = Reason.IMMATURE, NullReason.IMMATURE
+        else:
+            reason, why = grades_doubtful(joints), NullReason.HELD
+        joints = joints if reason is None else withheld(joints, why)
     if reason is None and settings.joint_space:
         joints = with_spaces(joints, second, laid.to_canvas, film)
     fate = fate_of(reason, joints)

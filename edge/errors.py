@@ -256,7 +256,8 @@ NULL_REASONS: dict[NullReason, str] = {
 SPACE_REASONS: dict[SpaceReason, str] = {
     SpaceReason.LOW_RESOLUTION: "the pixels are too coarse for edges: over .25 mm on a usual limb",
     SpaceReason.HIDDEN: "metal in the joint or across it",
-    SpaceReason.OVERLAPPING: "the bones lie over each other: there is no dark space between them",
+    SpaceReason.OVERLAPPING: "the bones lie over each other: there is no dark space, or a second "
+    "contour beside an edge",
     SpaceReason.FUSED: "no space: the bone runs on from one side to the other",
     SpaceReason.BLURRED: "the edges are too soft to be read",
     SpaceReason.INTERRUPTED: "edges that belong together are seen on too short a part, or one of "

@@ -40,6 +40,8 @@ _MOST_MISSED = 2
 """So many lines in turn without an edge end it."""
 _STEEPEST = 1.2
 _LEAST_APART_MM = 0.05
+_RIVAL_MM = (0.25, 0.8)
+"""How far from an edge another of the same kind is a second contour of the same bone."""
 _SIDES = np.array([-1.0, 1.0])
 """Head and base, as they lie along the joint's axis."""
 
@@ -49,7 +51,8 @@ class Traces:
     """Both edges of each joint on `LINES` lines across it.
 
     ``found`` [J, LINES] says where both edges were found. ``at_mm`` [2, J, LINES] is the place of
-    head and base along the line's normal, ``slope`` the steepness there in grey values a mm.
+    head and base along the line's normal, ``slope`` the steepness there in grey values a mm,
+    ``rival`` that of the next edge of the same kind beside it, over its own.
     ``inside``, ``head`` and ``base`` [J, LINES] are grey values: the darkest between the edges, and
     those of the bones beside them. ``along_mm`` and ``across_mm`` [2, J, LINES] are the edges'
     places in the frame of the joint.
@@ -58,6 +61,7 @@ class Traces:
     found: Flags
     at_mm: Floats
     slope: Floats
+    rival: Floats
     inside: Floats
     head: Floats
     base: Floats
@@ -107,7 +111,7 @@ def trace(film: GreyImage, sites: Sites, bands: Bands) -> Traces:
     run = _best_run(first, start)
     found, at, steep = _followed(slope, first, start, run)
     at = np.where(found, at, start)
-    return Traces(found, at, steep, *_levels(rows, at), *normals.places(at))
+    return Traces(found, at, steep, _rivals(slope, at), *_levels(rows, at), *normals.places(at))
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,6 +277,15 @@ def _followed(
         missed = np.where(both, 0, missed + 1)
         here = there
     return found, at, steep
+
+
+def _rivals(slope: Floats, at: Floats) -> Floats:
+    """Steepness of the steepest place a little away from each edge, over its own, [2, J, LINES]."""
+    away = np.abs(_NORMAL_MM - at[..., None])
+    own = np.where(away <= SMOOTH_MM, slope, 0).max(axis=-1)
+    near, far = _RIVAL_MM
+    other = np.where((away > near) & (away < far), slope, 0).max(axis=-1)
+    return np.asarray(other / np.maximum(own, 1e-6))
 
 
 def _levels(rows: Singles, at: Floats) -> tuple[Floats, Floats, Floats]:

@@ -35,6 +35,8 @@ LEAST_STEEPNESS = 0.95
 have edges as steep, of joints with a space 9 in 10."""
 _LEAST_LONG, _LEAST_DEEP, _LONG = 0.8, 0.35, 9
 """Less steep edges are believed on so many lines, where the space is dark."""
+_MOST_RIVAL = 0.75
+"""A second contour as steep as this beside an edge: which of both is the joint's cannot be said."""
 _LEAST_LINES = 4
 _LEAST_MIDDLE = 3
 _MARGIN = 0.7
@@ -122,7 +124,8 @@ class _Joint:
     """What is known of one joint; lengths in mm of a limb of usual size.
 
     ``used`` are the lines that the width is taken from. ``steepness`` is that of the weaker edge
-    over the contrast round the joint, ``depth`` how much darker than both bones the space is.
+    over the contrast round the joint, ``rival`` that of a second contour over its edge, ``depth``
+    how much darker than both bones the space is.
     """
 
     found: Flags
@@ -130,6 +133,7 @@ class _Joint:
     width_mm: Floats
     usual_mm: float
     steepness: float
+    rival: float
     depth: float
     along_mm: Floats
     across_mm: Floats
@@ -149,6 +153,7 @@ class _Joint:
             width_mm=traces.width_mm[at],
             usual_mm=float(sites.usual_mm[at]),
             steepness=weaker / contrast,
+            rival=float(np.median(traces.rival[:, at, seen], axis=1).max()),
             depth=float(bone - np.median(traces.inside[at, seen])) / contrast,
             along_mm=traces.along_mm[:, at],
             across_mm=traces.across_mm[:, at],
@@ -167,6 +172,8 @@ class _Joint:
         width = self.width_mm[self.used]
         mean, spread = float(width.mean()), float(width.std())
         widest = self.usual_mm * _widest(lines)
+        if self.rival > _MOST_RIVAL:
+            return SpaceReason.OVERLAPPING
         if lines < _LEAST_LINES or mean > widest:
             return SpaceReason.INTERRUPTED
         if spread > max(_MOST_SPREAD * mean, _LEAST_SPREAD_MM) or self.trend > _MOST_TREND * mean:

@@ -83,9 +83,8 @@ def draw_overlay(
     else:
         shown = masked_view(result, analysis.canvas, analysis.plain, analysis.mask, size.film_px)
     shown = _widened(shown)
-    if analysis.space_lines:
-        draw_spaces(shown.picture, shown.to_picture, result)
-    picture = _labelled(shown, result, caption or Caption(file=result.file), size)
+    words = caption or Caption(file=result.file)
+    picture = _labelled(shown, result, words, size, space_lines=analysis.space_lines)
     return Shown(picture, shown.to_picture)
 
 
@@ -108,9 +107,8 @@ def draw_film(
     if result.transform is None:
         raise ValueError(f"a result without a place on its film ({result.reason})")
     shown = film_view(film, result, canvas_size, size.film_px)
-    if space_lines:
-        draw_spaces(shown.picture, shown.to_picture, result)
-    return _labelled(shown, result, caption or Caption(file=result.file), size)
+    words = caption or Caption(file=result.file)
+    return _labelled(shown, result, words, size, space_lines=space_lines)
 
 
 def draw_spaces(picture: Picture, to_picture: npt.NDArray[np.float64], result: LimbResult) -> None:
@@ -161,7 +159,9 @@ def _as_high(picture: Picture, height: int) -> Picture:
     return np.vstack([picture, more])
 
 
-def _labelled(shown: Shown, result: LimbResult, caption: Caption, size: PictureSize) -> Picture:
+def _labelled(
+    shown: Shown, result: LimbResult, caption: Caption, size: PictureSize, *, space_lines: bool
+) -> Picture:
     """Draw joints and strip; ``shown`` is wide enough, or is widened first."""
     if not size.labelled:
         return _small(shown, result, size)
@@ -170,6 +170,8 @@ def _labelled(shown: Shown, result: LimbResult, caption: Caption, size: PictureS
     height, width = picture.shape[:2]
     small = (max(1, width // _SHRUNK), max(1, height // _SHRUNK))
     grey = cv2.resize(picture[::2, ::2, 0], small, interpolation=cv2.INTER_AREA)
+    if space_lines:
+        draw_spaces(picture, shown.to_picture, result)
     unplaced = _draw_joints(
         picture, shown.to_picture, result, size.text_px, np.asarray(grey, np.uint8), ()
     )

@@ -35,7 +35,7 @@ LEAST_STEEPNESS = 0.95
 have edges as steep, of joints with a space 9 in 10."""
 _LEAST_LONG, _LEAST_DEEP, _LONG = 0.8, 0.35, 9
 """Less steep edges are believed on so many lines, where the space is dark."""
-_MOST_RIVAL = 0.75
+_MOST_RIVAL = 0.7
 """A second contour as steep as this beside an edge: which of both is the joint's cannot be said."""
 _LEAST_LINES = 4
 _LEAST_MIDDLE = 3

@@ -60,6 +60,13 @@ class PipelineSettings(BaseModel):
         default=False,
         description="score a film whose side is known from the joints alone instead of holding it",
     )
+    joint_space: bool = Field(
+        default=True,
+        description="measure the width of each joint space, beside the grades and never in them",
+    )
+    joint_space_line: bool = Field(
+        default=False, description="draw both edges of each measured joint space on pictures"
+    )
     max_megapixels: float = Field(default=80.0, gt=0, description="pixel budget of one film")
     canvas_height_px: int = Field(default=1500, description="paper, section 2.1")
     canvas_width_px: int = Field(default=1200, description="paper, section 2.1")

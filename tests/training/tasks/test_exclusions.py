@@ -29,7 +29,7 @@ TINY = ExclusionRecipe(
 )
 
 
-def data(count=400, seed=0):
+def data(count=2_000, seed=0):
     """Features in which each exclusion has a direction of its own."""
     rng = np.random.default_rng(seed)
     targets = (rng.random((count, 3)) < 0.2).astype(int)
@@ -45,8 +45,8 @@ def test_each_exclusion_is_found_by_a_layer_that_has_not_seen_the_film():
     unseen = exclusions._out_of_fold(examples, 1)
     for column in range(3):
         known = examples.targets[:, column] == 1
-        assert unseen[known, column].min() > unseen[~known, column].max() - 4
         assert (unseen[known, column] > 0).mean() > 0.9
+        assert (unseen[~known, column] > 0).mean() < 0.05
 
 
 def test_an_unknown_target_teaches_nothing():

@@ -60,6 +60,11 @@ class PipelineSettings(BaseModel):
         default=False,
         description="score a film whose side is known from the joints alone instead of holding it",
     )
+    read_markers: bool = Field(
+        default=True,
+        description="read the L or R marker of a film whose side neither tags nor name state, and "
+        "take the side from it where the joints agree",
+    )
     max_megapixels: float = Field(default=80.0, gt=0, description="pixel budget of one film")
     canvas_height_px: int = Field(default=1500, description="paper, section 2.1")
     canvas_width_px: int = Field(default=1200, description="paper, section 2.1")

@@ -14,6 +14,7 @@ import typer
 
 from sharpedge.choices import Layout
 from sharpedge.commands.options import NOTICE, LimbName, fail
+from sharpedge.commands.train_marker import train_marker_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,7 @@ def train_demo_command(
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 
 
+train.command(name="marker")(train_marker_command)
 data = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
 train.add_typer(data, name="data")
 

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from edge.pipeline.marker.read import read_markers
+
 
 def stamp(text, height_px, turn_deg=0.0, below=""):
     """Text with capitals about ``height_px`` high, clockwise turned: [h, w] float32, 0 to 1."""
@@ -47,6 +49,18 @@ def without_letters(film):
     limb = cv2.dilate(mask, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
     air = np.uint8(np.median(film.pixels[~limb]))
     return np.where(limb, film.pixels, air)
+
+
+def without_markers(path, copy):
+    """A copy of a film file on which every marker that is read is painted over; its path."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    for marker in read_markers(pixels):
+        x, y, width, height = (round(value) for value in marker.box)
+        around = pixels[y - height // 2 : y + 2 * height, x - width // 2 : x + 2 * width]
+        around[:] = np.median(around)
+    assert read_markers(pixels) == ()
+    assert cv2.imwrite(str(copy), pixels)
+    return copy
 
 
 def marked(pixels, text, **kwargs):

@@ -34,7 +34,7 @@ _ODD_FONTS = (
     "keyboard",
     "mono-oblique",
 )
-_LIKE_THEM = "KBPAEFJJ7771TYVVCDHI6"
+_LIKE_THEM = "KBPAEFJ71TYVCDHI6"
 _OTHERS = "ABCDEFGHIJKMNOPQSTUVWXYZ0123456789"
 _WORDS = ("HAND", "FOOT", "WRIST", "Hand", "Foot", "ANKLE", "PA", "AP", "Wrist B/V", "Ankle", "OBL")
 _TEXTS = (

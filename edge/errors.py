@@ -71,6 +71,7 @@ class NullReason(StrEnum):
     IMPLANT = "implant"
     OUT_OF_FIELD = "out_of_field"
     OCCLUDED = "occluded"
+    COVERED = "covered"
     LOW_CONFIDENCE = "low_confidence"
     UNFAMILIAR = "unfamiliar"
     DOUBTFUL = "doubtful"
@@ -195,7 +196,9 @@ REASONS: dict[Reason, ReasonText] = {
         "check view and positioning; release it if it is one plain PA or AP limb",
     ),
     Reason.IMMATURE: ReasonText(
-        _H, "the patient is under 18: growth plates", "SvH is defined for adults"
+        _H,
+        "the patient is under 18, or the joints show growth plates",
+        "SvH is defined for adults; release the film if the patient is one",
     ),
     Reason.OTHER_BODY_PART: ReasonText(
         _H,
@@ -231,6 +234,7 @@ NULL_REASONS: dict[NullReason, str] = {
     NullReason.IMPLANT: "metal in the joint: a prosthesis, plate or screw",
     NullReason.OUT_OF_FIELD: "the joint lies outside the film",
     NullReason.OCCLUDED: "metal lies across the joint: a ring, bangle or wire",
+    NullReason.COVERED: "the bones cover the joint space: an oblique or end-on view of the joint",
     NullReason.LOW_CONFIDENCE: "the joint must lie on this part of the limb, but was not seen",
     NullReason.UNFAMILIAR: "the joint looks like nothing that the scorer learnt from",
     NullReason.DOUBTFUL: "the scorer itself doubts its grade: it may be off by more than one",

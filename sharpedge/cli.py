@@ -158,11 +158,12 @@ COMMANDS = {
         "List the installed packages and the model files with their licences.",
     ),
     "train": Command(
-        "sharpedge.commands.train:train",
+        "sharpedge.commands.train_exclusions:train",
         "Train the models (needs torch: pip install 'sharpedge[train]').",
     ),
     "evaluate": Command(
-        "sharpedge.commands.evaluate:evaluate", "Measure the installed engines on known truth."
+        "sharpedge.commands.calibrate_site:evaluate",
+        "Measure the installed engines on known truth.",
     ),
 }
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _IDENTITY = (
     "name", "role", "limb", "input", "outputs", "classes", "anchors", "backend", "engine",
+    "site_calibration",
 )  # fmt: skip
 _SHORT_HASH = 16
 _LOADERS = 2
@@ -93,7 +94,12 @@ class EngineSet:
     def engine_set_hash(self) -> str:
         """SHA-256 over every engine and how it is fed: equal sets give equal scores."""
         parts = [
-            {"sha256": engine.sha256, **{key: engine.passport.get(key) for key in _IDENTITY}}
+            {"sha256": engine.sha256}
+            | {
+                key: engine.passport.get(key)
+                for key in _IDENTITY
+                if key != "site_calibration" or engine.passport.get(key) is not None
+            }
             for engine in sorted(self.engines.values(), key=lambda engine: engine.name)
         ]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))

@@ -172,6 +172,18 @@ class Acceptance(Record):
     warning: str | None = None
 
 
+class SiteThreshold(Record):
+    """Probability from which a scorer's output counts, fitted on films that a site has graded."""
+
+    threshold: float = Field(ge=0.05, le=0.95)
+    low: float = Field(description="lower end of the 95 % interval, by patient")
+    high: float
+    joints: int
+    films: int
+    mean_error_before: float = Field(description="mean absolute error in grades, at .5")
+    mean_error: float
+
+
 class Passport(Record):
     """Everything about one engine. ``outputs`` maps name to shape, ``None`` the free batch."""
 
@@ -199,6 +211,9 @@ class Passport(Record):
     acceptance: Acceptance | None = None
     latency_ms: dict[str, float] = Field(
         default_factory=dict, description="measured on this machine, e.g. total_p50"
+    )
+    site_calibration: dict[Literal["erosion", "narrowing"], SiteThreshold] | None = Field(
+        default=None, description="null: outputs count from .5, as trained"
     )
     notes: tuple[str, ...] = ()
     versions: dict[str, str]
@@ -301,8 +316,9 @@ def open_engine(path: Path, key: bytes) -> VerifiedEngine:
 
 def _mac(passport: Passport, key: bytes) -> str:
     fields = passport.model_dump(mode="json", exclude={"hmac"})
-    if fields["rounded"] is None:
-        # Passports that were signed before this field existed are valid still.
-        del fields["rounded"]
+    for name in ("rounded", "site_calibration"):
+        if fields[name] is None:
+            # Passports that were signed before this field existed are valid still.
+            del fields[name]
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hmac.new(key, b"engine passport\0" + text.encode(), hashlib.sha256).hexdigest()

@@ -83,18 +83,18 @@ def grades_doubtful(joints: Sequence[JointScore]) -> Reason | None:
     return Reason.GRADES_DOUBTFUL if few else None
 
 
-def withheld(joints: Sequence[JointScore]) -> list[JointScore]:
+def withheld(joints: Sequence[JointScore], why: NullReason) -> list[JointScore]:
     """The same joints without their grades; those that had none keep their reason."""
-    return [joint.model_copy(update=_withheld(joint)) for joint in joints]
+    return [joint.model_copy(update=_withheld(joint, why)) for joint in joints]
 
 
-def _withheld(joint: JointScore) -> dict[str, str | None]:
+def _withheld(joint: JointScore, why: NullReason) -> dict[str, str | None]:
     changed: dict[str, str | None] = {}
     for kind in ("erosion", "narrowing"):
         if getattr(joint, kind) is not None:
             changed |= {
                 kind: None,
                 f"{kind}_expected": None,
-                f"{kind}_reason": NullReason.HELD.value,
+                f"{kind}_reason": why.value,
             }
     return changed

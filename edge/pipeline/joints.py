@@ -15,7 +15,7 @@ from edge.engine.passport import Role
 from edge.errors import NullReason, Reason
 from edge.model import Detection, JointScore
 from edge.pipeline.metal import find_hazards
-from edge.pipeline.plausibility import doubt
+from edge.pipeline.plausibility import doubt, growth_plate_evidence
 from edge.pipeline.score import JointGrades, score_joints
 from edge.pipeline.template import apply, unit_px
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MOST_PLACED = {Limb.HAND: 2, Limb.FOOT: 1}
 """More joints than this are never placed by the template alone."""
+EXCLUDED = 0.5
+"""Probability above which what a scorer excludes is left out; its training sets the level."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class Framed:
     prior: Prior
 
 
+@dataclass(frozen=True)
+class LimbJoints:
+    """Joints in template order; ``growth_plates``: evidence of them, above 0 where they show."""
+
+    joints: list[JointScore]
+    growth_plates: float
+
+
 def score_limb_joints(
     sighting: Sighting,
     framed: Framed,
@@ -54,7 +64,7 @@ def score_limb_joints(
     to_stored: Transform,
     reason: Reason | None,
     film: Radiograph,
-) -> list[JointScore]:
+) -> LimbJoints:
     """Score the joints that have a place and list the missing ones, in template order."""
     limb, numbers = sighting.limb, settings.limb(sighting.limb)
     found = dict(sighting.named())
@@ -97,7 +107,8 @@ def score_limb_joints(
             why = _why_missing(stored[name], film.stored_size, place, unit, masked)
             joint = _missing(limb, name, why, certain=certain)
         joints.append(joint)
-    return joints
+    excluded = [found.exclusion for found in grades.values() if found.exclusion is not None]
+    return LimbJoints(joints, growth_plate_evidence(excluded))
 
 
 def _placed_by_template(
@@ -219,7 +230,10 @@ def _grade(
     """One grade's three fields; a grade that is not to be believed is left out."""
     estimate: GradeEstimate | None = getattr(grades, kind, None)
     if null is None and grades is not None and estimate is not None:
-        if not grades.familiar:
+        excluded = grades.exclusion
+        if excluded is not None and excluded.covered > EXCLUDED:
+            null = NullReason.COVERED
+        elif not grades.familiar or (excluded is not None and excluded.unfamiliar > EXCLUDED):
             null = NullReason.UNFAMILIAR
         elif doubt(estimate) > doubt_limit:
             null = NullReason.DOUBTFUL

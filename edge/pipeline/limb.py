@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.anatomy import Limb
 from edge.engine.passport import Role
-from edge.errors import Reason
+from edge.errors import NullReason, Reason
 from edge.model import GreyImage, LimbResult, Mask, Radiograph, Status, Transform, Versions
 from edge.pipeline import contrast, mask
 from edge.pipeline.evidence import (
@@ -112,6 +112,9 @@ def analyse(
         flags = [*film.flags, *masked.flags]
     if laid.untouched:
         flags.append("already_framed")
+    scorer = engines.get(Role.SCORE, limb)
+    if scorer is not None and scorer.passport.get("site_calibration"):
+        flags.append("site_calibrated")
     mirrored = second.identity.shape.mirrored
     side = decide_side(film, mirrored=mirrored, settings=settings, markers=markers)
     flags += [*side.flags, *(marker_flag(one, film) for one in markers)]
@@ -125,10 +128,14 @@ def analyse(
     if reason is None and film.stated.age_years is not None:
         reason = Reason.IMMATURE if film.stated.age_years < settings.adult_age_years else None
     to_stored = inverse(laid.to_canvas @ film.stored_to_upright)
-    joints = score_limb_joints(second, framed, masked, engines, settings, to_stored, reason, film)
+    found = score_limb_joints(second, framed, masked, engines, settings, to_stored, reason, film)
+    joints = found.joints
     if reason is None and not is_released(film.stated):
-        reason = grades_doubtful(joints)
-        joints = joints if reason is None else withheld(joints)
+        if film.stated.age_years is None and found.growth_plates > 0:
+            reason, why = Reason.IMMATURE, NullReason.IMMATURE
+        else:
+            reason, why = grades_doubtful(joints), NullReason.HELD
+        joints = joints if reason is None else withheld(joints, why)
     fate = fate_of(reason, joints)
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(

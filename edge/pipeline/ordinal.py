@@ -22,17 +22,18 @@ class GradeEstimate:
     head_uncertain: bool
 
 
-def decode_ordinal(outputs: npt.NDArray[np.floating]) -> GradeEstimate:
+def decode_ordinal(outputs: npt.NDArray[np.floating], threshold: float = 0.5) -> GradeEstimate:
     """Decode K sigmoid outputs.
 
     q_0 = 1 and q_k = min(p_0 .. p_k) make the outputs monotone; P(k) = q_k - q_(k+1); the expected
-    value is the sum of q_k for k >= 1; the grade is the number of leading outputs >= .5, minus 1,
-    at least 0. A first output under .5 contradicts itself and is flagged.
+    value is the sum of q_k for k >= 1; the grade is the number of leading outputs >= ``threshold``,
+    minus 1, at least 0. A first output under .5 contradicts itself and is flagged. A site's
+    threshold moves the grade alone: expected value and probabilities stay the scorer's own.
     """
     p = np.asarray(outputs, dtype=np.float64)
     q = np.minimum.accumulate(p)
     q[0] = 1.0
-    leading = int(np.argmin(np.append(p >= 0.5, False)))
+    leading = int(np.argmin(np.append(p >= threshold, False)))
     return GradeEstimate(
         grade=max(leading - 1, 0),
         expected=float(q[1:].sum()),

@@ -1,8 +1,9 @@
 """Stage 11b: decides whether a grade of the scorer is plausible for a joint.
 
 Layer: pipeline; pure functions over arrays. A joint gets no grade where its crop is unlike those
-that the scorer learnt from, or where the scorer itself is in doubt. The first is judged against
-numbers in the scorer's passport.
+that the scorer learnt from, where it shows what cannot be graded, or where the scorer itself is in
+doubt. The first is judged against numbers in the scorer's passport, the second by an output of the
+scorer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from edge.pipeline.ordinal import GradeEstimate
 
@@ -24,6 +25,13 @@ Floats = npt.NDArray[np.float64]
 STATISTICS = ("mean", "deviation", "log_gradient", "log_grain", "black", "white")
 """What is measured of a crop: brightness, contrast, edges, grain, and both ends of the scale."""
 PASSPORT_KEY = "familiar_crops"
+EXCLUSIONS = ("covered", "growth_plates", "unfamiliar")
+"""What a scorer's output ``exclusion`` [n, 3] gives probabilities of, where it has one.
+
+The bones cover the joint space (an oblique or end-on view); growth plates are open; blurred, or no
+joint at all.
+"""
+_LEAST_PROBABILITY = 1e-6
 
 
 def crop_statistics(crops: npt.NDArray[np.uint8]) -> Floats:
@@ -70,6 +78,23 @@ class FamiliarCrops:
     def knows(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         """Whether each crop [n, s, s] looks like those: [n]."""
         return np.asarray(self.distances(crops) <= self.limit)
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Probabilities of one joint's `EXCLUSIONS`."""
+
+    covered: float
+    growth_plates: float
+    unfamiliar: float
+
+
+def growth_plate_evidence(exclusions: Sequence[Exclusion]) -> float:
+    """Mean log-odds that the joints of one limb show growth plates; above 0 they do."""
+    odds = np.clip(
+        [found.growth_plates for found in exclusions], _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY
+    )
+    return float(np.mean(np.log(odds / (1 - odds)))) if exclusions else -np.inf
 
 
 def doubt(estimate: GradeEstimate) -> float:

@@ -277,6 +277,7 @@ def _given(joint: JointScore) -> bool:
     return joint.erosion is not None or joint.erosion_reason in (
         NullReason.UNFAMILIAR,
         NullReason.DOUBTFUL,
+        NullReason.COVERED,
     )
 
 

@@ -197,7 +197,7 @@ def unet_forward(arrays: Mapping[str, Array], image: Array) -> Array:
 
 
 def vgg_forward(arrays: Mapping[str, Array], image: Array, limb: Limb) -> dict[str, Array]:
-    """``erosion`` and ``narrowing`` of ``image`` [n, 3, S, S]; arrays of `export.importers.vgg`."""
+    """Outputs for ``image`` [n, 3, S, S] by name; arrays of `export.importers.vgg`."""
     x = image
     for i in range(len(TRUNK_CHANNELS)):
         name = f"trunk.conv{i}"
@@ -214,6 +214,10 @@ def vgg_forward(arrays: Mapping[str, Array], image: Array, limb: Limb) -> dict[s
             y = normalise(y, arrays, f"{task}.bn{j}", BN_EPSILON)
             y = np.maximum(y, 0) if j < 2 else sigmoid(y)
         results[output] = y
+    exclusion = f"{limb}_exclusion"
+    if f"{exclusion}.weight" in arrays:
+        odds = features @ arrays[f"{exclusion}.weight"].T + arrays[f"{exclusion}.bias"]
+        results["exclusion"] = sigmoid(odds)
     return results
 
 

@@ -11,6 +11,7 @@ import onnx
 import onnx.compose
 
 from edge.engine.passport import Role
+from edge.pipeline.plausibility import EXCLUSIONS
 from export.errors import ContractError
 from export.importers.darknet.cfg import Yolo
 from export.importers.darknet.graph import decoding_graph
@@ -116,14 +117,13 @@ def check_contract(model: onnx.ModelProto, recipe: Recipe) -> dict[str, Shape]:
     elif recipe.role is Role.MASK:
         _check(recipe, outputs, {"mask": (1, 1, recipe.input.height, recipe.input.width)})
     else:
-        _check(
-            recipe,
-            outputs,
-            {
-                "erosion": (BATCH, recipe.limb.erosion_maximum + 1),
-                "narrowing": (BATCH, NARROWING_OUTPUTS),
-            },
-        )
+        wanted: dict[str, Shape] = {
+            "erosion": (BATCH, recipe.limb.erosion_maximum + 1),
+            "narrowing": (BATCH, NARROWING_OUTPUTS),
+        }
+        if "exclusion" in outputs:
+            wanted["exclusion"] = (BATCH, len(EXCLUSIONS))
+        _check(recipe, outputs, wanted)
     return outputs
 
 

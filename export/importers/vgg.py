@@ -4,7 +4,9 @@ Layer: export; takes arrays, gives an ONNX model; touches no file.
 
 Graph: ``image`` [n, 3, S, S] float32 (n free, 1..20; the three channels hold the same grey) ->
 ``erosion`` [n, K] and ``narrowing`` [n, 5], sigmoid. K is 6 for hands (grades 0-5) and 11 for feet
-(0-10). The trunk runs once, both heads read its pooled features [n, 512].
+(0-10). The trunk runs once, the heads read its pooled features [n, 512]. Where the arrays are
+given, a third output ``exclusion`` [n, 3], sigmoid, says what forbids a grade
+(`edge.pipeline.plausibility.EXCLUSIONS`).
 
 Arrays, float32, torch's layout:
 
@@ -16,6 +18,7 @@ name                                shape                   meaning
 ``{task}.dense{j}.weight``          [512, 512], [256, 512], j = 0, 1, 2
                                     [K, 256]
 ``{task}.dense{j}.bias``            [out]
+``{limb}_exclusion.weight .bias``   [3, 512], [3]           optional; both or none
 ``{task}.bn{j}.gamma .beta .mean    [out]                   after dense j; epsilon 1e-3
 .var``
 ==================================  ======================  =====================================
@@ -29,6 +32,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.pipeline.plausibility import EXCLUSIONS
 from export.onnx_graph.builder import Array, GraphBuilder, check_shapes, fold_batch_norm
 
 if TYPE_CHECKING:
@@ -75,8 +79,17 @@ def head_shapes(task: str, outputs: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def exclusion_shapes(limb: Limb) -> dict[str, tuple[int, ...]]:
+    """Array name to shape of the linear layer that says what forbids a grade."""
+    count = len(EXCLUSIONS)
+    return {
+        f"{limb}_exclusion.weight": (count, TRUNK_CHANNELS[-1]),
+        f"{limb}_exclusion.bias": (count,),
+    }
+
+
 def scorer_shapes(limb: Limb) -> dict[str, tuple[int, ...]]:
-    """Array name to shape of a limb's whole scorer."""
+    """Array name to shape of a limb's trunk and both heads."""
     shapes = trunk_shapes()
     for task, _, outputs in tasks(limb):
         shapes |= head_shapes(task, outputs)
@@ -90,9 +103,11 @@ def vgg_to_onnx(arrays: Mapping[str, Array], *, limb: Limb, side: int) -> onnx.M
     for an array that is missing, misshapen or not finite.
     """
     shapes = scorer_shapes(limb)
-    prefixes = ("trunk.", *(f"{task}." for task, _, _ in tasks(limb)))
+    exclusion = f"{limb}_exclusion"
+    prefixes = ("trunk.", f"{exclusion}.", *(f"{task}." for task, _, _ in tasks(limb)))
     mine = {name: array for name, array in arrays.items() if name.startswith(prefixes)}
-    check_shapes(mine, shapes)
+    excludes = any(name.startswith(f"{exclusion}.") for name in mine)
+    check_shapes(mine, shapes | (exclusion_shapes(limb) if excludes else {}))
     graph = GraphBuilder("vgg16")
     x = graph.input("image", ("n", 3, side, side))
     for i in range(len(TRUNK_CHANNELS)):
@@ -105,6 +120,11 @@ def vgg_to_onnx(arrays: Mapping[str, Array], *, limb: Limb, side: int) -> onnx.M
     features = graph.node("Flatten", (x,), "trunk.features", axis=1)
     for task, output, count in tasks(limb):
         graph.output(_head(graph, features, task, mine), output, ("n", count))
+    if excludes:
+        weight, bias = (mine[f"{exclusion}.{part}"] for part in ("weight", "bias"))
+        x = graph.gemm(features, exclusion, weight, bias)
+        x = graph.node("Sigmoid", (x,), f"{exclusion}.out")
+        graph.output(x, "exclusion", ("n", len(EXCLUSIONS)))
     return graph.build()
 
 

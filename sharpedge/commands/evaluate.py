@@ -174,6 +174,7 @@ def _evaluate(
     from edge.system.paths import built_engines
     from edge.system.terminal import Progress, say
     from training.errors import TrainingError
+    from training.evaluation.external import learnt_films, whole_if_external
     from training.evaluation.measure import ProbabilityScorer, measure_set
     from training.evaluation.rows import paper_part
     from training.evaluation.tables import tabulate
@@ -182,8 +183,9 @@ def _evaluate(
 
     _require_templates(html)
     part = Split(split.value)
+    installed = load_engines(engines or built_engines())
     try:
-        labelled = part_of(read(), part)
+        labelled = part_of(whole_if_external(read(), learnt_films(installed)), part)
     except TrainingError as error:
         fail(str(error), 2)
     # A simulated film states its side, as a scanner's does; a labelled one often states none.
@@ -192,7 +194,7 @@ def _evaluate(
         accept_side_from_geometry=labelled.kind is not Kind.PHANTOM, read_markers=False
     )
     scorer = ProbabilityScorer(
-        load_engines(engines or built_engines()),
+        installed,
         settings,
         want_masks=any(limb.mask is not None for limb in labelled.limbs),
     )

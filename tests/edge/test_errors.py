@@ -128,6 +128,17 @@ class Stranger(Grader):
     passport = Grader.passport | {"training": {"familiar_crops": ONE_GREY}}
 
 
+class Excluder(Grader):
+    """Sees in every joint what forbids its grade, with the given probabilities."""
+
+    def __init__(self, covered=0.0, growth_plates=0.0, unfamiliar=0.0):
+        self.found = (covered, growth_plates, unfamiliar)
+
+    def run(self, inputs):
+        [crops] = inputs.values()
+        return super().run(inputs) | {"exclusion": for_each(crops, self.found)}
+
+
 class Outline:
     """Takes whatever is not black for the limb, in the middle of the canvas."""
 
@@ -185,7 +196,7 @@ def score(data, name="P1-LH.png", *, grader=Grader, outline=False):
     if outline:
         engines[Role.MASK, Limb.HAND] = Outline()
     if grader:
-        engines[Role.SCORE, Limb.HAND] = grader()
+        engines[Role.SCORE, Limb.HAND] = grader() if isinstance(grader, type) else grader
     outcome = FilmScorer(EngineSet(engines), PipelineSettings()).score(data, name)
     return outcome.limbs[0].result
 
@@ -285,6 +296,7 @@ NULL = {
         lambda: score(png(hand(left_out=("PIP3", "PIP4", "PIP2"))), outline=True), "PIP3",
     ),
     NullReason.UNFAMILIAR: (lambda: score(png(hand()), grader=Stranger), "MCP2"),
+    NullReason.COVERED: (lambda: score(png(hand()), grader=Excluder(covered=0.9)), "MCP2"),
     NullReason.DOUBTFUL: (lambda: score(png(hand()), grader=Doubter), "MCP2"),
     NullReason.IMPLANT: (lambda: score(with_metal("MCP3", (14, 14))), "MCP3"),
     NullReason.OCCLUDED: (lambda: score(with_metal("MCP3", (56, 4))), "MCP3"),
@@ -302,6 +314,38 @@ NULL = {
 def test_a_joint_without_a_grade_says_why(reason):
     make, joint = NULL[reason]
     assert null_reasons(make())[joint] == (reason, reason)
+
+
+def test_what_the_scorer_does_not_know_is_left_out_as_what_its_statistics_do_not():
+    reasons = null_reasons(score(png(hand()), grader=Excluder(unfamiliar=0.9)))
+    assert reasons["MCP2"] == (NullReason.UNFAMILIAR, NullReason.UNFAMILIAR)
+
+
+GROWING = Excluder(growth_plates=0.8)
+
+
+def test_growth_plates_hold_a_film_without_a_stated_age():
+    result = score(png(hand()), grader=GROWING)
+    assert (result.status, result.reason) == (Status.HELD, Reason.IMMATURE)
+    assert null_reasons(result)["MCP2"] == (NullReason.IMMATURE, NullReason.IMMATURE)
+    assert result.joints[0].erosion is None
+
+
+def test_growth_plates_do_not_hold_a_film_of_a_stated_adult():
+    result = score(dicom(hand(), PatientAge="040Y"), "P1-LH.dcm", grader=GROWING)
+    assert result.status is Status.SCORED
+
+
+def test_growth_plates_do_not_hold_what_a_person_has_released():
+    engines = EngineSet({(Role.DETECT, Limb.HAND): Dots(), (Role.SCORE, Limb.HAND): GROWING})
+    word = OperatorStatement(Limb.HAND, Laterality.LEFT)
+    outcome = FilmScorer(engines, PipelineSettings()).score(png(hand()), "P1-LH.png", word)
+    assert outcome.limbs[0].result.status is Status.SCORED
+
+
+def test_a_scorer_that_sees_nothing_amiss_grades_every_joint():
+    result = score(png(hand()), grader=Excluder(0.4, 0.4, 0.4))
+    assert [joint.erosion for joint in result.joints] == [2] * 10
 
 
 def test_the_thumbs_missing_narrowing_has_its_own_reason():

@@ -36,7 +36,11 @@ Probabilities = npt.NDArray[np.float64]
 REACH = {Limb.HAND: 0.2, Limb.FOOT: 0.1}
 """A joint counts as found within this share of MCP3-PIP3, or of MTP1-MTP5, of its true centre."""
 NOT_SCORED = -9
-_SCORED_BUT_LEFT_OUT = (str(NullReason.DOUBTFUL), str(NullReason.UNFAMILIAR))
+_SCORED_BUT_LEFT_OUT = (
+    str(NullReason.DOUBTFUL),
+    str(NullReason.UNFAMILIAR),
+    str(NullReason.COVERED),
+)
 _CANVAS_PX = (1200, 1500)
 
 

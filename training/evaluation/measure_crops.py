@@ -19,6 +19,7 @@ from edge.errors import NullReason
 from edge.model import JointScore, LimbResult, Status, Versions
 from edge.pipeline.ordinal import decode_ordinal
 from edge.pipeline.plausibility import doubt
+from edge.pipeline.score import site_threshold
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def score_crops(
             if kind == "narrowing" and not has_narrowing(limb, name):
                 fields["narrowing_reason"] = str(NullReason.NOT_IN_SVH)
                 continue
-            estimate = decode_ordinal(outputs[kind][i])
+            estimate = decode_ordinal(outputs[kind][i], site_threshold(engine, kind))
             probabilities[name, kind] = estimate.probabilities
             if doubt(estimate) > doubt_limit:
                 fields[f"{kind}_reason"] = str(NullReason.DOUBTFUL)

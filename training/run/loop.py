@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from training.errors import TrainingError
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
-
-    import torch
 
 Batch = TypeVar("Batch")
 
@@ -129,6 +128,18 @@ def descend(
     nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimiser.step()
     return value
+
+
+def follow(average: nn.Module, model: nn.Module, steps: float) -> None:
+    """Move the running average of the last ``steps`` steps' weights towards the newest."""
+    with torch.no_grad():
+        for mean, new in zip(
+            average.state_dict().values(), model.state_dict().values(), strict=True
+        ):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(new.float(), 1 / (2 + steps))
+            else:
+                mean.copy_(new)
 
 
 def run(

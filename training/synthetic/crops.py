@@ -75,15 +75,17 @@ class CropSet:
         return CropSet(self.simulated.first(count), self.painted)
 
 
-def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
-    """Render crops of all joints of both limbs, every grade about equally often."""
+def draw_crops(
+    count: int, size_px: int, seed: int, style: StyleName, limbs: Sequence[Limb] = tuple(Limb)
+) -> Crops:
+    """Render crops of all joints of ``limbs``, every grade about equally often."""
     rng = np.random.default_rng(seed)
-    limbs = list(Limb)
     pixels = np.empty((count, size_px, size_px), np.uint8)
-    which = rng.integers(0, 2, count)
+    numbers = np.array([list(Limb).index(limb) for limb in limbs])
+    which = numbers[rng.integers(0, len(limbs), count)]
     erosion, narrowing = np.full(count, UNKNOWN), np.full(count, UNKNOWN)
     for i in range(count):
-        limb = limbs[int(which[i])]
+        limb = list(Limb)[int(which[i])]
         joint = str(rng.choice(limb.joints))
         crop, eroded, narrowed = render_crop(rng, limb, joint, size_px, style)
         pixels[i], erosion[i] = crop, eroded
@@ -92,7 +94,13 @@ def draw_crops(count: int, size_px: int, seed: int, style: StyleName) -> Crops:
 
 
 def draw_crop_shards(
-    folder: Path, shards: int, per_shard: int, size_px: int, seed: int, style: StyleName = "train"
+    folder: Path,
+    shards: int,
+    per_shard: int,
+    size_px: int,
+    seed: int,
+    style: StyleName = "train",
+    limbs: Sequence[Limb] = tuple(Limb),
 ) -> None:
     """Draw crops to disk in shards; an existing shard is kept."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +108,7 @@ def draw_crop_shards(
         path = folder / f"crops-{style}-{shard:04d}.npz"
         if path.exists():
             continue
-        crops = draw_crops(per_shard, size_px, seed * 100_003 + shard, style)
+        crops = draw_crops(per_shard, size_px, seed * 100_003 + shard, style, limbs)
         write_crops(path, crops)
 
 

@@ -26,6 +26,7 @@ from training.synthetic.crops import UNKNOWN, Crops, join_crops, write_crops
 from training.synthetic.outlines import refined_outline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.model import GreyImage, Points
@@ -113,13 +114,20 @@ def framed_crops(
     return Crops(np.stack(pixels), which, np.array(erosion), np.array(narrowing))
 
 
-def draw_framed_shards(folder: Path, shards: int, films: int, size_px: int, seed: int) -> None:
-    """Draw ``films`` of each limb a shard to disk; an existing shard is kept."""
+def draw_framed_shards(
+    folder: Path,
+    shards: int,
+    films: int,
+    size_px: int,
+    seed: int,
+    limbs: Sequence[Limb] = tuple(Limb),
+) -> None:
+    """Draw ``films`` of each of ``limbs`` a shard to disk; an existing shard is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in range(shards):
         path = folder / f"crops-framed-{shard:04d}.npz"
         if not path.exists():
             begun = seed * 100_003 + shard
             write_crops(
-                path, join_crops([framed_crops(limb, films, size_px, begun) for limb in Limb])
+                path, join_crops([framed_crops(limb, films, size_px, begun) for limb in limbs])
             )

@@ -25,7 +25,7 @@ from training.tasks.dataset_crops import cut_joints
 from training.tasks.dataset_job import limbs_of
 from training.tasks.heads import HeadTraining, calibrate, head_figures, train_head
 from training.tasks.publish import committed_trunk, publish_heads, publish_trunk
-from training.tasks.recipe_files import next_command, write_recipe
+from training.tasks.recipe_files import next_command, write_score_recipe
 from training.tasks.trunk_file import read_trunk
 
 if TYPE_CHECKING:
@@ -171,16 +171,4 @@ def _publish(
         job.say(f"{limb}: {len(views)} crops are too few to tell foreign ones by: all are graded")
     name = f"weights/{limb}-heads.npz"
     publish_heads(job.out / name, arrays, meta, views if len(views) >= LEAST_TO_DESCRIBE else None)
-    source = ['kind = "compact"', 'architecture = "vgg16"',
-              f'files = ["weights/{limb}-trunk.npz", "{name}"]']  # fmt: skip
-    return write_recipe(
-        job.out,
-        limb,
-        "score",
-        source,
-        (recipe.crop_px, recipe.crop_px),
-        3,
-        scale=trunk.rule.scale,
-        mean=trunk.rule.mean,
-        std=trunk.rule.std,
-    )
+    return write_score_recipe(job.out, limb, "weights/", recipe.crop_px, trunk.rule)

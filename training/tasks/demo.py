@@ -6,20 +6,20 @@ weights. The recipe ``demo`` is the one that made the committed weights.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from edge.anatomy import Limb
+from edge.model import DISCLAIMER
 from edge.system.paths import engines_home
 from export.importers.compact import load_compact
 from training.datasets.labelled_films import read_labelled, read_proposed, split
+from training.errors import TrainingError
 from training.models.darknet import read_cfg
-from training.run.model_cards import code_hash
+from training.models.trunk import PLAIN
 from training.run.run_folder import last_figures, require_same_values
 from training.synthetic.outlines import MaskExample, canvas_example
 from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films
@@ -34,24 +34,25 @@ from training.tasks.publish import (
     publish_detector,
     publish_mask,
     publish_trunk,
+    sources_record,
     training_record,
     trunk_arrays,
 )
-from training.tasks.recipes import DemoRecipe
+from training.tasks.recipe_files import next_command, write_score_recipe
+from training.tasks.recipes import options_of
 from training.tasks.trunk import train_trunk
+from training.tasks.trunk_file import read_trunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from training.datasets.labelled_films import LabelledFilm
     from training.synthetic.crops import CropSet
+    from training.tasks.recipes import DemoRecipe
+    from training.tasks.trunk_file import TrunkFile
 
     Say = Callable[[str], None]
-
-ATTRIBUTION = (
-    "Trained in part on radiographs of FracAtlas (Abedeen et al., Scientific Data 10, 2023, "
-    "doi 10.1038/s41597-023-02432-4, CC BY 4.0); see NOTICE"
-)
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,27 @@ class DemoJob:
     runs: Path
     weights: Path
     recipe: DemoRecipe
+    trunk: TrunkFile | None = None
     films: dict[Limb, list[LabelledFilm]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, films_dir: Path | None, labels: Path, runs: Path, weights: Path, recipe: DemoRecipe
+        cls,
+        films_dir: Path | None,
+        labels: Path,
+        runs: Path,
+        weights: Path,
+        recipe: DemoRecipe,
+        trunk: TrunkFile | None = None,
     ) -> DemoJob:
         """Read the labelled films. Raises `TrainingError` for those that cannot be used."""
         films: dict[Limb, list[LabelledFilm]] = {
             limb: []
             if films_dir is None
             else read_labelled(labels, films_dir, limb) + read_proposed(labels, films_dir, limb)
-            for limb in Limb
+            for limb in recipe.limbs
         }
-        return cls(films_dir, labels, runs, weights, recipe, films)
+        return cls(films_dir, labels, runs, weights, recipe, trunk, films)
 
     @property
     def phantoms_dir(self) -> Path:
@@ -87,39 +95,48 @@ class DemoJob:
         self, recipe: Any, figures: dict[str, Any], learnt_from: set[str] | None = None
     ) -> dict[str, Any]:
         """What a model's file states of its training; ``learnt_from`` names its real films."""
-        names = learnt_from or set()
-        command = "sharpedge train demo"
-        if self.recipe.name != DemoRecipe.name:
-            command += f" --recipe {self.recipe.name}"
-        hashes: dict[str, str] = {}
+        command = "sharpedge train demo" + options_of(self.recipe)
+        if self.trunk is not None:
+            command += f" --trunk {self.trunk.source}"
         if self.films_dir is not None:
             command += " --films FRACATLAS"
-            hashes = {
-                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in self.films_dir.rglob("*.jpg")
-                if path.name in names
-            }
         sizes = ("seed", "hand_phantoms", "foot_phantoms")
         simulated = {key: getattr(self.recipe, key) for key in sizes}
-        return training_record(command, figures) | {
-            "code": code_hash(Path(__file__).parents[2]),
-            "real_films": dict(sorted(hashes.items())),
-            "attribution": ATTRIBUTION if hashes else "trained on simulated films alone",
-            "recipe": {"name": self.recipe.name, **simulated, **asdict(recipe)},
-        }
+        if self.recipe.trunk_sha256:
+            simulated["trunk_sha256"] = self.recipe.trunk_sha256
+        sources = sources_record(self.films_dir, learnt_from or set())
+        values = {"name": self.recipe.name, **simulated, **asdict(recipe)}
+        return training_record(command, figures) | sources | {"recipe": values}
 
 
 def train_demo(
-    films_dir: Path | None, labels: Path, runs: Path, weights: Path, recipe: DemoRecipe, say: Say
+    films_dir: Path | None,
+    labels: Path,
+    runs: Path,
+    weights: Path,
+    recipe: DemoRecipe,
+    say: Say,
+    trunk_path: Path | None = None,
 ) -> dict[str, Any]:
     """Train all models; each step resumes where it was interrupted. Returns the figures.
 
     Without ``films_dir`` everything is trained on simulated films alone, and that is printed. The
-    first line printed is the estimate. Raises `TrainingError` for labels or films that cannot be
-    used and for a runs folder that was begun with other values.
+    first line printed is the estimate. ``trunk_path`` is the trunk to begin from in place of the
+    committed ones (`read_trunk`), for a recipe that trains the scorers alone. Raises
+    `TrainingError` for labels, films or a trunk that cannot be used and for a runs folder that was
+    begun with other values.
     """
+    trunk = None
+    if trunk_path is not None:
+        if not recipe.further:
+            raise TrainingError(
+                f"the recipe {recipe.name} trains a trunk from nothing",
+                fix="with --trunk give --recipe further, or heads to leave the trunk as it is",
+            )
+        trunk = read_trunk(trunk_path)
+        recipe = replace(recipe, trunk_sha256=trunk.sha256)
     require_same_values(runs, asdict(recipe))
-    job = DemoJob.of(films_dir, labels, runs, weights, recipe)
+    job = DemoJob.of(films_dir, labels, runs, weights, recipe, trunk)
     real = sum(len(films) for films in job.films.values())
     hours = estimate_hours(recipe, real)
     steps = ", ".join(f"{name} {value} h" for name, value in hours.items())
@@ -134,7 +151,7 @@ def train_demo(
             kept = len(split(films)[1])
             say(f"{limb}: {len(films)} labelled real films, {kept} of them only measured")
     figures: dict[str, Any] = {}
-    for limb in Limb if not recipe.further else ():
+    for limb in recipe.limbs if not recipe.further else ():
         say(f"{limb}: drawing simulated films")
         draw_phantom_films(
             job.phantoms_dir, limb, recipe.phantoms(limb), recipe.seed, recipe.film_px
@@ -205,33 +222,49 @@ def _scorers(job: DemoJob, say: Say) -> dict[str, Any]:
         say("scorers: trunk")
         train_trunk(shared, found.crops, found.held_out, recipe.trunk)
     figures: dict[str, Any] = {}
-    for limb in Limb:
+    for limb in recipe.limbs:
         say(f"{limb}: scorers")
         crops, held_out = found.crops.of(limb), found.held_out.of(limb)
-        run_dir = _limb_trunk(job, limb, shared, crops, held_out)
-        record = job.record(recipe.limb_trunk or recipe.trunk, last_figures(run_dir), found.painted)
         out = job.weights / f"{limb}-trunk.npz"
-        trunk = publish_trunk(trunk_arrays(run_dir), out, record)
+        ready, rule = None, PLAIN
+        if recipe.further and recipe.limb_trunk is None:
+            kept = job.trunk or read_trunk(committed_trunk(limb))
+            record = {"trunk": kept.source, "trunk_sha256": kept.sha256, "notice": DISCLAIMER}
+            trunk, rule = publish_trunk(kept.arrays, out, record, kept.compact), kept.rule
+        else:
+            run_dir = _limb_trunk(job, limb, shared, crops, held_out)
+            values = recipe.limb_trunk or recipe.trunk
+            record = job.record(values, last_figures(run_dir), found.painted)
+            trunk = publish_trunk(trunk_arrays(run_dir), out, record)
+            ready = linear_heads(run_dir) if recipe.head.of_the_trunk else None
         figures |= train_demo_heads(
             limb,
             trunk,
+            rule,
             crops.first_simulated(recipe.head_crops),
             held_out,
             recipe.head,
             job.runs / f"heads-{limb}",
             job.weights / f"{limb}-heads.npz",
             lambda mine: job.record(recipe.head, mine, found.painted),
-            linear_heads(run_dir) if recipe.head.of_the_trunk else None,
+            ready,
         )
+        if recipe.further:
+            made = write_score_recipe(job.weights, limb, "", recipe.crop_px, rule)
+            say(next_command(job.weights, [made]))
     return figures
 
 
 def _limb_trunk(job: DemoJob, limb: Limb, shared: Path, crops: CropSet, held_out: CropSet) -> Path:
-    """Run folder of a limb's trunk: its own, trained on from the shared one, or the shared one."""
+    """Run folder of a limb's trunk: its own, trained on from another one, or the shared one."""
     if job.recipe.limb_trunk is None:
         return shared
     run_dir = job.runs / f"trunk-{limb}"
-    further = job.recipe.further
-    start = load_compact(committed_trunk(limb))[0] if further else trunk_arrays(shared)
+    if job.trunk is not None:
+        start = job.trunk.plain_arrays()
+    elif job.recipe.further:
+        start = load_compact(committed_trunk(limb))[0]
+    else:
+        start = trunk_arrays(shared)
     train_trunk(run_dir, crops, held_out, job.recipe.limb_trunk, start)
     return run_dir

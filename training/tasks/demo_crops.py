@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.anatomy import Limb
 from training.datasets.labelled_films import FULL_SIZE_PX, read_labelled, read_proposed, split
 from training.synthetic.crops import CropSet, draw_crop_shards, join_crops, read_crops
 from training.synthetic.framed_crops import draw_framed_shards
@@ -48,9 +47,13 @@ def crops_of_films(
     """Draw or read every shard that a recipe asks for."""
     say("scorers: drawing crops")
     size, seed = recipe.crop_px, recipe.seed
-    draw_crop_shards(folder, 1, recipe.held_out_crops, size, seed + 6, "eval")
-    draw_crop_shards(folder, recipe.crop_shards, recipe.crops_per_shard, size, seed)
-    draw_framed_shards(folder, recipe.framed_shards, recipe.framed_films, size, seed + 2)
+    draw_crop_shards(folder, 1, recipe.held_out_crops, size, seed + 6, "eval", recipe.limbs)
+    draw_crop_shards(
+        folder, recipe.crop_shards, recipe.crops_per_shard, size, seed, limbs=recipe.limbs
+    )
+    draw_framed_shards(
+        folder, recipe.framed_shards, recipe.framed_films, size, seed + 2, recipe.limbs
+    )
     alone = read_crops(folder)
     framed = [read_crops(folder, "framed")] if recipe.framed_shards else []
     say("scorers: painting damage on real films")
@@ -78,7 +81,7 @@ def _paint(
         return set(), set()
     whole = [
         film
-        for limb in Limb
+        for limb in recipe.limbs
         for read in (read_labelled, read_proposed)
         for film in read(labels, films_dir, limb, FULL_SIZE_PX)
     ]

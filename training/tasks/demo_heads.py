@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge.anatomy import Limb
     from training.models.heads import Head
-    from training.models.trunk import FoldedTrunk
+    from training.models.trunk import FoldedTrunk, InputRule
     from training.synthetic.crops import Crops
     from training.tasks.recipes import DemoHeads
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def train_demo_heads(
     limb: Limb,
     trunk: FoldedTrunk,
+    rule: InputRule,
     crops: CropSet,
     held_out: CropSet,
     recipe: DemoHeads,
@@ -42,16 +43,17 @@ def train_demo_heads(
 ) -> dict[str, Any]:
     """Train a limb's two heads on features of its trunk and write their file; returns the figures.
 
-    All crops are of that limb. ``ready`` heads are only calibrated and measured. The figures are of
-    crops that no head has seen: ``held_out``, painted ones apart, and where the recipe does not
-    train on them, the validation and test rows of the simulated crops.
+    Pixels are normalised by the trunk's ``rule``. All crops are of that limb. ``ready`` heads are
+    only calibrated and measured. The figures are of crops that no head has seen: ``held_out``,
+    painted ones apart, and where the recipe does not train on them, the validation and test rows of
+    the simulated crops.
     """
     learnt_from = crops.simulated
     if crops.painted:
         learnt_from = join_crops([crops.simulated, crops.painted])
-    features = None if ready else trunk_features(trunk, learnt_from.pixels)
+    features = None if ready else trunk_features(trunk, learnt_from.pixels, rule)
     unseen = [
-        (source, trunk_features(trunk, part.pixels), part)
+        (source, trunk_features(trunk, part.pixels, rule), part)
         for source, part in (("phantom", held_out.simulated), ("painted", held_out.painted))
         if part
     ]

@@ -197,7 +197,7 @@ def train_detector(
         decoded = decode(heads, anchors, recipe.size_px, model.network.heads)
         loss = detection_loss(decoded, anchor, cell, boxes)
         value = loop.descend(loss, model, optimiser, learning_rate(recipe, seen), 30.0)
-        _follow(average, model, min(seen + recipe.batch, 0.04 * recipe.samples) / recipe.batch)
+        loop.follow(average, model, min(seen + recipe.batch, 0.04 * recipe.samples) / recipe.batch)
         return value
 
     def measure(final: bool) -> dict[str, Any]:
@@ -226,15 +226,3 @@ def _optimiser(model: DarknetModule, recipe: DetectorRecipe) -> torch.optim.Opti
     return torch.optim.AdamW(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-
-
-def _follow(average: DarknetModule, model: DarknetModule, steps: float) -> None:
-    """Move the running average of the last ``steps`` steps' weights towards the newest."""
-    with torch.no_grad():
-        for mean, new in zip(
-            average.state_dict().values(), model.state_dict().values(), strict=True
-        ):
-            if mean.dtype.is_floating_point:
-                mean.lerp_(new.float(), 1 / (2 + steps))
-            else:
-                mean.copy_(new)

@@ -5,6 +5,8 @@ Layer: training.tasks; reads run folders, writes weight files.
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,15 +23,21 @@ from training.models.tensors import device
 from training.models.trunk import FoldedTrunk
 from training.models.unet import MultiScaleUNet
 from training.run.checkpoint import read_checkpoint
+from training.run.model_cards import code_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import numpy as np
 
     from edge.anatomy import Limb
     from training.models.darknet import Section
+
+
+ATTRIBUTION = (
+    "Trained in part on radiographs of FracAtlas (Abedeen et al., Scientific Data 10, 2023, "
+    "doi 10.1038/s41597-023-02432-4, CC BY 4.0); see NOTICE"
+)
 
 
 def training_record(command: str, figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +48,20 @@ def training_record(command: str, figures: Mapping[str, Any]) -> dict[str, Any]:
         "torch": torch.__version__,
         "figures": figures,
         "notice": DISCLAIMER,
+    }
+
+
+def sources_record(films_dir: Path | None, names: set[str]) -> dict[str, Any]:
+    """SHA-256 of each real film that a model learnt from, by name, and whose films they are."""
+    hashes = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (() if films_dir is None else films_dir.rglob("*.jpg"))
+        if path.name in names
+    }
+    return {
+        "code": code_hash(Path(__file__).parents[2]),
+        "real_films": dict(sorted(hashes.items())),
+        "attribution": ATTRIBUTION if hashes else "trained on simulated films alone",
     }
 
 
@@ -99,7 +121,7 @@ def trunk_arrays(run_dir: Path) -> dict[str, np.ndarray]:
 
 def _finished(run_dir: Path) -> TrunkTrainer:
     model = TrunkTrainer()
-    model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["model"])
+    model.load_state_dict(read_checkpoint(run_dir / "checkpoint.pt")["average"])
     return model
 
 

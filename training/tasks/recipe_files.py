@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from training.models.trunk import InputRule
+
 MEANINGS = {
     (Limb.HAND, JointClass.PIP): "proximal interphalangeal joint of a finger, or the "
     "interphalangeal joint of the thumb",
@@ -69,6 +71,23 @@ def write_recipe(
     path = out / f"{limb}-{role}.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def write_score_recipe(out: Path, limb: Limb, folder: str, crop_px: int, rule: InputRule) -> Path:
+    """Write the recipe of a limb's trunk and heads, which lie in ``folder`` of ``out``."""
+    files = json.dumps([f"{folder}{limb}-{part}.npz" for part in ("trunk", "heads")])
+    source = ['kind = "compact"', 'architecture = "vgg16"', f"files = {files}"]
+    return write_recipe(
+        out,
+        limb,
+        "score",
+        source,
+        (crop_px, crop_px),
+        3,
+        scale=rule.scale,
+        mean=rule.mean,
+        std=rule.std,
+    )
 
 
 def next_command(out: Path, recipes: Sequence[Path]) -> str:

@@ -7,8 +7,8 @@ come from decides which class it is: `DemoRecipe` (simulated and labelled films)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from edge.anatomy import Limb
 
@@ -64,7 +64,8 @@ class TrunkRecipe:
 
     Between the two sample counts of ``small`` crops are shrunk to ``small_px``: less than half the
     work a sample, and training ends on full-size crops. The first ``frozen`` convolutions stay as
-    they are.
+    they are. The weights that are published are averaged over the last ``averaged_share`` of the
+    steps.
     """
 
     samples: int = 420_000
@@ -73,6 +74,7 @@ class TrunkRecipe:
     small: tuple[int, int] = (70_000, 130_000)
     small_px: int = 64
     learning_rate: float = 2e-3
+    averaged_share: float = 0.04
     frozen: int = 0
     seed: int = 1
     checkpoint_every_s: float = 180.0
@@ -132,12 +134,16 @@ _LIMB_TRUNK = TrunkRecipe(samples=140_000, small=(0, 0), learning_rate=6e-4, fro
 class DemoRecipe:
     """Sizes of every step on simulated and labelled films.
 
-    ``trunk`` learns both limbs; from it, or with ``further`` from the committed ones, each limb's
-    own trunk (``limb_trunk``) is trained on that limb's crops. ``further`` trains no other model.
+    ``trunk`` learns both limbs; from it, or with ``further`` from the committed ones, the own trunk
+    (``limb_trunk``) of each of ``limbs`` is trained on that limb's crops. ``further`` trains no
+    other model; without ``limb_trunk`` it leaves the trunks as they are and trains heads on them.
+    ``trunk_sha256`` is of the file named in place of the committed trunks.
     """
 
     name: str = "demo"
     further: bool = False
+    limbs: tuple[Limb, ...] = tuple(Limb)
+    trunk_sha256: str = ""
     hand_phantoms: int = 500
     foot_phantoms: int = 1_500
     mask_phantoms: int = 500
@@ -172,7 +178,8 @@ class DemoRecipe:
     @property
     def paintings(self) -> dict[Limb, int]:
         """Films of each limb painted for a shard: about as many joints of either."""
-        return {Limb.HAND: self.hand_paintings, Limb.FOOT: self.foot_paintings}
+        counts = {Limb.HAND: self.hand_paintings, Limb.FOOT: self.foot_paintings}
+        return {limb: counts[limb] for limb in self.limbs}
 
 
 @dataclass(frozen=True)
@@ -205,11 +212,29 @@ _PAPER_MASK = MaskRecipe(
     epochs=200,
 )
 
+_PAPER_HEADS = DemoHeads(
+    batch=32,
+    learning_rate=1e-4,
+    weight_decay=0.0,
+    rate_falls=False,
+    undersample_zero=True,
+    test_share=0.1,
+    validation_share=0.1,
+)
+
 DEMO_RECIPES = {
     recipe.name: recipe
     for recipe in (
         DemoRecipe(),
-        DemoRecipe(name="further", further=True, crop_shards=8),
+        DemoRecipe(
+            name="further",
+            further=True,
+            crop_shards=4,
+            framed_shards=12,
+            painted_shards=4,
+            enlarged_shards=3,
+        ),
+        DemoRecipe(name="heads", further=True, limb_trunk=None, crop_shards=8, head=_PAPER_HEADS),
         DemoRecipe(
             name="paper",
             hand_detector=_PAPER_DETECTOR,
@@ -218,25 +243,66 @@ DEMO_RECIPES = {
             trunk=TrunkRecipe(),
             limb_trunk=None,
             framed_shards=0,
-            head=DemoHeads(
-                batch=32,
-                learning_rate=1e-4,
-                weight_decay=0.0,
-                rate_falls=False,
-                undersample_zero=True,
-                test_share=0.1,
-                validation_share=0.1,
-            ),
+            head=_PAPER_HEADS,
         ),
     )
 }
 """Presets of ``sharpedge train demo`` by name.
 
-``further`` is what the committed scorers were last trained by. ``paper`` has the paper's schedules
-where it states them. Adam is AdamW without weight decay. The trunk has no published schedule (the
-paper's came from ImageNet): one for both limbs, as the paper's is. No crop is of a whole film,
-whose joints would stand on both sides of its split by joint.
+``further`` is what the committed scorers were last trained by, ``heads`` the paper's way for the
+scorers alone: frozen trunks, and heads of 250 epochs on their features. ``paper`` has the paper's
+schedules where it states them. Adam is AdamW without weight decay. The trunk has no published
+schedule (the paper's came from ImageNet): one for both limbs, as the paper's is. No crop is of a
+whole film, whose joints would stand on both sides of its split by joint.
 """
+
+
+def with_options(
+    recipe: DemoRecipe,
+    *,
+    limb: Limb | None = None,
+    crop_px: int | None = None,
+    samples: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
+) -> DemoRecipe:
+    """A preset with the values of the command's options; ``None`` leaves the preset's.
+
+    ``samples`` and ``learning_rate`` are of each limb's own trunk training.
+    """
+    changed: dict[str, Any] = {}
+    if limb is not None:
+        changed["limbs"] = (limb,)
+    if crop_px is not None:
+        changed["crop_px"] = crop_px
+    if seed is not None:
+        changed["seed"] = seed
+    trunk = {"samples": samples, "learning_rate": learning_rate}
+    if recipe.limb_trunk is not None:
+        stated: dict[str, Any] = {name: value for name, value in trunk.items() if value is not None}
+        changed["limb_trunk"] = replace(recipe.limb_trunk, **stated)
+    return replace(recipe, **changed)
+
+
+def options_of(recipe: DemoRecipe) -> str:
+    """The options of ``sharpedge train demo`` that give this recipe, each after a space."""
+    preset = DEMO_RECIPES.get(recipe.name, recipe)
+    options = [] if recipe.name == "demo" else [f"--recipe {recipe.name}"]
+    if recipe.limbs != preset.limbs:
+        options += [f"--limb {limb}" for limb in recipe.limbs]
+    options += [
+        f"--{name.replace('_', '-')} {getattr(recipe, name)}"
+        for name in ("crop_px", "seed")
+        if getattr(recipe, name) != getattr(preset, name)
+    ]
+    if recipe.limb_trunk and preset.limb_trunk:
+        options += [
+            f"--{name.replace('_', '-')} {getattr(recipe.limb_trunk, name)}"
+            for name in ("samples", "learning_rate")
+            if getattr(recipe.limb_trunk, name) != getattr(preset.limb_trunk, name)
+        ]
+    return "".join(f" {option}" for option in options)
+
 
 DATA_SET_RECIPES = {
     recipe.name: recipe

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _START_CROPS, _START_STEPS = 1_024, 300
 """Crops and steps that fit the temporary heads to a finished trunk."""
+_MEASURED, _LOOKED_AT = 1_500, 200
+"""Crops of a kind that are measured at the end, and at each checkpoint before it."""
 
 
 def trunk_batch(crops: CropSet, recipe: TrunkRecipe, seen: int) -> tuple[Tensor, ...]:
@@ -63,14 +65,18 @@ def train_trunk(
 ) -> dict[str, Any]:
     """Train the trunk until ``recipe.samples``, resuming from ``run_dir``.
 
+    What is measured and published is the running average of the last steps' weights.
+
     ``start_from`` is a finished trunk (`FoldedTrunk`'s arrays) whose weights a new run starts from.
     """
     torch.manual_seed(recipe.seed)
     model = TrunkTrainer().to(device(), memory_format=torch.channels_last)
+    average = TrunkTrainer().to(device(), memory_format=torch.channels_last)
     if start_from is not None and not (run_dir / "checkpoint.pt").exists():
         pixels, *known = trunk_batch(crops, replace(recipe, batch=_START_CROPS), 0)
         _start_from(model, start_from, pixels, *known)
     model.trunk.freeze(recipe.frozen)
+    average.load_state_dict(model.state_dict())
     learning = [part for part in model.parameters() if part.requires_grad]
     optimiser = torch.optim.AdamW(learning, recipe.learning_rate, weight_decay=0.02)
 
@@ -87,15 +93,18 @@ def train_trunk(
             loss = model.loss(
                 x.contiguous(memory_format=torch.channels_last), limb, erosion, narrowing
             )
-        return loop.descend(loss, model, optimiser, rate, 5.0)
+        value = loop.descend(loss, model, optimiser, rate, 5.0)
+        averaged = min(seen + recipe.batch, recipe.averaged_share * recipe.samples)
+        loop.follow(average, model, averaged / recipe.batch)
+        return value
 
     return loop.run(
         run_dir,
-        {"model": model, "optimiser": optimiser},
+        {"model": model, "average": average, "optimiser": optimiser},
         loop.Plan(recipe.samples, recipe.batch, recipe.checkpoint_every_s),
         lambda seen: trunk_batch(crops, recipe, seen),
         step,
-        lambda _final: measure_trunk(model, held_out),
+        lambda final: measure_trunk(average, held_out, _MEASURED if final else _LOOKED_AT),
     )
 
 
@@ -121,7 +130,7 @@ def _start_from(
     model.train()
 
 
-def measure_trunk(model: TrunkTrainer, crops: CropSet, most: int = 1500) -> dict[str, float]:
+def measure_trunk(model: TrunkTrainer, crops: CropSet, most: int) -> dict[str, float]:
     """Balanced accuracy of the temporary heads on crops that were not trained on.
 
     Painted crops of held-out films are measured on their own, as ``painted_TASK``.

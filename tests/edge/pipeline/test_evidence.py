@@ -106,7 +106,9 @@ def test_resolution_alone_holds_nothing():
 
 @given(st.lists(st.sampled_from([None, *REASONS]), min_size=1, max_size=10))
 def test_what_is_withheld_has_no_grade_and_a_reason(reasons):
-    joints = withheld([joint(3 if reason is None else None, reason) for reason in reasons])
+    joints = withheld(
+        [joint(3 if reason is None else None, reason) for reason in reasons], NullReason.HELD
+    )
     assert all(one.erosion is None and one.narrowing is None for one in joints)
     assert all(one.erosion_expected is None and one.narrowing_expected is None for one in joints)
     assert [one.erosion_reason for one in joints] == [str(why or "held") for why in reasons]

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.pipeline.ordinal import decode_ordinal
-from edge.pipeline.plausibility import STATISTICS, FamiliarCrops, crop_statistics, doubt
+from edge.pipeline.plausibility import (
+    STATISTICS,
+    Exclusion,
+    FamiliarCrops,
+    crop_statistics,
+    doubt,
+    growth_plate_evidence,
+)
 
 RNG = np.random.default_rng(5)
 CROPS = RNG.integers(60, 180, (40, 32, 32), dtype=np.uint8)
@@ -52,3 +59,19 @@ def test_doubt_is_the_chance_beyond_the_neighbouring_grades():
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=11))
 def test_doubt_is_a_probability(outputs):
     assert -1e-9 <= doubt(decode_ordinal(np.array(outputs))) <= 1 + 1e-9
+
+
+def showing(*probabilities):
+    return [Exclusion(0.0, probability, 0.0) for probability in probabilities]
+
+
+def test_growth_plates_count_by_their_mean_log_odds_over_the_joints_of_a_limb():
+    assert growth_plate_evidence(showing(0.5, 0.5)) == pytest.approx(0)
+    assert growth_plate_evidence(showing(0.9, 0.9, 0.2)) > 0
+    assert growth_plate_evidence(showing(0.9, 0.1, 0.1)) < 0
+    assert growth_plate_evidence([]) < 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_growth_plate_evidence_is_finite_whatever_a_scorer_says(probabilities):
+    assert np.isfinite(growth_plate_evidence(showing(*probabilities)))

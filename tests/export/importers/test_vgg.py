@@ -7,6 +7,7 @@ from edge.anatomy import Limb
 from export.errors import WeightsError
 from export.importers.numpy_reference import vgg_forward
 from export.importers.vgg import (
+    exclusion_shapes,
     head_shapes,
     scorer_shapes,
     trunk_shapes,
@@ -40,6 +41,19 @@ def test_the_scorer_gives_what_its_arrays_give(tools, scorer):
     for name, array in wanted.items():
         assert array.std() > 1e-3
         np.testing.assert_allclose(found[name], array, atol=1e-5)
+
+
+def test_what_forbids_a_grade_is_a_third_output_where_its_arrays_are_given(tools, scorer):
+    image = np.random.default_rng(0).random((2, 3, 32, 32), dtype=np.float32)
+    arrays = scorer | tools.arrays(exclusion_shapes(Limb.HAND))
+    found = tools.run(vgg_to_onnx(arrays, limb=Limb.HAND, side=32), image)
+    wanted = vgg_forward(arrays, image, Limb.HAND)
+    assert found["exclusion"].shape == (2, 3)
+    assert set(wanted) == set(found)
+    np.testing.assert_allclose(found["exclusion"], wanted["exclusion"], atol=1e-5)
+    del arrays["hand_exclusion.bias"]
+    with pytest.raises(WeightsError, match=r"hand_exclusion\.bias.*missing"):
+        vgg_to_onnx(arrays, limb=Limb.HAND, side=32)
 
 
 def test_one_file_may_hold_both_limbs(scorer, tools):

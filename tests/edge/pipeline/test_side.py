@@ -14,7 +14,7 @@ from edge.errors import Reason
 from edge.model import Laterality, LateralitySource, Radiograph, StatedIdentity
 from edge.pipeline.marker.read import Marker
 from edge.pipeline.settings import PipelineSettings
-from edge.pipeline.side import L_TURN_DEG, decide_side, markers_of
+from edge.pipeline.side import L_TURN_DEG, TURNED_L_SURE, decide_side, markers_of
 from edge.pipeline.template import fit
 
 L, R = Laterality.LEFT, Laterality.RIGHT
@@ -26,9 +26,9 @@ def film_of(**stated):
     return Radiograph(pixels, (800, 1000), np.eye(3), StatedIdentity(**stated))
 
 
-def a_marker(side=R, *, mirrored=False, turn_deg=0.0, centre=(700.0, 100.0)):
+def a_marker(side=R, *, mirrored=False, turn_deg=0.0, centre=(700.0, 100.0), probability=0.99):
     x, y = centre
-    return Marker(side, mirrored, turn_deg, 0.99, (x - 15, y - 20, 30, 40))
+    return Marker(side, mirrored, turn_deg, probability, (x - 15, y - 20, 30, 40))
 
 
 def decide(*markers, mirrored=False, **stated):
@@ -145,6 +145,15 @@ def test_an_l_counts_upright_on_the_film_or_beside_the_limb(limb_turn, mirrored)
         counts = bool(owned([a_marker(L, turn_deg=turn)], limb)[0])
         assert counts == (near <= L_TURN_DEG) or abs(near - L_TURN_DEG) < 1
         assert owned([a_marker(R, turn_deg=turn)], limb)[0]
+
+
+def test_an_l_that_is_upright_beside_the_limb_alone_must_be_surer():
+    """A 7 that is turned by half looks like it."""
+    limb = limb_at((400, 500), turn_deg=180)
+    sure = a_marker(L, turn_deg=180, probability=TURNED_L_SURE)
+    unsure = a_marker(L, turn_deg=180, probability=TURNED_L_SURE - 0.01)
+    upright = a_marker(L, turn_deg=0, probability=TURNED_L_SURE - 0.01)
+    assert owned([sure, unsure, upright], limb) == [(sure, upright)]
 
 
 def test_what_lies_among_the_joints_is_no_marker():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -36,8 +38,13 @@ def with_text(film, text, centre, height_px=40, *, level=235, mirrored=False, **
     return np.ascontiguousarray(wide[half:-half, half:-half])
 
 
-def plain_film(size=(1000, 800), level=40):
+def plain_film(size=(560, 480), level=40):
     """A film [h, w] uint8 that shows nothing but a little noise."""
+    return _plain_film(size, level).copy()
+
+
+@lru_cache(maxsize=4)
+def _plain_film(size, level):
     rng = np.random.default_rng(5)
     return np.asarray(np.clip(rng.normal(level, 3, size), 0, 255), np.uint8)
 

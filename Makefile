@@ -12,7 +12,7 @@ export PYTHON
 
 # One after the other: they share the environment and the built engines.
 .NOTPARALLEL:
-.PHONY: demo dashboard-demo dashboard-test test test-faults test-install test-train dicom-test documents-test archive-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
+.PHONY: demo dashboard-demo dashboard-test rooms-test brokers-test test test-faults test-install test-train dicom-test documents-test archive-test deb bundle package-test arm64-test sbom bench-guard bench-scaling lint \
 	docs site clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt .ci/venv
@@ -49,6 +49,18 @@ dashboard-demo: $(VENV)/.dashboard
 # browsers, axe-core from npm; keeps its table under benchmarks/results/. A short form runs in `make test`.
 dashboard-test: $(VENV)/.dev
 	SHARPEDGE_DASHBOARD=full $(BIN)/python -m pytest tests/dashboard --timeout 1800
+
+# A thousand simulated devices at one dashboard on PostgreSQL, 100,000 results, and ten dashboards that share the load
+# while they are killed (half an hour, 2 GiB of memory and disk); keeps its table under benchmarks/results/. A short form
+# runs in `make test`. Needs mosquitto and postgresql.
+rooms-test: $(VENV)/.dev
+	SHARPEDGE_ROOMS=full $(BIN)/python -m pytest tests/dashboard/test_simulated_load.py -n 0
+
+# The contract and the faults of brokers against Mosquitto, RabbitMQ and NATS, and a bridge whose line is down for a day
+# (about 10 minutes); keeps its table under benchmarks/results/. A short form runs in `make test`. Needs mosquitto,
+# rabbitmq-server and nats-server.
+brokers-test: $(VENV)/.dev
+	SHARPEDGE_BROKERS=full $(BIN)/python -m pytest tests/brokers -n 0
 
 # Sets up and passes the tests; installs no torch.
 test: $(VENV)/.dev

@@ -17,9 +17,11 @@ import uvicorn
 from dashboard.errors import DashboardError
 from dashboard.intake.subscriber import Subscriber
 from dashboard.intake.writer import Writer
+from dashboard.metrics import serve_metrics
 from dashboard.people.accounts import Accounts
 from dashboard.people.pace import Pace
 from dashboard.people.sessions import Sessions
+from dashboard.store.announcements import Announcements
 from dashboard.store.database import open_database
 from dashboard.web.app import application
 from dashboard.web.changes import Changes
@@ -104,16 +106,25 @@ def _site(settings: Settings, home: Path) -> Iterator[Site]:
     changes = Changes()
     writer = Writer(database, settings.database, changes.tell)
     subscriber = Subscriber(settings.broker, writer)
+    announcements = Announcements(database, changes.tell)
+    metrics = None
     try:
+        announcements.start()
         subscriber.start()
         writer.start()
-        yield Site(
+        site = Site(
             database, settings, Accounts(database), Sessions(database, settings.web.idle_s),
             Pace(), changes, subscriber,
         )  # fmt: skip
+        metrics = serve_metrics(site, writer)
+        yield site
     finally:
+        if metrics is not None:
+            metrics.shutdown()
+            metrics.server_close()
         subscriber.stop()
         writer.stop()
+        announcements.stop()
         database.close()
 
 

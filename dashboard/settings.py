@@ -44,6 +44,14 @@ class BrokerSettings(_Section):
         default="operator-1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="topic operator/<account> for decisions; the broker must allow it to this user",
     )  # fmt: skip
+    group: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="dashboards of one group share what arrives, over one database; needs MQTT 5",
+    )  # fmt: skip
+    member: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="name in the group; no two members have the same",
+    )  # fmt: skip
     username: str | None = Field(default=None, description="user at the broker")
     password_file: Path | None = Field(default=None, description="its first line is the password")
     ca_file: Path | None = Field(default=None, description="turns TLS on")
@@ -56,7 +64,18 @@ class BrokerSettings(_Section):
             raise ValueError("certificate_file and key_file go together")
         if self.certificate_file is not None and self.ca_file is None:
             raise ValueError("certificate_file needs ca_file")
+        if (self.group is None) != (self.member is None):
+            raise ValueError("group and member go together")
+        if self.group is not None and self.protocol == "3.1.1":
+            raise ValueError("group needs MQTT 5")
         return self
+
+    @property
+    def client_id(self) -> str:
+        """Name of the connection, which no other client of the broker has."""
+        if self.group is None:
+            return f"{self.receiver}-dashboard"
+        return f"{self.receiver}-{self.group}-{self.member}"
 
 
 class DatabaseSettings(_Section):
@@ -112,6 +131,16 @@ class WebSettings(_Section):
         return self.certificate_file is not None or public.startswith("https://")
 
 
+class MetricsSettings(_Section):
+    """The section ``[metrics]``."""
+
+    port: int = Field(default=0, ge=0, le=65535, description="HTTP port for Prometheus; 0: none")
+    host: str = Field(
+        default="127.0.0.1", min_length=1,
+        description="address to listen on; nobody is asked who reads, no figure names a patient",
+    )  # fmt: skip
+
+
 class Settings(_Section):
     """The whole configuration."""
 
@@ -121,6 +150,7 @@ class Settings(_Section):
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     def database_url(self, home: Path) -> str:
         """Give the database's URL, which is a file of the state folder unless it is set."""

@@ -89,6 +89,11 @@ class SimulatedFilm:
         fields = self._fields(Status.SCORED) | dict(limb) | {"supersedes": supersedes}
         return ResultMessage.model_validate(fields)
 
+    def like(self, other: ResultMessage) -> ResultMessage:
+        """A result of this film with the joints and grades of another one of the same limb."""
+        own = self._fields(Status.SCORED) | {"versions": other.versions}
+        return other.model_copy(update=own)
+
     def reject(self, reason: Reason) -> RejectMessage:
         """A message that the film is held or rejected."""
         text = REASONS[reason]

@@ -15,6 +15,7 @@ sys.path[:0] = [
         TESTS.parent,
         TESTS,
         TESTS / "benchmarks",
+        TESTS / "brokers",
         TESTS / "dashboard",
         TESTS / "edge",
         TESTS / "edge" / "imaging",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from dashboard.intake.parse import Parsed
+    from edge.contract.ids import DeviceName
     from edge.contract.payloads import Ledger
 
 NEVER_S = 0.0
@@ -37,10 +38,15 @@ class Saved:
     new: int = 0
     repeats: int = 0
     bad: int = 0
+    without_state: set[DeviceName] = field(default_factory=set)
+    """Devices that spoke, and of which no state has come yet."""
 
 
 def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictures: int) -> Saved:
-    """Store messages in the order in which they came.
+    """Store messages in the order in which they came, what devices say of themselves after them.
+
+    Rows of devices are the only ones that dashboards of one database share: they are locked last
+    and in one order, so that none waits for another one's whole transaction, or for ever.
 
     Parameters
     ----------
@@ -54,7 +60,8 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
         How many pictures are kept; the oldest go.
     """
     saved = Saved()
-    devices: dict[str, int] = {}
+    arrived = list(arrived)
+    devices = _devices(connection, arrived, saved)
     pictured = False
     for it in arrived:
         if isinstance(it, Bad):
@@ -62,32 +69,67 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
             _problem(connection, it, now_s)
             continue
         name = str(it.device)
-        heard = not (isinstance(it, FactArrived) and it.retained)
-        if name not in devices or heard:
-            devices[name] = _device(connection, name, now_s if heard else NEVER_S)
         if isinstance(it, LimbArrived):
             _message(connection, devices[name], it, now_s, saved)
         elif isinstance(it, PictureArrived):
             _picture(connection, devices[name], it, now_s)
             pictured = True
-        elif isinstance(it, FactArrived):
-            _fact(connection, devices[name], it, now_s)
-        else:
+        elif not isinstance(it, FactArrived):
             _answer(connection, devices[name], it, now_s)
     if pictured:
         _forget_pictures(connection, pictures)
     if saved.bad:
         _forget_problems(connection)
+    facts = [it for it in arrived if isinstance(it, FactArrived)]
+    heard = {str(it.device) for it in arrived if _is_heard(it)}
+    _mark_heard(connection, devices, heard, {str(it.device) for it in facts}, now_s)
+    for fact in sorted(facts, key=lambda one: str(one.device)):
+        _fact(connection, devices[str(fact.device)], fact, now_s)
     return saved
 
 
-def _device(connection: Connection, name: str, heard_s: float) -> int:
-    """Key of a device, which is made where it is new and was heard at ``heard_s``."""
-    mine = DEVICE.c.name == name
-    if not insert_new(connection, DEVICE, {"name": name, "seen_s": heard_s}):
-        later = DEVICE.c.seen_s < heard_s
-        connection.execute(update(DEVICE).where(mine, later).values(seen_s=heard_s))
-    return int(connection.execute(select(DEVICE.c.pk).where(DEVICE.c.name == name)).scalar_one())
+def _is_heard(it: Parsed) -> bool:
+    """Whether a device has just spoken; what the broker had kept says nothing about now."""
+    return not isinstance(it, Bad) and not (isinstance(it, FactArrived) and it.retained)
+
+
+def _devices(connection: Connection, arrived: Iterable[Parsed], saved: Saved) -> dict[str, int]:
+    """Keys of all devices, made where they are new."""
+    named: dict[str, DeviceName] = {}
+    heard, stated = set(), set()
+    for it in arrived:
+        if isinstance(it, Bad):
+            continue
+        named[str(it.device)] = it.device
+        if _is_heard(it):
+            heard.add(str(it.device))
+        if isinstance(it, FactArrived) and isinstance(it.message, StateMessage):
+            stated.add(str(it.device))
+    mine = select(DEVICE.c.name, DEVICE.c.pk, DEVICE.c.state.is_(None).label("unknown")).where(
+        DEVICE.c.name.in_(named)
+    )
+    found = {row.name: row for row in connection.execute(mine)}
+    if len(found) < len(named):
+        for name in sorted(named.keys() - found.keys()):
+            insert_new(connection, DEVICE, {"name": name, "seen_s": NEVER_S})
+        found = {row.name: row for row in connection.execute(mine)}
+    saved.without_state = {named[it] for it in heard - stated if found[it].unknown}
+    return {name: int(row.pk) for name, row in found.items()}
+
+
+def _mark_heard(
+    connection: Connection,
+    devices: dict[str, int],
+    heard: set[str],
+    changed: set[str],
+    now_s: float,
+) -> None:
+    """Lock the rows of devices that are about to change, and note when they were heard."""
+    keys = [devices[it] for it in heard | changed]
+    mine = select(DEVICE.c.pk).where(DEVICE.c.pk.in_(keys)).order_by(DEVICE.c.pk)
+    connection.execute(mine.with_for_update(key_share=True)).all()
+    spoke = DEVICE.c.pk.in_([devices[it] for it in heard])
+    connection.execute(update(DEVICE).where(spoke, DEVICE.c.seen_s < now_s).values(seen_s=now_s))
 
 
 def _message(

@@ -9,6 +9,7 @@ import logging
 import re
 import ssl
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
@@ -33,6 +34,14 @@ log = logging.getLogger(__name__)
 FILTERS = tuple(
     "sharpedge/+/+/+/" + re.sub(r"{\w+}", "+", it.topic) for it in CHANNELS if it.sent_by_device
 )
+_KEPT = tuple(
+    one
+    for one, it in zip(FILTERS, (it for it in CHANNELS if it.sent_by_device), strict=True)
+    if it.retained
+)
+"""What brokers keep, and give to no shared subscription."""
+_KEPT_S = 10.0
+"""So long a member of a group reads what the broker has kept."""
 ORDER_EXPIRY_S = 300
 """An order that has not reached its device by then does not reach it later."""
 _SESSION_S = 14 * 86400
@@ -42,6 +51,7 @@ _CONNECT_S = 10.0
 _FIRST_REST_S, _LONGEST_REST_S = 0.25, 10.0
 _NO_MQTT_5 = 132
 _PUBLISH_S = 5.0
+_REBIRTH_S = 60.0
 
 
 class Subscriber:
@@ -56,7 +66,8 @@ class Subscriber:
         self._stopped = threading.Event()
         self._ended = threading.Event()
         self._client: mqtt.Client | None = None
-        self._connected = False
+        self._answered = self._connected = False
+        self._reborn_s: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
 
     @property
@@ -107,6 +118,7 @@ class Subscriber:
         rest_s = _FIRST_REST_S
         while not self._stopped.is_set():
             self._ended.clear()
+            self._answered = False
             client = self._make()
             try:
                 client.connect(
@@ -129,17 +141,26 @@ class Subscriber:
         if self._version != MQTTProtocolVersion.MQTTv5:
             return {}
         properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = _SESSION_S
         properties.ReceiveMaximum = _IN_FLIGHT
-        return {"clean_start": False, "properties": properties}
+        # A member that is away must leave the whole load to the others: what it had not answered
+        # comes again, to another one.
+        alone = self._settings.group is None
+        if alone:
+            properties.SessionExpiryInterval = _SESSION_S
+        return {"clean_start": not alone, "properties": properties}
+
+    def _filters(self) -> tuple[str, ...]:
+        group = self._settings.group
+        if group is None:
+            return FILTERS
+        return (*(f"$share/{group}/{one}" for one in FILTERS), *_KEPT)
 
     def _make(self) -> mqtt.Client:
         it = self._settings
         clean = None if self._version == MQTTProtocolVersion.MQTTv5 else False
         client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"{it.receiver}-dashboard",
-            protocol=self._version, manual_ack=True, reconnect_on_failure=False,
-            clean_session=clean,
+            CallbackAPIVersion.VERSION2, client_id=it.client_id, protocol=self._version,
+            manual_ack=True, reconnect_on_failure=False, clean_session=clean,
         )  # fmt: skip
         client.connect_timeout = _CONNECT_S
         try:
@@ -166,18 +187,31 @@ class Subscriber:
     def _on_connect(
         self, client: mqtt.Client, _data: object, _flags: object, code: Any, _more: object
     ) -> None:
+        self._answered = True
         if code.is_failure:
             log.warning("broker: refused the connection (%s)", code)
-            if code.value == _NO_MQTT_5 and self._settings.protocol == "auto":
-                self._version = MQTTProtocolVersion.MQTTv311
+            if code.value == _NO_MQTT_5:
+                self._without_mqtt_5()
             self._ended.set()
             return
-        client.subscribe([(one, 1) for one in FILTERS])
+        client.subscribe([(one, 1) for one in self._filters()])
+        if self._settings.group is not None:
+            timer = threading.Timer(_KEPT_S, client.unsubscribe, [list(_KEPT)])
+            timer.daemon = True
+            timer.start()
+
+    def _without_mqtt_5(self) -> None:
+        if self._settings.group is not None:
+            log.warning("broker: knows no MQTT 5, which a group needs; fix: unset broker.group")
+        elif self._settings.protocol == "auto":
+            self._version = MQTTProtocolVersion.MQTTv311
 
     def _on_subscribe(
         self, client: mqtt.Client, _data: object, _mid: int, codes: Any, _more: object
     ) -> None:
-        refused = [one for one, code in zip(FILTERS, codes, strict=False) if code.is_failure]
+        refused = [
+            one for one, code in zip(self._filters(), codes, strict=False) if code.is_failure
+        ]
         if refused:
             log.warning("broker: may not read %s; fix: its access list", ", ".join(refused))
         self._connected = client is self._client
@@ -188,6 +222,11 @@ class Subscriber:
     ) -> None:
         if client is self._client:
             log.info("broker: connection ended (%s)", code)
+            if not self._answered and self._version == MQTTProtocolVersion.MQTTv5:
+                log.warning(
+                    "broker: gave no answer to MQTT 5; fix: if it knows only MQTT 3.1.1, "
+                    'set broker.protocol = "3.1.1"'
+                )
             self._ended.set()
 
     def _on_message(self, client: mqtt.Client, _data: object, it: mqtt.MQTTMessage) -> None:
@@ -196,14 +235,35 @@ class Subscriber:
             # Not sent where the connection has ended: the appliance asks again.
             client.publish(topic, message.model_dump_json(), qos=1)
 
+        def ask_state(device: DeviceName) -> None:
+            self._ask_state(client, device)
+
         def acknowledge() -> None:
             if it.qos and client.ack(it.mid, it.qos) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 log.debug("a message was not acknowledged: its connection has ended")
 
         correlation = getattr(it.properties, "CorrelationData", None)
         self._writer.put(
-            Raw(it.topic, bytes(it.payload), correlation, it.retain, receipt, acknowledge)
+            Raw(
+                it.topic,
+                bytes(it.payload),
+                correlation,
+                it.retain,
+                receipt,
+                acknowledge,
+                ask_state,
+            )
         )
+
+    def _ask_state(self, client: mqtt.Client, device: DeviceName) -> None:
+        """Ask a device for its state, which some brokers give to no wildcard; once a minute."""
+        name, now_s = str(device), time.monotonic()
+        if now_s - self._reborn_s.get(name, -_REBIRTH_S) >= _REBIRTH_S:
+            self._reborn_s[name] = now_s
+            message = CommandMessage(command=Command.REBIRTH)
+            client.publish(
+                device.topic("command"), message.model_dump_json(exclude_none=True), qos=1
+            )
 
 
 def _properties(packet: int) -> Properties:

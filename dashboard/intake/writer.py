@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import OperationalError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dashboard.intake.parse import Parsed
     from dashboard.settings import DatabaseSettings
     from dashboard.store.database import Database
+    from edge.contract.ids import DeviceName
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,10 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True)
 class Raw:
-    """A message as it came; ``receipt`` publishes, ``acknowledge`` tells the broker."""
+    """A message as it came.
+
+    ``receipt`` publishes one, ``acknowledge`` tells the broker, ``ask_state`` asks a device.
+    """
 
     topic: str
     payload: bytes
@@ -43,6 +47,19 @@ class Raw:
     retained: bool
     receipt: Callable[[str, str], None]
     acknowledge: Callable[[], None]
+    ask_state: Callable[[DeviceName], None]
+    arrived_s: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class Tally:
+    """What was done since the start: limbs stored, repeats, faults of messages and database."""
+
+    stored: int = 0
+    repeated: int = 0
+    bad: int = 0
+    receipts: int = 0
+    errors: int = 0
 
 
 class Writer:
@@ -55,6 +72,9 @@ class Writer:
         self._settings = settings
         self._changed = changed
         self._waiting: queue.SimpleQueue[Raw | None] = queue.SimpleQueue()
+        self.tally = Tally()
+        self._lag_s = 0.0
+        self._begun_s: float | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -65,6 +85,17 @@ class Writer:
     def put(self, raw: Raw) -> None:
         """Hand over a message; never waits."""
         self._waiting.put(raw)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that came and are not in a transaction yet."""
+        return self._waiting.qsize()
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest message of the latest transaction waited, or waits in this one."""
+        begun_s = self._begun_s
+        return self._lag_s if begun_s is None else max(self._lag_s, time.monotonic() - begun_s)
 
     def stop(self) -> None:
         """Store what waits, then end."""
@@ -89,21 +120,33 @@ class Writer:
     def _keep(self, batch: list[Raw]) -> None:
         """Store a batch for good, however long the database is away, then answer."""
         parsed = [self._parsed(it) for it in batch]
+        self._begun_s = batch[0].arrived_s
         while not self._stopped.is_set():
             try:
                 answers = self._store([it for it in parsed if it is not None])
                 break
             except OperationalError as error:
+                self.tally.errors += 1
                 log.warning("database: %s; trying again", type(error.orig).__name__)
                 time.sleep(_RETRY_S)
         else:
             return
+        self._count(answers, batch[0].arrived_s)
         by_topic = {it.topic.rpartition("/")[0] + "/receipt": it for it in batch}
         for topic, result_id in answers.receipts:
             by_topic[topic].receipt(topic, result_id)
+        for device in answers.without_state:
+            by_topic[device.topic("receipt")].ask_state(device)
         for raw in batch:
             raw.acknowledge()
         self._changed()
+
+    def _count(self, saved: Saved, arrived_s: float) -> None:
+        self._lag_s, self._begun_s = time.monotonic() - arrived_s, None
+        self.tally.stored += saved.new
+        self.tally.repeated += saved.repeats
+        self.tally.bad += saved.bad
+        self.tally.receipts += len(saved.receipts)
 
     def _parsed(self, raw: Raw) -> Parsed | None:
         """Parse a message; a fault of ours is listed as a problem and stops no other message."""
@@ -123,7 +166,12 @@ class Writer:
         except Exception:  # noqa: BLE001 - each is tried alone, and told of there
             answers = Saved()
             for it in parsed:
-                answers.receipts += self._save_alone(it).receipts
+                alone = self._save_alone(it)
+                answers.receipts += alone.receipts
+                answers.without_state |= alone.without_state
+                answers.new += alone.new
+                answers.repeats += alone.repeats
+                answers.bad += alone.bad
             return answers
 
     def _save_alone(self, it: Parsed) -> Saved:
@@ -139,4 +187,6 @@ class Writer:
 
     def _save(self, parsed: list[Parsed]) -> Saved:
         with self._database.writing() as connection:
-            return save(connection, parsed, time.time(), self._settings.pictures)
+            saved = save(connection, parsed, time.time(), self._settings.pictures)
+            self._database.announce(connection)
+            return saved

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,27 @@ _LOCK_KEY = 0x5348_4152
 """Of PostgreSQL's advisory lock: no two dashboards migrate one database at once."""
 
 
+CHANNEL = "sharpedge_dashboard"
+"""Of PostgreSQL's notifications."""
+
+
 class Database:
     """One database; every use is a transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.name = secrets.token_hex(8)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other dashboards may write to it, and hear of what this one writes."""
+        return self.engine.dialect.name == "postgresql"
+
+    def announce(self, connection: Connection) -> None:
+        """Tell other dashboards of a transaction, once it has ended well."""
+        if self.is_shared:
+            notify = text("SELECT pg_notify(:channel, :name)")
+            connection.execute(notify, {"channel": CHANNEL, "name": self.name})
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:

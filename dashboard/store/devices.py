@@ -5,7 +5,7 @@ Layer: dashboard; reads the store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -15,7 +15,7 @@ from dashboard.store.tables import DEVICE, MESSAGE, NOTE, PROBLEM
 from edge.contract.payloads import HealthMessage, Presence, StateMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -56,15 +56,20 @@ class Device:
         return self.presence in {Presence.ONLINE, Presence.STARTING} and not self.alerts
 
 
-def devices(
-    connection: Connection, now_s: float, stale_s: float, *, measured: bool = False
-) -> list[Device]:
-    """All devices by name; ``measured`` adds latencies."""
+def devices(connection: Connection, now_s: float, stale_s: float) -> list[Device]:
+    """All devices by name, without latencies."""
     found = connection.execute(select(DEVICE).order_by(DEVICE.c.name)).all()
-    return [
-        _device(row, now_s, stale_s, _latencies(connection, row.pk) if measured else [])
-        for row in found
-    ]
+    return [_device(row, now_s, stale_s) for row in found]
+
+
+def measured(connection: Connection, found: Iterable[Device]) -> list[Device]:
+    """Devices with their latencies, each of which takes a query."""
+    made = []
+    for one in found:
+        latencies_ms = _latencies(connection, one.pk)
+        p50_ms, p99_ms = percentile(latencies_ms, 0.5), percentile(latencies_ms, 0.99)
+        made.append(replace(one, p50_ms=p50_ms, p99_ms=p99_ms))
+    return made
 
 
 def names(connection: Connection) -> list[str]:
@@ -72,13 +77,10 @@ def names(connection: Connection) -> list[str]:
     return list(connection.execute(select(DEVICE.c.name).order_by(DEVICE.c.name)).scalars())
 
 
-def _device(row: Any, now_s: float, stale_s: float, latencies_ms: Sequence[float]) -> Device:
+def _device(row: Any, now_s: float, stale_s: float) -> Device:
     state = _read(StateMessage, row.state)
     health = _read(HealthMessage, row.health)
-    return Device(
-        row.pk, row.name, row.seen_s, now_s - row.seen_s > stale_s, state, health,
-        percentile(latencies_ms, 0.5), percentile(latencies_ms, 0.99),
-    )  # fmt: skip
+    return Device(row.pk, row.name, row.seen_s, now_s - row.seen_s > stale_s, state, health)
 
 
 def _read(model: type[_Fact], payload: str | None) -> _Fact | None:

@@ -17,6 +17,8 @@ class Changes:
         self._number = 0
         self._closed = False
         self._lock = threading.Lock()
+        self.streams = 0
+        """Pages that are open, as their loop counts them."""
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @property

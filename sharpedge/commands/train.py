@@ -70,15 +70,12 @@ def train_demo_command(
         int | None, typer.Option(min=32, max=512, help="Side of the joint crops; default: 96.")
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="With further: length of each trunk's training.")
+        int | None, typer.Option(min=1, help="With further: length of a trunk's training.")
     ] = None,
     learning_rate: Annotated[
-        float | None,
-        typer.Option(min=1e-7, max=1.0, help="With further: the highest of each trunk's training."),
+        float | None, typer.Option(min=1e-7, max=1, help="With further: of a trunk's training.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the drawn crops; default: 1.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the drawn crops; default: 1.")] = None,
 ) -> None:
     """Train the demo models, resumable; prints an estimate first."""
     try:
@@ -101,13 +98,9 @@ def train_demo_command(
     if values.limb_trunk is None and (samples is not None or learning_rate is not None):
         fail(f"--samples, --learning-rate: the recipe {recipe.value} trains no trunk of a limb", 2)
     changed = with_options(
-        values,
-        limb=None if limb is None else Limb(limb.value),
-        crop_px=crop_px,
-        samples=samples,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
+        values, limb=None if limb is None else Limb(limb.value), crop_px=crop_px,
+        samples=samples, learning_rate=learning_rate, seed=seed,
+    )  # fmt: skip
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)
     try:

@@ -20,7 +20,7 @@ class NoPostgresError(Exception):
 class Postgres:
     """Runs until `close`; as another user where the tests are root, because PostgreSQL asks so."""
 
-    def __init__(self):
+    def __init__(self, *, durable=False):
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not folders:
             raise NoPostgresError("no PostgreSQL on this machine (Debian package postgresql)")
@@ -32,7 +32,8 @@ class Postgres:
             shutil.chown(self._folder, _USER)
         data = self._folder / "data"
         self._run("initdb", "-D", data, "-U", "sharpedge", "-A", "trust", "-N", "--locale=C.UTF-8")
-        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off"
+        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} "
+        options += "" if durable else " -c fsync=off"
         self._run("pg_ctl", "-D", data, "-w", "-o", options, "-l", self._folder / "log", "start")
 
     def _run(self, program, *words):
@@ -44,6 +45,10 @@ class Postgres:
         )  # fmt: skip
         if done.returncode:
             raise NoPostgresError(f"{program} failed here (status {done.returncode})")
+
+    @property
+    def pid(self):
+        return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
 
     @property
     def template(self):

@@ -53,9 +53,13 @@ class Served:
     def token(self):
         return re.search(r"the token (\S+)", self.log.read_text())[1]
 
-    def start(self, *words):
-        command = [sys.executable, "-X", "dev", "-m", "sharpedge.cli", "dashboard",
-                   "--config", str(self.config), *words]  # fmt: skip
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def start(self, *words, develop=True):
+        command = [sys.executable, *(("-X", "dev") if develop else ()), "-m", "sharpedge.cli",
+                   "dashboard", "--config", str(self.config), *words]  # fmt: skip
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=dict(os.environ), stdout=log, stderr=subprocess.STDOUT

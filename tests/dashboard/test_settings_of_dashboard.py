@@ -46,7 +46,7 @@ def test_the_page_and_the_example_name_every_key():
     root = Path(__file__).resolve().parents[2]
     page = (root / "docs" / "dashboard.md").read_text()
     example = (root / "systemd" / "dashboard.toml").read_text()
-    for section in ("broker", "database", "web"):
+    for section in ("broker", "database", "web", "metrics"):
         for key in Settings.model_fields[section].annotation.model_fields:
             assert f"`{section}.{key}`" in page or f"`{key}`" in page, key
             assert f"# {key} = " in example, (section, key)

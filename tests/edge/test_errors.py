@@ -324,6 +324,20 @@ def test_what_the_scorer_does_not_know_is_left_out_as_what_its_statistics_do_not
 GROWING = Excluder(growth_plates=0.8)
 
 
+class Calibrated(Grader):
+    """A site lets this scorer's outputs count from .08."""
+
+    passport = Grader.passport | {"site_calibration": {"erosion": {"threshold": 0.08}}}
+
+
+def test_a_sites_threshold_moves_the_grades_and_the_result_says_so():
+    result = score(png(hand()), grader=Calibrated)
+    assert [joint.erosion for joint in result.joints] == [3] * 10
+    assert {joint.narrowing for joint in result.joints} == {1, None}
+    assert "site_calibrated" in result.flags
+    assert "site_calibrated" not in score(png(hand())).flags
+
+
 def test_growth_plates_hold_a_film_without_a_stated_age():
     result = score(png(hand()), grader=GROWING)
     assert (result.status, result.reason) == (Status.HELD, Reason.IMMATURE)

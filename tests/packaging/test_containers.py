@@ -21,6 +21,7 @@ from edge.config import Config
 
 PACKAGING = ROOT / "packaging"
 FILES = [PACKAGING / "Containerfile", PACKAGING / "Containerfile.jetpack6"]
+OF_DASHBOARD = PACKAGING / "Containerfile.dashboard"
 BUILT = "build/packages/"
 
 
@@ -30,7 +31,7 @@ def steps(path, word):
     return re.findall(rf"^{word} +(.*)$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*FILES, OF_DASHBOARD], ids=lambda path: path.name)
 def test_everything_that_is_copied_is_in_the_clone_or_built(path):
     sources = [name for step in steps(path, "COPY") for name in step.split()[:-1]]
     assert sources
@@ -47,7 +48,7 @@ def test_the_program_runs_as_the_service_s_user_by_the_start_script(path):
     assert "esearch use only, not a medical device" in path.read_text()
 
 
-def test_the_jetpack_file_copies_what_an_installation_from_source_needs():
+def test_files_that_install_from_source_copy_what_it_needs():
     wanted = {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "NOTICE", "engines"}
     wanted |= {
         "systemd",
@@ -59,9 +60,41 @@ def test_the_jetpack_file_copies_what_an_installation_from_source_needs():
         "training",
         "phantom",
     }
-    copied = {name for step in steps(FILES[1], "COPY") for name in step.split()[:-1]}
-    assert wanted | {"benchmarks"} <= copied
+    for path in (FILES[1], OF_DASHBOARD):
+        copied = {name for step in steps(path, "COPY") for name in step.split()[:-1]}
+        assert wanted | {"benchmarks"} <= copied
     assert "has not been built or run" in FILES[1].read_text()
+
+
+def test_the_dashboard_s_container_runs_as_its_service_does():
+    assert steps(OF_DASHBOARD, "USER") == ["sharpedge-dashboard"]
+    (entry,), (words,) = steps(OF_DASHBOARD, "ENTRYPOINT"), steps(OF_DASHBOARD, "CMD")
+    unit = (ROOT / "systemd" / "sharpedge-dashboard.service").read_text()
+    (started,) = re.findall(r"^ExecStart=\S+ (.*)$", unit, re.MULTILINE)
+    assert json.loads(words) == started.split()
+    assert json.loads(entry) == ["/usr/local/bin/sharpedge"]
+    assert "esearch use only, not a medical device" in OF_DASHBOARD.read_text()
+
+
+@pytest.mark.package
+def test_the_dashboard_s_image_is_built_and_serves(tmp_path):
+    if shutil.which("buildah") is None:
+        pytest.skip("buildah is not installed (Debian package buildah)")
+    storage = tmp_path / "storage"
+    _bare_image(tmp_path, storage)
+    buildah(
+        "build", "--isolation", "chroot", "--network", "host", "--build-arg", "BASE=localhost/bare",
+        "--tag", "dashboard", "--file", "packaging/Containerfile.dashboard", ".", storage=storage,
+    )  # fmt: skip
+    box = buildah("from", "localhost/dashboard", storage=storage)
+    script = (
+        "timeout -s TERM 20 sharpedge dashboard --config /etc/sharpedge/dashboard.toml & sleep 12;"
+        'python3 -c "import urllib.request as u;'
+        "print(u.urlopen('http://127.0.0.1:8490/setup').status)\"; wait"
+    )
+    run = ["run", "--isolation", "chroot", box, "--", "sh", "-c", script]
+    assert "200" in buildah(*run, storage=storage).splitlines()
+    buildah("rm", box, storage=storage)
 
 
 def test_compose_sets_known_keys_and_starts_a_broker_beside():
@@ -114,20 +147,24 @@ def buildah(*words, storage):
     return done.stdout.strip()
 
 
+def _bare_image(folder, storage):
+    """Debian as a registry would give it, under the name ``localhost/bare``."""
+    root = bare_root(folder, "bookworm")
+    tar = folder / "root.tar"
+    subprocess.run(["tar", "-C", ROOT / "build/roots/bookworm-amd64", "-cf", tar, "."], check=True)
+    root.close()
+    base = buildah("from", "scratch", storage=storage)
+    buildah("add", base, tar, "/", storage=storage)
+    buildah("commit", "--rm", base, "localhost/bare", storage=storage)
+
+
 @pytest.mark.package
 def test_the_image_is_built_from_a_bare_root_and_scores_a_film(tmp_path):
     if shutil.which("buildah") is None:
         pytest.skip("buildah is not installed (Debian package buildah)")
     package_of("bookworm")
-    # As a registry would give it.
-    root = bare_root(tmp_path, "bookworm")
-    tar = tmp_path / "root.tar"
-    subprocess.run(["tar", "-C", ROOT / "build/roots/bookworm-amd64", "-cf", tar, "."], check=True)
-    root.close()
     storage = tmp_path / "storage"
-    base = buildah("from", "scratch", storage=storage)
-    buildah("add", base, tar, "/", storage=storage)
-    buildah("commit", "--rm", base, "localhost/bare", storage=storage)
+    _bare_image(tmp_path, storage)
     buildah(
         "build", "--isolation", "chroot", "--network", "host", "--build-arg", "BASE=localhost/bare",
         "--tag", "sharpedge", "--file", "packaging/Containerfile", ".", storage=storage,

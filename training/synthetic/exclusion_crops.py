@@ -50,13 +50,15 @@ _MADE_FILMS = 20
 class ExclusionCrops:
     """Crops [n, s, s] uint8, targets [n, 3] (0, 1 or -1: not known) and the film of each [n].
 
-    ``plain`` [n]: a sharp joint of an adult's plain view as it is.
+    ``plain`` [n]: a sharp joint of an adult's plain view as it is; ``views`` [n]: another view of a
+    crop that is here as it is too.
     """
 
     pixels: np.ndarray
     targets: np.ndarray
     films: np.ndarray
     plain: np.ndarray
+    views: np.ndarray
 
     def __len__(self) -> int:
         return len(self.films)
@@ -121,7 +123,13 @@ def joint_crops(
             targets.append(_targets(film, kind, small=small))
             names.append(film.film)
             plain.append(film.clean and not small and not kind)
-    return ExclusionCrops(np.stack(pixels), np.array(targets), np.array(names), np.array(plain))
+    return ExclusionCrops(
+        np.stack(pixels),
+        np.array(targets),
+        np.array(names),
+        np.array(plain),
+        np.zeros(len(names), bool),
+    )
 
 
 def _targets(film: LabelledFilm, kind: str, *, small: bool) -> tuple[int, int, int]:
@@ -141,7 +149,11 @@ def seen_in_many_ways(
     return join(
         [
             ExclusionCrops(
-                augment(crops.pixels, rng), crops.targets, crops.films, np.zeros(len(crops), bool)
+                augment(crops.pixels, rng),
+                crops.targets,
+                crops.films,
+                np.zeros(len(crops), bool),
+                np.ones(len(crops), bool),
             )
             for _ in range(views)
         ]
@@ -190,16 +202,14 @@ def _piece(film: GreyImage, size_px: int, rng: np.random.Generator) -> GreyImage
 
 def _foreign(pixels: np.ndarray, films: np.ndarray) -> ExclusionCrops:
     row = [1 if name == "unfamiliar" else UNKNOWN for name in EXCLUSIONS]
-    return ExclusionCrops(
-        pixels, np.tile(np.array(row), (len(pixels), 1)), films, np.zeros(len(pixels), bool)
-    )
+    none = np.zeros(len(pixels), bool)
+    return ExclusionCrops(pixels, np.tile(np.array(row), (len(pixels), 1)), films, none, none)
 
 
 def gradable(crops: Crops) -> ExclusionCrops:
     """Simulated or painted crops, which show nothing that forbids a grade."""
+    none = np.zeros(len(crops), bool)
+    names = np.array([f"{MADE}{i % _MADE_FILMS}" for i in range(len(crops))])
     return ExclusionCrops(
-        crops.pixels,
-        np.zeros((len(crops), len(EXCLUSIONS)), int),
-        np.array([f"{MADE}{i % _MADE_FILMS}" for i in range(len(crops))]),
-        np.zeros(len(crops), bool),
+        crops.pixels, np.zeros((len(crops), len(EXCLUSIONS)), int), names, none, none
     )

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dashboard.output.tables import KINDS, as_file
-from dashboard.store.devices import devices, problems
+from dashboard.store.devices import devices, measured, problems
 from dashboard.web.site import clock
 
 if TYPE_CHECKING:
@@ -17,18 +17,33 @@ if TYPE_CHECKING:
 
     from dashboard.web.site import Asked
 
+_DIGITS = 6
 _HEADER = (
     "device", "state", "last seen (UTC)", "software", "films waiting", "messages waiting",
     "held", "disk free MiB", "latency p50 ms", "latency p99 ms", "alerts",
 )  # fmt: skip
 
 
+CARDS = 60
+"""So many devices on a page."""
+
+
 def show(it: Asked) -> Response:
-    """Show every device as it last spoke."""
+    """Show the devices as they last spoke, those first that somebody must look at."""
     stale_s = it.site.settings.web.stale_s
+    asked = it.request.query_params.get("page", "")
+    number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < _DIGITS else 1
     with it.site.database.reading() as connection:
-        found = devices(connection, time.time(), stale_s, measured=True)
-    return it.render("devices.html", devices=found, stale_s=stale_s)
+        found = devices(connection, time.time(), stale_s)
+        found.sort(key=lambda one: (one.is_well, one.name))
+        pages = max(1, -(-len(found) // CARDS))
+        number = min(max(1, number), pages)
+        shown = measured(connection, found[(number - 1) * CARDS : number * CARDS])
+    return it.render(
+        "devices.html", devices=shown, stale_s=stale_s, number=number,
+        page_count=pages,
+        total=len(found),
+    )  # fmt: skip
 
 
 def export(it: Asked) -> Response:
@@ -38,7 +53,8 @@ def export(it: Asked) -> Response:
         return it.missing("There is no such file.")
     with it.site.database.writing() as connection:
         it.note(connection, "export", f"devices.{kind}")
-        found = devices(connection, time.time(), it.site.settings.web.stale_s, measured=True)
+        found = devices(connection, time.time(), it.site.settings.web.stale_s)
+        found = measured(connection, found)
     rows = [
         (
             one.name, one.presence, clock(one.seen_s),

@@ -130,7 +130,7 @@ def table_of(visits: Sequence[Visit]) -> list[list[str]]:
             *(_limb(visit.limbs.get(place)) for place in PLACES),
             score,
             change(visits[number - 1], visit).words if number else "first film",
-            change(visits[0], visit).words if number > 1 else "-",
+            change(visits[0], visit).words if number else "-",
         ])  # fmt: skip
     return rows
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _AFTER = re.compile(r"([0-2])_(\d{1,12}(?:\.\d{1,9})?)_(\d{1,9})")
 EXPORT_ROWS = {"csv": 10_000, "xlsx": 10_000, "pdf": 1000}
 _HEADER = (
-    "film taken (UTC)", "device", "limb", "status", "reason", "erosion", "narrowing",
+    "film arrived (UTC)", "device", "limb", "status", "reason", "erosion", "narrowing",
     "joints graded", "of", "latency ms", "read by", "study", "patient", "identifiers", "result",
 )  # fmt: skip
 

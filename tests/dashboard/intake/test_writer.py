@@ -6,13 +6,13 @@ import threading
 
 import pytest
 from rooms import ROOM, result
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from dashboard.intake import writer as module
 from dashboard.intake.writer import Raw, Writer
 from dashboard.settings import DatabaseSettings
-from dashboard.store.tables import MESSAGE, PROBLEM
+from dashboard.store.tables import DEVICE, MESSAGE, PROBLEM
 
 
 @pytest.fixture
@@ -26,13 +26,14 @@ def run(database):
             payload = message if isinstance(message, bytes) else message.model_dump_json().encode()
             it.put(Raw(ROOM.topic("result"), payload, None, False,
                        lambda _topic, result_id: receipts.append(result_id),
-                       answered.release))  # fmt: skip
+                       answered.release, put.asked.append))  # fmt: skip
         it.start()
         for _ in messages:
             assert answered.acquire(timeout=20)
         it.stop()
         return receipts
 
+    put.asked = []
     return put
 
 
@@ -90,3 +91,13 @@ def test_text_that_no_database_can_hold_is_stored_or_told(run, database):
     body = result(1).model_dump_json().replace("film.jpg", "\\u0000\\ud83d\\ude00.jpg").encode()
     run(body)
     assert len(rows(database, MESSAGE)) + len(rows(database, PROBLEM)) == 1
+
+
+def test_a_device_whose_state_has_not_come_is_asked_for_it(run, database):
+    """Some brokers give a retained state to no wildcard."""
+    run(result(1))
+    assert run.asked == [ROOM]
+    with database.writing() as connection:
+        connection.execute(update(DEVICE).values(state="{}"))
+    run(result(2))
+    assert run.asked == [ROOM]

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import random
+import re
+import time
 
 import openpyxl
 import pytest
@@ -14,10 +16,12 @@ from rooms import AT_S, OTHER, ROOM, arrived, film, jpeg, result
 from sqlalchemy import text as sql
 
 from dashboard.intake.parse import Answered, parse
-from dashboard.simulated import SimulatedFilm, hexadecimal
+from dashboard.simulated import SimulatedFilm, hexadecimal, simulated_state
 from dashboard.store.tables import CORRECTION, MESSAGE, ORDER
+from dashboard.web.views.devices import CARDS
 from edge.contract.examples import examples
-from edge.contract.payloads import AnswerMessage
+from edge.contract.ids import DeviceName
+from edge.contract.payloads import AnswerMessage, Presence
 from edge.contract.vocabulary import Identifiers, Laterality, Limb, Reason
 
 
@@ -279,3 +283,30 @@ def test_identifiers_are_shown_where_a_site_has_joined_them_and_nowhere_else(cli
         assert "patient id MRN &lt;7&gt;" in client.get(path).text, path
     assert order_of_films(client.get("/?q=mrn").text) == [1]
     assert "identifiers" not in client.get("/film/2").text
+
+
+def test_the_second_film_of_a_patient_has_its_change_since_the_first(clinic):
+    for number in range(2):
+        made = result(number + 1, at_s=AT_S + number * 1e7, study=hexadecimal("visit", number))
+        clinic.keep(arrived(made))
+    page = clinic.client("reader").get(f"/patient/{result(1).patient}").text
+    words = re.findall(r"<td>([^<]*over \d+ of \d+ grades[^<]*)</td>", page)
+    assert len(words) == 2
+    assert words[0] == words[1]
+
+
+def test_devices_that_somebody_must_look_at_come_first_and_sixty_are_on_a_page(clinic):
+    now_s = time.time()
+    for number in range(CARDS + 5):
+        name = DeviceName("clinic", f"room{number:03}", "box")
+        clinic.keep(arrived(simulated_state(name, now_s), name))
+    last = DeviceName("clinic", "room999", "box")
+    clinic.keep(arrived(simulated_state(last, now_s, Presence.UNFIT), last))
+    client = clinic.client("reader")
+    first, second = client.get("/devices").text, client.get("/devices?page=2").text
+    assert first.count("<article") == CARDS
+    assert second.count("<article") == 6
+    assert re.search(r'aria-label="([^"]+)"', first[first.index("<article") :])[1] == str(last)
+    assert "page 1 of 2" in first
+    for odd in ("0", "-1", "99999999999", "x", "\N{SUPERSCRIPT TWO}"):
+        assert client.get("/devices", params={"page": odd}).status_code == 200

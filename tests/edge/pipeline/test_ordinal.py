@@ -33,3 +33,11 @@ def test_probabilities_are_a_distribution_with_the_stated_mean(outputs):
     mean = (np.arange(len(outputs)) * estimate.probabilities).sum()
     assert estimate.expected == pytest.approx(mean)
     assert 0 <= estimate.grade < len(outputs)
+
+
+def test_a_sites_threshold_moves_the_grade_and_nothing_else():
+    outputs = np.array([0.9, 0.6, 0.45, 0.2])
+    plain, moved = decode_ordinal(outputs), decode_ordinal(outputs, 0.4)
+    assert (plain.grade, moved.grade) == (1, 2)
+    assert moved.expected == plain.expected
+    np.testing.assert_array_equal(moved.probabilities, plain.probabilities)

@@ -26,7 +26,10 @@ ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "benchmarks" / "results" / "archive.md"
 PROGRAM = Path(sys.executable).with_name("sharpedge")
 UNRUN = " Not run at full size yet: the tables are empty."
-FILMS, KILLS, FEW = 2000, 10, 120
+KILLS, FEW = 10, 120
+# A machine that has no hour may score fewer; the table then says how many, and that it was fewer.
+FILMS = int(os.environ.get("SHARPEDGE_ARCHIVE_COUNT", "2000"))
+FEWER = " Not run at full size yet: a slow machine has scored fewer than 2,000 films."
 LIMITED = ("sh", "-c", 'ulimit -S -v 2097152; exec "$@"', "sh")
 """Begins a command that may take 2 GiB of addresses; its workers too, while they load engines."""
 pytestmark = [pytest.mark.archive, pytest.mark.timeout(7200)]
@@ -62,7 +65,7 @@ def outcomes(out):
     return done
 
 
-def test_2000_films_killed_10_times_have_2000_rows(films, listed, tmp_path):
+def test_films_killed_10_times_have_one_row_each(films, listed, tmp_path):
     out, log = tmp_path / "r.parquet", []
     command = [*LIMITED, PROGRAM, "archive", listed(films), "--out", out, "--workers", "2"]
     began_s = time.monotonic()
@@ -121,5 +124,6 @@ def keep(part, text):
     written = f"{marks[part]}\n".join([lines[0], f"{text}\n", lines[2]])
     today = datetime.now(timezone.utc).date().isoformat()
     head, _, rest = written.partition("Last written ")
-    after = rest.partition(".")[2].replace(UNRUN, "")
-    TABLE.write_text(f"{head}Last written {today}.{after}")
+    after = rest.partition(".")[2].replace(UNRUN, "").replace(FEWER, "")
+    fewer = FEWER if FILMS < 2000 else ""
+    TABLE.write_text(f"{head}Last written {today}.{fewer}{after}")

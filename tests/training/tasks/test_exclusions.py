@@ -37,7 +37,7 @@ def data(count=400, seed=0):
     features[:, :3] += 6 * targets
     films = np.array([f"film{i % 40}" for i in range(count)])
     plain = targets.sum(1) == 0
-    return exclusions._Examples(features, targets, films, plain)
+    return exclusions._Examples(features, targets, films, plain, np.zeros(count, bool))
 
 
 def test_each_exclusion_is_found_by_a_layer_that_has_not_seen_the_film():
@@ -56,7 +56,7 @@ def test_an_unknown_target_teaches_nothing():
     features = examples.features.copy()
     features[::2, 1] = 1e3
     learnt = exclusions._fit(
-        exclusions._Examples(features, odd, examples.films, examples.plain),
+        exclusions._Examples(features, odd, examples.films, examples.plain, examples.views),
         np.arange(len(odd)) % 2 == 1,
     )
     whole = exclusions._weights(odd)

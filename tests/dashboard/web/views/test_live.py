@@ -54,14 +54,7 @@ def test_a_stream_ends_with_the_dashboard(clinic):
 
 def test_so_many_pages_are_open_at_once_and_no_more(clinic):
     client = clinic.client("reader")
-    for route in clinic.app.routes:
-        if route.path == "/events":
-            live = next(
-                cell.cell_contents
-                for cell in route.endpoint.__closure__
-                if isinstance(cell.cell_contents, Live)
-            )
-    live._open = STREAMS
+    clinic.changes.streams = STREAMS
     assert client.get("/events").status_code == 503
     assert clinic.client().get("/events").status_code == 401
     assert COOKIE in client.cookies

@@ -1,7 +1,6 @@
 """The commands ``sharpedge train``: parse, call, print.
 
-Layer: sharpedge; uses `training`. Nothing heavy is imported before a command needs it, and torch
-only by the commands that train.
+Layer: sharpedge; uses `training`. Nothing heavy is imported before a command needs it.
 """
 
 from __future__ import annotations

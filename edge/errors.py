@@ -82,6 +82,18 @@ class NullReason(StrEnum):
     NO_SCORER = "no_scorer"
 
 
+class SpaceReason(StrEnum):
+    """Why a joint space has no width."""
+
+    LOW_RESOLUTION = "low_resolution"
+    HIDDEN = "hidden"
+    OVERLAPPING = "overlapping"
+    FUSED = "fused"
+    BLURRED = "blurred"
+    INTERRUPTED = "interrupted"
+    UNEVEN = "uneven"
+
+
 @dataclass(frozen=True)
 class ReasonText:
     """What one reason code means and what to do about it."""
@@ -245,6 +257,21 @@ NULL_REASONS: dict[NullReason, str] = {
     NullReason.NO_SCORER: "no scorer is installed: run sharpedge export",
 }
 """What each `NullReason` means."""
+
+
+SPACE_REASONS: dict[SpaceReason, str] = {
+    SpaceReason.LOW_RESOLUTION: "the pixels are too coarse for edges: over .25 mm on a usual limb",
+    SpaceReason.HIDDEN: "metal in the joint or across it",
+    SpaceReason.OVERLAPPING: "the bones lie over each other: there is no dark space, or a second "
+    "contour beside an edge",
+    SpaceReason.FUSED: "no space: the bone runs on from one side to the other",
+    SpaceReason.BLURRED: "the edges are too soft to be read",
+    SpaceReason.INTERRUPTED: "edges that belong together are seen on too short a part, or one of "
+    "them is an erosion's",
+    SpaceReason.UNEVEN: "the width changes too much along the joint: displaced bones, or edges "
+    "that do not belong together",
+}
+"""What each `SpaceReason` means."""
 
 
 class EdgeError(Exception):

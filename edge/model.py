@@ -142,7 +142,8 @@ class Radiograph:
     """One decoded film: 8-bit grey, bones bright, turned as its orientation tag says.
 
     ``stored_to_upright`` maps pixels of the film as stored to pixels of ``pixels``.
-    ``stored_size`` is (width, height) of the film as stored.
+    ``stored_size`` is (width, height) of the film as stored. ``pixel_size`` is that of the film as
+    stored; None where its file states none.
     """
 
     pixels: GreyImage
@@ -150,6 +151,7 @@ class Radiograph:
     stored_to_upright: Transform
     stated: StatedIdentity
     flags: tuple[str, ...] = ()
+    pixel_size: PixelSize | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,63 @@ class Mask:
     flags: tuple[str, ...] = field(default=())
 
 
+class PixelSource(StrEnum):
+    """What a film's tags state the size of a pixel by."""
+
+    CALIBRATED = "calibrated"
+    """Pixel Spacing: at the patient."""
+    MAGNIFICATION_CORRECTED = "magnification_corrected"
+    """Imager Pixel Spacing over the magnification that the tags state: at the patient."""
+    DETECTOR = "detector"
+    """Imager Pixel Spacing alone: at the detector, a few per cent too large for the patient."""
+
+
+class PixelSize(Record):
+    """Size of a pixel of the film as stored, and how far it holds for the patient."""
+
+    row_mm: float = Field(gt=0, description="distance of two rows")
+    column_mm: float = Field(gt=0, description="distance of two columns")
+    source: PixelSource
+    calibration_type: Literal["GEOMETRY", "FIDUCIAL"] | None = Field(
+        default=None, description="Pixel Spacing Calibration Type, where stated"
+    )
+
+
+class SpacePart(StrEnum):
+    """Which part of the joint line a joint space was measured on."""
+
+    MIDDLE = "middle"
+    """The middle half of the bone's width."""
+    MARGIN = "margin"
+    """What is left beside it, where the middle has no edges."""
+
+
+Width = Annotated[float, Field(ge=0)]
+EdgePoints = tuple[tuple[float, float], ...]
+
+
+class JointSpace(Record):
+    """The joint space of one joint: a measurement beside the grades, never a part of them.
+
+    Widths are distances of the two bone edges along normals of the joint line: in pixels of the
+    film as stored, and in mm where the film states the size of a pixel. ``medial`` and ``lateral``
+    are means over the outer thirds of the middle part; null where that third has no edges.
+    """
+
+    reason: str | None = Field(default=None, description="why there is no width")
+    part: SpacePart | None = None
+    mean_px: Width | None = None
+    minimum_px: Width | None = None
+    medial_px: Width | None = None
+    lateral_px: Width | None = None
+    mean_mm: Width | None = None
+    minimum_mm: Width | None = None
+    medial_mm: Width | None = None
+    lateral_mm: Width | None = None
+    proximal_edge: EdgePoints = Field(default=(), description="x, y in px, line by line")
+    distal_edge: EdgePoints = ()
+
+
 Box = Annotated[tuple[float, float, float, float], Field(description="x, y, width, height in px")]
 Grade = Annotated[int, Field(ge=0, le=10)]
 
@@ -194,6 +253,9 @@ class JointScore(Record):
     narrowing: Grade | None = None
     narrowing_expected: float | None = None
     narrowing_reason: str | None = Field(default=None, description="why narrowing is null")
+    space: JointSpace | None = Field(
+        default=None, description="measured joint space; null where it is not measured"
+    )
     flags: tuple[str, ...] = ()
 
 
@@ -235,6 +297,9 @@ class LimbResult(Record):
     view: View = View.UNKNOWN
     transform: list[list[float]] | None = Field(
         default=None, description="3 x 3, film as stored to canvas"
+    )
+    pixel_size: PixelSize | None = Field(
+        default=None, description="as the film's tags state it; null where they do not"
     )
     joints: tuple[JointScore, ...] = ()
     subtotals: Subtotals | None = None

@@ -27,6 +27,7 @@ from phantom.geometry import (
     to_limb,
     unit_vector,
 )
+from phantom.joint_space import true_space
 
 if TYPE_CHECKING:
     from phantom.anatomy import EndShape, Tube
@@ -151,6 +152,7 @@ def build_joint(
         fused=space.fused,
         overlap_mm=base.lip_mm,
         borderline=borderline,
+        true_space=true_space(head, base, plan.centre, plan.axis),
     )
     return JointParts(head, base, model)
 

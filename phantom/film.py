@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.anatomy import Limb, has_narrowing, joint_box_side_px, unit_joints
-from edge.errors import NullReason
-from edge.model import GreyImage, JointScore, Laterality
+from edge.errors import NullReason, SpaceReason
+from edge.model import GreyImage, JointScore, JointSpace, Laterality
 from phantom.acquisition import display, draw_exposure, expose, find_anchors, to_grey
 from phantom.attenuation import Affine, render_affine
 from phantom.hidden import add_dirt, draw_metal, metal_attenuation
@@ -31,7 +31,7 @@ from phantom.style import STYLES, StyleName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from phantom.geometry import Float, LimbModel
+    from phantom.geometry import Float, JointModel, LimbModel
 
 _TISSUE_SEEN_MM = 1.5
 _LOW_RESOLUTION_PX = {Limb.HAND: 150.0, Limb.FOOT: 230.0}
@@ -152,7 +152,38 @@ def _truth(
                 erosion_reason=why,
                 narrowing=joint.grade.narrowing if narrows and why is None else None,
                 narrowing_reason=why if narrows else NullReason.NOT_IN_SVH,
+                space=_space(joint, limb.limb, layout.mm_per_px, why),
                 flags=flags + (("borderline",) if joint.borderline else ()),
             )
         )
     return tuple(scores), unit_px
+
+
+def _space(
+    joint: JointModel, limb: Limb, mm_per_px: float, hidden: NullReason | None
+) -> JointSpace:
+    """True joint space of a joint, or why it has none."""
+    if hidden is not None:
+        return JointSpace(reason=SpaceReason.HIDDEN)
+    true = joint.true_space
+    if joint.fused:
+        return JointSpace(reason=SpaceReason.FUSED)
+    if true is None:
+        return JointSpace(reason=SpaceReason.INTERRUPTED)
+    if true.mean <= 0:
+        return JointSpace(reason=SpaceReason.OVERLAPPING)
+    medial, lateral = true.away, true.towards
+    if limb is Limb.FOOT:
+        medial, lateral = lateral, medial
+    mm = {
+        "mean": true.mean,
+        "minimum": max(true.minimum, 0.0),
+        "medial": None if medial is None else max(medial, 0.0),
+        "lateral": None if lateral is None else max(lateral, 0.0),
+    }
+    known = {name: value for name, value in mm.items() if value is not None}
+    return JointSpace(
+        part=true.part,
+        **{f"{name}_mm": round(value, 4) for name, value in known.items()},  # type: ignore[arg-type]
+        **{f"{name}_px": round(value / mm_per_px, 4) for name, value in known.items()},  # type: ignore[arg-type]
+    )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from edge.anatomy import Limb
-    from edge.model import Laterality
+    from edge.model import Laterality, SpacePart
     from phantom.style import Style
 
 Float = npt.NDArray[np.float32]
@@ -121,6 +121,22 @@ class Block:
     texture_amplitude: float
 
 
+@dataclass(frozen=True)
+class TrueSpace:
+    """Widths in mm along normals of the joint line.
+
+    ``towards`` and ``away`` are means over the outer thirds of the middle part on the side of
+    thumb or hallux and on the other; None where less than two lines are left. A mean of 0 or less
+    means that the surfaces overlap.
+    """
+
+    part: SpacePart
+    mean: float
+    minimum: float
+    towards: float | None
+    away: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class JointModel:
     """One scored joint: truth and the numbers that an ideal observer may measure.
@@ -130,7 +146,8 @@ class JointModel:
     area bitten out of the proximal and distal side over the square of the head's width;
     ``bite_reach`` how far the largest bite reaches across (0 margin, .5 midline, 1 other side);
     ``shift_share`` lateral shift over the head's width; ``overlap_mm`` the lip's overlap;
-    ``borderline`` joints lie at a border between two grades.
+    ``borderline`` joints lie at a border between two grades. ``true_space`` is the width of the
+    joint space as built, erosions and displacement included; None where there is none.
     """
 
     name: str
@@ -147,6 +164,7 @@ class JointModel:
     fused: bool
     overlap_mm: float
     borderline: bool
+    true_space: TrueSpace | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,7 @@ def film_truth(film: PhantomFilm, file: str, source: LateralitySource) -> LimbRe
                     "erosion_reason": joint.erosion_reason or "held",
                     "narrowing": None,
                     "narrowing_reason": joint.narrowing_reason or "held",
+                    "space": None,
                 }
             )
             for joint in joints

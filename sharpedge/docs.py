@@ -18,7 +18,7 @@ from edge.contract.ids import RESULT_NAMESPACE
 from edge.contract.payloads import DeliveryMode, absent_keys
 from edge.contract.schemas import write_contract
 from edge.contract.topics import CHANNELS
-from edge.errors import NULL_REASONS, REASONS
+from edge.errors import NULL_REASONS, REASONS, SPACE_REASONS
 from edge.model import DISCLAIMER
 from edge.outputs import dicom_codes
 
@@ -50,6 +50,7 @@ def reasons_page() -> str:
         (f"`{code}`", text.status, text.meaning, text.advice) for code, text in REASONS.items()
     ]
     joints = [(f"`{code}`", meaning) for code, meaning in NULL_REASONS.items()]
+    spaces = [(f"`{code}`", meaning) for code, meaning in SPACE_REASONS.items()]
     return f"""# Reasons
 
 {_HEAD}
@@ -69,6 +70,12 @@ Fields `erosion_reason` and `narrowing_reason` of a joint. A joint without a gra
 a zero, and the subtotals say how many joints they sum.
 
 {_table(("code", "what it means"), joints)}
+
+## Why a joint space has no width
+
+Field `space.reason` of a joint ([joint_space.md](joint_space.md)).
+
+{_table(("code", "what it means"), spaces)}
 """
 
 

@@ -43,10 +43,11 @@ class Saved:
 
 
 def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictures: int) -> Saved:
-    """Store messages in the order in which they came, what devices say of themselves after them.
+    """Store messages.
 
-    Rows of devices are the only ones that dashboards of one database share: they are locked last
-    and in one order, so that none waits for another one's whole transaction, or for ever.
+    Dashboards of one database may get repeats of one message at once, and all change the rows of
+    devices: every transaction takes its rows in one order, so that none waits for ever for another,
+    and those of devices last. Messages of one id stay in the order in which they came.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
         How many pictures are kept; the oldest go.
     """
     saved = Saved()
-    arrived = list(arrived)
+    arrived = sorted(arrived, key=_place)
     devices = _devices(connection, arrived, saved)
     pictured = False
     for it in arrived:
@@ -81,16 +82,25 @@ def save(connection: Connection, arrived: Iterable[Parsed], now_s: float, pictur
     if saved.bad:
         _forget_problems(connection)
     facts = [it for it in arrived if isinstance(it, FactArrived)]
-    heard = {str(it.device) for it in arrived if _is_heard(it)}
+    heard = {str(it.device) for it in arrived if not isinstance(it, Bad) and _is_heard(it)}
     _mark_heard(connection, devices, heard, {str(it.device) for it in facts}, now_s)
-    for fact in sorted(facts, key=lambda one: str(one.device)):
+    for fact in facts:
         _fact(connection, devices[str(fact.device)], fact, now_s)
     return saved
 
 
-def _is_heard(it: Parsed) -> bool:
+def _place(it: Parsed) -> tuple[int, str, str]:
+    """Place of a message in its transaction; what has none stays in the order of its arrival."""
+    if isinstance(it, LimbArrived):
+        return 0, str(it.device), f"{it.message.sequence:020} {it.message.id}"
+    if isinstance(it, PictureArrived):
+        return 1, str(it.device), it.id
+    return (3, str(it.device), "") if isinstance(it, FactArrived) else (2, "", "")
+
+
+def _is_heard(it: LimbArrived | PictureArrived | FactArrived | Answered) -> bool:
     """Whether a device has just spoken; what the broker had kept says nothing about now."""
-    return not isinstance(it, Bad) and not (isinstance(it, FactArrived) and it.retained)
+    return not (isinstance(it, FactArrived) and it.retained)
 
 
 def _devices(connection: Connection, arrived: Iterable[Parsed], saved: Saved) -> dict[str, int]:

@@ -17,6 +17,7 @@ from edge.model import (
     Identifiers,
     Laterality,
     LimbResult,
+    PixelSource,
     Recheck,
     Record,
     Status,
@@ -212,6 +213,33 @@ class HealthMessage(Record):
     notice: Notice = DISCLAIMER
 
 
+class MeasuredSpace(Record):
+    """Mean width of one joint space, as a limb's result has it."""
+
+    mean_px: float = Field(ge=0)
+    mean_mm: float | None = Field(default=None, ge=0)
+    source: PixelSource | None = Field(default=None, description="what the mm were taken from")
+
+
+class NoDifference(StrEnum):
+    """Why two sides of a study are not compared."""
+
+    LEFT_NOT_MEASURED = "left_not_measured"
+    RIGHT_NOT_MEASURED = "right_not_measured"
+    NOT_MEASURED = "not_measured"
+    SCALE_NOT_KNOWN = "scale_not_known"
+    """A film states no size of a pixel: its pixels are not comparable with the other's."""
+    SCALES_DIFFER = "scales_differ"
+    """One film states the size at the patient, the other at the detector."""
+
+
+class SideDifference(Record):
+    """Left mean width less the right one, of the same joint in one study."""
+
+    difference_mm: float | None = None
+    reason: NoDifference | None = Field(default=None, description="why it is null")
+
+
 class StudyLimb(Record):
     """One limb of a study: the result that counts now."""
 
@@ -219,6 +247,9 @@ class StudyLimb(Record):
     subtotals: Subtotals
     n_scored: int
     n_expected: int
+    spaces: dict[str, MeasuredSpace] = Field(
+        default_factory=dict, description="measured joint spaces by joint"
+    )
 
 
 class StudyStatus(StrEnum):
@@ -243,6 +274,11 @@ class StudyMessage(Record):
     feet: Subtotals
     partial_svh: Subtotal
     partial_svh_name: str = PARTIAL_SVH_NAME
+    left_right: dict[Literal["hands", "feet"], dict[str, SideDifference]] = Field(
+        default_factory=dict,
+        description="joint spaces of both sides compared; hands, feet or both, once both films "
+        "are there",
+    )
     changed: UnixSeconds
     notice: Notice = DISCLAIMER
 

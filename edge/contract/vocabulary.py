@@ -6,16 +6,20 @@ Layer: contract; names of the vocabulary, so that a subscriber needs no other pa
 from __future__ import annotations
 
 from edge.anatomy import LIMBS, NARROWING_MAXIMUM, Limb, has_narrowing
-from edge.errors import NULL_REASONS, REASONS, NullReason, Reason
+from edge.errors import NULL_REASONS, REASONS, SPACE_REASONS, NullReason, Reason, SpaceReason
 from edge.model import (
     DISCLAIMER,
     PARTIAL_SVH_NAME,
     Identifiers,
     JointScore,
+    JointSpace,
     Laterality,
     LateralitySource,
     LimbResult,
+    PixelSize,
+    PixelSource,
     Record,
+    SpacePart,
     Status,
     Subtotal,
     Subtotals,
@@ -30,15 +34,21 @@ __all__ = [
     "NULL_REASONS",
     "PARTIAL_SVH_NAME",
     "REASONS",
+    "SPACE_REASONS",
     "Identifiers",
     "JointScore",
+    "JointSpace",
     "Laterality",
     "LateralitySource",
     "Limb",
     "LimbResult",
     "NullReason",
+    "PixelSize",
+    "PixelSource",
     "Reason",
     "Record",
+    "SpacePart",
+    "SpaceReason",
     "Status",
     "Subtotal",
     "Subtotals",

@@ -6,6 +6,8 @@ bytes; its name only states limb and side.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge.errors import FilmError, Reason
 from edge.imaging.bmp import decode_bmp
 from edge.imaging.dicom import decode_dicom
@@ -62,7 +64,9 @@ def decode_film(data: bytes, file_name: str, max_megapixels: float) -> Radiograp
         raise FilmError(Reason.NOT_AN_IMAGE, f"{len(data)} bytes, first {data[:8].hex(' ')}")
     if kind is Kind.DICOM:
         film = decode_dicom(data, max_megapixels)
-        return _radiograph(film.picture, film.stated, file_name)
+        return replace(
+            _radiograph(film.picture, film.stated, file_name), pixel_size=film.pixel_size
+        )
     return _radiograph(_PLAIN[kind](data, max_megapixels), StatedIdentity(), file_name)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import FilmError, Reason
+from edge.imaging.calibration import pixel_size_of
 from edge.imaging.codestream import (
     JP2_SIGNATURE,
     FrameSize,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from edge.imaging.voi import Shown
-    from edge.model import GreyImage, StatedIdentity
+    from edge.model import GreyImage, PixelSize, StatedIdentity
 
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _LUMINANCE_FIRST = frozenset({"YBR_FULL", "YBR_FULL_422"})
@@ -58,6 +59,7 @@ class DicomFilm:
     picture: Picture
     stated: StatedIdentity
     shown: Shown | None = None
+    pixel_size: PixelSize | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def decode_dicom(data: bytes, max_megapixels: float) -> DicomFilm:
         layout = _layout(opened.tags)
         check_size(layout.columns, layout.rows, max_megapixels)
         picture, shown = _picture(opened, layout)
-        return DicomFilm(picture, identity_of_tags(opened.tags), shown)
+        tags = opened.tags
+        return DicomFilm(picture, identity_of_tags(tags), shown, pixel_size_of(tags))
 
 
 def _layout(tags: Dataset) -> _Layout:

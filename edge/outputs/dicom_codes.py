@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from edge.anatomy import Limb
 from edge.contract.ids import RESULT_NAMESPACE
-from edge.errors import NULL_REASONS, REASONS, NullReason, Reason
+from edge.errors import NULL_REASONS, REASONS, SPACE_REASONS, NullReason, Reason, SpaceReason
 from edge.imaging.voi import ShownBy
-from edge.model import Laterality, Status
+from edge.model import Laterality, PixelSource, SpacePart, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,29 @@ def _task(word: str, letter: str) -> TaskCodes:
 TASKS = {"erosion": _task("erosion", "ERO"), "narrowing": _task("narrowing", "NAR")}
 """Codes by field name of `edge.model.JointScore`."""
 
+SPACES = {
+    "mean": Code("JSW_MEAN", "Mean joint space width"),
+    "minimum": Code("JSW_MINIMUM", "Minimum joint space width"),
+    "medial": Code("JSW_MEDIAL", "Mean joint space width, medial third"),
+    "lateral": Code("JSW_LATERAL", "Mean joint space width, lateral third"),
+}
+"""Codes of a joint space's widths, by the stem of their names in `edge.model.JointSpace`."""
+SPACE_PART = Code("JSW_PART", "Part of the joint line that was measured")
+SPACE_PARTS = {
+    SpacePart.MIDDLE: Code("JSW_MIDDLE", "Middle half of the bone's width"),
+    SpacePart.MARGIN: Code("JSW_MARGIN", "Beside the middle, which has no edges"),
+}
+SPACE_MISSING = Code("JSW_MISSING", "Why there is no joint space width")
+SPACE_REASON_CODES = {
+    SpaceReason.LOW_RESOLUTION: Code("S_FEW_PIXELS", "Pixels too coarse for edges"),
+    SpaceReason.HIDDEN: Code("S_HIDDEN", "Metal in the joint or across it"),
+    SpaceReason.OVERLAPPING: Code("S_OVERLAPPING", "The bones lie over each other"),
+    SpaceReason.FUSED: Code("S_FUSED", "No space: the bone runs on"),
+    SpaceReason.BLURRED: Code("S_BLURRED", "Edges too soft to be read"),
+    SpaceReason.INTERRUPTED: Code("S_INTERRUPTED", "Edges on too short a part, or an erosion's"),
+    SpaceReason.UNEVEN: Code("S_UNEVEN", "Width changes too much along the joint"),
+}
+
 JOINT_SCORE = Code("JOINT_SCORE", "Joint with Sharp/van der Heijde grades")
 LIMB_SCORE = Code("LIMB_SCORE", "Limb with Sharp/van der Heijde sums")
 NAME_CANDIDATE = Code("NAME_CANDIDATE", "Name of the joint, not certain")
@@ -101,6 +124,11 @@ CALIBRATED = Code("PX_CALIBRATED", "Pixel Spacing, calibrated")
 AT_DETECTOR = Code("PX_AT_DETECTOR", "At the detector, magnification not known")
 MAGNIFICATION_CORRECTED = Code("PX_MAGN_CORR", "At the detector, divided by the magnification")
 NOT_CALIBRATED = Code("PX_NONE", "No spacing stated: no millimetres")
+PIXEL_SIZES = {
+    PixelSource.CALIBRATED: CALIBRATED,
+    PixelSource.MAGNIFICATION_CORRECTED: MAGNIFICATION_CORRECTED,
+    PixelSource.DETECTOR: AT_DETECTOR,
+}
 SHOWN_BY = {
     ShownBy.WINDOW: Code("BY_WINDOW", "Window of the film's tags"),
     ShownBy.VOI_LUT: Code("BY_VOI_LUT", "VOI LUT of the film's tags"),
@@ -212,6 +240,7 @@ SOME_WITH_FINDINGS = Code("111244", "Not all algorithms succeeded; with findings
 NONE_SUCCEEDED = Code("111245", "No algorithms succeeded; without findings", "DCM")
 NO_UNITS = Code("1", "no units", "UCUM")
 MILLIMETRE = Code("mm", "mm", "UCUM")
+PIXELS = Code("{pixels}", "pixels", "UCUM")
 
 
 def joint_site(limb: Limb) -> Code:
@@ -227,6 +256,11 @@ def null_reason_code(reason: str | None) -> Code:
     return codes.get(reason, OTHER_REASON)
 
 
+def space_reason_code(reason: str) -> Code:
+    """Code of the reason why a joint space has no width."""
+    return {str(key): code for key, code in SPACE_REASON_CODES.items()}.get(reason, OTHER_REASON)
+
+
 def reason_code(reason: str) -> Code:
     """Code of a limb's reason, which may be one of its joints'."""
     codes = {str(key): code for key, code in REASON_CODES.items()}
@@ -239,7 +273,8 @@ def private_codes() -> Iterator[tuple[str, Code, str]]:
         for code in vars(task).values():
             yield "name of a value", code, ""
     names = (JOINT_SCORE, LIMB_SCORE, NAME_CANDIDATE, LIMB_STATUS, LIMB_REASON, INTENDED_USE,
-             PIXEL_SIZE_STATE, GREY_BY, GREY_LOW, GREY_HIGH)  # fmt: skip
+             PIXEL_SIZE_STATE, GREY_BY, GREY_LOW, GREY_HIGH, *SPACES.values(), SPACE_PART,
+             SPACE_MISSING)  # fmt: skip
     for code in names:
         yield "name of a value", code, ""
     for code in JOINTS.values():
@@ -248,6 +283,10 @@ def private_codes() -> Iterator[tuple[str, Code, str]]:
         yield "status of a limb", code, ""
     for null, code in NULL_REASON_CODES.items():
         yield "why a grade is missing", code, NULL_REASONS[null]
+    for part in SPACE_PARTS.values():
+        yield "part of a joint line", part, ""
+    for space, code in SPACE_REASON_CODES.items():
+        yield "why a joint space has no width", code, SPACE_REASONS[space]
     for reason, code in REASON_CODES.items():
         yield "why a limb was not scored", code, REASONS[reason].meaning
     for code in (NO_REASON, OTHER_REASON):

@@ -18,11 +18,12 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from edge.errors import EdgeError, FilmError
+from edge.imaging.calibration import pixel_size_of
 from edge.imaging.dicom import decode_dicom
 from edge.imaging.dicom_file import open_dicom
 from edge.imaging.sniff import Kind, sniff
-from edge.imaging.tags import integer, number, numbers, text
-from edge.outputs.dicom_codes import AT_DETECTOR, CALIBRATED, MAGNIFICATION_CORRECTED
+from edge.imaging.tags import integer, text
+from edge.outputs.dicom_codes import PIXEL_SIZES
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -35,8 +36,6 @@ MOST_MEGAPIXELS = 80.0
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _LONGEST_UID = 64
 _OFFSET = re.compile(r"([+-])(\d{2})([0-5]\d)")
-_LEAST_MAGNIFICATION, _MOST_MAGNIFICATION = 1.0, 3.0
-_LARGEST_PIXEL_MM = 10.0
 EMPTY_IF_MISSING = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
     "AccessionNumber", "ReferringPhysicianName", "StudyID",
@@ -185,35 +184,11 @@ def calibration_of(tags: Dataset) -> Calibration | None:
     ----------
     tags
         The film's data set.
-
-    Notes
-    -----
-    Pixel Spacing counts as calibrated only where it differs from Imager Pixel Spacing or is stated
-    alone (PS3.3, 10.7.1.3). At the detector the spacing is divided by Estimated Radiographic
-    Magnification Factor, or by the distances source-detector and source-patient.
     """
-    calibrated, imager = _spacing(tags, "PixelSpacing"), _spacing(tags, "ImagerPixelSpacing")
-    if calibrated is not None and calibrated != imager:
-        return Calibration(calibrated, CALIBRATED)
-    if imager is None:
+    found = pixel_size_of(tags)
+    if found is None:
         return None
-    magnification = number(tags, "EstimatedRadiographicMagnificationFactor")
-    if magnification is None:
-        detector = number(tags, "DistanceSourceToDetector")
-        patient = number(tags, "DistanceSourceToPatient")
-        magnification = detector / patient if detector and patient else None
-    if magnification is None or not _LEAST_MAGNIFICATION <= magnification <= _MOST_MAGNIFICATION:
-        return Calibration(imager, AT_DETECTOR)
-    row_mm, column_mm = imager
-    corrected = (row_mm / magnification, column_mm / magnification)
-    return Calibration(corrected, MAGNIFICATION_CORRECTED)
-
-
-def _spacing(tags: Dataset, keyword: str) -> tuple[float, float] | None:
-    given = numbers(tags, keyword)
-    if len(given) != 2 or not all(0 < one < _LARGEST_PIXEL_MM for one in given):
-        return None
-    return given[0], given[1]
+    return Calibration((found.row_mm, found.column_mm), PIXEL_SIZES[found.source])
 
 
 def _shown(data: bytes, max_megapixels: float) -> Shown | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from edge.model import JointScore
+    from edge.model import JointScore, JointSpace
     from edge.outputs.dicom_codes import Code
     from edge.outputs.dicom_source import DicomSource
     from edge.outputs.report import LimbReport, Predecessor
@@ -215,6 +215,9 @@ class _Content:
                 evaluations.append(_evaluation(task.codes.why_missing, why))
             if task.expected is not None:
                 measurements.append(_number(task.codes.expected, task.expected))
+        if joint.space is not None:
+            measurements += _widths(joint.space)
+            evaluations += _space_words(joint.space)
         name = None if limb is None else table.JOINTS.get((limb, joint.name or ""))
         candidate = None if limb is None else table.JOINTS.get((limb, joint.name_candidate or ""))
         if name is None and candidate is not None:
@@ -283,6 +286,22 @@ class _Content:
             parameters=engines or None,
             family=_coded(table.ARTIFICIAL_INTELLIGENCE),
         )
+
+
+def _widths(space: JointSpace) -> Iterator[Any]:
+    """Widths of a joint space: in mm where the film states the size of a pixel, else in pixels."""
+    unit, scale = ("mm", table.MILLIMETRE) if space.mean_mm is not None else ("px", table.PIXELS)
+    for stem, code in table.SPACES.items():
+        width: float | None = getattr(space, f"{stem}_{unit}")
+        if width is not None:
+            yield _number(code, width, scale)
+
+
+def _space_words(space: JointSpace) -> Iterator[Any]:
+    if space.reason is not None:
+        yield _evaluation(table.SPACE_MISSING, table.space_reason_code(space.reason))
+    if space.part is not None:
+        yield _evaluation(table.SPACE_PART, table.SPACE_PARTS[space.part])
 
 
 def _coded(code: Code) -> Any:

@@ -19,6 +19,7 @@ from edge.contract.payloads import (
     json_of,
 )
 from edge.model import Identifier, Identifiers, LimbResult, Record, Status, Subtotal, Subtotals
+from edge.outputs.left_right import left_right, measured_spaces
 from edge.totals import add, limb_subtotals
 
 Place = Literal["LH", "RH", "LF", "RF"]
@@ -56,6 +57,7 @@ def with_limb(body: StudyBody, place: Place, result: LimbResult, result_id: str)
         subtotals=result.subtotals or limb_subtotals(result.limb, result.joints),
         n_scored=result.n_scored,
         n_expected=result.n_expected,
+        spaces=measured_spaces(result),
     )
     return body.model_copy(update={"limbs": {**body.limbs, place: limb}})
 
@@ -97,6 +99,7 @@ def message_of(
         hands=hands,
         feet=feet,
         partial_svh=_total((hands.erosion, hands.narrowing, feet.erosion, feet.narrowing)),
+        left_right=left_right(body.limbs.items()),
         changed=changed_unix_s,
     )
 

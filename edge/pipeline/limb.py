@@ -28,6 +28,7 @@ from edge.pipeline.joints import Framed, score_limb_joints
 from edge.pipeline.marker.flag import marker_flag
 from edge.pipeline.namings import Prior
 from edge.pipeline.side import decide_side
+from edge.pipeline.space.limb_spaces import with_spaces
 from edge.pipeline.status import fate_of
 from edge.pipeline.template import apply, inverse, unit_px
 from edge.totals import limb_subtotals
@@ -54,6 +55,8 @@ class LimbAnalysis:
     mask: Mask
     to_canvas: Transform
     """Pixels of the upright film to pixels of the canvas."""
+    space_lines: bool = False
+    """Whether pictures show the edges of the measured joint spaces."""
 
 
 def lay_out(film: GreyImage, sighting: Sighting, settings: PipelineSettings) -> Framed:
@@ -136,6 +139,8 @@ def analyse(
         else:
             reason, why = grades_doubtful(joints), NullReason.HELD
         joints = joints if reason is None else withheld(joints, why)
+    if reason is None and settings.joint_space:
+        joints = with_spaces(joints, second, laid.to_canvas, film)
     fate = fate_of(reason, joints)
     scored = [joint for joint in joints if joint.erosion is not None]
     result = LimbResult(
@@ -149,6 +154,7 @@ def analyse(
         laterality_source=side.source,
         view=film.stated.view,
         transform=(laid.to_canvas @ film.stored_to_upright).tolist(),
+        pixel_size=film.pixel_size,
         joints=tuple(joints),
         subtotals=limb_subtotals(limb, joints) if fate.status is Status.SCORED else None,
         n_scored=len(scored),
@@ -156,7 +162,9 @@ def analyse(
         flags=tuple(flags),
         versions=versions,
     )
-    return LimbAnalysis(result, framed.plain, canvas, masked, laid.to_canvas)
+    return LimbAnalysis(
+        result, framed.plain, canvas, masked, laid.to_canvas, settings.joint_space_line
+    )
 
 
 def _mask(

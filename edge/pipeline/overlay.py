@@ -18,7 +18,14 @@ from edge.model import DISCLAIMER, PictureForm
 from edge.pipeline.frame import warp
 from edge.pipeline.marker.flag import shown_markers
 from edge.pipeline.picture.colours import INK, NOT_GRADED, PAPER, colour_of
-from edge.pipeline.picture.lettering import Picture, Plate, bgr, draw_brackets, draw_line
+from edge.pipeline.picture.lettering import (
+    Picture,
+    Plate,
+    bgr,
+    draw_brackets,
+    draw_curve,
+    draw_line,
+)
 from edge.pipeline.picture.placement import Subject, leader, place_labels
 from edge.pipeline.picture.strip import draw_strip
 from edge.pipeline.picture.view import Shown, film_view, framed_view, masked_view
@@ -77,7 +84,8 @@ def draw_overlay(
     else:
         shown = masked_view(result, analysis.canvas, analysis.plain, analysis.mask, size.film_px)
     shown = _widened(shown)
-    picture = _labelled(shown, result, caption or Caption(file=result.file), size)
+    words = caption or Caption(file=result.file)
+    picture = _labelled(shown, result, words, size, space_lines=analysis.space_lines)
     return Shown(picture, shown.to_picture)
 
 
@@ -87,20 +95,35 @@ def draw_film(
     canvas_size: tuple[int, int],
     caption: Caption | None = None,
     size: PictureSize = SCREEN,
+    *,
+    space_lines: bool = False,
 ) -> Picture:
     """Draw a limb's result on its film, unmasked: [h, w, 3] uint8, BGR.
 
     It needs no engines: what is drawn stands in the result. ``canvas_size`` is the (width, height)
-    of the canvas that ``result.transform`` leads to. Raises `ValueError` for a result without
+    of the canvas that ``result.transform`` leads to; with ``space_lines`` the edges of the measured
+    joint spaces are drawn. Raises `ValueError` for a result without
     ``transform``: of a film that was rejected nothing is known.
     """
     if result.transform is None:
         raise ValueError(f"a result without a place on its film ({result.reason})")
     shown = film_view(film, result, canvas_size, size.film_px)
-    return _labelled(shown, result, caption or Caption(file=result.file), size)
+    words = caption or Caption(file=result.file)
+    return _labelled(shown, result, words, size, space_lines=space_lines)
 
 
-def draw_transparent(result: LimbResult, film: Radiograph) -> Picture:
+def draw_spaces(picture: Picture, to_picture: npt.NDArray[np.float64], result: LimbResult) -> None:
+    """Draw both edges of each measured joint space as thin lines."""
+    for joint in result.joints:
+        if joint.space is None:
+            continue
+        for edge in (joint.space.proximal_edge, joint.space.distal_edge):
+            if len(edge) > 1:
+                points = apply(to_picture, np.array(edge))
+                draw_curve(picture, points, colour_of(joint, result.limb))
+
+
+def draw_transparent(result: LimbResult, film: Radiograph, *, space_lines: bool = False) -> Picture:
     """Draw labels alone over the film as stored: [h, w, 4] uint8, BGRA, transparent elsewhere."""
     stored_size = width, height = film.stored_size
     small = (max(1, width // _SHRUNK), max(1, height // _SHRUNK))
@@ -115,6 +138,8 @@ def draw_transparent(result: LimbResult, film: Radiograph) -> Picture:
         top = height - notice_size[1]
         notice.draw(picture, 0, top)
         taken = [(0.0, float(top), float(notice_size[0]), float(height))]
+    if space_lines:
+        draw_spaces(picture, np.eye(3), result)
     taken += _draw_markers(picture, np.eye(3), result, text_px)
     _draw_joints(picture, np.eye(3), result, text_px, grey, taken)
     return picture
@@ -136,7 +161,9 @@ def _as_high(picture: Picture, height: int) -> Picture:
     return np.vstack([picture, more])
 
 
-def _labelled(shown: Shown, result: LimbResult, caption: Caption, size: PictureSize) -> Picture:
+def _labelled(
+    shown: Shown, result: LimbResult, caption: Caption, size: PictureSize, *, space_lines: bool
+) -> Picture:
     """Draw joints and strip; ``shown`` is wide enough, or is widened first."""
     if not size.labelled:
         return _small(shown, result, size)
@@ -145,6 +172,8 @@ def _labelled(shown: Shown, result: LimbResult, caption: Caption, size: PictureS
     height, width = picture.shape[:2]
     small = (max(1, width // _SHRUNK), max(1, height // _SHRUNK))
     grey = cv2.resize(picture[::2, ::2, 0], small, interpolation=cv2.INTER_AREA)
+    if space_lines:
+        draw_spaces(picture, shown.to_picture, result)
     marked = _draw_markers(picture, shown.to_picture, result, size.text_px)
     unplaced = _draw_joints(
         picture, shown.to_picture, result, size.text_px, np.asarray(grey, np.uint8), marked

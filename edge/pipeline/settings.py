@@ -65,6 +65,13 @@ class PipelineSettings(BaseModel):
         description="read the L or R marker of a film whose side neither tags nor name state, and "
         "take the side from it where the joints agree",
     )
+    joint_space: bool = Field(
+        default=True,
+        description="measure the width of each joint space, beside the grades and never in them",
+    )
+    joint_space_line: bool = Field(
+        default=False, description="draw both edges of each measured joint space on pictures"
+    )
     max_megapixels: float = Field(default=80.0, gt=0, description="pixel budget of one film")
     canvas_height_px: int = Field(default=1500, description="paper, section 2.1")
     canvas_width_px: int = Field(default=1200, description="paper, section 2.1")

@@ -57,11 +57,16 @@ class Drawing:
         """Draw the labelled picture (JPEG) with the whole film, unmasked."""
         height, width = self.analysis.canvas.shape
         result = self.analysis.result
-        return as_jpeg(draw_film(self.film, result, (width, height), caption, size))
+        lines = self.analysis.space_lines
+        return as_jpeg(
+            draw_film(self.film, result, (width, height), caption, size, space_lines=lines)
+        )
 
     def transparent(self) -> bytes | None:
         """Draw the labels alone (PNG with a transparent ground) at the film's own size."""
-        picture = draw_transparent(self.analysis.result, self.film)
+        picture = draw_transparent(
+            self.analysis.result, self.film, space_lines=self.analysis.space_lines
+        )
         ok, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
         return png.tobytes() if ok else None
 
@@ -83,7 +88,8 @@ def local_picture(
     used = settings or PipelineSettings()
     film = decode_film(data, file_name, used.max_megapixels)
     canvas_size = (used.canvas_width_px, used.canvas_height_px)
-    return as_jpeg(draw_film(film, result, canvas_size, caption, size))
+    lines = used.joint_space_line
+    return as_jpeg(draw_film(film, result, canvas_size, caption, size, space_lines=lines))
 
 
 def beside(left_jpeg: bytes, right_jpeg: bytes) -> bytes | None:

@@ -45,6 +45,15 @@ _Split = Annotated[
     ),
 ]
 
+_Repeat = Annotated[
+    bool,
+    typer.Option(
+        "--repeat",
+        help="Measure the joint spaces again on each film shifted, turned, rescaled and "
+        "compressed; six times as long.",
+    ),
+]
+
 
 @evaluate.command(name="phantoms")
 def evaluate_phantoms(
@@ -53,11 +62,12 @@ def evaluate_phantoms(
     json_file: _Json = None,
     split: _Split = SplitName.patient,
     engines: _Engines = None,
+    repeat: _Repeat = False,
 ) -> None:
     """Compare with the truth of simulated films: phantom figures, nothing about patients."""
     from training.evaluation.truth import read_truth
 
-    _evaluate(lambda: read_truth(folder), split, engines, html, json_file)
+    _evaluate(lambda: read_truth(folder), split, engines, html, json_file, repeat=repeat)
 
 
 @evaluate.command(name="painted")
@@ -67,11 +77,12 @@ def evaluate_painted(
     json_file: _Json = None,
     split: _Split = SplitName.patient,
     engines: _Engines = None,
+    repeat: _Repeat = False,
 ) -> None:
     """Compare with damage painted on real films: real texture, but no patient's damage."""
     from training.evaluation.truth import read_truth
 
-    _evaluate(lambda: read_truth(folder), split, engines, html, json_file)
+    _evaluate(lambda: read_truth(folder), split, engines, html, json_file, repeat=repeat)
 
 
 @evaluate.command(name="films")
@@ -82,6 +93,7 @@ def evaluate_films(
     json_file: _Json = None,
     split: _Split = SplitName.patient,
     engines: _Engines = None,
+    repeat: _Repeat = False,
 ) -> None:
     """Compare with joint labels on real films that no training has seen."""
     from training.datasets.labelled_films import SHIPPED_LABELS
@@ -91,7 +103,7 @@ def evaluate_films(
     def read() -> LabelledSet:
         return read_joint_table(folder, labels or SHIPPED_LABELS, healthy=labels is None)
 
-    _evaluate(read, split, engines, html, json_file)
+    _evaluate(read, split, engines, html, json_file, repeat=repeat)
 
 
 @evaluate.command(name="report")
@@ -106,6 +118,7 @@ def evaluate_report(
     json_file: _Json = None,
     split: _Split = SplitName.patient,
     engines: _Engines = None,
+    repeat: _Repeat = False,
 ) -> None:
     """Compare with any labelled set: the layouts of `train data check`, or a table of joints."""
     from training.evaluation.sets import read_set
@@ -116,7 +129,7 @@ def evaluate_report(
             return read_joint_table(folder, labels)
         return read_set(folder, None if layout is None else layout.value)
 
-    _evaluate(read, split, engines, html, json_file)
+    _evaluate(read, split, engines, html, json_file, repeat=repeat)
 
 
 @evaluate.command(name="identity")
@@ -168,7 +181,11 @@ def _evaluate(
     engines: Path | None,
     html: Path | None,
     json_file: Path | None,
+    *,
+    repeat: bool,
 ) -> None:
+    from dataclasses import replace
+
     from edge.engine.loader import load_engines
     from edge.pipeline.settings import PipelineSettings
     from edge.system.paths import built_engines
@@ -177,6 +194,7 @@ def _evaluate(
     from training.evaluation.external import learnt_films, whole_if_external
     from training.evaluation.measure import ProbabilityScorer, measure_set
     from training.evaluation.rows import paper_part
+    from training.evaluation.space_rows import repeat_spaces
     from training.evaluation.tables import tabulate
     from training.evaluation.text import as_text
     from training.evaluation.truth import Kind, Split, part_of
@@ -200,6 +218,11 @@ def _evaluate(
     )
     measured = measure_set(scorer, labelled, Progress("scoring"))
     tables = tabulate(measured)
+    if repeat:
+        films = {limb.path: limb for limb in labelled.limbs if limb.path.is_file()}
+        again = [(path.name, path.read_bytes()) for path in films]
+        repeats = repeat_spaces(scorer, again, Progress("repeating"))
+        tables = replace(tables, repeats=repeats)
     if part is Split.PAPER:
         tables = paper_part(tables)
     say(as_text(labelled, tables, part))

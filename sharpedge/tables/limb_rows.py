@@ -14,7 +14,7 @@ from edge.pipeline.picture.words import unscored_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.model import Identifier, Identifiers, LimbResult, Subtotal
+    from edge.model import Identifier, Identifiers, JointScore, LimbResult, Subtotal
     from sharpedge.tables.cells import Cell
 
 KINDS = ("erosion", "narrowing")
@@ -30,6 +30,8 @@ GRADES = tuple(
     for kind, joints in zip(KINDS, (JOINTS, _NARROWED), strict=True)
     for joint in joints
 )
+SPACES = tuple((joint, unit) for unit in ("mm", "px") for joint in JOINTS)
+"""Mean widths of joint spaces; mm where the film states the size of a pixel."""
 LIMB_COLUMNS = (
     "limb",
     "side",
@@ -40,6 +42,9 @@ LIMB_COLUMNS = (
     "advice",
     *(f"{kind}_{what}" for kind in KINDS for what in ("sum", "scored", "expected", "maximum")),
     *(f"{kind}_{joint}" for kind, joint in GRADES),
+    *(f"space_{joint}_{unit}" for joint, unit in SPACES),
+    "pixel_size",
+    "space_not_measured",
     "not_scored",
     "flags",
     "software",
@@ -71,6 +76,13 @@ def limb_cells(result: LimbResult) -> list[Cell]:
         _text(result.advice),
         *sums,
         *grades,
+        *(_space_cell(joints.get(joint), unit) for joint, unit in SPACES),
+        "" if result.pixel_size is None else _text(result.pixel_size.source),
+        "; ".join(
+            f"{joint.name}: {joint.space.reason}"
+            for joint in joints.values()
+            if joint.space is not None and joint.space.reason is not None
+        ),
         "; ".join([*unscored_words(result), *uncertain]),
         "; ".join(result.flags),
         result.versions.software,
@@ -87,6 +99,14 @@ def _sum_cells(subtotal: Subtotal | None) -> list[Cell]:
     if subtotal is None:
         return [None] * 4
     return [subtotal.score, subtotal.n_scored, subtotal.n_expected, subtotal.maximum]
+
+
+def _space_cell(joint: JointScore | None, unit: str) -> Cell:
+    """Mean width of a joint space; None where it has none."""
+    if joint is None or joint.space is None:
+        return None
+    width: float | None = getattr(joint.space, f"mean_{unit}")
+    return width
 
 
 def _text(value: object) -> str:

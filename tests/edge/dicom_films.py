@@ -13,8 +13,17 @@ from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 
 from edge.anatomy import Limb, has_narrowing
-from edge.errors import REASONS, NullReason, Reason, rejected
-from edge.model import JointScore, Laterality, LateralitySource, LimbResult, SrClass, Status
+from edge.errors import REASONS, NullReason, Reason, SpaceReason, rejected
+from edge.model import (
+    JointScore,
+    JointSpace,
+    Laterality,
+    LateralitySource,
+    LimbResult,
+    SpacePart,
+    SrClass,
+    Status,
+)
 from edge.outputs.report import LimbReport, Predecessor
 from edge.totals import limb_subtotals
 
@@ -105,6 +114,18 @@ def partly_scored(limb=Limb.HAND):
     )  # fmt: skip
 
 
+def with_spaces(mm=True):
+    """A hand with joint spaces: measured, measured beside the middle, and not measured."""
+    whole = {"mean": 1.52, "minimum": 1.21, "medial": 1.6, "lateral": 1.4}
+    widths = {f"{what}_px": round(value * 8, 2) for what, value in whole.items()}
+    if mm:
+        widths |= {f"{what}_mm": value for what, value in whole.items()}
+    space = JointSpace(part=SpacePart.MIDDLE, **widths)
+    part = space.model_copy(update={"part": SpacePart.MARGIN, "medial_px": None, "medial_mm": None})
+    spaces = {"MCP2": space, "MCP3": part, "PIP4": JointSpace(reason=SpaceReason.BLURRED)}
+    return a_result(grades={joint: {"space": found} for joint, found in spaces.items()})
+
+
 def every_kind():
     """Reports of all kinds by name."""
     superseding = Predecessor(EARLIER_ID, SrClass.COMPREHENSIVE_3D)
@@ -122,6 +143,8 @@ def every_kind():
         laterality=None,
         laterality_source=None,
     )  # fmt: skip
+    for what, mm in (("mm", True), ("pixels", False)):
+        kinds[f"joint spaces in {what}"] = a_report(with_spaces(mm=mm))
     kinds["not graded"] = a_report(nothing)
     kinds["rejected"] = a_report(rejected(Reason.NOT_HAND_OR_FOOT, "film-7.dcm", VERSIONS))
     return kinds

@@ -18,6 +18,7 @@ from training.evaluation import statistics as st
 from training.evaluation.findings import About, IdentityFindings, Report
 from training.evaluation.measure_identity import Landmarks, Trial, name_all
 from training.evaluation.rows import Rows
+from training.evaluation.space_findings import space_groups, space_repeats
 from training.evaluation.sums import totals
 from training.evaluation.tables import true_places, turn_deg
 from training.evaluation.truth import PAPER_SPLIT, Kind, Split, patient_of
@@ -95,6 +96,8 @@ def assemble(
         healthy=scorer_findings.healthy(rows),
         # A tenth of the joints adds up to no patient's total.
         totals=() if split is Split.PAPER else totals(rows),
+        spaces=space_groups(tables.spaces),
+        space_repeats=space_repeats(tables.repeats),
     )
 
 

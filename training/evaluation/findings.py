@@ -125,6 +125,31 @@ class OutlineFindings:
 
 
 @dataclass(frozen=True)
+class SpaceGroup:
+    """Measured joint spaces of one group of joints; errors in mm, where the truth is known."""
+
+    name: str
+    joints: int
+    measured: int
+    errors: int
+    mean_error_mm: float | None
+    sd_error_mm: float | None
+    largest_error_mm: float | None
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SpaceRepeat:
+    """Joint spaces measured again after a change of the film; ``sd_mm`` is of one measurement."""
+
+    change: str
+    joints: int
+    sd_mm: float | None
+    median_mm: float | None
+    largest_mm: float | None
+
+
+@dataclass(frozen=True)
 class Baseline:
     """Figures of giving every joint the same grade."""
 
@@ -248,6 +273,8 @@ class Report:
     stricter: tuple[StricterDoubt, ...] = ()
     healthy: tuple[HealthyFindings, ...] = ()
     totals: tuple[TotalFindings, ...] = ()
+    spaces: tuple[SpaceGroup, ...] = ()
+    space_repeats: tuple[SpaceRepeat, ...] = ()
 
 
 def as_json(report: Report) -> str:

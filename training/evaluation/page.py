@@ -32,6 +32,7 @@ CHAPTERS = {
     "outline": "Outline",
     "scorers": "Scorers",
     "missing": "Joints without a grade",
+    "spaces": "Measured joint space",
     "healthy": "Joints presumed without arthritis",
     "totals": "Totals",
     "methods": "How the figures are made",

@@ -18,12 +18,14 @@ from edge.model import Status
 from edge.pipeline.settings import PipelineSettings
 from edge.pipeline.template import apply, similarity, unit_px
 from training.evaluation.measure import NOT_SCORED, REACH, named
+from training.evaluation.space_rows import space_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from edge.model import JointScore, LimbResult, Points
     from training.evaluation.measure import Measured
+    from training.evaluation.space_rows import RepeatRow, SpaceRow
 
 KINDS = ("erosion", "narrowing")
 NOT_FOUND = "not found"
@@ -112,6 +114,8 @@ class Tables:
     boxes: tuple[BoxRow, ...]
     truths: tuple[tuple[int, str], ...]
     presumed: tuple[GradeRow, ...] = ()
+    spaces: tuple[SpaceRow, ...] = ()
+    repeats: tuple[RepeatRow, ...] = ()
 
 
 def tabulate(measured: Sequence[Measured]) -> Tables:
@@ -122,11 +126,13 @@ def tabulate(measured: Sequence[Measured]) -> Tables:
     joints: list[JointRow] = []
     grades: list[GradeRow] = []
     presumed: list[GradeRow] = []
+    spaces: list[SpaceRow] = []
     for index, one in enumerate(measured):
         rows = list(_joint_rows(index, one))
         films.append(_film_row(number[one.labelled.patient], one, rows))
         joints += rows
         grades += _grade_rows(index, one)
+        spaces += space_rows(index, one)
         if one.labelled.healthy:
             presumed += _grade_rows(index, one, presumed=True)
     boxes, truths = _box_rows(measured)
@@ -138,6 +144,7 @@ def tabulate(measured: Sequence[Measured]) -> Tables:
         boxes=tuple(boxes),
         truths=tuple(truths),
         presumed=tuple(presumed),
+        spaces=tuple(spaces),
     )
 
 

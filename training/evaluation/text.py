@@ -15,6 +15,7 @@ from edge.model import Status
 from training.evaluation import statistics as st
 from training.evaluation.measure import NOT_SCORED
 from training.evaluation.rows import PAPER_TABLE_1, grades_of
+from training.evaluation.space_findings import space_groups, space_repeats, space_text
 from training.evaluation.truth import PAPER_SPLIT, Kind, Split
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def as_text(labelled: LabelledSet, tables: Tables, split: Split) -> str:
         kept = " kept out of training" if split is Split.PATIENT else ""
         limbs = [limb for limb in Limb if any(film.limb is limb for film in tables.films)]
         rows += [places_text(tables, limb, f"labelled {limb} films{kept}") for limb in limbs]
+    rows += space_text(space_groups(tables.spaces), space_repeats(tables.repeats))
     if split is Split.PAPER:
         rows.append(f"grades: {PAPER_SPLIT}")
     return "\n".join(rows)

@@ -27,6 +27,8 @@ Picture = npt.NDArray[np.uint8]
 
 PLATE_OPACITY = 0.82
 """Of a label's ground: over a white film it stays dark enough for a contrast above 7 to 1."""
+_FINE_BITS = 4
+"""Curves are drawn to a sixteenth of a pixel."""
 _PAD_SHARE = 0.32
 _BAR_SHARE = 0.24
 _LINE_SHARE = 1.22
@@ -147,6 +149,13 @@ def draw_line(
 ) -> None:  # fmt: skip
     """Draw a leader line with a dark rim."""
     _polylines(picture, [np.round(np.array(ends)).astype(np.int32)], colour, line_px)
+
+
+def draw_curve(picture: Picture, points: npt.NDArray[np.float64], colour: Colour) -> None:
+    """Draw a line of one pixel through points [n, 2], without a rim: it hides nothing beside it."""
+    shade = (*bgr(colour), 255)[: picture.shape[2]]
+    fine = np.rint(points * 2**_FINE_BITS).astype(np.int32)
+    cv2.polylines(picture, [fine], False, shade, 1, cv2.LINE_AA, _FINE_BITS)
 
 
 def _polylines(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.anatomy import Limb
-from edge.errors import NullReason, Reason
+from edge.errors import NullReason, Reason, SpaceReason
 from edge.model import Status
 from edge.outputs import dicom_codes as table
 from edge.outputs.dicom_codes import Code, private_codes
@@ -14,6 +14,7 @@ from edge.outputs.dicom_codes import Code, private_codes
 def test_every_joint_reason_and_status_has_a_code():
     assert set(table.NULL_REASON_CODES) == set(NullReason)
     assert set(table.REASON_CODES) == set(Reason)
+    assert set(table.SPACE_REASON_CODES) == set(SpaceReason)
     assert set(table.STATUSES) == set(Status)
     assert set(table.JOINTS) == {(limb, name) for limb in Limb for name in limb.joints}
 
@@ -32,7 +33,8 @@ def test_every_private_code_is_in_the_published_table():
         if isinstance(value, Code) and value.scheme == table.SCHEME
     }
     tables = (table.JOINTS, table.NULL_REASON_CODES, table.REASON_CODES, table.STATUSES,
-              table.SHOWN_BY)  # fmt: skip
+              table.SHOWN_BY, table.SPACES, table.SPACE_PARTS,
+              table.SPACE_REASON_CODES)  # fmt: skip
     used |= {code for codes in tables for code in codes.values()}
     used |= {code for task in table.TASKS.values() for code in vars(task).values()}
     assert used == published

@@ -16,6 +16,7 @@ from dicom_films import (
     a_report,
     every_kind,
     partly_scored,
+    with_spaces,
 )
 from film_files import CR_CLASS
 from limb_results import a_result
@@ -211,6 +212,40 @@ def test_millimetres_are_given_with_their_calibration_only():
     said = values_of(groups(sr_of(a_report(), at_detector))[0])
     assert said["PIXEL_SIZE_STATE"] == "PX_AT_DETECTOR"
     assert (said["111066"], said["111026"]) == (0.2, 0.1)
+
+
+def test_a_joint_space_is_a_measurement_beside_the_grades():
+    said = {
+        word.split("/")[-1]: values_of(group)
+        for group in groups(sr_of(a_report(with_spaces()), SOURCE))
+        for word in [values_of(group)["112039"]]
+    }
+    plain = {
+        values_of(group)["112039"].split("/")[-1]: values_of(group)
+        for group in groups(sr_of(a_report(a_result()), SOURCE))
+    }
+    assert (said["MCP2"]["JSW_MEAN"], said["MCP2"]["JSW_MINIMUM"]) == (1.52, 1.21)
+    assert (said["MCP2"]["JSW_MEDIAL"], said["MCP2"]["JSW_LATERAL"]) == (1.6, 1.4)
+    assert said["MCP2"]["JSW_PART"] == "JSW_MIDDLE"
+    assert "JSW_MEDIAL" not in said["MCP3"]
+    assert said["PIP4"]["JSW_MISSING"] == "S_BLURRED"
+    assert "JSW_MEAN" not in said["PIP4"]
+    for joint, values in plain.items():
+        assert values.items() <= said[joint].items()
+
+
+@pytest.mark.parametrize(("mm", "unit", "mean"), [(True, "mm", 1.52), (False, "{pixels}", 12.16)])
+def test_a_joint_space_states_its_unit(mm, unit, mean):
+    document = document_of(a_report(with_spaces(mm=mm)))
+    (first, *_) = (
+        item
+        for item in walk(document)
+        if item.ValueType == "NUM" and item.ConceptNameCodeSequence[0].CodeValue == "JSW_MEAN"
+    )
+    measured = first.MeasuredValueSequence[0]
+    code = measured.MeasurementUnitsCodeSequence[0]
+    assert (float(measured.NumericValue), code.CodeValue) == (mean, unit)
+    assert code.CodingSchemeDesignator == "UCUM"
 
 
 def test_the_grey_values_that_the_model_saw_are_stated():

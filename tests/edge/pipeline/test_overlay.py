@@ -8,7 +8,7 @@ import pytest
 from limb_results import FILM, a_result
 
 from edge.anatomy import Limb
-from edge.model import Radiograph, StatedIdentity, Status
+from edge.model import JointSpace, Radiograph, StatedIdentity, Status
 from edge.pipeline.overlay import (
     SCREEN,
     THUMBNAIL,
@@ -106,3 +106,17 @@ def test_a_turned_film_is_shown_upright():
     picture = draw_film(film, a_result(transform=turned), (1500, 1200))
     rows = picture[..., 0].mean(axis=1)
     assert rows[:60].max() > rows[400:700].max()
+
+
+def test_the_edges_of_joint_spaces_are_drawn_when_asked_for():
+    edge = ((700.0, 900.0), (760.0, 900.0))
+    space = JointSpace(mean_px=12.0, proximal_edge=edge, distal_edge=((700, 888), (760, 888)))
+    result = a_result(grades={"MCP3": {"space": space}})
+    film = a_film()
+    plain = draw_film(film, result, (1200, 1500))
+    with_lines = draw_film(film, result, (1200, 1500), space_lines=True)
+    assert np.array_equal(plain, draw_film(film, a_result(), (1200, 1500)))
+    changed = np.argwhere((plain != with_lines).any(axis=2))
+    assert 0 < len(changed) < 400
+    # A thin line: two rows and their blurred neighbours at most, for each edge.
+    assert len(np.unique(changed[:, 0])) <= 6

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     # a person must decide: held
     SIDE_NOT_KNOWN = "side_not_known"
     SIDE_CONFLICT = "side_conflict"
+    MIRRORED_FILM = "mirrored_film"
     LIMB_CONFLICT = "limb_conflict"
     TWO_LIMBS = "two_limbs"
     OBLIQUE_VIEW = "oblique_view"
@@ -178,6 +179,11 @@ REASONS: dict[Reason, ReasonText] = {
         _H,
         "two sources disagree about the side",
         "look at the film, then sharpedge release with its --side",
+    ),
+    Reason.MIRRORED_FILM: ReasonText(
+        _H,
+        "the marker is mirrored, and so is the limb: the film was turned over",
+        "look at the film, then sharpedge release with its --side; correct the mirroring",
     ),
     Reason.LIMB_CONFLICT: ReasonText(
         _H,

@@ -20,6 +20,7 @@ _RELEASED = frozenset(
     {
         Reason.SIDE_NOT_KNOWN,
         Reason.SIDE_CONFLICT,
+        Reason.MIRRORED_FILM,
         Reason.LIMB_CONFLICT,
         Reason.SHAPE_IMPLAUSIBLE,
         Reason.OTHER_BODY_PART,
@@ -30,7 +31,14 @@ _RELEASED = frozenset(
 )
 """Reasons after which a person's word can put a film right."""
 _LIMB_DOUBTED = frozenset({Reason.LIMB_CONFLICT, Reason.LIMB_DOUBTFUL, Reason.OTHER_BODY_PART})
-_SIDE_DOUBTED = frozenset({Reason.SIDE_NOT_KNOWN, Reason.SIDE_CONFLICT, Reason.DUPLICATE_CONFLICT})
+_SIDE_DOUBTED = frozenset(
+    {
+        Reason.SIDE_NOT_KNOWN,
+        Reason.SIDE_CONFLICT,
+        Reason.MIRRORED_FILM,
+        Reason.DUPLICATE_CONFLICT,
+    }
+)
 
 
 def known_limb(reason: str, body: LimbResult | None) -> Limb | None:

@@ -195,6 +195,7 @@ REASON_CODES = {
     Reason.NOT_HAND_OR_FOOT: Code("F_NO_LIMB", "No hand and no foot was found"),
     Reason.SIDE_NOT_KNOWN: Code("L_SIDE_UNKNOWN", "Neither tags nor file name say left or right"),
     Reason.SIDE_CONFLICT: Code("L_SIDE_CONFLICT", "Two sources disagree about the side"),
+    Reason.MIRRORED_FILM: Code("L_MIRRORED", "Marker and limb are mirrored: film turned over"),
     Reason.LIMB_CONFLICT: Code("L_LIMB_CONFLICT", "Tags or name state another limb than is shown"),
     Reason.TWO_LIMBS: Code("L_TWO_LIMBS", "Two limbs on one film could not be told apart"),
     Reason.OBLIQUE_VIEW: Code("L_OBLIQUE", "An oblique view, which SvH does not score"),

@@ -25,6 +25,7 @@ from edge.pipeline.find import Sighting, confirmed, mapped, second_look
 from edge.pipeline.frame import Frame, frame, warp
 from edge.pipeline.identify import RESIDUAL_LIMIT
 from edge.pipeline.joints import Framed, score_limb_joints
+from edge.pipeline.marker.flag import marker_flag
 from edge.pipeline.namings import Prior
 from edge.pipeline.side import decide_side
 from edge.pipeline.space.limb_spaces import with_spaces
@@ -33,9 +34,10 @@ from edge.pipeline.template import apply, inverse, unit_px
 from edge.totals import limb_subtotals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge.engine.loader import EngineSet
+    from edge.pipeline.marker.read import Marker
     from edge.pipeline.settings import PipelineSettings
 
 LEAST_MERIT = {Limb.HAND: 0.30, Limb.FOOT: 0.40}
@@ -79,10 +81,12 @@ def analyse(
     limb_index: int,
     versions: Versions,
     verdict: Reason | None = None,
+    markers: Sequence[Marker] = (),
 ) -> LimbAnalysis:
     """Run stages 1b to 12 for one sighting.
 
     ``begin`` is called with the name of each stage. ``verdict`` holds the limb whatever is found.
+    ``markers`` are those of the film that belong to this limb.
     """
     limb, numbers = first.limb, settings.limb(first.limb)
     begin("frame")
@@ -114,8 +118,9 @@ def analyse(
     scorer = engines.get(Role.SCORE, limb)
     if scorer is not None and scorer.passport.get("site_calibration"):
         flags.append("site_calibrated")
-    side = decide_side(film, mirrored=second.identity.shape.mirrored, settings=settings)
-    flags += side.flags
+    mirrored = second.identity.shape.mirrored
+    side = decide_side(film, mirrored=mirrored, settings=settings, markers=markers)
+    flags += [*side.flags, *(marker_flag(one, film) for one in markers)]
     reason = (
         verdict
         or few_grey_levels(film.pixels, first)

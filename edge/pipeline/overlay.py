@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from edge.model import DISCLAIMER, PictureForm
 from edge.pipeline.frame import warp
-from edge.pipeline.picture.colours import NOT_GRADED, PAPER, colour_of
+from edge.pipeline.marker.flag import shown_markers
+from edge.pipeline.picture.colours import INK, NOT_GRADED, PAPER, colour_of
 from edge.pipeline.picture.lettering import (
     Picture,
     Plate,
@@ -139,6 +140,7 @@ def draw_transparent(result: LimbResult, film: Radiograph, *, space_lines: bool 
         taken = [(0.0, float(top), float(notice_size[0]), float(height))]
     if space_lines:
         draw_spaces(picture, np.eye(3), result)
+    taken += _draw_markers(picture, np.eye(3), result, text_px)
     _draw_joints(picture, np.eye(3), result, text_px, grey, taken)
     return picture
 
@@ -172,8 +174,9 @@ def _labelled(
     grey = cv2.resize(picture[::2, ::2, 0], small, interpolation=cv2.INTER_AREA)
     if space_lines:
         draw_spaces(picture, shown.to_picture, result)
+    marked = _draw_markers(picture, shown.to_picture, result, size.text_px)
     unplaced = _draw_joints(
-        picture, shown.to_picture, result, size.text_px, np.asarray(grey, np.uint8), ()
+        picture, shown.to_picture, result, size.text_px, np.asarray(grey, np.uint8), marked
     )
     lines = strip_lines(result, caption)
     if unplaced:
@@ -246,6 +249,30 @@ def _draw_joints(
         else:
             plate.draw(picture, int(corner[0]), int(corner[1]))
     return unplaced
+
+
+def _draw_markers(
+    picture: Picture, to_picture: npt.NDArray[np.float64], result: LimbResult, text_px: int
+) -> list[Box]:
+    """Draw each marker that was read, where it lies in the picture; returns the room it takes."""
+    height, width = picture.shape[:2]
+    taken: list[Box] = []
+    for marker in shown_markers(result.flags):
+        corners = apply(to_picture, np.array(marker.box, np.float64).reshape(2, 2))
+        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+        plate = Plate((f"marker {marker.words}",), text_px, INK)
+        x = round(min(max((left + right - plate.size[0]) / 2, 0), width - plate.size[0]))
+        room = 0.25 * (right - left)
+        y = round(bottom + room if bottom + room + plate.size[1] <= height else
+                  top - room - plate.size[1])  # fmt: skip
+        inside = left >= 0 and top >= 0 and right < width and bottom < height
+        if not inside or x < 0 or y < 0:
+            continue
+        around = (left - room, top - room, right + room, bottom + room)
+        draw_brackets(picture, around, INK, max(1, round(text_px / 9)))
+        plate.draw(picture, x, y)
+        taken += [around, (x, y, x + plate.size[0], y + plate.size[1])]
+    return taken
 
 
 def _box_of(

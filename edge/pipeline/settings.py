@@ -60,6 +60,11 @@ class PipelineSettings(BaseModel):
         default=False,
         description="score a film whose side is known from the joints alone instead of holding it",
     )
+    read_markers: bool = Field(
+        default=True,
+        description="read the L or R marker of a film whose side neither tags nor name state, and "
+        "take the side from it where the joints agree",
+    )
     joint_space: bool = Field(
         default=True,
         description="measure the width of each joint space, beside the grades and never in them",

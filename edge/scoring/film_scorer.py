@@ -39,7 +39,9 @@ from edge.pipeline.find import (
 )
 from edge.pipeline.frame import warp
 from edge.pipeline.limb import LimbAnalysis, analyse, lay_out
+from edge.pipeline.marker.read import Marker, read_markers
 from edge.pipeline.picture.words import Caption
+from edge.pipeline.side import markers_of
 from edge.pipeline.template import inverse
 from edge.scoring.drawing import Drawing
 from edge.scoring.reference_film import reference_film
@@ -161,6 +163,7 @@ class FilmScorer:
                 film = _with_operator(film, operator)
             clock.start("find")
             sightings, verdict = self._find(film)
+            markers = self._markers(film, sightings, verdict, clock)
         except FilmError as error:
             clock.stop()
             result = rejected(error.reason, file_name, self.versions, detail=error.detail)
@@ -178,6 +181,7 @@ class FilmScorer:
                 limb_index=index,
                 versions=self.versions,
                 verdict=verdict,
+                markers=markers[index],
             )
             clock.stop()
             figures = film_figures(analysis.plain, analysis.result)
@@ -229,6 +233,21 @@ class FilmScorer:
         elif in_doubt:
             verdict = Reason.SHAPE_IMPLAUSIBLE
         return found, verdict
+
+    def _markers(
+        self,
+        film: Radiograph,
+        sightings: tuple[Sighting, ...],
+        verdict: Reason | None,
+        clock: StageClock,
+    ) -> list[tuple[Marker, ...]]:
+        """Markers of each limb; read only where nothing states the side of a film not yet held."""
+        if not self._settings.read_markers or film.stated.laterality or verdict:
+            return [()] * len(sightings)
+        clock.start("marker")
+        shapes = [sighting.identity.shape for sighting in sightings]
+        joints = [sighting.points() for sighting in sightings]
+        return markers_of(read_markers(film.pixels), shapes, joints)
 
     def _looks(self, film: GreyImage, stated: Limb | None) -> dict[Limb, FirstLook]:
         """What each detector sees of a film, the stated limb's first; one where that settles it."""

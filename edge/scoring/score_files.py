@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from edge.anatomy import LIMBS
 from edge.errors import EdgeError, FilmError, NullReason, Reason, place_of, rejected
-from edge.model import Laterality, LimbResult, Status, Subtotal
-from edge.pipeline.picture.words import Caption
+from edge.model import Laterality, LateralitySource, LimbResult, Status, Subtotal
+from edge.pipeline.picture.words import SIDE_SOURCES, Caption
 from edge.scoring.drawing import beside
 
 if TYPE_CHECKING:
@@ -243,6 +243,8 @@ def as_text(scored: ScoredFile) -> str:
     for result in scored.results:
         limb = limb_words(result)
         head = f"{name}: {limb}" if limb else name
+        if result.laterality_source is LateralitySource.MARKER:
+            head += f", {SIDE_SOURCES[LateralitySource.MARKER]}"
         if result.status is Status.NOT_GRADED:
             line = f"{head}: not graded, {result.reason}: {result.advice}"
             blocks.append("\n".join([line, *limb_rows(result)]))

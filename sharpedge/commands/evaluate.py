@@ -207,7 +207,10 @@ def _evaluate(
     except TrainingError as error:
         fail(str(error), 2)
     # A simulated film states its side, as a scanner's does; a labelled one often states none.
-    settings = PipelineSettings(accept_side_from_geometry=labelled.kind is not Kind.PHANTOM)
+    # A marker decides about the side alone; what is evaluated is the same with and without.
+    settings = PipelineSettings(
+        accept_side_from_geometry=labelled.kind is not Kind.PHANTOM, read_markers=False
+    )
     scorer = ProbabilityScorer(
         installed,
         settings,

@@ -15,6 +15,7 @@ from sharpedge.commands.options import NOTICE, LimbOption, SideOption, fail, sta
 
 if TYPE_CHECKING:
     from edge.model import Identifier, OperatorStatement
+    from edge.pipeline.settings import PipelineSettings
     from edge.scoring.fallback import FallbackScorer
     from edge.scoring.score_files import ScoredFile, Wanted
     from sharpedge.documents import DocumentWriter
@@ -76,9 +77,14 @@ def score(
         bool,
         typer.Option(help="Score films whose side only the joints tell, instead of holding them."),
     ] = False,
+    no_markers: Annotated[
+        bool,
+        typer.Option("--no-markers", help="Do not take the side from an L or R on the film."),
+    ] = False,
     engines: Annotated[Path | None, typer.Option(help="Folder of built engines.")] = None,
 ) -> None:
     """Score files without a broker."""
+    from edge.pipeline.settings import PipelineSettings
     from edge.scoring.score_files import (
         Wanted,
         exit_status,
@@ -106,7 +112,10 @@ def score(
     if not films:
         fail("no film was found in what you named", 2)
     wanted = None if out is None else Wanted(out, overlays=overlay)
-    scorer = _scorer(engines, wanted, accept_side_from_geometry=accept_side_from_geometry)
+    settings = PipelineSettings(
+        accept_side_from_geometry=accept_side_from_geometry, read_markers=not no_markers
+    )
+    scorer = _scorer(engines, wanted, settings)
     show = Progress("scoring")
     show(0, len(films))
     done: list[ScoredFile] = []
@@ -186,16 +195,13 @@ def _documents(
 
 
 def _scorer(
-    engines: Path | None, wanted: Wanted | None, *, accept_side_from_geometry: bool
+    engines: Path | None, wanted: Wanted | None, settings: PipelineSettings
 ) -> FallbackScorer:
     from edge.engine.loader import load_engines
-    from edge.pipeline.settings import PipelineSettings
     from edge.scoring.fallback import FallbackScorer
     from edge.scoring.film_scorer import FilmScorer
     from edge.system.paths import built_engines
     from edge.system.terminal import complain
-
-    settings = PipelineSettings(accept_side_from_geometry=accept_side_from_geometry)
 
     def scorer_without(refused: frozenset[str]) -> FilmScorer:
         loaded = load_engines(engines or built_engines(), refuse=refused)

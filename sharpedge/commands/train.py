@@ -1,7 +1,6 @@
 """The commands ``sharpedge train``: parse, call, print.
 
-Layer: sharpedge; uses `training`. Nothing heavy is imported before a command needs it, and torch
-only by the commands that train.
+Layer: sharpedge; uses `training`. Nothing heavy is imported before a command needs it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import typer
 
 from sharpedge.choices import Layout
 from sharpedge.commands.options import NOTICE, LimbName, fail
+from sharpedge.commands.train_marker import train_marker_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +110,7 @@ def train_demo_command(
     say(f"Figures on simulated films say nothing about patients. {NOTICE}")
 
 
+train.command(name="marker")(train_marker_command)
 data = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
 train.add_typer(data, name="data")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from drawn_markers import with_text
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -49,7 +50,8 @@ DECODING = frozenset(
 HERE = frozenset(
     {
         Reason.NOT_HAND_OR_FOOT, Reason.SIDE_NOT_KNOWN, Reason.SIDE_CONFLICT, Reason.LIMB_CONFLICT,
-        Reason.TWO_LIMBS, Reason.OBLIQUE_VIEW, Reason.LATERAL_VIEW, Reason.JOINTS_NOT_FOUND,
+        Reason.MIRRORED_FILM, Reason.TWO_LIMBS, Reason.OBLIQUE_VIEW, Reason.LATERAL_VIEW,
+        Reason.JOINTS_NOT_FOUND,
         Reason.SHAPE_IMPLAUSIBLE, Reason.IMMATURE, Reason.FEW_GREY_LEVELS,
         Reason.OTHER_BODY_PART,
     }
@@ -222,6 +224,9 @@ ODD = {
     Reason.NOT_HAND_OR_FOOT: (png(hand(left_out=HAND.joints)), "P1-LH.png"),
     Reason.SIDE_NOT_KNOWN: (png(hand()), "film.png"),
     Reason.SIDE_CONFLICT: (png(hand()[:, ::-1]), "P1-LH.png"),
+    Reason.MIRRORED_FILM: (
+        png(with_text(hand(), "L", (120, 120), 60, level=200)[:, ::-1]), "film.png",
+    ),
     Reason.LIMB_CONFLICT: (png(hand()), "P1-LF.png"),
     Reason.OBLIQUE_VIEW: (dicom(hand(), ViewPosition="LLO"), "P1-LH.dcm"),
     Reason.LATERAL_VIEW: (dicom(hand(), ViewPosition="LL"), "P1-LH.dcm"),

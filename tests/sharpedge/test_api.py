@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import sharpedge
+from edge.pipeline.settings import PipelineSettings
 from edge.scoring.reference_film import FILM_NAME, golden_film
 from edge.system.paths import built_engines
 
@@ -52,9 +53,12 @@ def test_bytes_and_arrays_give_the_grades_of_the_file(engines, film):
 
 
 def test_without_a_side_a_film_is_held_with_its_reason(engines):
-    (limb,) = sharpedge.score(golden_film(), engines=engines)
+    silent = PipelineSettings(read_markers=False)
+    (limb,) = sharpedge.score(golden_film(), engines=engines, settings=silent)
     assert (limb.status, limb.reason) == ("held", "side_not_known")
     assert limb.advice
+    (marked,) = sharpedge.score(golden_film(), engines=engines)
+    assert (marked.status, marked.laterality_source) == ("scored", "marker")
 
 
 @pytest.mark.parametrize("data", [b"", b"no film at all"])

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from drawn_markers import without_markers
 
 from edge.anatomy import Limb
 from edge.engine.loader import load_engines
@@ -72,7 +73,7 @@ def held(engines, films, tmp_path):
     """A film whose side nobody states."""
     if Limb.HAND not in engines.limbs:
         pytest.skip("no hand detector is built: sharpedge export")
-    return shutil.copy(films / "P0001-LH.jpg", tmp_path / "film.jpg")
+    return without_markers(films / "P0001-LH.jpg", tmp_path / "film.jpg")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Finder:
             ) from error
         kept = {key: one for key, one in loaded.engines.items() if key[0] is not Role.SCORE}
         self._engines = EngineSet(kept)
-        settings = PipelineSettings(accept_side_from_geometry=True)
+        settings = PipelineSettings(accept_side_from_geometry=True, read_markers=False)
         self._scorer = FilmScorer(self._engines, settings)
         self._path = cache / CACHE_NAME
         self._known = self._read()

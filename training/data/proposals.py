@@ -140,7 +140,7 @@ def propose_folder(
 
     Returns how many were labelled, and why the others were refused.
     """
-    settings = PipelineSettings(accept_side_from_geometry=True)
+    settings = PipelineSettings(accept_side_from_geometry=True, read_markers=False)
     scorer = FilmScorer(load_engines(engines or built_engines()), settings)
     passed_over = labelled_films(known)
     paths = [

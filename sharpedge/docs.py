@@ -160,7 +160,10 @@ the whole ([asyncapi.json](contract/asyncapi.json)).
 - **MQTT 3.1.1.** Where the broker answers that it knows no MQTT 5, message expiry, content type and
   user properties are left out; `state.protocol` says so. A refusal is not shown there: what has no
   receipt is sent again, and the first receipt releases the rest.
-- **Unknown keys** come only with a new `schema_version`.
+- **New keys.** A release may add optional keys to a message; `CHANGELOG.md` names them. Keys that
+  are removed, renamed or mean something else come only with a new `schema_version`. The schemas of
+  a release refuse keys that it does not know: update dashboards that validate strictly before the
+  boxes.
 
 A receipt is published to `.../receipt`, once the result is stored. Correlation data may come with
 it and is then the result's own, as MQTT 5 hands it over. A receipt that is malformed, retained, for

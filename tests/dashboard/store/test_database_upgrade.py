@@ -18,6 +18,7 @@ from sqlalchemy import inspect, select, text
 
 import dashboard.store.database as module
 from dashboard.intake.arrivals import save
+from dashboard.intake.parse import parse
 from dashboard.store import films
 from dashboard.store.database import Database, engine_of, open_database
 from dashboard.store.tables import DEVICE, MESSAGE, METADATA, ORDER, PERSON, PROBLEM
@@ -109,8 +110,14 @@ def test_what_was_stored_is_there_and_shows(upgraded, revision):
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_it_takes_repeats_and_new_messages(upgraded, revision):
     database = upgraded(revision)
+    with database.reading() as connection:
+        # A box of that release repeats the bytes that it has sent before.
+        sent = connection.execute(
+            select(MESSAGE.c.payload).where(MESSAGE.c.id == result(1).id)
+        ).scalar_one()
+    repeated = parse(ROOM.topic("result"), sent.encode(), None, 1 << 20)
     with database.writing() as connection:
-        saved = save(connection, [arrived(result(1)), arrived(result(9))], 2e9, 10)
+        saved = save(connection, [repeated, arrived(result(9))], 2e9, 10)
     assert (saved.repeats, saved.new, saved.bad) == (1, 1, 0)
     with database.reading() as connection:
         row = films.film_of_id(connection, 1, result(1).id)

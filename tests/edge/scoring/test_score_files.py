@@ -172,10 +172,10 @@ def test_a_json_line_is_ascii_and_has_every_promised_key(tmp_path):
     assert "\n" not in line
     value = json.loads(line)
     assert value["file"] == "M�ller-é.jpg"
-    assert set(value) - LIMB_KEYS == {"advice", "flags", "notice"}
+    assert set(value) - LIMB_KEYS == {"advice", "flags", "notice", "pixel_size"}
     assert set(value) >= LIMB_KEYS
     for joint in value["joints"]:
-        assert set(joint) - JOINT_KEYS == {"confidence"}
+        assert set(joint) - JOINT_KEYS == {"confidence", "space"}
         assert set(joint) >= JOINT_KEYS
 
 

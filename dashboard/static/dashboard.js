@@ -9,7 +9,7 @@
 
   // -- live -------------------------------------------------------------------------------------
 
-  const REST_MS = 1000;
+  const REST_MS = 500;
   let asked = 0;
   let waiting = null;
   let seen = document.body.dataset.number;
@@ -40,7 +40,7 @@
     }
   };
   const soon = () => {
-    // The first of several changes shows at once, the others together a second later.
+    // The first of several changes shows at once, the others together half a second later.
     if (waiting === null) waiting = setTimeout(refresh, Math.max(50, asked + REST_MS - Date.now()));
   };
   const at = document.body.dataset.events;

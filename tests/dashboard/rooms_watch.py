@@ -16,8 +16,8 @@ from sqlalchemy import select
 from dashboard.store.tables import MESSAGE
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_REST_S = 1.0
-"""As in dashboard.js: the first of several changes shows at once, the others a second later."""
+_REST_S = 0.5
+"""As in dashboard.js: the first of several changes shows at once, the others after this."""
 _FIRST_S = 0.05
 
 

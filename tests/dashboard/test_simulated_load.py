@@ -39,7 +39,7 @@ FILLED = int(os.environ.get("SHARPEDGE_ROOMS_RESULTS", TOTAL)) if FULL else 40
 SUSTAINED_S = 180 if FULL else 3
 PERIOD_S = 60.0 if FULL else 1.5
 MEMBERS, KILLS = 10, int(os.environ.get("SHARPEDGE_ROOMS_KILLS", "5"))
-SHARED = int(os.environ.get("SHARPEDGE_ROOMS_SHARED", "20000"))
+SHARED = int(os.environ.get("SHARPEDGE_ROOMS_SHARED", "40000"))
 PICTURE_BYTES = 120_000
 _BATCH = 2000
 PAGES = ("/", "/devices", "/?show=new&q=left+hand", "/?device=clinic/room7/box7")

@@ -71,8 +71,17 @@ def build(recipe: Recipe, folder: Path) -> Built:
     assert isinstance(source, CompactSource)  # noqa: S101 - the row's own model
     arrays: dict[str, Array] = {}
     training: dict[str, Any] = {}
+    paths = [folder / name for name in source.files]
+    given = {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
     for name in source.files:
         more, meta = load_compact(folder / name)
+        if meta.get("fits_trunk", "") not in {"", *given}:
+            raise WeightsError(
+                "it was trained on the features of another trunk",
+                where=str(folder / name),
+                fix="train it on this trunk (sharpedge train exclusions --trunk), or leave it out "
+                "of source.files",
+            )
         twice = sorted(set(arrays) & set(more))
         if twice:
             raise WeightsError(

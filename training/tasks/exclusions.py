@@ -129,7 +129,7 @@ def train_exclusions(
     names = {film for film in data.films.tolist() if not film.startswith(MADE)}
     record = training_record(command, figures) | sources_record(films_dir, names)
     # In a scorer's passport the heads' figures stand; these have a place of their own there.
-    record |= {"exclusion": figures, "trunk_sha256": trunk.sha256, "recipe": vars(recipe)}
+    record |= {"exclusion": figures, "fits_trunk": trunk.sha256, "recipe": vars(recipe)}
     save_compact(out / f"{limb}-exclusion.npz", arrays, record)
     return figures
 

@@ -71,11 +71,10 @@ def build(recipe: Recipe, folder: Path) -> Built:
     assert isinstance(source, CompactSource)  # noqa: S101 - the row's own model
     arrays: dict[str, Array] = {}
     training: dict[str, Any] = {}
-    paths = [folder / name for name in source.files]
-    given = {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
     for name in source.files:
         more, meta = load_compact(folder / name)
-        if meta.get("fits_trunk", "") not in {"", *given}:
+        fits = meta.get("fits_trunk")
+        if fits is not None and fits not in _digests(folder, source):
             raise WeightsError(
                 "it was trained on the features of another trunk",
                 where=str(folder / name),
@@ -108,6 +107,12 @@ def build(recipe: Recipe, folder: Path) -> Built:
     # The same bytes and the same reader as for a researcher's own Darknet files.
     data = write_darknet_weights(network, arrays)
     return build_detector(recipe, network, data, source.bn_epsilon, training)
+
+
+def _digests(folder: Path, source: CompactSource) -> set[str]:
+    """SHA-256 of each file of a source that is there."""
+    paths = (folder / name for name in source.files)
+    return {hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
 
 
 def _mask(arrays: Mapping[str, Array], size: tuple[int, int], training: dict[str, Any]) -> Built:

@@ -56,9 +56,9 @@ def calibrate_site(
             if not apply:
                 say("nothing is stored; the same command with --apply stores what is useful")
             for limb in {fit.limb: None for fit in fits if apply}:
-                mine = {str(fit.kind): fit.fitted for fit in fits if fit.limb is limb}
-                useful = {str(fit.kind) for fit in fits if fit.limb is limb and fit.useful}
-                chosen = {kind: mine[kind] for kind in mine if kind in useful}
+                chosen = {
+                    str(fit.kind): fit.fitted for fit in fits if fit.limb is limb and fit.useful
+                }
                 for name in store_site_calibration(installed, limb, chosen or None):
                     say(f"{name}: {', '.join(chosen) or 'nothing'} stored")
     except (EngineError, TrainingError) as error:

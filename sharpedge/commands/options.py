@@ -5,6 +5,7 @@ Layer: sharpedge; parses.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -14,6 +15,8 @@ import typer
 from edge.system.terminal import complain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge.model import OperatorStatement
 
 NOTICE = "Research use only, not a medical device."
@@ -78,3 +81,14 @@ def fail(message: str, status: int) -> NoReturn:
     """End the command with a line on standard error and an exit status."""
     complain(message)
     raise typer.Exit(status)
+
+
+@contextmanager
+def torch_required() -> Iterator[None]:
+    """End the command with the fix where an import inside the block finds no torch."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        fail("training needs torch: pip install 'sharpedge[train]'", 2)

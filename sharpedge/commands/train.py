@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharpedge.choices import Layout
-from sharpedge.commands.options import NOTICE, LimbName, fail
+from sharpedge.commands.options import NOTICE, LimbName, fail, torch_required
 from sharpedge.commands.train_marker import train_marker_command
 
 if TYPE_CHECKING:
@@ -77,13 +77,9 @@ def train_demo_command(
     seed: Annotated[int | None, typer.Option(min=0, help="Of the drawn crops; default: 1.")] = None,
 ) -> None:
     """Train the demo models, resumable; prints an estimate first."""
-    try:
+    with torch_required():
         from training.tasks.demo import train_demo
         from training.tasks.recipes import DEMO_RECIPES, with_options
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        fail("training needs torch: pip install 'sharpedge[train]'", 2)
     import json
 
     from edge.anatomy import Limb
@@ -346,13 +342,9 @@ def _begin(
     limb: LimbName | None,
     changes: dict[str, Any],
 ) -> DataSetJob:
-    try:
+    with torch_required():
         from training.tasks.dataset_job import begin
         from training.tasks.recipes import DATA_SET_RECIPES
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        fail("training needs torch: pip install 'sharpedge[train]'", 2)
     from dataclasses import replace
 
     from edge.anatomy import Limb

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sharpedge.commands.options import NOTICE, LimbName, fail
+from sharpedge.commands.options import NOTICE, LimbName, fail, torch_required
 from sharpedge.commands.train import train
 
 
@@ -34,12 +34,8 @@ def train_exclusions_command(
     crop_px: Annotated[int, typer.Option(min=32, max=512, help="Side of the scorer's crops.")] = 96,
 ) -> None:
     """Learn what forbids a grade: covered joint spaces, growth plates, what is no joint."""
-    try:
+    with torch_required():
         from training.tasks.exclusions import ExclusionRecipe, train_exclusions
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        fail("training needs torch: pip install 'sharpedge[train]'", 2)
     import json
 
     from edge.anatomy import Limb

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sharpedge.commands.options import NOTICE, fail
+from sharpedge.commands.options import NOTICE, fail, torch_required
 
 
 def train_marker_command(
@@ -18,7 +18,7 @@ def train_marker_command(
         list[Path], typer.Option(help="Folder of films to draw markers on; may be repeated.")
     ],
     runs: Annotated[Path, typer.Option(help="Crops and checkpoints; the same folder resumes.")] = (
-        Path("runs-marker")
+        Path("runs/marker")
     ),
     out: Annotated[
         Path | None, typer.Option(help="Where the weights go; default: RUNS/marker.npz.")
@@ -28,12 +28,8 @@ def train_marker_command(
     ] = None,
 ) -> None:
     """Train the reader of L and R markers, resumable; measures it on films kept out."""
-    try:
+    with torch_required():
         from training.tasks.marker import MarkerRecipe, train_marker
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        fail("training needs torch: pip install 'sharpedge[train]'", 2)
     import json
 
     from edge.system.terminal import say

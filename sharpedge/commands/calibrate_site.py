@@ -51,7 +51,7 @@ def calibrate_site(
             for name in _removed(installed):
                 say(f"{name}: outputs count from .5 again")
         elif folder is not None:
-            fits = _fitted(folder, layout, installed)
+            fits = _fitted(folder, layout, installed, apply=apply)
             _show(fits)
             if not apply:
                 say("nothing is stored; the same command with --apply stores what is useful")
@@ -67,15 +67,24 @@ def calibrate_site(
     say(NOTICE)
 
 
-def _fitted(folder: Path, layout: Layout | None, installed: Path) -> list[SiteFit]:
+def _fitted(folder: Path, layout: Layout | None, installed: Path, *, apply: bool) -> list[SiteFit]:
     from edge.engine.loader import load_engines
     from edge.pipeline.settings import PipelineSettings
-    from edge.system.terminal import Progress
+    from edge.system.terminal import Progress, say
+    from training.errors import TrainingError
     from training.evaluation.measure import ProbabilityScorer, measure_set
     from training.evaluation.sets import read_set
     from training.evaluation.site import fit_site
+    from training.evaluation.truth import Kind
 
     labelled = read_set(folder, None if layout is None else layout.value)
+    if labelled.kind is not Kind.REAL:
+        if apply:
+            raise TrainingError(
+                f"{labelled.name}: its damage is simulated or painted, and says nothing of a site",
+                fix="give films that your readers have graded, or leave --apply out",
+            )
+        say("damage of this set is simulated or painted: its thresholds say nothing of a site")
     settings = PipelineSettings(accept_side_from_geometry=True)
     scorer = ProbabilityScorer(load_engines(installed), settings)
     return fit_site(measure_set(scorer, labelled, Progress("scoring")))

@@ -143,12 +143,12 @@ def _opens(driver, url):
     return False
 
 
-def press(driver, name):
-    """Press a button by its id, once it is there."""
+def press(driver, selector):
+    """Press a button or follow a link, once it is there; an open page may replace it meanwhile."""
 
     def pressed():
         with contextlib.suppress(NoSuchElementException, StaleElementReferenceException):
-            driver.find_element(By.ID, name).click()
+            driver.find_element(By.CSS_SELECTOR, selector).click()
             return True
         return False
 

@@ -168,8 +168,8 @@ def test_an_order_reaches_its_device_and_a_missing_broker_is_told(dashboard, dev
         "command": "release", "id": result().id, "operator": "Anna", "side": "L",
     }  # fmt: skip
     assert dashboard.ask_picture(ROOM, result().id)
-    until(lambda: len(device.orders) == 2)
-    assert device.orders[1] == {"command": "picture", "id": result().id}
+    # The dashboard may ask a device that it does not know for its state in between.
+    until(lambda: {"command": "picture", "id": result().id} in device.orders)
     broker.kill()
     until(lambda: not dashboard.is_connected)
     assert not dashboard.order(ROOM, order, "def")

@@ -88,10 +88,10 @@ def test_a_day_of_three_rooms_with_held_films_is_done_on_the_page_alone(driver, 
                              Reason.SIDE_NOT_KNOWN))  # fmt: skip
     # They come to the open page by themselves, held films first.
     until(lambda: "held 3" in text_of(driver) and "new 6" in text_of(driver))
-    first = driver.find_element(By.CSS_SELECTOR, "#list tbody tr")
-    assert "neither tags nor file name say left or right" in first.text
+    first = "return document.querySelector('#list tbody tr').textContent"
+    assert "neither tags nor file name say left or right" in driver.execute_script(first)
     for count in (2, 1):
-        driver.find_element(By.CSS_SELECTOR, "tr.needs a").click()
+        press(driver, "tr.needs a")
         for name in ("side-R", "limb-foot"):
             choice = driver.find_element(By.ID, name)
             choice.send_keys(Keys.SPACE)
@@ -102,8 +102,8 @@ def test_a_day_of_three_rooms_with_held_films_is_done_on_the_page_alone(driver, 
         until(lambda: "A later result replaces this one" in text_of(driver))
         driver.get(served.url)
         until(lambda count=count: f"held {count}" in text_of(driver))
-    driver.find_element(By.CSS_SELECTOR, "tr.needs a").click()
-    press(driver, "dismiss")
+    press(driver, "tr.needs a")
+    press(driver, "#dismiss")
     until(lambda: "dismissed" in text_of(driver))
     assert "no such device" not in text_of(driver)
     as_person(driver, served, "Rita")
@@ -119,7 +119,7 @@ def test_a_day_of_three_rooms_with_held_films_is_done_on_the_page_alone(driver, 
 
 def _correct_and_read(driver):
     """A reader looks closer, states another grade, and marks the next film as read."""
-    driver.find_element(By.CSS_SELECTOR, "tr.fresh a").click()
+    press(driver, "tr.fresh a")
     until(lambda: driver.find_elements(By.CSS_SELECTOR, "#marks rect"))
     width = driver.find_element(By.ID, "film").size["width"]
     stage = driver.find_element(By.ID, "stage")
@@ -131,12 +131,12 @@ def _correct_and_read(driver):
     assert "off" in driver.find_element(By.ID, "marks").get_attribute("class")
     choice = driver.find_element(By.CSS_SELECTOR, "td.reader select")
     choice.send_keys("5")
-    press(driver, "keep")
+    press(driver, "#keep")
     until(lambda: "Grades of 1 joints are kept" in text_of(driver))
     assert "Rita" in driver.find_element(By.CSS_SELECTOR, "tr.corrected").text
-    driver.find_element(By.CSS_SELECTOR, ".brand").click()
-    driver.find_element(By.CSS_SELECTOR, "tr.fresh a").click()
-    press(driver, "mark-read")
+    press(driver, ".brand")
+    press(driver, "tr.fresh a")
+    press(driver, "#mark-read")
     until(lambda: "read by" in text_of(driver))
 
 
@@ -177,7 +177,7 @@ def shown(driver, served, rooms):
     driver.get(served.url)
     until(lambda: "held 1" in text_of(driver) and "new 2" in text_of(driver))
     driver.get(f"{served.url}film/1")
-    press(driver, "keep")
+    press(driver, "#keep")
     return ["", "film/1", "film/3", f"study/{result.study}", f"patient/{result.patient}",
             "devices", "corrections", "people", "audit", "problems", "account", "none"]  # fmt: skip
 

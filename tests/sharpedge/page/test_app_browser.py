@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 from appliance import ROOT, free_port, until
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -109,15 +113,18 @@ def test_a_technicians_day_is_done_on_the_page_alone(driver, page, subscriber, t
     subscriber.wait("reject", 5, 60)
     sign_in(driver, address, tmp_path)
     until(lambda: "Held for a person: 5" in text_of(driver))
-    images = driver.find_elements(By.CSS_SELECTOR, ".thumb img")
-    assert len(images) == 5
-    shown = "return arguments[0].complete && arguments[0].naturalWidth"
-    for image in images:
-        driver.execute_script("arguments[0].scrollIntoView()", image)
-        until(lambda image=image: driver.execute_script(shown, image) == 240, 60)
+    assert len(driver.find_elements(By.CSS_SELECTOR, ".thumb img")) == 5
+    # Found again at each look: the list is drawn again when something changes.
+    shown = """
+        const it = document.querySelectorAll(".thumb img")[arguments[0]];
+        it.scrollIntoView();
+        return it.complete && it.naturalWidth;
+    """
+    for number in range(5):
+        until(lambda number=number: driver.execute_script(shown, number) == 240, 60)
     for number, (side, limb) in held.items():
         release(driver, f"IMG{number:07d}.jpg", side, limb)
-    card(driver, "IMG0000027.jpg").find_element(By.CSS_SELECTOR, "[id^=dismiss]").click()
+    until(lambda: dismissed(driver, "IMG0000027.jpg"))
     until(lambda: "No film waits for you." in text_of(driver))
     results = subscriber.wait("result", 29)
     stated = {(it.laterality, it.limb) for it in results if it.laterality_source == "operator"}
@@ -133,17 +140,29 @@ def card(driver, name):
     return driver.find_element(By.XPATH, f"//article[.//span[text()='{name}']]")
 
 
+def dismissed(driver, name):
+    with contextlib.suppress(NoSuchElementException, StaleElementReferenceException):
+        card(driver, name).find_element(By.CSS_SELECTOR, "[id^=dismiss]").click()
+        return True
+    return False
+
+
+def chosen(driver, name, part):
+    with contextlib.suppress(NoSuchElementException, StaleElementReferenceException):
+        choice = card(driver, name).find_element(By.CSS_SELECTOR, f"[id^={part}]")
+        choice.send_keys(Keys.SPACE)
+        return choice.is_selected()
+    return False
+
+
 def release(driver, name, side, limb):
     """Choose by keyboard, as someone without a mouse would."""
     until(lambda: name in text_of(driver))
+    for group, value in (("side", side), ("limb", limb)):
+        until(lambda part=f"{group}-{value}-": chosen(driver, name, part))
     it = card(driver, name)
     job = it.get_attribute("id").removeprefix("film-")
-    for group, value in (("side", side), ("limb", limb)):
-        choice = it.find_element(By.ID, f"{group}-{value}-{job}")
-        choice.send_keys(Keys.SPACE)
-        assert choice.is_selected()
-    button = it.find_element(By.ID, f"release-{job}")
-    button.send_keys(Keys.ENTER)
+    it.find_element(By.ID, f"release-{job}").send_keys(Keys.ENTER)
     says = {"L": "left", "R": "right"}[side]
     until(lambda: f"Film {job} is scored as {says} {limb}" in text_of(driver))
 

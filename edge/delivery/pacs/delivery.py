@@ -235,7 +235,10 @@ class PacsDelivery:
         due = self._commitments.due(now_s)[:_REFERENCES]
         if not due or now_s < self._ask_not_before_s or not self._carrier.may_ask():
             return
-        references = [it for number in due if (it := self._reference(number)) is not None]
+        found = {number: _reference_to(self._rows, number) for number in due}
+        for number in (number for number, it in found.items() if it is None):
+            self._commitments.gone(number)
+        references = [it for it in found.values() if it is not None]
         if not references:
             return
         transaction = f"2.25.{uuid.uuid4().int}"
@@ -255,15 +258,6 @@ class PacsDelivery:
             self._ask_failures = 0
             if not self._failures:
                 self._alerts.clear_alert("pacs")
-
-    def _reference(self, number: int) -> Reference | None:
-        """What a row is asked about with; None where it does not wait any more."""
-        row = self._rows.row(number)
-        document = None if row is None else document_of(row)
-        if document is None or not document.is_written:
-            self._commitments.gone(number)
-            return None
-        return Reference(number, document.sop_class, document.sop_instance)
 
     def _take_reports(self) -> None:
         while True:
@@ -293,6 +287,15 @@ class PacsDelivery:
             self._alerts.raise_alert("pacs_commitment", commitment_fault(self._settings, error))
         elif not self._ask_failures:
             self._alerts.clear_alert("pacs_commitment")
+
+
+def _reference_to(rows: PacsQueue, number: int) -> Reference | None:
+    """What a row is asked about with; None where it does not wait any more."""
+    row = rows.row(number)
+    document = None if row is None else document_of(row)
+    if document is None or not document.is_written:
+        return None
+    return Reference(number, document.sop_class, document.sop_instance)
 
 
 def _files_of(rows: PacsQueue, numbers: list[int]) -> dict[int, str]:

@@ -84,7 +84,8 @@ def test_the_dashboard_s_image_is_built_and_serves(tmp_path):
     _bare_image(tmp_path, storage)
     buildah(
         "build", "--isolation", "chroot", "--network", "host", "--build-arg", "BASE=localhost/bare",
-        "--tag", "dashboard", "--file", "packaging/Containerfile.dashboard", ".", storage=storage,
+        *_certificates_of_machine(tmp_path), "--tag", "dashboard",
+        "--file", "packaging/Containerfile.dashboard", ".", storage=storage,
     )  # fmt: skip
     box = buildah("from", "localhost/dashboard", storage=storage)
     script = (
@@ -145,6 +146,16 @@ def buildah(*words, storage):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout.strip()
+
+
+def _certificates_of_machine(folder):
+    """Options that give pip, while an image is built, the authorities that this machine trusts."""
+    trusted = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    if not trusted:
+        return ()
+    (folder / "pip.conf").write_text("[global]\ncert = /machine.crt\n")
+    return ("--volume", f"{trusted}:/machine.crt:ro",
+            "--volume", f"{folder}/pip.conf:/etc/pip.conf:ro")  # fmt: skip
 
 
 def _bare_image(folder, storage):

@@ -8,9 +8,12 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
 from typing import Any
 
 _Entry = tuple[int, int, int, str, tuple[Any, ...]]
+_KEPT_S = 120.0
+"""How long the answer of a lookup is kept that came after its limit, for the next attempt."""
 
 
 class NameLookupError(OSError):
@@ -25,7 +28,13 @@ class _Lookup:
         self._over = threading.Event()
         self._found: list[_Entry] = []
         self._error: Exception | None = None
+        self._ended_s = float("inf")
         threading.Thread(target=self._run, name="lookup", daemon=True).start()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it ended too long ago."""
+        return time.monotonic() - self._ended_s > _KEPT_S
 
     def result(self, limit_s: float) -> list[_Entry]:
         """Wait for the addresses. Raises `TimeoutError`, or what the lookup raised."""
@@ -41,12 +50,14 @@ class _Lookup:
         except (OSError, UnicodeError) as error:
             self._error = error
         finally:
+            self._ended_s = time.monotonic()
             self._over.set()
 
 
 _turn = threading.Lock()
 _under_way: dict[tuple[str, int], _Lookup] = {}
-"""Lookups that have not ended: one that hangs is waited for again, and no second one is begun."""
+"""Lookups whose answer nobody has had: one that hangs is waited for again, none is begun beside it.
+"""
 
 
 def look_up(host: str, port: int, limit_s: float) -> list[_Entry]:
@@ -59,7 +70,9 @@ def look_up(host: str, port: int, limit_s: float) -> list[_Entry]:
     """
     key = host, port
     with _turn:
-        it = _under_way.get(key) or _under_way.setdefault(key, _Lookup(host, port))
+        it = _under_way.get(key)
+        if it is None or it.is_old:
+            it = _under_way[key] = _Lookup(host, port)
     try:
         found = it.result(limit_s)
     except TimeoutError:

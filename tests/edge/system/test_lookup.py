@@ -54,6 +54,24 @@ def test_a_lookup_that_hangs_is_given_up_in_time_and_not_begun_twice(monkeypatch
     assert lookup._under_way == {}
 
 
+def test_an_answer_that_came_too_late_is_not_kept_for_long(monkeypatch):
+    over, asked = threading.Event(), []
+
+    def hangs(host, *_, **__):
+        asked.append(host)
+        over.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", len(asked)))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    with pytest.raises(NameLookupError):
+        look_up("late.example", 1, 0.01)
+    over.set()
+    late = lookup._under_way["late.example", 1]
+    assert late.result(5.0)[0][4] == ("127.0.0.1", 1)
+    monkeypatch.setattr(lookup, "_KEPT_S", -1.0)
+    assert look_up("late.example", 1, 5.0)[0][4] == ("127.0.0.1", 2)
+
+
 @pytest.mark.parametrize("name", ["a" * 70 + ".example", "a..b"])
 def test_what_is_no_name_is_told(name):
     with pytest.raises(NameLookupError) as told:

@@ -228,5 +228,5 @@ def test_a_tls_connection_that_is_cut_fails_as_a_connection_does():
     ):
         cut(wrapped)
         # pynetdicom's thread knows no other error, and would end without closing anything.
-        with pytest.raises(OSError, match="EOF|pipe|reset"):
+        with pytest.raises(OSError, match=r"EOF|pipe|reset"):
             wrapped.do_handshake()

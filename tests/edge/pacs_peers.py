@@ -190,6 +190,12 @@ def send_report(port, report, kind=1, title="TESTPACS"):
     return status
 
 
+def silent(connection):
+    """Serve a connection by accepting what comes, without an answer."""
+    while connection.recv(65536):
+        pass
+
+
 @contextmanager
 def bare_peer(serve, port=0):
     """A TCP server whose connections ``serve`` gets, each on a thread."""

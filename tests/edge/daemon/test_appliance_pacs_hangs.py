@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from appliance import free_port, until
 from documenting import dicom_film
-from pacs_peers import Pacs, bare_peer
-
-
-def silent(connection):
-    while connection.recv(65536):
-        pass
+from pacs_peers import Pacs, bare_peer, silent
 
 
 def test_a_pacs_that_never_answers_is_told_by_name_and_costs_neither_scores_nor_mqtt(

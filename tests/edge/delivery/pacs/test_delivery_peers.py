@@ -6,7 +6,7 @@ from io import BytesIO
 
 import pytest
 from appliance import free_port, until
-from pacs_peers import CAPTURE, REPORT, bare_peer
+from pacs_peers import CAPTURE, REPORT, bare_peer, silent
 from pydicom import dcmread
 from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian
@@ -215,11 +215,6 @@ def test_a_pacs_that_hangs_after_a_c_store_is_given_up_in_time(pacs, make_pacs_b
     assert box.states() == ["queued", "queued"]
     pacs.hang_s = 0.0
     box.run_until_closed(40)
-
-
-def silent(connection):
-    while connection.recv(65536):
-        pass
 
 
 def closing(connection):

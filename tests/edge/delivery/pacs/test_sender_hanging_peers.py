@@ -9,7 +9,7 @@ import time
 import pytest
 from appliance import free_port, until
 from certificates import certificate
-from pacs_peers import bare_peer
+from pacs_peers import bare_peer, silent
 
 from edge.delivery.pacs.dicom import DicomCarrier
 from edge.delivery.pacs.steps import Steps
@@ -23,11 +23,6 @@ SHORT = {"connect_s": 0.3, "answer_s": 0.3}
 
 def alert(sender, code):
     return next((it.detail for it in sender.alerts() if it.code == code), "")
-
-
-def silent(connection):
-    while connection.recv(65536):
-        pass
 
 
 def trickling(head):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from appliance import free_port, until
-from pacs_peers import bare_peer
+from pacs_peers import bare_peer, silent
 
 from edge.delivery.pacs.delivery import PacsDelivery
 
@@ -42,10 +42,6 @@ def test_a_fault_is_told_and_delivery_goes_on(pacs, make_pacs_box, make_sender, 
 
 
 def test_a_stop_does_not_wait_for_a_pacs_that_hangs(make_pacs_box, make_sender):
-    def silent(connection):
-        while connection.recv(65536):
-            pass
-
     with bare_peer(silent) as port:
         box = make_pacs_box(port, connect_s=30.0, answer_s=30.0)
         box.film(1)

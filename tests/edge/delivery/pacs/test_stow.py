@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from orthanc import HAS_DICOMWEB, ORTHANC, WHY_NOT, Orthanc
-from pacs_peers import bare_peer
+from pacs_peers import bare_peer, silent
 
 from edge.delivery.pacs.answers import Verdict
 from edge.delivery.pacs.stow import read_answer
@@ -139,11 +139,6 @@ def test_user_and_password_go_with_each_request(stow_box, tmp_path):
         assert headers["content-type"].startswith('multipart/related; type="application/dicom"')
     finally:
         service.close()
-
-
-def silent(connection):
-    while connection.recv(1 << 20):
-        pass
 
 
 def slow_headers(connection):

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _REQUEST_COMMITMENT = 1
 _MOST_ASKING = 2
 """Questions at a time whose report may come on their own association."""
+_ANSWERED_S = 0.2
+"""Time for the answer to a report, before its association is released."""
 _LISTENED_S = 5.0
 """How long an association is kept for a report where the PACS may send it on one of its own."""
 
@@ -139,10 +141,11 @@ class DicomCarrier:
         return len(self._asking) < _MOST_ASKING
 
     def reported(self, transaction: str) -> None:
-        """End the association whose report has come."""
-        found = self._asking.pop(transaction, None)
+        """Keep the association whose report has come until that is answered."""
+        found = self._asking.get(transaction)
         if found is not None:
-            found[1].end()
+            # pynetdicom's thread ends by a fault where it answers on one that is being released.
+            self._asking[transaction] = (time.monotonic() + _ANSWERED_S, found[1])
 
     def tidy(self) -> None:
         """End associations whose report has not come in time, or that the PACS has ended."""
@@ -153,7 +156,7 @@ class DicomCarrier:
             if now_s >= until_s or not it.is_open
         ]
         for transaction in over:
-            self.reported(transaction)
+            self._asking.pop(transaction)[1].end()
 
     def cut(self) -> None:
         """End everything at once; any thread."""
@@ -163,8 +166,9 @@ class DicomCarrier:
     def stop(self) -> None:
         """End everything, on the sender's thread."""
         self.close()
-        for transaction in list(self._asking):
-            self.reported(transaction)
+        for _, it in self._asking.values():
+            it.end()
+        self._asking.clear()
         if self._listener is not None:
             self._listener.stop()
             self._listener = None

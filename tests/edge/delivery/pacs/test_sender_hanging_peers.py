@@ -112,7 +112,7 @@ def test_a_name_service_that_hangs_is_told_and_asked_once_at_a_time(
         return plain("127.0.0.1", *arguments, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
-    url = f"http://pacs.example:{pacs.port}/dw"
+    url = f"http://pacs.example:{free_port()}/dw"
     given = {"transport": "stow", "url": url} if way == "http" else {"host": "pacs.example"}
     box = make_pacs_box(pacs.port, **SHORT | given)
     box.film(1)

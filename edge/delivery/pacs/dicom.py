@@ -55,6 +55,8 @@ class DicomCarrier:
         self._refuses_all = False
         self._asking: dict[str, tuple[float, PacsAssociation]] = {}
         """By transaction, until when its association is kept."""
+        self._answered_s = 0.0
+        """When the latest report is answered."""
         self._deadlines: list[Deadline] = []
         self._message = 0
         self._listener: Listener | None = None
@@ -145,7 +147,8 @@ class DicomCarrier:
         found = self._asking.get(transaction)
         if found is not None:
             # pynetdicom's thread ends by a fault where it answers on one that is being released.
-            self._asking[transaction] = (time.monotonic() + _ANSWERED_S, found[1])
+            self._answered_s = time.monotonic() + _ANSWERED_S
+            self._asking[transaction] = (self._answered_s, found[1])
 
     def tidy(self) -> None:
         """End associations whose report has not come in time, or that the PACS has ended."""
@@ -166,6 +169,9 @@ class DicomCarrier:
     def stop(self) -> None:
         """End everything, on the sender's thread."""
         self.close()
+        left_s = self._answered_s - time.monotonic()
+        if left_s > 0:
+            time.sleep(left_s)
         for _, it in self._asking.values():
             it.end()
         self._asking.clear()

@@ -45,8 +45,13 @@ def test_it_is_released_once_the_answer_has_had_its_time(asked, now):
     assert carrier._asking == {}
 
 
-def test_a_stop_releases_it_at_once(asked):
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_stop_waits_for_an_answer_alone(asked, monkeypatch, reported):
     carrier, association = asked
-    carrier.reported("1.2")
+    slept = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: slept.append((seconds, association.ended)))
+    if reported:
+        carrier.reported("1.2")
     carrier.stop()
     assert association.ended
+    assert slept == ([(pytest.approx(0.2), False)] if reported else [])

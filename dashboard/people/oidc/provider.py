@@ -177,7 +177,7 @@ class Provider:
                 f"{label}: too many people wait for it; fix: try again in a minute", 503, "busy"
             )
         try:
-            return asyncio.run(asyncio.wait_for(work, DEADLINE_S))
+            return _waited(work)
         except SignInError:
             raise
         except JoseError as error:
@@ -212,6 +212,16 @@ class Provider:
             "the section [oidc], the client at the provider and both clocks",
             status, why,
         )  # fmt: skip
+
+
+def _waited(work: Coroutine[Any, Any, _Found]) -> _Found:
+    """Do it within the deadline; `asyncio.run` would wait for a name server beyond that."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(asyncio.wait_for(work, DEADLINE_S))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def _words(error: BaseException) -> str:

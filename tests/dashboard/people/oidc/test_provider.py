@@ -6,6 +6,7 @@ import base64
 import hmac
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 import time
@@ -256,6 +257,22 @@ def test_a_provider_that_is_slow_has_a_deadline_and_takes_no_more_than_four_page
         one.join()
     held.set()
     assert sorted(codes) == [502] * 4 + [503] * 2
+
+
+def test_a_name_server_that_does_not_answer_holds_no_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "DEADLINE_S", 0.3)
+    held, ended = threading.Event(), []
+
+    def look_up(*_words, **_more):
+        ended.append(held.wait(30))
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    provider = Provider(oidc_settings(tmp_path, "https://sso.clinic"), BASE)
+    with pytest.raises(SignInError, match="nothing within"):
+        provider.begin()
+    assert ended == []
+    held.set()
 
 
 def test_where_it_signs_out_is_its_own_address(provider, sso):

@@ -271,6 +271,7 @@ def test_with_the_provider_alone_passwords_are_for_admins(strict, sso):
     assert come_back(strict.client(), sso).status_code == 200
     sso.close()
     assert sign_in(client, "admin R").status_code == 303
+    assert "Only an admin signs in with a password" in client.get("/people").text
 
 
 def test_the_first_admin_is_made_with_a_password_before_anybody_comes_from_the_provider(strict):

@@ -1,6 +1,7 @@
 """What an installation consists of: Python packages and model files, with licence and origin.
 
-Layer: sharpedge; reads metadata of installed packages, the shipped recipes and their model files.
+Layer: sharpedge; reads metadata of installed packages, the shipped recipes and their model files,
+and the model file that the package itself carries.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ import json
 import zipfile
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.resources import files
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from edge.pipeline.marker.network import WEIGHTS_FILE
 from edge.system.paths import PROJECT, engines_home
 from export.recipe import read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 NOT_STATED = "not stated"
 # Of these nothing is used by a running installation.
 _TOOLS = frozenset({"dev", "site"})
 _LONGEST_LICENCE = 60
+_MARKER_ORIGIN = "Trained on letters drawn on radiographs of FracAtlas (CC BY 4.0); see NOTICE"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,11 @@ class Library:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file that engines are made from; ``path`` is relative to the shipped ``engines/``."""
+    """One file with a model.
+
+    ``path`` is relative to the shipped ``engines/``; that of a model of which no engine is made is
+    relative to the installed packages.
+    """
 
     path: str
     sha256: str
@@ -53,6 +61,11 @@ class ModelFile:
     licence: str
     origin: str
     engines: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """Path for texts, with its first folder."""
+        return f"engines/{self.path}" if self.engines else self.path
 
 
 def libraries() -> list[Library]:
@@ -123,7 +136,10 @@ def _licence_of(field: str | None, classifiers: Iterable[str]) -> str:
 
 
 def model_files() -> list[ModelFile]:
-    """Files of the shipped recipes, by path. Raises `ConfigError`, `ExportError` or `OSError`."""
+    """Files of the shipped recipes, by path, then the reader of markers.
+
+    Raises `ConfigError`, `ExportError` or `OSError`.
+    """
     home = engines_home()
     engines: dict[str, list[str]] = {}
     for path in sorted(home.glob("*.toml")):
@@ -131,14 +147,18 @@ def model_files() -> list[ModelFile]:
         for name in recipe.source.reads():
             engines.setdefault(name, []).append(recipe.name)
     own = _library(metadata.distribution(PROJECT), ()).licence
-    return [_model_file(home, name, own, engines[name]) for name in sorted(engines)]
+    found = [_model_file(name, (home / name).read_bytes(), own, engines[name])
+             for name in sorted(engines)]  # fmt: skip
+    marker = files("edge").joinpath(WEIGHTS_FILE).read_bytes()
+    return [*found, _model_file(f"edge/{WEIGHTS_FILE}", marker, own, [])]
 
 
-def _model_file(home: Path, name: str, licence: str, engines: list[str]) -> ModelFile:
-    data = (home / name).read_bytes()
+def _model_file(name: str, data: bytes, licence: str, engines: list[str]) -> ModelFile:
     origin = NOT_STATED
-    if name.endswith(".npz"):
-        with zipfile.ZipFile(home / name) as archive:
+    if not engines:
+        origin = _MARKER_ORIGIN
+    elif name.endswith(".npz"):
+        with zipfile.ZipFile(BytesIO(data)) as archive:
             origin = json.loads(archive.read("meta.json")).get("attribution", NOT_STATED)
     elif name.endswith(".cfg"):
         origin = "derived from Darknet's yolov3.cfg (public domain); see NOTICE"

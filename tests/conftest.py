@@ -19,6 +19,7 @@ sys.path[:0] = [
         TESTS / "dashboard",
         TESTS / "edge",
         TESTS / "edge" / "imaging",
+        TESTS / "export",
         TESTS / "faults",
         TESTS / "packaging",
         TESTS / "sharpedge",

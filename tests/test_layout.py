@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("sharpedge", "dashboard", "edge", "export", "training", "benchmarks", "phantom")
-MODULE_LINES = 400
+MODULE_LINES = TEST_LINES = 400
 CLASS_LINES = 250
 MODULES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -21,6 +21,15 @@ TESTS = sorted(
     for package in PACKAGES
     for path in (ROOT / "tests" / package).rglob("test_*.py")
 )
+WRITTEN_FOR_TESTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")
+)
+
+
+def test_a_file_of_the_tests_is_short():
+    lines = {path: len((ROOT / path).read_text("utf-8").splitlines()) for path in WRITTEN_FOR_TESTS}
+    assert lines
+    assert {path: count for path, count in lines.items() if count > TEST_LINES} == {}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -13,7 +13,7 @@ from edge.daemon.inbox import InboxFiles
 from edge.daemon.inspection import Inspection
 from edge.daemon.originals import OriginalFiles
 from edge.journal.held import held_longer_than
-from edge.journal.retention import Removed, tidy
+from edge.journal.retention import tidy
 from edge.journal.store import JournalError
 from edge.operator.line import films, reasons
 from edge.system.clock import wall_clock_is_set
@@ -166,8 +166,20 @@ class Housekeeping:
         except JournalError as error:
             self._alerts.update("journal_chain", str(error))
             return
-        if removed != Removed():
+        if removed.anything:
             log.info("retention: %s", removed)
+        if self._alerts.update("retention", _beyond(removed.beyond)) and removed.beyond:
+            log.warning("retention: %s", _beyond(removed.beyond))
+
+
+def _beyond(limits: tuple[str, ...]) -> str | None:
+    names = " and ".join(f"retention.{name}" for name in limits)
+    return (
+        f"held films and what waits for delivery need more than {names}: none of it is removed; "
+        "fix: sharpedge status says what waits and why; release held films, or raise the limit"
+        if limits
+        else None
+    )
 
 
 def _length(seconds: float) -> str:

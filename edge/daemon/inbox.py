@@ -1,19 +1,15 @@
 """Removes received films from the inbox once they have reached their end state.
 
-Layer: daemon. The daemon's thread lists the inbox and writes the journal; the inbox's thread works
-on the files.
+Layer: daemon, on its thread; lists the inbox, writes the journal, raises and clears an alert.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import time
-from functools import partial
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from edge.intake.originals import Scored, part_with
+from edge.daemon.parting import Parting
 from edge.intake.watch import CLAIMED
 from edge.journal.received import Received
 from edge.model import After
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.daemon.alerts import Alerts
+    from edge.daemon.parting import Parted
     from edge.intake.intake import Intake
     from edge.journal.journal import Journal
     from edge.journal.records import Original
@@ -34,14 +31,6 @@ _A_TURN = 200
 """Files that one turn asks the journal about."""
 
 
-class _Done(NamedTuple):
-    """What became of one file; ``fault`` says why nothing did."""
-
-    original: Original
-    became: str | None
-    fault: str = ""
-
-
 class InboxFiles:
     """The films in the inbox ``folder``; `turn` belongs to the daemon's thread.
 
@@ -52,25 +41,18 @@ class InboxFiles:
     def __init__(self, journal: Journal, intake: Intake, alerts: Alerts, folder: Path) -> None:
         self._place = folder
         self._received = Received(journal.store)
-        self._intake = intake
         self._alerts = alerts
         self._folder = os.fsencode(folder)
-        self._in_work: set[int] = set()
-        self._done: SimpleQueue[_Done] = SimpleQueue()
-        self._not_before_s = 0.0
+        self._parting = Parting(intake, self._folder, After.DELETE, folder, _PAUSE_S)
         self._after_name = b""
 
     def turn(self) -> None:
         """Record what was removed, and queue what is to be."""
-        while not self._done.empty():
-            self._record(self._done.get())
-        if time.monotonic() < self._not_before_s:
-            return
-        for name in self._names():
-            original = self._ended(name)
-            if original is not None and original.job not in self._in_work:
-                self._in_work.add(original.job)
-                self._intake.do(partial(self._part, original))
+        for parted in self._parting.done():
+            self._record(parted)
+        if not self._parting.rests:
+            ended = (self._ended(name) for name in self._names())
+            self._parting.begin(original for original in ended if original is not None)
 
     def _names(self) -> list[bytes]:
         """Names of the inbox that are asked about in this turn: all of them, some at a time."""
@@ -89,28 +71,16 @@ class InboxFiles:
             return self._received.ended_job(int(number)) if number.isdigit() else None
         return None if name.startswith(b".") else self._received.ended(self._folder + b"/" + name)
 
-    def _record(self, done: _Done) -> None:
-        job = done.original.job
-        self._in_work.discard(job)
-        if done.became is not None and done.became != "read_only":
-            self._received.note_removed(done.original.path, done.became)
+    def _record(self, parted: Parted) -> None:
+        job, path = parted.original.job, parted.original.path
+        if parted.became is not None and parted.became != "read_only":
+            self._received.note_removed(path, parted.became)
             self._alerts.update("inbox_files", None)
             return
-        self._not_before_s = time.monotonic() + _PAUSE_S
+        self._parting.failed()
         fault = (
             f"received films that have ended cannot be removed from {os.fsdecode(self._folder)} "
-            f"({done.fault or 'read-only'}); fix: let the service write there"
+            f"({parted.fault or 'read-only'}); fix: let the service write there"
         )
         if self._alerts.update("inbox_files", fault):
             log.warning("job %d: %s", job, fault)
-
-    def _part(self, original: Original) -> None:
-        """Run on the inbox's thread."""
-        job, path, signature, sha256 = original
-        film = Scored(path, signature, sha256)
-        try:
-            became = part_with(self._folder, film, After.DELETE, self._place, job)
-        except OSError as error:
-            self._done.put(_Done(original, None, error.strerror or "failed"))
-        else:
-            self._done.put(_Done(original, became))

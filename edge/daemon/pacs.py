@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from edge.outputs.film import FilmInWork
 
 _ALERTS = (
-    "pacs", "pacs_commitment", "pacs_listener", "pacs_outbox", "pacs_set_aside", "pacs_undelivered",
+    "pacs", "pacs_commitment", "pacs_hangs", "pacs_listener", "pacs_outbox", "pacs_set_aside",
+    "pacs_undelivered",
 )  # fmt: skip
 _KINDS = {DocumentKind.SR: DICOM_SR, DocumentKind.PICTURE: DICOM_SC}
 

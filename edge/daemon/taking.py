@@ -150,7 +150,8 @@ class Taking:
         return kept_film(
             (self._places.quarantine, self._places.archive),
             self._places.folder_of(order.path, self._config.folders.watch.absolute()),
-            order.supersedes_job or order.job,
+            # Held or rejected under the first number, moved to the archive under the second.
+            tuple(it for it in (order.supersedes_job, order.job) if it is not None),
             order.path,
             order.sha256,
             self._config.limits.max_file_mib << 20,

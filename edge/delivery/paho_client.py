@@ -6,10 +6,15 @@ Layer: delivery; a subclass of paho's client.
 from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003 - in a class body
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
+
+from edge.system.lookup import connect
+
+if TYPE_CHECKING:
+    import socket
 
 PACKET_TOO_LARGE = 0x95
 _PUBACK_CODES = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
@@ -35,6 +40,10 @@ class Client(mqtt.Client):
             self.unforeseen = (int.from_bytes(packet[:2], "big"), packet[2])
             packet[2] = _UNSPECIFIED
         return super()._handle_pubackcomp(cmd)
+
+    def _create_socket_connection(self) -> socket.socket:
+        # As paho does it, but with a limit for the lookup of the name.
+        return connect(self._host, self._port, self.connect_timeout)
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> Any:
         # As paho does it, but closed where the handshake fails.

@@ -45,8 +45,8 @@ _IMPAIRING = frozenset(
     {
         "archive", "disk_low", "engine_failed", "engine_output", "engine_refused", "folder",
         "journal_chain", "message_refused", "message_set_aside", "no_acknowledgement", "originals",
-        "outbox", "pacs_outbox", "pacs_set_aside", "pacs_undelivered", "paused", "storage",
-        "undelivered", "unreadable",
+        "outbox", "pacs_hangs", "pacs_outbox", "pacs_set_aside", "pacs_undelivered", "paused",
+        "storage", "undelivered", "unreadable",
     }
 )  # fmt: skip
 """Alerts during which the appliance does less than all of its work."""

@@ -18,7 +18,7 @@ from edge.intake.take import ChangedError, NotRegularError, TooLargeError, signa
 from edge.system.files import suffix_of, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -39,15 +39,21 @@ def job_of(name: str) -> int | None:
 
 
 def kept_film(
-    places: Iterable[Path], drop: Path, job: int, path: bytes, sha256: str, limit_bytes: int
+    places: Sequence[Path],
+    drop: Path,
+    jobs: Iterable[int],
+    path: bytes,
+    sha256: str,
+    limit_bytes: int,
 ) -> bytes | None:
     """Find the bytes of a film that was processed before.
 
-    Tries the job's copies in the folders ``places``, then the scanner's file below ``drop``. None
-    where no file has the digest ``sha256``.
+    Tries the copies of ``jobs`` in the folders ``places``, then the scanner's file below ``drop``.
+    None where no file has the digest ``sha256``.
     """
     candidates = [
         (os.fsencode(place), os.fsencode(copy))
+        for job in jobs
         for place in places
         for copy in sorted(place.glob(f"{job:08d}[-.]*")) + sorted(place.glob(f"{job:08d}"))
     ]

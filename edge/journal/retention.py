@@ -2,8 +2,9 @@
 
 Layer: journal; deletes pictures, archived films, quarantined copies and rows.
 
-Kept: everything whose result still waits for its receipt, the copies of held films, and the rows of
-films that are still in the watched folder, which would otherwise be taken for new ones.
+Kept, also beyond the limits: everything whose result or document still waits, with the copy of the
+film that it was released from; the copies of held films; and the rows of films that are still in
+the watched folder, which would otherwise be taken for new ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge.journal.copies import job_of
 from edge.journal.schema import OPEN
@@ -39,12 +40,21 @@ _CARRIED = "carried_looked_at"
 
 @dataclass(frozen=True)
 class Removed:
-    """What one pass deleted: files, and rows of the journal's log."""
+    """What one pass deleted: files, and rows of the journal's log.
+
+    ``beyond`` names the limits that are exceeded by what is kept because it is needed.
+    """
 
     pictures: int = 0
     archive: int = 0
     quarantine: int = 0
     rows: int = 0
+    beyond: tuple[str, ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything was deleted."""
+        return bool(self.pictures or self.archive or self.quarantine or self.rows)
 
 
 def tidy(
@@ -70,36 +80,50 @@ def tidy(
             f"SELECT id, job FROM outbox WHERE {OPEN}"  # noqa: S608 - our own condition
         )
     }
-    needed = set(waits.values()) | _needed_jobs(store)
-    removed = Removed(
-        pictures=_shrink(
-            places.pictures, lambda path: path.stem not in waits,
-            settings.pictures_days, settings.pictures_mib, now_unix_s,
-        ),
-        archive=_shrink(
-            places.archive, lambda path: job_of(path.name) not in needed,
-            settings.archive_days, settings.archive_mib, now_unix_s,
-            gone=lambda path: _note_gone(store, path),
-        ),
-        quarantine=_shrink(
-            places.quarantine, lambda path: job_of(path.name) not in needed,
-            settings.quarantine_days, settings.quarantine_mib, now_unix_s,
-            gone=lambda path: _note_gone(store, path),
-        ),
+    needed = _needed_jobs(store, set(waits.values()))
+    pictures = _shrink(
+        places.pictures, lambda path: path.stem not in waits,
+        settings.pictures_days, settings.pictures_mib, now_unix_s,
+    )  # fmt: skip
+    archive = _shrink(
+        places.archive, lambda path: job_of(path.name) not in needed,
+        settings.archive_days, settings.archive_mib, now_unix_s,
+        gone=lambda path: _note_gone(store, path),
+    )  # fmt: skip
+    quarantine = _shrink(
+        places.quarantine, lambda path: job_of(path.name) not in needed,
+        settings.quarantine_days, settings.quarantine_mib, now_unix_s,
+        gone=lambda path: _note_gone(store, path),
     )  # fmt: skip
     rows = 0
     if in_folder is not None:
         rows = _cut(store, settings, in_folder, set(waits.values()), now_unix_s)
-    return Removed(removed.pictures, removed.archive, removed.quarantine, rows)
+    shrunk = {"pictures_mib": pictures, "archive_mib": archive, "quarantine_mib": quarantine}
+    beyond = tuple(name for name, it in shrunk.items() if it.beyond)
+    return Removed(pictures.removed, archive.removed, quarantine.removed, rows, beyond)
 
 
-def _needed_jobs(store: Store) -> set[int]:
-    """Jobs whose copies are needed: held, in work, or the source of a job in work."""
-    needed: set[int] = set()
+def _needed_jobs(store: Store, waiting: set[int]) -> set[int]:
+    """Jobs whose copies are needed: held, in work or ``waiting``, or the source of one of these.
+
+    Work on a film that was released, and its documents, read the copy of the job before.
+    """
+    needed = set(waiting)
     query = "SELECT number, previous_job FROM job WHERE state IN (?, ?)"
     for row in store.db.execute(query, (State.HELD, State.CLAIMED)):
         needed |= {row["number"], row["previous_job"] or row["number"]}
-    return needed
+    query = (
+        "SELECT previous_job FROM job WHERE previous_job IS NOT NULL AND number IN "  # noqa: S608 - our own condition
+        f"(SELECT job FROM outbox WHERE {OPEN})"
+    )
+    return needed | {row["previous_job"] for row in store.db.execute(query)}
+
+
+class _Shrunk(NamedTuple):
+    """How many files of a folder were deleted, and whether those needed are more than may stay."""
+
+    removed: int
+    beyond: bool
 
 
 def _shrink(
@@ -109,14 +133,15 @@ def _shrink(
     mib: int,
     now_unix_s: float | None,
     gone: Callable[[Path], None] = lambda _path: None,
-) -> int:
-    """Delete files that are too old, then the oldest until the rest fits; returns how many."""
+) -> _Shrunk:
+    """Delete files that are too old, then the oldest until the rest fits."""
     files = sorted(_files(folder), key=lambda it: it[1])
     total = sum(size for _, _, size in files)
     removed = 0
     for path, mtime, size in files:
         if removed >= _FILES_A_PASS:
-            break
+            # The next pass goes on.
+            return _Shrunk(removed, beyond=False)
         old = now_unix_s is not None and now_unix_s - mtime > days * _DAY_S
         if not (old or total > mib << 20) or not may_go(path):
             continue
@@ -124,7 +149,7 @@ def _shrink(
         path.unlink(missing_ok=True)
         total -= size
         removed += 1
-    return removed
+    return _Shrunk(removed, beyond=total > mib << 20)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:

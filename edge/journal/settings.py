@@ -18,7 +18,9 @@ class RetentionSettings(BaseModel):
     archive_days: float = Field(default=90.0, gt=0, description="life of moved films")
     archive_mib: int = Field(default=16384, ge=1, description="most that they take")
     quarantine_days: float = Field(
-        default=90.0, gt=0, description="life of copies of rejected and released films"
+        default=90.0,
+        gt=0,
+        description="life of copies of rejected and released films; one that is needed stays",
     )
     quarantine_mib: int = Field(default=8192, ge=1, description="most that they take")
     journal_days: float = Field(

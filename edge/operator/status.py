@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _HINDRANCES = ("paused", "disk_low", "storage", "folder", "engines")
 """Alerts that keep films in the folder waiting."""
-_PACS_HINDRANCES = ("pacs", "pacs_commitment", "pacs_listener", "pacs_outbox", "documents")
+_PACS_HINDRANCES = (
+    "pacs", "pacs_commitment", "pacs_hangs", "pacs_listener", "pacs_outbox", "documents",
+)  # fmt: skip
 """Alerts that keep documents waiting."""
 
 

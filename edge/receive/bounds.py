@@ -77,7 +77,8 @@ class PduReader:
 def cut(connection: socket.socket) -> None:
     """End a connection; whoever waits on it goes on."""
     with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+        # Not that of an SSLSocket, which takes the TLS object away from a handshake in work.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 @dataclass

@@ -46,5 +46,5 @@ def licenses(
         say(f"{f'{one.name} {one.version}':{width}}  {one.licence}")
     say("")
     for model in models:
-        say(f"engines/{model.path}  {model.licence}\n    {model.origin}")
+        say(f"{model.shown}  {model.licence}\n    {model.origin}")
     say(f"\n{notice()}\n{NOTICE}")

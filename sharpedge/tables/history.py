@@ -150,7 +150,7 @@ def rows_of(visits: list[Visit]) -> list[list[str]]:
                 *limbs,
                 score,
                 change_words(change(visits[number - 1], visit)) if number else "first film",
-                change_words(change(visits[0], visit)) if number > 1 else "-",
+                change_words(change(visits[0], visit)) if number else "-",
             ]
         )
     return rows

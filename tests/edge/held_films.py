@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from pathlib import Path
 
 from appliance import until
 from journal_films import DEVICE, KEY, signature
@@ -139,3 +140,23 @@ class Desk:
     def close(self):
         self.server.stop(10)
         self.films.close()
+
+
+def raw(desk, data, *, close_after=True, timeout_s=10.0):
+    """What comes back for bytes that may be anything."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(timeout_s)
+        sock.connect(str(desk if isinstance(desk, Path) else desk.path))
+        try:
+            sock.sendall(data)
+            if close_after:
+                sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        found = b""
+        try:
+            while piece := sock.recv(1 << 16):
+                found += piece
+        except OSError:
+            pass
+        return found

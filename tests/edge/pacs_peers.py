@@ -25,6 +25,7 @@ from edge.delivery.pacs.files import DocumentFiles
 from edge.delivery.pacs.queue import PacsQueue
 from edge.delivery.pacs.sender import carrier_of
 from edge.delivery.pacs.settings import PacsSettings
+from edge.delivery.pacs.steps import Steps
 from edge.delivery.standing import DeliveryAlerts
 from edge.journal.journal import Journal
 from edge.journal.kinds import DICOM_SC, DICOM_SR, PACS, RESULT
@@ -271,7 +272,7 @@ class PacsBox:
         self.carrier.listen()
         self.delivery = PacsDelivery(
             self.settings, self.rows, self.files, self.carrier, self.alerts, self.reports,
-            self.again.append,
+            self.again.append, Steps(self.settings),
         )  # fmt: skip
         return self
 

@@ -52,7 +52,7 @@ class Fuse:
 
 
 def arm(step, count):
-    from edge.daemon import films, originals
+    from edge.daemon import films, parting
     from edge.delivery.endings import Endings
     from edge.delivery.link import Link
     from edge.delivery.outbox import Outbox
@@ -72,7 +72,7 @@ def arm(step, count):
     fuse.wrap(films.Films, "on_pictures", before="drawn")
     fuse.wrap(picture, "write_whole", after="written")
     fuse.wrap(Outcomes, "drawn", after="pictured")
-    fuse.wrap(originals, "part_with", before="moving")
+    fuse.wrap(parting, "part_with", before="moving")
     fuse.wrap(Link, "publish", before="sending", after="sent")
     fuse.wrap(Outbox, "note_sent", after="noted")
     fuse.wrap(Endings, "acknowledged", before="acking", after="acked")

@@ -22,6 +22,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.receive.bounds import PduReader, cut
+from edge.system.lookup import NameLookupError, connect, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -255,12 +256,16 @@ def _why_not(
 
 def _cause_of(settings: PacsSettings) -> str:
     """Why no connection could be made, which pynetdicom only logs."""
+    what = "it does not answer"
     try:
-        with socket.create_connection((settings.host, settings.port), settings.connect_s) as plain:
+        with connect(settings.host, settings.port, settings.connect_s) as plain:
+            what = "its TLS does not answer"
             context = client_context(settings)
             if context is not None:
                 with context.wrap_socket(plain, server_hostname=settings.host):
                     pass
+    except TimeoutError:
+        return f"{what} within pacs.connect_s"
     except OSError as error:
         return getattr(error, "reason", None) or error.strerror or str(error)
     return "the connection was not made"
@@ -269,9 +274,9 @@ def _cause_of(settings: PacsSettings) -> str:
 def _addresses(settings: PacsSettings) -> list[str | tuple[str, int, int]]:
     """Addresses of the PACS, as pynetdicom takes them."""
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise PacsError(Failure.UNREACHABLE, error.strerror or "unknown name") from error
+        found = look_up(settings.host, settings.port, settings.connect_s)
+    except NameLookupError as error:
+        raise PacsError(Failure.UNRESOLVED, error.strerror or "unknown name") from error
     addresses: list[str | tuple[str, int, int]] = []
     for family, *_, at in found:
         if family == socket.AF_INET:

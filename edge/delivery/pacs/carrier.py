@@ -22,6 +22,8 @@ class Failure(StrEnum):
     """Why the PACS was not reached, or did not answer."""
 
     UNREACHABLE = "unreachable"
+    UNRESOLVED = "unresolved"
+    """Its name has no address, or the name service does not answer."""
     REJECTED = "rejected"
     """It answered that it does not want us."""
     BUSY = "busy"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.delivery.pacs.files import DocumentFiles
     from edge.delivery.pacs.queue import PacsQueue
     from edge.delivery.pacs.settings import PacsSettings
+    from edge.delivery.pacs.steps import Steps
     from edge.delivery.standing import DeliveryAlerts
     from edge.journal.rows import Row
     from edge.outputs.document import StoredDocument
@@ -56,6 +57,7 @@ class PacsDelivery:
         alerts: DeliveryAlerts,
         reports: queue.SimpleQueue[Report],
         want_again: Callable[[int], None],
+        steps: Steps,
     ) -> None:
         self._settings = settings
         self._rows = rows
@@ -64,6 +66,7 @@ class PacsDelivery:
         self._alerts = alerts
         self._reports = reports
         self._want_again = want_again
+        self._steps = steps
         self._pauses = Growing(settings.retry_s, settings.longest_retry_s)
         self._patience = Patience(self._pauses)
         self._commitments = Commitments(settings.commitment_s)
@@ -85,6 +88,7 @@ class PacsDelivery:
 
     def turn(self, stopping: Callable[[], bool]) -> None:
         """Do what is due. Raises `sqlite3.Error` and `OSError`."""
+        self._steps.begin("taking in reports")
         self._take_reports()
         self._carrier.tidy()
         now_s = time.monotonic()
@@ -98,6 +102,7 @@ class PacsDelivery:
     # -- storing ------------------------------------------------------------------------------
 
     def _store(self, stopping: Callable[[], bool]) -> None:
+        self._steps.begin("reading documents")
         resting = self._patience.resting(time.monotonic())
         rows = self._rows.next_rows(_ROWS, resting)
         if not rows and not resting and not self._ask_failures:
@@ -108,11 +113,13 @@ class PacsDelivery:
         if not ready:
             return
         self._in_hand = None
+        self._steps.begin("connecting")
         try:
             self._carrier.open({document.sop_class for _, document in ready})
             try:
                 self._store_all(ready, stopping)
             finally:
+                self._steps.begin("ending the connection")
                 self._carrier.close()
         except PacsError as error:
             if not stopping():
@@ -131,6 +138,7 @@ class PacsDelivery:
             if stopping():
                 return
             self._in_hand = row
+            self._steps.begin("storing a document")
             answer = self._carrier.store(document, self._files.path(document))
             self._in_hand = None
             if answer.verdict is Verdict.BUSY:
@@ -227,12 +235,16 @@ class PacsDelivery:
         due = self._commitments.due(now_s)[:_REFERENCES]
         if not due or now_s < self._ask_not_before_s or not self._carrier.may_ask():
             return
-        references = [it for number in due if (it := self._reference(number)) is not None]
+        found = {number: _reference_to(self._rows, number) for number in due}
+        for number in (number for number, it in found.items() if it is None):
+            self._commitments.gone(number)
+        references = [it for it in found.values() if it is not None]
         if not references:
             return
         transaction = f"2.25.{uuid.uuid4().int}"
         # Before it is asked: the report may come before the answer.
         self._commitments.asked(transaction, references, now_s)
+        self._steps.begin("asking for commitment")
         try:
             self._carrier.ask(transaction, references)
         except PacsError as error:
@@ -246,15 +258,6 @@ class PacsDelivery:
             self._ask_failures = 0
             if not self._failures:
                 self._alerts.clear_alert("pacs")
-
-    def _reference(self, number: int) -> Reference | None:
-        """What a row is asked about with; None where it does not wait any more."""
-        row = self._rows.row(number)
-        document = None if row is None else document_of(row)
-        if document is None or not document.is_written:
-            self._commitments.gone(number)
-            return None
-        return Reference(number, document.sop_class, document.sop_instance)
 
     def _take_reports(self) -> None:
         while True:
@@ -284,6 +287,15 @@ class PacsDelivery:
             self._alerts.raise_alert("pacs_commitment", commitment_fault(self._settings, error))
         elif not self._ask_failures:
             self._alerts.clear_alert("pacs_commitment")
+
+
+def _reference_to(rows: PacsQueue, number: int) -> Reference | None:
+    """What a row is asked about with; None where it does not wait any more."""
+    row = rows.row(number)
+    document = None if row is None else document_of(row)
+    if document is None or not document.is_written:
+        return None
+    return Reference(number, document.sop_class, document.sop_instance)
 
 
 def _files_of(rows: PacsQueue, numbers: list[int]) -> dict[int, str]:

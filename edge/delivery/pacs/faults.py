@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _DICOM_FIXES = {
     Failure.UNREACHABLE: "start the PACS, correct pacs.host and pacs.port, or allow its address "
     "in a drop-in of the service (IPAddressAllow=)",
+    Failure.UNRESOLVED: "correct pacs.host, or name the address there; /etc/resolv.conf names the "
+    "name servers",
     Failure.REJECTED: "let the PACS accept pacs.calling_ae_title from this box, or correct "
     "pacs.called_ae_title",
     Failure.BUSY: "free the PACS's disk, or read its log",
@@ -28,6 +30,8 @@ _DICOM_FIXES = {
 _STOW_FIXES = {
     Failure.UNREACHABLE: "start the service, correct pacs.url, or allow its address in a drop-in "
     "of the service (IPAddressAllow=)",
+    Failure.UNRESOLVED: "correct pacs.url, or name the address there; /etc/resolv.conf names the "
+    "name servers",
     Failure.REJECTED: "correct pacs.url, or set pacs.username and pacs.password_file as the "
     "service knows them",
     Failure.BUSY: "free the service's disk, or read its log",
@@ -40,6 +44,15 @@ def pacs_fault(settings: PacsSettings, error: PacsError) -> str:
     if settings.transport is Transport.STOW:
         fix = _STOW_FIXES.get(error.failure, "read the service's log")
     return f"{settings.place}: {error.failure}: {error.detail}; documents wait; fix: {fix}"
+
+
+def hang_fault(settings: PacsSettings, step: str, limit_s: float) -> str:
+    """Say that a step has lasted longer than every deadline, where, and what to do."""
+    return (
+        f"{settings.place}: delivery hangs: {step}: no end for more than {limit_s:g} s; documents "
+        "wait; fix: look whether PACS, network and state disk answer; where this stays, restart "
+        "the service: systemctl restart sharpedge"
+    )
 
 
 def commitment_fault(settings: PacsSettings, error: PacsError) -> str:

@@ -6,6 +6,7 @@ Layer: delivery; listens on one port, while the section ``[pacs]`` names one.
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -20,6 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.receive.bounds import BoundedServer, Bounds
+from edge.system.lookup import look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +60,7 @@ class Listener:
         ]
         try:
             server = entity.make_server(
-                (settings.commitment_host, settings.commitment_port),
+                (_address(settings), settings.commitment_port),
                 ssl_context=_server_context(settings),
                 evt_handlers=handlers,
                 server_class=BoundedServer,
@@ -87,6 +89,12 @@ class Listener:
         for association in associations:
             association.join(max(0.0, end_s - time.monotonic()))
         self._server.bounds.close_ended()
+
+
+def _address(settings: PacsSettings) -> str:
+    """Address to listen on, IPv4 where there is one. Raises `NameLookupError`."""
+    found = look_up(settings.commitment_host, settings.commitment_port, settings.connect_s)
+    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
 def _server_context(settings: PacsSettings) -> ssl.SSLContext | None:

@@ -13,11 +13,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from edge.contract.payloads import Alert
 from edge.delivery.pacs.carrier import PacsError
 from edge.delivery.pacs.delivery import PacsDelivery
+from edge.delivery.pacs.faults import hang_fault
 from edge.delivery.pacs.files import DocumentFiles
 from edge.delivery.pacs.queue import PacsQueue
 from edge.delivery.pacs.settings import Transport
+from edge.delivery.pacs.steps import Steps
 from edge.delivery.standing import DeliveryAlerts
 from edge.errors import place_of
 from edge.journal.store import Store, suspect_mark
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge.contract.payloads import Alert
     from edge.delivery.pacs.carrier import Carrier
     from edge.delivery.pacs.commitments import Report
     from edge.delivery.pacs.settings import PacsSettings
@@ -80,6 +82,7 @@ class PacsSender:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._carrier: Carrier | None = None
+        self._steps = Steps(settings)
         self._check_at_s = self._sweep_at_s = self._listen_at_s = 0.0
         self._thread = threading.Thread(target=self._run, name="pacs", daemon=True)
 
@@ -92,8 +95,12 @@ class PacsSender:
         self._woken.set()
 
     def alerts(self) -> tuple[Alert, ...]:
-        """Active alerts."""
-        return self._alerts.active()
+        """Active alerts, and one where the thread itself hangs, which cannot raise it then."""
+        active, step = self._alerts.active(), self._steps.hanging()
+        if step is None:
+            return active
+        detail = hang_fault(self._settings, step, self._steps.limit_s)
+        return (*active, Alert(code="pacs_hangs", detail=detail))
 
     def take_wanted(self) -> list[int]:
         """Jobs whose documents must be made again, since the last call."""
@@ -110,6 +117,7 @@ class PacsSender:
     def _run(self) -> None:
         """Deliver until the daemon stops; nothing that goes wrong here ends the daemon."""
         while not self._stopping.is_set():
+            self._steps.begin("opening the journal")
             try:
                 self._work()
             except (sqlite3.OperationalError, OSError) as error:
@@ -123,6 +131,7 @@ class PacsSender:
                 self._alerts.raise_alert(
                     "pacs_outbox", f"delivery to the PACS pauses after a fault: {place_of(error)}"
                 )
+            self._steps.begin("waiting after a fault")
             self._stopping.wait(_FAULT_S)
 
     def _work(self) -> None:
@@ -137,6 +146,7 @@ class PacsSender:
             try:
                 self._serve(rows, self._carrier)
             finally:
+                self._steps.begin("ending the connections")
                 self._carrier.stop()
         finally:
             store.close()
@@ -144,6 +154,7 @@ class PacsSender:
     def _leave(self, rows: PacsQueue) -> None:
         """Set aside what an earlier run left for a PACS that is switched off now."""
         while not self._stopping.is_set():
+            self._steps.begin("setting aside what waits")
             count = rows.set_all_aside("pacs_disabled")
             if count:
                 log.error("PACS: %d documents are set aside: pacs.enabled is false", count)
@@ -154,10 +165,12 @@ class PacsSender:
         log.info("PACS: documents go to %s", self._settings.place)
         delivery = PacsDelivery(
             self._settings, rows, self._files, carrier, self._alerts, self._reports,
-            self._want_again,
+            self._want_again, self._steps,
         )  # fmt: skip
         while not self._stopping.is_set():
+            self._steps.begin("listening for reports")
             self._listen(carrier)
+            self._steps.begin("looking at what waits")
             self._check(rows)
             delivery.turn(self._stopping.is_set)
             self._alerts.clear_alert("pacs_outbox")

@@ -21,8 +21,11 @@ from urllib3.util import make_headers
 from edge.delivery.pacs.answers import DUPLICATE_INSTANCE, Answer, Verdict, answer_of
 from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.receive.bounds import cut
+from edge.system.lookup import NameLookupError
+from edge.system.lookup import connect as connect_to
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Collection
     from pathlib import Path
 
@@ -40,6 +43,20 @@ _NOT_HERE = frozenset({401, 403, 404, 405, 407})
 """Status codes that say nothing of the document."""
 
 
+class _Plain(HTTPConnection):
+    """Connects within ``timeout``, also where the lookup of the name hangs."""
+
+    def _new_conn(self) -> socket.socket:
+        return connect_to(self.host, int(self.port or 80), float(self.timeout or 0))
+
+
+class _Secure(HTTPSConnection):
+    """The same with TLS."""
+
+    def _new_conn(self) -> socket.socket:
+        return connect_to(self.host, int(self.port or 443), float(self.timeout or 0))
+
+
 class StowCarrier:
     """The way by HTTP; documents are not committed to, the response closes them."""
 
@@ -48,6 +65,8 @@ class StowCarrier:
     def __init__(self, settings: PacsSettings) -> None:
         self._settings = settings
         self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
+        """Of the connection, which forgets it where the service ends it after its answer."""
 
     def listen(self) -> None:
         """Nothing is reported."""
@@ -60,18 +79,31 @@ class StowCarrier:
         host = str(parts.hostname)
         connection: HTTPConnection
         if parts.scheme == "https":
-            connection = HTTPSConnection(
+            connection = _Secure(
                 host, parts.port or 443, timeout=it.connect_s, ssl_context=_context(it)
             )
         else:
-            connection = HTTPConnection(host, parts.port or 80, timeout=it.connect_s)
+            connection = _Plain(host, parts.port or 80, timeout=it.connect_s)
         self._connection = connection
+        self._connect(connection)
+
+    def _connect(self, connection: HTTPConnection) -> socket.socket:
+        """Connect; the TLS handshake as a whole has the limit of the socket. Raises `PacsError`."""
         try:
-            with _Limit(connection, 3 * it.connect_s):
-                connection.connect()
+            connection.connect()
+        except NameLookupError as error:
+            self.close()
+            raise PacsError(Failure.UNRESOLVED, error.strerror or "unknown name") from error
+        except TimeoutError as error:
+            # The socket is there before the TLS handshake.
+            what = "it does not answer" if connection.sock is None else "its TLS does not answer"
+            self.close()
+            raise PacsError(Failure.UNREACHABLE, f"{what} within pacs.connect_s") from error
         except (HTTPError, http.client.HTTPException, OSError) as error:
             self.close()
             raise PacsError(Failure.UNREACHABLE, _cause(error)) from error
+        self._socket = connection.sock
+        return connection.sock
 
     def store(self, document: StoredDocument, path: Path) -> Answer:
         """Store one document. Raises `PacsError`, and `OSError` where its file cannot be read."""
@@ -111,25 +143,27 @@ class StowCarrier:
         connection, it = self._connection, self._settings
         if connection is None:
             raise PacsError(Failure.ENDED, "there is no connection")
-        limit = _Limit(connection, it.answer_s)
+        found = connection.sock or self._connect(connection)
+        limit = _Limit(found, it.answer_s)
         try:
             with limit:
-                if connection.sock is None:
-                    connection.connect()
-                connection.sock.settimeout(it.answer_s)
+                found.settimeout(it.answer_s)
                 connection.request(
                     "POST", f"{urlsplit(str(it.url)).path}/studies", body, headers,
                     preload_content=False,
                 )  # fmt: skip
                 response = connection.getresponse()
-                found = response.read(_LONGEST_ANSWER)
+                answer = response.read(_LONGEST_ANSWER)
         except TimeoutError as error:
             raise PacsError(Failure.SILENT, "no answer within pacs.answer_s") from error
         except (HTTPError, http.client.HTTPException, OSError) as error:
             if limit.was_reached:
                 raise PacsError(Failure.SILENT, "no answer within pacs.answer_s") from error
             raise PacsError(Failure.ENDED, _cause(error)) from error
-        return int(response.status), found
+        if limit.was_reached:
+            # Where no length was announced, a cut looks like the end.
+            raise PacsError(Failure.SILENT, "no answer within pacs.answer_s")
+        return int(response.status), answer
 
     def _authorisation(self) -> dict[str, str]:
         it = self._settings
@@ -147,6 +181,7 @@ class StowCarrier:
     def close(self) -> None:
         """Close the connection."""
         connection, self._connection = self._connection, None
+        self._socket = None
         if connection is not None:
             connection.close()
 
@@ -167,7 +202,9 @@ class StowCarrier:
 
     def cut(self) -> None:
         """End everything at once; any thread."""
-        _cut(self._connection)
+        found = self._socket
+        if found is not None:
+            cut(found)
 
     def stop(self) -> None:
         """End everything."""
@@ -177,7 +214,7 @@ class StowCarrier:
 class _Limit:
     """Cuts a connection where the block takes longer than so many seconds."""
 
-    def __init__(self, connection: HTTPConnection, seconds: float) -> None:
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
         self.was_reached = False
         self._connection = connection
         self._timer = threading.Timer(seconds, self._reach)
@@ -191,13 +228,7 @@ class _Limit:
 
     def _reach(self) -> None:
         self.was_reached = True
-        _cut(self._connection)
-
-
-def _cut(connection: HTTPConnection | None) -> None:
-    found = None if connection is None else connection.sock
-    if found is not None:
-        cut(found)
+        cut(self._connection)
 
 
 def read_answer(body: bytes, instance: str) -> Answer:

@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_removed_alerts_and_is_tried_later(
     journal, files, inbox, alerts, monkeypatch
 ):
     put(journal, inbox, "a.dcm", State.RECEIPTED)
-    monkeypatch.setattr("edge.daemon.inbox.part_with", lambda *_: "read_only")
+    monkeypatch.setattr("edge.daemon.parting.part_with", lambda *_: "read_only")
     files.turn()
     files.turn()
     assert [alert.code for alert in alerts.active()] == ["inbox_files"]

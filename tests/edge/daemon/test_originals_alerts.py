@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from edge.daemon import originals
+from edge.daemon import parting
 from edge.daemon.alerts import Alerts
 from edge.daemon.originals import OriginalFiles
 from edge.journal.records import Original
@@ -45,7 +45,7 @@ def test_a_folder_that_the_service_may_not_write_to_is_an_alert_until_the_restar
     tmp_path, monkeypatch, after
 ):
     answers = {1: "read_only", 2: "deleted", 3: "read_only"}
-    monkeypatch.setattr(originals, "part_with", lambda *film: answers[film[-1]])
+    monkeypatch.setattr(parting, "part_with", lambda *film: answers[film[-1]])
     journal, alerts = Journal(answers), Alerts(lambda: None)
     it = OriginalFiles(journal, Intake(), alerts, after, tmp_path, tmp_path)
     it.turn()

@@ -63,6 +63,21 @@ class OldBroker:
         self._server.close()
 
 
+def test_a_name_service_that_hangs_is_told_in_time(monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20) and [])
+    settings = BrokerSettings(host="broker.example", connect_s=0.2)
+    link = Link(
+        settings, "box", Protocol.V5, will=None, subscriptions=(), events=queue.SimpleQueue()
+    )
+    try:
+        with pytest.raises(LinkError, match="no answer of the name service within") as told:
+            link.open()
+        assert told.value.failure is Failure.UNREACHABLE
+    finally:
+        over.set()
+
+
 @pytest.mark.parametrize("answer", [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"])
 def test_an_old_broker_gets_3_1_1_and_state_says_so(broker, make_appliance, answer):
     old = OldBroker(broker.port, answer)

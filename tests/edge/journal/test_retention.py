@@ -11,7 +11,8 @@ from edge.delivery.outbox import Outbox
 from edge.intake.watch import Folder
 from edge.journal.copies import keep_copy
 from edge.journal.journal import Journal
-from edge.journal.kinds import IMAGE, REJECT, RESULT
+from edge.journal.kinds import DICOM_SR, IMAGE, MQTT, PACS, REJECT, RESULT
+from edge.journal.orders import release
 from edge.journal.outcomes import Outcomes
 from edge.journal.places import Places
 from edge.journal.recall import Recall
@@ -20,7 +21,7 @@ from edge.journal.retention import tidy
 from edge.journal.settings import RetentionSettings
 from edge.journal.states import State
 from edge.journal.store import JournalError, Store
-from edge.model import Signature
+from edge.model import Laterality, OperatorStatement, Signature
 
 DAY = 86400.0
 NOW = 2_000_000_000.0
@@ -226,3 +227,47 @@ def test_films_that_lie_on_in_the_folder_cost_a_pass_no_more_than_others(box, mo
         box.tidy(in_folder=set(), now=NOW + 400 * DAY)
     assert box.jobs().keys() == {15}
     assert box.store.verify() is None
+
+
+def waiting_document(box):
+    """A film that was released and has a result, whose document for a PACS is not made yet."""
+    held, _ = box.film("a.jpg", State.HELD, "side_not_known")
+    released = release(box.store, held, OperatorStatement(None, Laterality.LEFT)).new_job
+    parcels = tuple(
+        Parcel(kind, f"0000000{number}", 0, "scored:", b"{}", destination, undrawn=number > 0)
+        for number, (kind, destination) in enumerate([(RESULT, MQTT), (DICOM_SR, PACS)])
+    )
+    Outcomes(box.store).finish(released, Finish(State.QUEUED, None, parcels))
+    box.store.db.execute("UPDATE outbox SET state = 'closed' WHERE kind = 'result'")
+    return held, released
+
+
+@pytest.mark.parametrize("limits", [{"quarantine_days": 1.0}, {"quarantine_mib": 1}])
+def test_the_copy_of_a_released_film_stays_until_its_document_is_delivered(box, limits):
+    held, released = waiting_document(box)
+    (copy,) = box.places.quarantine.iterdir()
+    if "quarantine_mib" in limits:
+        copy.write_bytes(b"x" * (2 << 20))
+    removed = box.tidy(journal_days=1e4, **limits)
+    assert removed.quarantine == 0
+    assert removed.beyond == (("quarantine_mib",) if "quarantine_mib" in limits else ())
+    assert copy.exists()
+    box.store.db.execute("UPDATE outbox SET state = 'closed' WHERE job = ?", (released,))
+    removed = box.tidy(journal_days=1e4, **limits)
+    assert (removed.quarantine, removed.beyond) == (1, ())
+    assert not copy.exists()
+    told = [it for it in box.store.events() if it.kind == "copy_expired"]
+    assert [it.job for it in told] == [held]
+
+
+def test_what_is_needed_gives_no_room_and_what_is_not_goes_instead(box):
+    waiting_document(box)
+    box.at(1)
+    box.film("bad.jpg", State.QUARANTINED, "corrupt")
+    needed, other = sorted(box.places.quarantine.iterdir())
+    for copy in (needed, other):
+        copy.write_bytes(b"x" * 700_000)
+    removed = box.tidy(journal_days=1e4, quarantine_mib=1, now=None)
+    assert (removed.quarantine, removed.beyond) == (1, ())
+    assert needed.exists()
+    assert not other.exists()

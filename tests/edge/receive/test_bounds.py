@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -15,7 +16,7 @@ from pydicom.uid import JPEGBaseline8Bit
 from pynetdicom.dsutils import encode
 from receiving import CAPTURE, RawPeer, associate_rq, film_object, films, send, serving, settled
 
-from edge.receive.bounds import LONGEST_PDU
+from edge.receive.bounds import LONGEST_PDU, cut
 
 
 @pytest.fixture
@@ -214,3 +215,18 @@ def _is_closed(peer):
         return False
     except OSError:
         return True
+
+
+def test_a_tls_connection_that_is_cut_fails_as_a_connection_does():
+    ours, theirs = socket.socketpair()
+    context = ssl.create_default_context()
+    with (
+        theirs,
+        context.wrap_socket(
+            ours, server_hostname="pacs.example", do_handshake_on_connect=False
+        ) as wrapped,
+    ):
+        cut(wrapped)
+        # pynetdicom's thread knows no other error, and would end without closing anything.
+        with pytest.raises(OSError, match=r"EOF|pipe|reset"):
+            wrapped.do_handshake()

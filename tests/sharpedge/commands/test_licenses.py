@@ -20,6 +20,7 @@ def test_the_list_names_packages_models_and_notice():
     text = run().output
     assert "onnxruntime" in text
     assert "engines/weights/hand-mask.npz  Apache-2.0" in text
+    assert "\nedge/data/marker.npz  Apache-2.0" in text
     assert "CC BY 4.0" in text
     assert text.rstrip().endswith("Research use only, not a medical device.")
 

@@ -1,79 +1,23 @@
 """Other people's data sets: every layout gives the same truth, and nothing wrong passes."""
 
 import json
-import zlib
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from read_sets import VOC, blank, checked, codes
 from typer.testing import CliRunner
 
-from edge.anatomy import JointClass, Limb
+from edge.anatomy import Limb
 from edge.model import Laterality
 from phantom.command import write_patients
 from phantom.ra2_columns import HEADER, SCORE_COLUMNS
 from sharpedge.cli import app
 from training.datasets.check import check_dataset
-from training.datasets.files import number, read_table
 from training.datasets.reading import read_dataset
 from training.datasets.truth import Code
-from training.datasets.voc import parse_xml
 from training.errors import TrainingError
-
-QUICK = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-def codes(folder, layout=None):
-    return {fault.code for fault in checked(folder, layout).faults if fault.stops}
-
-
-def checked(folder, layout=None):
-    return check_dataset(read_dataset(folder, layout), lambda _done, _all: None)
-
-
-def blank(path, size=(400, 500), seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seed = (seed, zlib.crc32(path.name.encode()))
-    pixels = np.random.default_rng(seed).integers(0, 255, size[::-1], np.uint8)
-    cv2.imwrite(str(path), pixels)
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    """The same patients in both layouts."""
-    home = tmp_path_factory.mktemp("cohort")
-    for layout in ("ra2", "jsonl"):
-        write_patients(home / layout, 2, 11, grades="flat", layout=layout)
-    return home
-
-
-@pytest.fixture
-def table(tmp_path):
-    """A folder with four small films and a table that a test may spoil."""
-
-    def make(patients=("UAB001",), **cells):
-        for seed, patient in enumerate(patients):
-            for limb in ("LH", "RH", "LF", "RF"):
-                blank(tmp_path / f"{patient}-{limb}.jpg", seed=seed)
-        rows = []
-        for patient in patients:
-            row = {"Patient_ID": patient} | {column.name: "0" for column in SCORE_COLUMNS}
-            row |= {name: "" for name in HEADER if name not in row} | cells
-            rows.append([row[name] for name in HEADER])
-        write(rows)
-        return tmp_path
-
-    def write(rows, separator=",", end="\n", encoding="utf-8", header=HEADER):
-        lines = [separator.join(row) for row in (header, *rows)]
-        (tmp_path / "scores.csv").write_bytes((end.join(lines) + end).encode(encoding))
-
-    make.write = write
-    return make
 
 
 def grades_of(dataset):
@@ -266,125 +210,11 @@ def test_tags_against_name_stop(tmp_path):
     assert Code.SIDE_CONFLICT in codes(tmp_path / "a")
 
 
-VOC = (
-    "<annotation><filename>x.jpg</filename><size><width>400</width><height>500</height></size>"
-    "<object><name>{label}</name><bndbox><xmin>{x}</xmin><ymin>10</ymin><xmax>60</xmax>"
-    "<ymax>50</ymax></bndbox></object><object><name>MCP</name><bndbox><xmin>100</xmin>"
-    "<ymin>100</ymin><xmax>140</xmax><ymax>150</ymax></bndbox></object></annotation>"
-)
-
-
-def test_boxes_of_three_programs_are_the_same_boxes(tmp_path):
-    for kind in ("voc", "yolo", "coco"):
-        blank(tmp_path / kind / "A1-LH.jpg")
-    (tmp_path / "voc" / "A1-LH.xml").write_text(VOC.format(label="PIP", x=20))
-    (tmp_path / "yolo" / "A1-LH.txt").write_bytes(
-        b"\xef\xbb\xbf0 0.1 0.06 0.1 0.08\r\n1 0.3 0.25 0.1 0.1\r\n"
-    )
-    coco = {
-        "images": [{"id": 1, "file_name": "A1-LH.jpg", "width": 400, "height": 500}],
-        "categories": [{"id": 7, "name": "PIP"}, {"id": 9, "name": "MCP"}],
-        "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 7, "bbox": [20, 10, 40, 40]},
-            {"id": 2, "image_id": 1, "category_id": 9, "bbox": [100, 100, 40, 50]},
-        ],
-    }
-    (tmp_path / "coco" / "A1-LH.json").write_text(json.dumps(coco))
-    found = {}
-    for kind in ("voc", "yolo", "coco"):
-        dataset = read_dataset(tmp_path / kind)
-        assert dataset.layouts == (kind,)
-        assert not dataset.faults
-        found[kind] = [
-            (joint.joint_class, tuple(round(v, 6) for v in joint.box))
-            for film in dataset.films
-            for joint in film.joints
-        ]
-    wanted = [(JointClass.PIP, (20, 10, 40, 40)), (JointClass.MCP, (100, 100, 40, 50))]
-    assert found["voc"] == found["yolo"] == found["coco"] == wanted
-
-
-@pytest.mark.parametrize(
-    ("label", "x", "code"),
-    [
-        ("PIP", "nan", Code.IMPOSSIBLE_BOX),
-        ("PIP", "-30", Code.IMPOSSIBLE_BOX),
-        ("PIP", "60", Code.IMPOSSIBLE_BOX),
-        ("PIP", "9e99", Code.IMPOSSIBLE_BOX),
-        ("wrist", "20", Code.UNKNOWN_CLASS),
-        ("MTP", "20", Code.UNKNOWN_CLASS),
-    ],
-)
-def test_an_impossible_box_stops_and_is_left_out(tmp_path, label, x, code):
-    blank(tmp_path / "A1-LH.jpg")
-    (tmp_path / "A1-LH.xml").write_text(VOC.format(label=label, x=x))
-    assert codes(tmp_path) == {code}
-    assert len(read_dataset(tmp_path).films[0].joints) == 1
-
-
-def test_boxes_drawn_on_the_turned_film_land_on_the_film_as_stored(tmp_path):
-    blank(tmp_path / "A1-LH.jpg", (500, 400))
-    plain = (tmp_path / "A1-LH.jpg").read_bytes()
-    # Orientation 6: what is stored lies on its side; displayed it is 400 wide and 500 high.
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    head = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
-    (tmp_path / "A1-LH.jpg").write_bytes(plain[:2] + head + plain[2:])
-    (tmp_path / "A1-LH.xml").write_text(VOC.format(label="PIP", x=20))
-    box = read_dataset(tmp_path).films[0].joints[0].box
-    # Displayed x, y is stored y, 399 - x turned back by a quarter.
-    assert np.allclose(box, (10, 400 - 1 - 60, 40, 40), atol=1.01)
-
-
-def test_an_xml_bomb_is_refused_before_it_grows(tmp_path):
-    blank(tmp_path / "A1-LH.jpg")
-    blank(tmp_path / "A1-RH.jpg")
-    bomb = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "' + "x" * 1000 + '">'
-    bomb += "".join(f'<!ENTITY a{i} "{"&a;" * 90}">' for i in range(9)) + "]><annotation>&a8;"
-    (tmp_path / "A1-LH.xml").write_text(bomb)
-    (tmp_path / "A1-RH.xml").write_text(VOC.format(label="PIP", x=20))
-    assert codes(tmp_path) == {Code.NOT_UNDERSTOOD}
-    with pytest.raises(ValueError, match="document type"):
-        parse_xml(bomb.encode("utf-16"))
-    with pytest.raises(ValueError, match="deep"):
-        parse_xml(b"<a>" * 100_000)
-
-
-def test_a_line_that_leads_out_of_the_folder_is_refused(tmp_path):
-    blank(tmp_path / "outside.jpg")
-    blank(tmp_path / "set" / "A1-LH.jpg")
-    for file in ("../outside.jpg", str(tmp_path / "outside.jpg")):
-        line = {"file": file, "limb": "hand", "joints": []}
-        (tmp_path / "set" / "truth.jsonl").write_text(json.dumps(line))
-        dataset = read_dataset(tmp_path / "set")
-        assert not dataset.films
-        stopping = {fault.code for fault in dataset.faults if fault.stops}
-        assert stopping == {Code.OUTSIDE_FOLDER}
-
-
 def test_a_narrowing_of_the_thumbs_joint_stops(tmp_path):
     blank(tmp_path / "A1-LH.jpg")
     line = {"file": "A1-LH.jpg", "limb": "hand", "joints": [{"name": "IP1", "narrowing": 2}]}
     (tmp_path / "truth.jsonl").write_text(json.dumps(line))
     assert Code.NO_SUCH_SCORE in codes(tmp_path)
-
-
-def test_crops_of_hands_are_read_with_their_grades_and_without_the_wrist(tmp_path):
-    hand = tmp_path / "train" / "c1_007_L"
-    for stem in ("MCP-I", "PIP-R", "IP", "CMC-T"):
-        blank(hand / f"{stem}.bmp", (64, 64))
-    (tmp_path / "train" / "_annotation_be_scores.json").write_text(
-        json.dumps({"c1_007_L.bmp": {"BE_MCP-I": 2, "BE_IP": 1, "BE_CMC-T": 3}})
-    )
-    (tmp_path / "train" / "_annotation_jsn_scores.json").write_text(
-        json.dumps({"c1_007_L.bmp": {"JSN_MCP-I": 4, "JSN_PIP-R": 0}})
-    )
-    dataset = read_dataset(tmp_path)
-    assert dataset.layouts == ("ram-h1200",)
-    (film,) = dataset.films
-    assert (film.patient, film.laterality) == ("c1_007", Laterality.LEFT)
-    assert {(j.name, j.erosion, j.narrowing) for j in film.joints} == {
-        ("MCP2", 2, 4), ("PIP4", None, 0), ("IP1", 1, None),
-    }  # fmt: skip
 
 
 def test_two_layouts_need_a_choice_and_nothing_known_is_refused(tmp_path, cohort):
@@ -422,81 +252,6 @@ def test_the_command_prints_text_and_json(cohort, table):
     first = next(fault for fault in found["faults"] if fault["stops"])
     assert (first["code"], first["patient"]) == ("impossible_score", "UAB001")
     assert run(app, ["train", "data", "check", str(cohort / "none")]).exit_code == 2
-
-
-@QUICK
-@given(st.one_of(st.text(max_size=300), st.binary(max_size=300).map(lambda b: b.decode("latin-1"))))
-def test_no_text_in_any_file_ends_the_reader(tmp_path, text):
-    header = ",".join(HEADER)
-    bodies = {
-        "ra2": ("scores.csv", f"{header}\n{text}"),
-        "jsonl": ("truth.jsonl", text),
-        "voc": ("A1-LH.xml", f"<annotation>{text}</annotation>"),
-        "yolo": ("A1-LH.txt", f"0 .5 .5 .1 .1\n{text}"),
-        "coco": ("c.json", f'{{"images": [], "annotations": [], "categories": [{text}]}}'),
-    }
-    for layout, (name, body) in bodies.items():
-        folder = tmp_path / layout
-        if not folder.exists():
-            blank(folder / "A1-LH.jpg", (64, 64))
-        (folder / name).write_bytes(body.encode("utf-8", "replace"))
-        dataset = read_dataset(folder, layout)
-        for film in dataset.films:
-            assert all(joint.box is None or min(joint.box[2:]) > 0 for joint in film.joints)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(
-            ["file", "limb", "joints", "name", "erosion", "narrowing", "centre", "box", "images",
-             "annotations", "categories", "bbox", "id", "image_id", "category_id", "file_name"]
-        ),
-        inner,
-        max_size=6,
-    ),
-    max_leaves=20,
-)  # fmt: skip
-
-
-@QUICK
-@given(JSON, st.sampled_from(["A1-LH.jpg", "..", "", "\0"]))
-def test_no_json_value_ends_the_readers(tmp_path, tree, file):
-    if not (tmp_path / "A1-LH.jpg").exists():
-        blank(tmp_path / "A1-LH.jpg", (64, 64))
-    joint = {"name": "MCP2", "erosion": tree, "narrowing": tree, "centre": tree, "box": tree}
-    lines = [tree, {"file": file, "limb": "hand", "joints": [joint]}, {"file": file, "limb": tree},
-             {"file": "A1-LH.jpg", "limb": "hand", "joints": tree}]  # fmt: skip
-    (tmp_path / "truth.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
-    coco = {"images": tree, "annotations": [tree], "categories": tree}
-    full = {"images": [{"id": 1, "file_name": "A1-LH.jpg"}],
-            "annotations": [{"image_id": 1, "category_id": 1, "bbox": tree}],
-            "categories": [{"id": 1, "name": "PIP"}]}  # fmt: skip
-    (tmp_path / "a.json").write_text(json.dumps(coco))
-    (tmp_path / "b.json").write_text(json.dumps(full))
-    for layout in ("jsonl", "coco"):
-        for film in read_dataset(tmp_path, layout).films:
-            for joint_ in film.joints:
-                assert joint_.erosion is None or 0 <= joint_.erosion <= 5
-                assert joint_.box is None or all(np.isfinite(joint_.box))
-
-
-@QUICK
-@given(st.one_of(st.text(max_size=30), st.floats(), st.integers(), st.booleans()))
-def test_a_number_is_finite_or_none(given_value):
-    value = number(given_value)
-    assert value is None or np.isfinite(value)
-
-
-@QUICK
-@given(st.text(max_size=200))
-def test_a_table_is_rows_or_a_value_error(text):
-    try:
-        _, rows = read_table(text)
-    except ValueError:
-        return
-    assert all(isinstance(line, int) for line, _ in rows)
 
 
 def test_what_is_left_out_by_its_truth_is_not_counted(cohort):

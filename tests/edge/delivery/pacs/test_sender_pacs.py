@@ -4,35 +4,10 @@ from __future__ import annotations
 
 import time
 
-import pytest
 from appliance import free_port, until
-from pacs_peers import KEY, bare_peer
+from pacs_peers import bare_peer
 
 from edge.delivery.pacs.delivery import PacsDelivery
-from edge.delivery.pacs.sender import PacsSender
-from edge.journal.states import State
-
-
-@pytest.fixture
-def make_sender(tmp_path):
-    made = []
-
-    def make(box, **changes):
-        woken = []
-        sender = PacsSender(
-            box.settings.model_copy(update=changes), journal=tmp_path / "journal.sqlite", key=KEY,
-            folder=box.folder, delivered=State.RECEIPTED, alert_s=0.2,
-            wake_daemon=lambda: woken.append(1),
-        )  # fmt: skip
-        made.append(sender)
-        sender.woken = woken
-        sender.start()
-        return sender
-
-    yield make
-    for it in made:
-        it.stop(5)
-        assert not it._thread.is_alive()
 
 
 def codes(sender):

@@ -6,7 +6,6 @@ Layer: dashboard; listens on one address, connects to the broker.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import signal
 from typing import TYPE_CHECKING
@@ -14,11 +13,13 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from dashboard.addresses import as_name, is_loopback
 from dashboard.errors import DashboardError
 from dashboard.intake.subscriber import Subscriber
 from dashboard.intake.writer import Writer
 from dashboard.metrics import serve_metrics
 from dashboard.people.accounts import Accounts
+from dashboard.people.oidc.provider import Provider
 from dashboard.people.pace import Pace
 from dashboard.people.sessions import Sessions
 from dashboard.store.announcements import Announcements
@@ -69,16 +70,15 @@ def serve(settings: Settings, home: Path, say: Callable[[str], None]) -> int:
     _refuse_open(web)
     with _site(settings, home) as site:
         token = site.accounts.setup_token()
-        where = web.public_url or f"{_scheme(web)}://{_as_name(web.host)}:{web.port}"
-        say(f"dashboard: {where.rstrip('/')}/ ({DISCLAIMER})")
+        say(f"dashboard: {web.address}/ ({DISCLAIMER})")
         if token is not None:
-            say(f"first set-up: open {where.rstrip('/')}/setup and give the token {token}")
+            say(f"first set-up: open {web.address}/setup and give the token {token}")
         return _run(site)
 
 
 def _run(site: Site) -> int:
     web = site.settings.web
-    names = {*LOCAL_NAMES, _as_name(web.host), *web.names}
+    names = {*LOCAL_NAMES, as_name(web.host), *web.names}
     if web.public_url is not None:
         names.add(urlsplit(web.public_url).hostname or "")
     config = uvicorn.Config(
@@ -102,6 +102,9 @@ def _run(site: Site) -> int:
 @contextlib.contextmanager
 def _site(settings: Settings, home: Path) -> Iterator[Site]:
     """The store and the running subscriber; both are stopped at the end."""
+    provider = None
+    if settings.oidc.issuer is not None:
+        provider = Provider(settings.oidc, settings.web.address)
     database = open_database(settings.database_url(home))
     changes = Changes()
     writer = Writer(database, settings.database, changes.tell)
@@ -114,7 +117,7 @@ def _site(settings: Settings, home: Path) -> Iterator[Site]:
         writer.start()
         site = Site(
             database, settings, Accounts(database), Sessions(database, settings.web.idle_s),
-            Pace(), changes, subscriber,
+            Pace(), changes, subscriber, provider,
         )  # fmt: skip
         metrics = serve_metrics(site, writer)
         yield site
@@ -128,25 +131,10 @@ def _site(settings: Settings, home: Path) -> Iterator[Site]:
         database.close()
 
 
-def _scheme(web: WebSettings) -> str:
-    return "https" if web.certificate_file else "http"
-
-
 def _refuse_open(web: WebSettings) -> None:
     """Refuse to send passwords over a network in the clear."""
-    if web.certificate_file is None and not _is_loopback(web.host):
+    if web.certificate_file is None and not is_loopback(web.host):
         raise DashboardError(
             f"web.host {web.host}: reaches the network in the clear; fix: give certificate_file "
             "and key_file, or serve on loopback behind a proxy with TLS and set public_url"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _as_name(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dashboard.addresses import as_name, is_loopback, is_private
 from dashboard.errors import DashboardError
 
 if sys.version_info >= (3, 11):
@@ -125,10 +126,56 @@ class WebSettings(_Section):
         return self
 
     @property
+    def address(self) -> str:
+        """Where browsers open the dashboard, without a slash at the end."""
+        scheme = "https" if self.certificate_file else "http"
+        return (self.public_url or f"{scheme}://{as_name(self.host)}:{self.port}").rstrip("/")
+
+    @property
     def is_secure(self) -> bool:
         """Whether browsers reach it by TLS, so that cookies are for TLS alone."""
         public = self.public_url or ""
         return self.certificate_file is not None or public.startswith("https://")
+
+
+class OidcSettings(_Section):
+    """The section ``[oidc]``: nobody signs in by it unless ``issuer`` is set."""
+
+    issuer: str | None = Field(
+        default=None, description="the provider's name, an https address; turns it on"
+    )
+    client_id: str | None = Field(default=None, description="the dashboard's name there")
+    client_secret_file: Path | None = Field(default=None, description="its first line")
+    ca_file: Path | None = Field(
+        default=None, description="trusted for the provider alone, instead of the system's"
+    )
+    label: str = Field(
+        default="OpenID Connect", min_length=1, max_length=40, description="name on the button"
+    )
+    scope: str = Field(default="openid profile", description="what is asked for; openid at least")
+    name_claim: str = Field(default="name", min_length=1, description="becomes the person's name")
+    roles_claim: str = Field(
+        default="groups", min_length=1, description="claim with roles; dots lead into objects"
+    )
+    roles: dict[str, Literal["reader", "operator", "admin"]] = Field(
+        default={}, description="which value of it gives which role; others give none"
+    )
+    only: bool = Field(default=False, description="with passwords only admins sign in")
+
+    @model_validator(mode="after")
+    def _whole(self) -> OidcSettings:
+        if self.issuer is None:
+            if self.model_fields_set:
+                raise ValueError("issuer is missing")
+            return self
+        if not is_private(self.issuer) or "?" in self.issuer:
+            raise ValueError("issuer is an https address, or http on this machine")
+        for key in ("client_id", "client_secret_file", "roles"):
+            if not getattr(self, key):
+                raise ValueError(f"issuer needs {key}")
+        if "openid" not in self.scope.split():
+            raise ValueError("scope holds openid")
+        return self
 
 
 class MetricsSettings(_Section):
@@ -150,7 +197,15 @@ class Settings(_Section):
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
+    oidc: OidcSettings = OidcSettings()
     metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _reached(self) -> Settings:
+        known = self.web.public_url is not None or is_loopback(self.web.host)
+        if self.oidc.issuer is not None and not (known and is_private(self.web.address)):
+            raise ValueError("oidc needs web.public_url with https, where its provider leads back")
+        return self
 
     def database_url(self, home: Path) -> str:
         """Give the database's URL, which is a file of the state folder unless it is set."""

@@ -86,7 +86,7 @@ class Accounts:
         with self._database.reading() as connection:
             found = connection.execute(
                 select(PERSON.c.pk, PERSON.c.role, PERSON.c.password, PERSON.c.active).where(
-                    PERSON.c.name == name
+                    PERSON.c.name == name, PERSON.c.issuer.is_(None)
                 )
             ).first()
         known = self._matches(found.password if found else self._decoy, password)
@@ -104,24 +104,40 @@ class Accounts:
         with self._database.reading() as connection:
             return connection.execute(
                 select(
-                    PERSON.c.pk, PERSON.c.name, PERSON.c.role, PERSON.c.active, PERSON.c.created_s
+                    PERSON.c.pk,
+                    PERSON.c.name,
+                    PERSON.c.role,
+                    PERSON.c.active,
+                    PERSON.c.created_s,
+                    PERSON.c.issuer,
+                    PERSON.c.subject,
                 ).order_by(PERSON.c.name)
             ).all()
 
     def change(self, pk: int, role: str, *, active: bool, password: str = "") -> str:
-        """Change an account, end its sessions; returns its name. Raises `AccountError`."""
+        """Change an account, end its sessions; returns its name. Raises `AccountError`.
+
+        Role and password of an account of an OpenID Connect provider are the provider's.
+        """
         if role not in ROLES:
             raise AccountError("There is no such role.")
         with self._database.writing() as connection:
-            name = connection.execute(select(PERSON.c.name).where(PERSON.c.pk == pk)).scalar()
-            if name is None:
+            found = connection.execute(
+                select(PERSON.c.name, PERSON.c.role, PERSON.c.issuer).where(PERSON.c.pk == pk)
+            ).first()
+            if found is None:
                 raise AccountError("There is no such account.")
+            name = found.name
+            if found.issuer is not None and (password or role != found.role):
+                raise AccountError(
+                    f"{name} signs in by OpenID Connect: role and password are the provider's."
+                )
             values: dict[str, object] = {"role": role, "active": active}
             if password:
                 values["password"] = self._hash_of(name, password)
             connection.execute(update(PERSON).where(PERSON.c.pk == pk).values(values))
             if not _admins(connection):
-                raise AccountError("The last admin must stay one.")
+                raise AccountError("The last admin with a password must stay one.")
             connection.execute(delete(SESSION).where(SESSION.c.person_pk == pk))
         return str(name)
 
@@ -129,8 +145,10 @@ class Accounts:
         """Change one's own password. Raises `AccountError`."""
         with self._database.writing() as connection:
             found = connection.execute(
-                select(PERSON.c.name, PERSON.c.password).where(PERSON.c.pk == pk)
+                select(PERSON.c.name, PERSON.c.password, PERSON.c.issuer).where(PERSON.c.pk == pk)
             ).one()
+            if found.issuer is not None:
+                raise AccountError("This account has no password: it signs in by OpenID Connect.")
             if not self._matches(found.password, old):
                 raise AccountError("The old password is another one.")
             values = {"password": self._hash_of(found.name, new)}
@@ -161,7 +179,9 @@ class Accounts:
 
 
 def _admins(connection: Connection) -> int:
-    found = select(func.count()).where(PERSON.c.role == ADMIN, PERSON.c.active)
+    """How many can sign in whatever an OpenID Connect provider does."""
+    able = (PERSON.c.role == ADMIN, PERSON.c.active, PERSON.c.issuer.is_(None))
+    found = select(func.count()).where(*able)
     return int(connection.execute(found).scalar_one())
 
 

@@ -27,13 +27,14 @@ _OF_A_PERSON = 10
 
 @dataclass(frozen=True)
 class Session:
-    """A person who signed in."""
+    """A person who signed in; ``issuer`` is None where that was by a password."""
 
     key: str
     person_pk: int
     name: str
     role: str
     csrf: str
+    issuer: str | None = None
 
 
 class Sessions:
@@ -79,7 +80,7 @@ class Sessions:
         now_s = self._clock()
         with self._database.reading() as connection:
             found = connection.execute(
-                select(SESSION, PERSON.c.name, PERSON.c.role)
+                select(SESSION, PERSON.c.name, PERSON.c.role, PERSON.c.issuer)
                 .join(PERSON, PERSON.c.pk == SESSION.c.person_pk)
                 .where(
                     SESSION.c.key == _key(secret), PERSON.c.active,
@@ -93,7 +94,7 @@ class Sessions:
             with self._database.writing() as connection:
                 mine = SESSION.c.key == found.key
                 connection.execute(update(SESSION).where(mine).values(seen_s=now_s))
-        return Session(found.key, found.person_pk, found.name, found.role, found.csrf)
+        return Session(found.key, found.person_pk, found.name, found.role, found.csrf, found.issuer)
 
     def end(self, session: Session) -> None:
         """End a session."""

@@ -156,7 +156,23 @@ PERSON = Table(
     Column("role", String(16), nullable=False),
     Column("active", Boolean, nullable=False),
     Column("created_s", Float, nullable=False),
+    Column("issuer", Text),
+    Column("subject", Text),
+    Index(None, "issuer", "subject", unique=True),
 )
+"""``issuer`` and ``subject`` are null for an account with a password, and there is no password
+(empty) where they are not."""
+
+SIGN_IN = Table(
+    "sign_in",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("state", String(64), nullable=False),
+    Column("nonce", String(64), nullable=False),
+    Column("verifier", String(64), nullable=False),
+    Column("begun_s", Float, nullable=False),
+)
+"""Sign-ins that were begun at an OpenID Connect provider; ``key`` is the hash of a cookie."""
 
 SESSION = Table(
     "session",

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dashboard.people.oidc.provider import RETURN_PATH
 from dashboard.people.roles import Need
-from dashboard.web.views import corrections, devices, film, over_time, people, sign_in, worklist
+from dashboard.web.views import (
+    corrections,
+    devices,
+    film,
+    oidc,
+    over_time,
+    people,
+    sign_in,
+    worklist,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +67,10 @@ PAGES = (
     Page("/sign-out", "POST", Need.SIGNED_IN, sign_in.end),
     Page("/sign-in", "GET", Need.NOTHING, sign_in.ask),
     Page("/sign-in", "POST", Need.NOTHING, sign_in.begin),
+    Page("/sign-in/password", "GET", Need.NOTHING, sign_in.ask_password),
+    Page("/sign-in/oidc", "POST", Need.NOTHING, oidc.begin),
+    Page(RETURN_PATH, "GET", Need.NOTHING, oidc.finish),
+    Page("/sign-in/oidc/out", "GET", Need.NOTHING, oidc.out),
     Page("/setup", "GET", Need.NOTHING, sign_in.ask_setup),
     Page("/setup", "POST", Need.NOTHING, sign_in.set_up),
     Page("/theme", "POST", Need.NOTHING, sign_in.set_theme),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from dashboard.people.accounts import Accounts
+    from dashboard.people.oidc.provider import Provider
     from dashboard.people.pace import Pace
     from dashboard.people.sessions import Session, Sessions
     from dashboard.settings import Settings
@@ -67,6 +68,7 @@ class Site:
     pace: Pace
     changes: Changes
     orders: Orders
+    provider: Provider | None = None
 
 
 @dataclass(frozen=True)

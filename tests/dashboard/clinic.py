@@ -45,7 +45,7 @@ class Orders:
 class Clinic:
     """A store, its pages and its people."""
 
-    def __init__(self, database, settings=None):
+    def __init__(self, database, settings=None, provider=None):
         self.database = database
         self.orders = Orders()
         self.settings = settings or Settings()
@@ -54,7 +54,7 @@ class Clinic:
         self.changes = Changes()
         self.site = Site(
             database, self.settings, self.accounts, self.sessions, Pace(), self.changes,
-            self.orders,
+            self.orders, provider,
         )  # fmt: skip
         self.app = application(self.site, LOCAL_NAMES)
         for role in ("reader", "operator", "admin"):

@@ -51,3 +51,13 @@ def any_database(request):
     it = Database(engine_of(request.getfixturevalue("postgres").new_database()))
     yield it
     it.close()
+
+
+@pytest.fixture
+def sso():
+    """A provider of OpenID Connect over HTTP on loopback."""
+    from oidc_provider import TestProvider
+
+    it = TestProvider()
+    yield it
+    it.close()

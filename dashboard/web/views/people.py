@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 def show(it: Asked) -> Response:
     """Show everyone who may sign in."""
-    return it.render(
-        "people.html", people=it.site.accounts.everyone(), roles=ROLES, fault="", name=""
-    )
+    return _page(it)
 
 
 def add(it: Asked) -> Response:
@@ -31,10 +29,7 @@ def add(it: Asked) -> Response:
     try:
         it.site.accounts.add(name, it.form.get("password", ""), role)
     except AccountError as error:
-        people = it.site.accounts.everyone()
-        return it.render(
-            "people.html", 400, people=people, roles=ROLES, fault=str(error), name=name
-        )
+        return _page(it, 400, fault=str(error), name=name)
     with it.site.database.writing() as connection:
         it.note(connection, "account added", f"{name}: {role}")
     it.say(f"{name} may sign in.")
@@ -66,3 +61,10 @@ def show_audit(it: Asked) -> Response:
         rows = audit.page_of(connection, None if key is None else min(key, LARGEST_KEY))
     more = rows[-1].pk if len(rows) == audit.ROWS else None
     return it.render("audit.html", rows=rows, more=more)
+
+
+def _page(it: Asked, code: int = 200, fault: str = "", name: str = "") -> Response:
+    return it.render(
+        "people.html", code, people=it.site.accounts.everyone(), roles=ROLES, fault=fault,
+        name=name, only=it.site.settings.oidc.only,
+    )  # fmt: skip

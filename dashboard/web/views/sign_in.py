@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dashboard.people import audit
 from dashboard.people.accounts import AccountError
+from dashboard.people.roles import ADMIN
 from dashboard.web.site import COOKIE, THEME_COOKIE, THEMES, redirect
 
 if TYPE_CHECKING:
@@ -18,44 +19,56 @@ if TYPE_CHECKING:
 
     from dashboard.web.site import Asked
 
-_BEFORE = "sharpedge_dashboard_form"
+BEFORE = "sharpedge_dashboard_form"
 """Cookie that a form without a session must repeat."""
 _YEAR_S = 365 * 86400
-_TOO_MANY = "Too many attempts: wait a minute."
+TOO_MANY = "Too many attempts: wait a minute."
 _WRONG = "Name or password is wrong."
-_STALE = "This form has expired: try again."
+_ONLY = "Name or password is wrong, or the account is no admin's: others sign in with"
+STALE = "This form has expired: try again."
 
 
 def ask(it: Asked) -> Response:
     """Show the sign-in, or the first set-up where nobody has an account."""
     if it.site.accounts.is_fresh():
         return redirect("/setup")
-    return _form(it, "sign_in.html")
+    return form(it, "sign_in.html", passwords=not it.site.settings.oidc.only)
+
+
+def ask_password(it: Asked) -> Response:
+    """Show the sign-in with a password, which admins have whatever else there is."""
+    if it.site.accounts.is_fresh():
+        return redirect("/setup")
+    return form(it, "sign_in.html")
 
 
 def begin(it: Asked) -> Response:
     """Sign in."""
     name = " ".join(it.form.get("name", "").split())
     whose = (f"name {name.casefold()}", f"address {it.address}")
-    if not _is_own(it):
-        return _form(it, "sign_in.html", 400, fault=_STALE, name=name)
+    if not is_own(it):
+        return form(it, "sign_in.html", 400, fault=STALE, name=name)
     if not it.site.pace.allows(*whose):
-        return _form(it, "sign_in.html", 429, fault=_TOO_MANY, name=name)
+        return form(it, "sign_in.html", 429, fault=TOO_MANY, name=name)
     found = it.site.accounts.verify(name, it.form.get("password", ""))
+    oidc = it.site.settings.oidc
+    if found is not None and oidc.only and found.role != ADMIN:
+        found = None
     with it.site.database.writing() as connection:
         action = "sign-in" if found else "sign-in refused"
         audit.note(connection, name or "-", action, "", it.address)
     if found is None:
         it.site.pace.failed(*whose)
-        return _form(it, "sign_in.html", 403, fault=_WRONG, name=name)
-    return _with_session(it, found.pk)
+        fault = f"{_ONLY} {oidc.label}." if oidc.only else _WRONG
+        return form(it, "sign_in.html", 403, fault=fault, name=name)
+    return with_session(it, redirect("/"), found.pk)
 
 
 def ask_setup(it: Asked) -> Response:
     """Show the first set-up while nobody has an account."""
     if not it.site.accounts.is_fresh():
         return it.missing("The first set-up is done.")
-    return _form(it, "setup.html")
+    return form(it, "setup.html")
 
 
 def set_up(it: Asked) -> Response:
@@ -63,15 +76,15 @@ def set_up(it: Asked) -> Response:
     if not it.site.accounts.is_fresh():
         return it.missing("The first set-up is done.")
     name, whose = it.form.get("name", ""), f"address {it.address}"
-    if not _is_own(it):
-        return _form(it, "setup.html", 400, fault=_STALE, name=name)
+    if not is_own(it):
+        return form(it, "setup.html", 400, fault=STALE, name=name)
     if not it.site.pace.allows(whose):
-        return _form(it, "setup.html", 429, fault=_TOO_MANY, name=name)
+        return form(it, "setup.html", 429, fault=TOO_MANY, name=name)
     try:
         it.site.accounts.set_up(it.form.get("token", ""), name, it.form.get("password", ""))
     except AccountError as error:
         it.site.pace.failed(whose)
-        return _form(it, "setup.html", 400, fault=str(error), name=name)
+        return form(it, "setup.html", 400, fault=str(error), name=name)
     with it.site.database.writing() as connection:
         audit.note(connection, name, "set-up", "first admin", it.address)
     return redirect("/sign-in")
@@ -80,8 +93,9 @@ def set_up(it: Asked) -> Response:
 def end(it: Asked) -> Response:
     """Sign out."""
     it.site.sessions.end(it.person)
-    answer = redirect("/sign-in")
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_secure(it))
+    outside = it.person.issuer is not None and it.site.provider is not None
+    answer = redirect("/sign-in/oidc/out" if outside else "/sign-in")
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=is_secure(it))
     return answer
 
 
@@ -94,7 +108,7 @@ def change_password(it: Asked) -> Response:
     """Change one's own password, which ends one's sessions."""
     whose = f"name {it.person.name.casefold()}"
     if not it.site.pace.allows(whose):
-        return it.render("account.html", 429, fault=_TOO_MANY)
+        return it.render("account.html", 429, fault=TOO_MANY)
     try:
         it.site.accounts.change_password(
             it.person.person_pk, it.form.get("old", ""), it.form.get("new", "")
@@ -115,31 +129,41 @@ def set_theme(it: Asked) -> Response:
     answer = redirect(back if local and back.isprintable() else "/")
     answer.set_cookie(
         THEME_COOKIE, theme if theme in THEMES else THEMES[0], max_age=_YEAR_S, httponly=True,
-        samesite="strict", secure=_secure(it),
+        samesite="strict", secure=is_secure(it),
     )  # fmt: skip
     return answer
 
 
-def _with_session(it: Asked, person_pk: int) -> Response:
-    answer = redirect("/")
+def with_session(it: Asked, answer: Response, person_pk: int) -> Response:
+    """Begin a session in this browser."""
     secret = it.site.sessions.begin(person_pk)
-    answer.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=_secure(it))
-    answer.delete_cookie(_BEFORE, httponly=True, samesite="strict", secure=_secure(it))
+    answer.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=is_secure(it))
+    answer.delete_cookie(BEFORE, httponly=True, samesite="strict", secure=is_secure(it))
     return answer
 
 
-def _form(it: Asked, template: str, code: int = 200, fault: str = "", name: str = "") -> Response:
+def form(
+    it: Asked, template: str, code: int = 200, fault: str = "", name: str = "", *,
+    passwords: bool = True,
+) -> Response:  # fmt: skip
+    """Show a form for whoever has no session, bound to this browser."""
     secret = secrets.token_urlsafe(24)
-    answer = it.render(template, code, fault=fault, name=name, before=secret)
-    answer.set_cookie(_BEFORE, secret, httponly=True, samesite="strict", secure=_secure(it))
+    provider = it.site.provider
+    answer = it.render(
+        template, code, fault=fault, name=name, before=secret, passwords=passwords,
+        label=None if provider is None else provider.settings.label,
+        only=it.site.settings.oidc.only,
+    )  # fmt: skip
+    answer.set_cookie(BEFORE, secret, httponly=True, samesite="strict", secure=is_secure(it))
     return answer
 
 
-def _is_own(it: Asked) -> bool:
+def is_own(it: Asked) -> bool:
     """Whether a form without a session is the one that this browser was shown."""
-    given, kept = it.form.get("before", ""), it.request.cookies.get(_BEFORE, "")
+    given, kept = it.form.get("before", ""), it.request.cookies.get(BEFORE, "")
     return bool(kept) and compare_digest(given.encode(), kept.encode())
 
 
-def _secure(it: Asked) -> bool:
+def is_secure(it: Asked) -> bool:
+    """Whether cookies are for TLS alone."""
     return it.site.settings.web.is_secure

@@ -19,6 +19,9 @@ from sqlalchemy import inspect, select, text
 import dashboard.store.database as module
 from dashboard.intake.arrivals import save
 from dashboard.intake.parse import parse
+from dashboard.people.oidc.admission import admit
+from dashboard.people.oidc.identity import Identity
+from dashboard.settings import OidcSettings
 from dashboard.store import films
 from dashboard.store.database import Database, engine_of, open_database
 from dashboard.store.tables import DEVICE, MESSAGE, METADATA, ORDER, PERSON, PROBLEM
@@ -125,6 +128,22 @@ def test_it_takes_repeats_and_new_messages(upgraded, revision):
         keys = connection.execute(select(MESSAGE.c.pk)).scalars().all()
         assert len(keys) == len(set(keys)) == 6
         assert [it.joint for it in films.corrections_of(connection, row.pk)] == ["MCP2"]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_person_of_a_provider_has_one_account_beside_the_local_one_of_that_name(
+    upgraded, revision
+):
+    database = upgraded(revision)
+    who = Identity("https://sso.clinic", "s-1", "Anna R", "reader")
+    settings = OidcSettings(
+        issuer=who.issuer, client_id="d", client_secret_file=Path("s"), roles={"a": "reader"}
+    )
+    keys = {admit(database, who, settings, "") for _ in range(2)}
+    with database.reading() as connection:
+        found = connection.execute(select(PERSON).order_by(PERSON.c.pk)).all()
+    assert [(it.name, it.subject) for it in found] == [("Anna R", None), ("Anna R (2)", "s-1")]
+    assert keys == {found[1].pk}
 
 
 def test_a_second_opening_changes_nothing(url):

@@ -10,10 +10,9 @@ import urllib.request
 import pytest
 from appliance import until
 from npm_tools import FOLDER, NoNpmToolsError, NpmTools
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from served import CHROMIUM, DRIVER, Served, browser, fill, now_s, press, room, sign_in, text_of
+from served import Served, fill, now_s, press, room, sign_in, text_of
 
 from edge.contract.payloads import Alert, Presence
 from edge.contract.vocabulary import Laterality, Limb, Reason
@@ -41,22 +40,6 @@ def rooms(broker, served):  # noqa: ARG001 - the dashboard's session is there fi
     yield made
     for one in made:
         one.close()
-
-
-@pytest.fixture
-def driver(served):  # noqa: ARG001 - it outlives the browser
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no browser on this machine (Debian packages chromium and chromium-driver)")
-    try:
-        it = browser()
-    except WebDriverException as error:
-        pytest.skip(f"the browser does not start here: {error.msg}")
-    yield it
-    log = it.get_log("browser")
-    it.quit()
-    # What the policy for content forbids would stand here.
-    found = [line for line in log if line["level"] == "SEVERE"]
-    assert [line for line in found if "(Not Found)" not in line["message"]] == []
 
 
 def set_up(driver, served):

@@ -5,28 +5,11 @@ from __future__ import annotations
 import pytest
 from appliance import until
 from oidc_clinic import oidc_settings
-from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from served import CHROMIUM, DRIVER, Served, browser, fill, press, text_of
+from served import Served, fill, press, text_of
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of this test
-
-
-@pytest.fixture
-def driver():
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no browser on this machine (Debian packages chromium and chromium-driver)")
-    try:
-        it = browser()
-    except WebDriverException as error:
-        pytest.skip(f"the browser does not start here: {error.msg}")
-    yield it
-    log = it.get_log("browser")
-    it.quit()
-    # What the policy for content forbids would stand here.
-    found = [line for line in log if line["level"] == "SEVERE"]
-    assert [line for line in found if "favicon" not in line["message"]] == []
 
 
 @pytest.fixture

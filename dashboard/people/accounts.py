@@ -83,6 +83,8 @@ class Accounts:
 
     def verify(self, name: str, password: str) -> Any:
         """Key and role of the account whose name and password these are; None for no one."""
+        # PostgreSQL takes no NUL, and no name has one.
+        name = name.replace("\0", "")
         with self._database.reading() as connection:
             found = connection.execute(
                 select(PERSON.c.pk, PERSON.c.role, PERSON.c.password, PERSON.c.active).where(
@@ -128,10 +130,13 @@ class Accounts:
             if found is None:
                 raise AccountError("There is no such account.")
             name = found.name
-            if found.issuer is not None and (password or role != found.role):
-                raise AccountError(
-                    f"{name} signs in by OpenID Connect: role and password are the provider's."
-                )
+            if found.issuer is not None:
+                if password:
+                    raise AccountError(
+                        f"{name} signs in by OpenID Connect: the password is the provider's."
+                    )
+                # The page may show the role of an earlier sign-in.
+                role = found.role
             values: dict[str, object] = {"role": role, "active": active}
             if password:
                 values["password"] = self._hash_of(name, password)

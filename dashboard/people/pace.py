@@ -18,10 +18,11 @@ _REMEMBERED = 10_000
 
 
 class Pace:
-    """Counts failed attempts; ``clock`` gives monotonic seconds."""
+    """Counts attempts; ``most`` are allowed in a minute, ``clock`` gives monotonic seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = _ATTEMPTS) -> None:
         self._clock = clock
+        self._most = most
         self._failed: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
@@ -29,14 +30,14 @@ class Pace:
         """Whether another attempt of all of these is allowed now."""
         now_s = self._clock()
         with self._lock:
-            return all(self._recent(one, now_s) < _ATTEMPTS for one in whose)
+            return all(self._recent(one, now_s) < self._most for one in whose)
 
     def failed(self, *whose: str) -> None:
-        """Count a failed attempt of all of these."""
+        """Count an attempt of all of these, a failed one where only such count."""
         now_s = self._clock()
         with self._lock:
             for one in whose:
-                self._failed.setdefault(one, deque(maxlen=_ATTEMPTS)).append(now_s)
+                self._failed.setdefault(one, deque(maxlen=self._most)).append(now_s)
             while len(self._failed) > _REMEMBERED:
                 del self._failed[next(iter(self._failed))]
 

@@ -69,6 +69,7 @@ PAGES = (
     Page("/sign-in", "POST", Need.NOTHING, sign_in.begin),
     Page("/sign-in/password", "GET", Need.NOTHING, sign_in.ask_password),
     Page("/sign-in/oidc", "POST", Need.NOTHING, oidc.begin),
+    Page("/sign-in/oidc", "GET", Need.NOTHING, sign_in.ask),
     Page(RETURN_PATH, "GET", Need.NOTHING, oidc.finish),
     Page("/sign-in/oidc/out", "GET", Need.NOTHING, oidc.out),
     Page("/setup", "GET", Need.NOTHING, sign_in.ask_setup),

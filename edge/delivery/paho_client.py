@@ -42,7 +42,8 @@ class Client(mqtt.Client):
         return super()._handle_pubackcomp(cmd)
 
     def _create_socket_connection(self) -> socket.socket:
-        # As paho does it, but with a limit for the lookup of the name.
+        # With a limit for the lookup of the name; without the proxies and bind addresses that paho
+        # knows and this client never sets.
         return connect(self._host, self._port, self.connect_timeout)
 
     def _ssl_wrap_socket(self, tcp_sock: Any) -> Any:

@@ -99,13 +99,18 @@ def connect(host: str, port: int, limit_s: float) -> socket.socket:
     """
     last: OSError | None = None
     for family, kind, protocol, _, address in look_up(host, port, limit_s):
-        made = socket.socket(family, kind, protocol)
-        made.settimeout(limit_s)
+        made = None
         try:
+            # Raises where this machine lacks the family of the address.
+            made = socket.socket(family, kind, protocol)
+            made.settimeout(limit_s)
             made.connect(address)
         except OSError as error:
-            made.close()
-            last = error
+            if made is not None:
+                made.close()
+            if last is None or error.errno != errno.EAFNOSUPPORT:
+                last = error
         else:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return made
     raise last or NameLookupError(errno.EADDRNOTAVAIL, "it has no address")

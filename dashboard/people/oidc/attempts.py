@@ -6,11 +6,12 @@ Layer: dashboard; reads and writes the store, so that any dashboard of a group m
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from dashboard.people.oidc.provider import Attempt
 from dashboard.store.tables import SIGN_IN
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 
 LASTS_S = 600
 _MOST = 10_000
+_STATE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def keep(database: Database, attempt: Attempt, clock: Callable[[], float] = time.time) -> str:
-    """Keep an attempt; returns the secret for the browser's cookie."""
+def keep(
+    database: Database, attempt: Attempt, clock: Callable[[], float] = time.time
+) -> str | None:
+    """Keep an attempt; returns the secret for the browser's cookie. None where too many wait."""
     secret, now_s = secrets.token_urlsafe(32), clock()
     with database.writing() as connection:
         connection.execute(delete(SIGN_IN).where(SIGN_IN.c.begun_s < now_s - LASTS_S))
-        kept = select(SIGN_IN.c.key).order_by(SIGN_IN.c.begun_s.desc()).limit(_MOST - 1)
-        connection.execute(delete(SIGN_IN).where(SIGN_IN.c.key.not_in(kept)))
+        if connection.execute(select(func.count()).select_from(SIGN_IN)).scalar_one() >= _MOST:
+            return None
         connection.execute(
             SIGN_IN.insert().values(
                 key=_key(secret), state=attempt.state, nonce=attempt.nonce,
@@ -44,6 +48,9 @@ def take(
     database: Database, secret: str, state: str, clock: Callable[[], float] = time.time
 ) -> Attempt | None:
     """Give the attempt of a cookie and a state, once; None where there is none."""
+    if not secret or _STATE.fullmatch(state) is None:
+        # What nobody can have been given needs no database.
+        return None
     mine = (SIGN_IN.c.key == _key(secret), SIGN_IN.c.state == state)
     with database.writing() as connection:
         found = connection.execute(delete(SIGN_IN).where(*mine).returning(SIGN_IN)).first()

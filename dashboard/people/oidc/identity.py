@@ -5,6 +5,8 @@ Layer: dashboard; computes.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,11 @@ _SUBJECT = 255
 """Characters of a subject; OpenID Connect Core 1.0, section 2."""
 _NAME = 56
 """Characters of a name, so that a number may follow one that is taken."""
+
+_UNSEEN = re.compile(r"[\u00ad\u034f\u17b4\u17b5\u180b-\u180f\u200b-\u200f\ufe00-\ufe0f]")
+_BLANK = re.compile(r"[\u115f\u1160\u3164\uffa0]")
+"""Characters that are not drawn, and letters that are drawn as spaces: with them two names would
+look the same."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,8 @@ def _name_of(value: object) -> str:
     """A name that a device's journal takes; empty for what is none."""
     if not isinstance(value, str):
         return ""
-    plain = "".join(it if it.isprintable() else " " for it in value if it not in '"\\')
+    whole = _BLANK.sub(" ", _UNSEEN.sub("", unicodedata.normalize("NFKC", value)))
+    plain = "".join(it if it.isprintable() else " " for it in whole if it not in '"\\')
     return " ".join(plain.split())[:_NAME].rstrip()
 
 

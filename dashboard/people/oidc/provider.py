@@ -27,6 +27,7 @@ from dashboard.errors import DashboardError
 from dashboard.people.oidc.client import AnswerError, Client
 from dashboard.people.oidc.errors import SignInError
 from dashboard.people.oidc.tokens import claims_of, keys_of
+from dashboard.people.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -41,8 +42,10 @@ DEADLINE_S = 10.0
 """Longest time that a page waits for the provider, however many requests it takes."""
 _KNOWN_S = 600.0
 """So long what the provider offers is not asked again."""
-_AT_ONCE, _QUEUE_S = 4, 1.0
-"""Pages that may wait for it; more would leave the dashboard no threads."""
+_AT_ONCE, _IN_QUEUE, _QUEUE_S = 4, 8, 1.0
+"""Pages that may wait for it, and for their turn; more would leave the dashboard no threads."""
+_BEGUN_A_MINUTE = 30
+"""Sign-ins that one address may begin: each leaves a row for ten minutes."""
 RETURN_PATH = "/sign-in/oidc/done"
 
 _Found = TypeVar("_Found")
@@ -92,7 +95,9 @@ class Provider:
         self._clock = clock
         self._secret = _secret_of(settings)
         self._client = Client(settings.ca_file)
+        self.begun = Pace(most=_BEGUN_A_MINUTE)
         self._at_once = threading.BoundedSemaphore(_AT_ONCE)
+        self._present = threading.BoundedSemaphore(_AT_ONCE + _IN_QUEUE)
         self._offer: tuple[float, Offer] | None = None
         self._keys: tuple[float, KeySet] | None = None
 
@@ -113,11 +118,11 @@ class Provider:
         return self._run(self._finished(code, attempt))
 
     def sign_out_url(self) -> str | None:
-        """Address of the provider's own sign-out; None where it has none or is away."""
-        try:
-            end = self._run(self._offered()).end_session_endpoint
-        except SignInError:
-            return None
+        """Address of its own sign-out; None where it has none, or nothing is known of it yet.
+
+        It is not asked: whoever signs out would wait for it, and anybody may open that page.
+        """
+        end = None if self._offer is None else self._offer[1].end_session_endpoint
         if end is None:
             return None
         words = {
@@ -170,12 +175,25 @@ class Provider:
 
     def _run(self, work: Coroutine[Any, Any, _Found]) -> _Found:
         """Wait for the provider, up to the deadline. Raises `SignInError` whatever it answers."""
+        if not self._present.acquire(blocking=False):
+            work.close()
+            raise self.busy()
+        try:
+            return self._in_turn(work)
+        finally:
+            self._present.release()
+
+    def busy(self) -> SignInError:
+        """Say that too many people sign in."""
         label = self.settings.label
+        return SignInError(
+            f"{label}: too many people wait for it; fix: try again in a minute", 503, "busy"
+        )
+
+    def _in_turn(self, work: Coroutine[Any, Any, _Found]) -> _Found:
         if not self._at_once.acquire(timeout=_QUEUE_S):
             work.close()
-            raise SignInError(
-                f"{label}: too many people wait for it; fix: try again in a minute", 503, "busy"
-            )
+            raise self.busy()
         try:
             return _waited(work)
         except SignInError:

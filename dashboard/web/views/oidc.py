@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from dashboard.people.oidc.identity import Identity
-    from dashboard.people.oidc.provider import Provider
+    from dashboard.people.oidc.provider import Attempt, Provider
     from dashboard.web.site import Asked
 
 _COOKIE = "sharpedge_dashboard_oidc"
@@ -39,14 +39,18 @@ def begin(it: Asked) -> Response:
         return redirect("/setup")
     if not is_own(it):
         return _again(it, STALE, 400)
-    if not it.site.pace.allows(f"address {it.address}"):
+    whose = f"address {it.address}"
+    if not (it.site.pace.allows(whose) and provider.begun.allows(whose)):
         return _again(it, TOO_MANY, 429)
+    provider.begun.failed(whose)
     try:
         url, attempt = provider.begin()
     except SignInError as error:
         return _again(it, str(error), error.code)
-    answer = it.render("lead.html", title=f"To {provider.settings.label}", to=url)
     secret = attempts.keep(it.site.database, attempt)
+    if secret is None:
+        return _again(it, str(provider.busy()), 503)
+    answer = it.render("lead.html", title=f"To {provider.settings.label}", to=url)
     # Strict, as the other cookies are, it would not come back from the provider's page.
     answer.set_cookie(
         _COOKIE, secret, max_age=attempts.LASTS_S, path=_PATH, httponly=True, samesite="lax",
@@ -63,8 +67,14 @@ def finish(it: Asked) -> Response:
     whose = f"address {it.address}"
     if not it.site.pace.allows(whose):
         return _again(it, TOO_MANY, 429)
+    secret, state = it.request.cookies.get(_COOKIE, ""), it.request.query_params.get("state", "")
+    attempt = attempts.take(it.site.database, secret, state)
+    if attempt is None:
+        # Neither counted nor audited: nothing can be guessed here, and any page of the web can
+        # send a browser of the clinic to this address.
+        return _without_cookie(it, _again(it, _unknown(it, provider), 400))
     try:
-        person_pk = _person_of(it, provider)
+        person_pk = _person_of(it, provider, attempt)
     except SignInError as error:
         if error.code < 500:
             it.site.pace.failed(whose)
@@ -79,13 +89,22 @@ def out(it: Asked) -> Response:
     provider = it.site.provider
     if provider is None:
         return it.missing(_OFF)
+    if it.session is not None:
+        return redirect("/")
     return it.render("signed_out.html", label=provider.settings.label, to=provider.sign_out_url())
 
 
-def _person_of(it: Asked, provider: Provider) -> int:
+def _unknown(it: Asked, provider: Provider) -> str:
+    return (
+        f"{provider.settings.label}: this sign-in was not begun in this browser, is too old or was "
+        f"used before; fix: open {it.site.settings.web.address} and sign in again"
+    )
+
+
+def _person_of(it: Asked, provider: Provider, attempt: Attempt) -> int:
     """Key of the account of whoever comes back. Raises `SignInError`."""
     try:
-        who = _identity(it, provider)
+        who = _identity(it, provider, attempt)
     except SignInError as error:
         with it.site.database.writing() as connection:
             why = f"{error.why}; OpenID Connect"
@@ -94,17 +113,9 @@ def _person_of(it: Asked, provider: Provider) -> int:
     return admit(it.site.database, who, provider.settings, it.address)
 
 
-def _identity(it: Asked, provider: Provider) -> Identity:
+def _identity(it: Asked, provider: Provider, attempt: Attempt) -> Identity:
     """Who comes back, as the provider says. Raises `SignInError`."""
     settings, words = provider.settings, it.request.query_params
-    secret, state = it.request.cookies.get(_COOKIE, ""), words.get("state", "")
-    attempt = attempts.take(it.site.database, secret, state)
-    if attempt is None:
-        raise SignInError(
-            f"{settings.label}: this sign-in was not begun in this browser, is too old or was "
-            f"used before; fix: open {it.site.settings.web.address} and sign in again",
-            400, "no sign-in waits for it",
-        )  # fmt: skip
     # RFC 9207: a provider that states its name must state its own.
     if "error" in words or words.get("iss", settings.issuer) != settings.issuer:
         raise SignInError(

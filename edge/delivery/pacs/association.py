@@ -171,15 +171,16 @@ def associate(
         Handler of N-EVENT-REPORT requests that arrive on it; called on another thread.
     """
     context = client_context(settings)
-    last: PacsError | None = None
-    for address in _addresses(settings):
+    addresses = _addresses(settings)
+    for address in addresses:
         try:
             return _associate(settings, address, context, contexts, deadline, on_report)
         except PacsError as error:  # noqa: PERF203 - few addresses
-            last = error
             if error.failure is not Failure.UNREACHABLE:
                 raise
-    raise last or PacsError(Failure.UNREACHABLE, "the name has no address")
+    # The cause of one address: to ask for each would take as long again for each.
+    cause = _cause_of(settings, addresses[-1]) if addresses else "the name has no address"
+    raise PacsError(Failure.UNREACHABLE, cause)
 
 
 def _associate(
@@ -248,17 +249,18 @@ def _why_not(
     if isinstance(answer, A_ASSOCIATE) and answer.result == 0:
         return PacsError(Failure.NOT_OFFERED, "it accepts no presentation context")
     if not connected:
-        return PacsError(Failure.UNREACHABLE, _cause_of(settings))
+        return PacsError(Failure.UNREACHABLE, "the connection was not made")
     if took_s >= settings.connect_s:
         return PacsError(Failure.SILENT, "it does not answer the association request")
     return PacsError(Failure.ENDED, "it ended the connection before the association was made")
 
 
-def _cause_of(settings: PacsSettings) -> str:
+def _cause_of(settings: PacsSettings, address: str | tuple[str, int, int]) -> str:
     """Why no connection could be made, which pynetdicom only logs."""
     what = "it does not answer"
+    host = address if isinstance(address, str) else address[0]
     try:
-        with connect(settings.host, settings.port, settings.connect_s) as plain:
+        with connect(host, settings.port, settings.connect_s) as plain:
             what = "its TLS does not answer"
             context = client_context(settings)
             if context is not None:

@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -49,6 +49,7 @@ def test_large_kernels_keep_two_digits_in_a_quarter_of_the_bytes(file, arrays):
 
 @settings(max_examples=100, deadline=None)
 @given(hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=FLOATS))
+@example(np.array([[376012.25, 263484]], np.float32))
 def test_no_clip_is_worse_than_rounding_to_the_full_range(array):
     levels, scale = quantise(array)
     ours = np.square(dequantise(levels, scale).astype(np.float64) - array).sum(axis=1)
@@ -58,7 +59,9 @@ def test_no_clip_is_worse_than_rounding_to_the_full_range(array):
     step[step == 0] = 1
     peak = np.abs(array).max(axis=1).astype(np.float64)
     plain = np.square(np.rint(array / step) * step - array).sum(axis=1)
-    assert (ours <= plain * (1 + 1e-3) + peak**2 * 1e-12 + 1e-60).all()
+    # A level may lie off by the rounding of the scale, which is relative to the peak.
+    most = np.sqrt(plain * (1 + 1e-3)) + peak * 1e-7 * np.sqrt(array.shape[1])
+    assert (ours <= most**2 + 1e-60).all()
 
 
 def test_equal_arrays_give_equal_bytes(tmp_path, arrays, file):

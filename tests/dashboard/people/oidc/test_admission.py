@@ -79,8 +79,8 @@ def test_it_has_no_password_and_gets_none(any_database, accounts):
         assert accounts.verify("Anna Roth", password) is None
     with pytest.raises(AccountError, match="OpenID Connect"):
         accounts.change(pk, "admin", active=True, password=PASSWORD)
-    with pytest.raises(AccountError, match="OpenID Connect"):
-        accounts.change(pk, "reader", active=True)
+    accounts.change(pk, "reader", active=True)
+    assert [it.role for it in accounts.everyone() if it.pk == pk] == ["admin"]
     with pytest.raises(AccountError, match="no password"):
         accounts.change_password(pk, "", PASSWORD)
     root = accounts.verify("Root", PASSWORD).pk

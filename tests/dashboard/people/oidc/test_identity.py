@@ -43,6 +43,18 @@ def test_dots_lead_into_objects_unless_a_claim_has_the_whole_name():
         assert role_of("realm_access.roles", realm_access=wrong) is None
 
 
+def test_names_that_look_the_same_are_one_name():
+    wanted = "Ren\u00e9 Roth"
+    for name in (
+        "Rene\u0301 Roth",
+        "Ren\u00e9\u034f Roth",
+        "Ren\u00e9\u3164Roth",
+        "Ren\u00e9\u3164 \u200bRoth",
+        "\uff32en\u00e9\u00a0Roth\ufe0f",
+    ):
+        assert identity_of({**CLAIMS, "name": name}, SETTINGS).name == wanted
+
+
 @pytest.mark.parametrize("subject", [None, "", 7, ["s"], "x" * 256, "a\x00b"])
 def test_a_subject_that_is_no_key_is_refused(subject):
     with pytest.raises(SignInError, match=r"claim sub.*fix:") as error:

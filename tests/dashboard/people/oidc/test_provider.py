@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from appliance import until
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -259,6 +260,35 @@ def test_a_provider_that_is_slow_has_a_deadline_and_takes_no_more_than_four_page
     assert sorted(codes) == [502] * 4 + [503] * 2
 
 
+def test_no_more_pages_than_a_few_wait_for_their_turn(provider, sso, monkeypatch):
+    monkeypatch.setattr(module, "DEADLINE_S", 5.0)
+    held, codes = threading.Event(), []
+    found = sso.answer
+
+    def slow(*words):
+        held.wait(20)
+        return found(*words)
+
+    sso.answer = slow
+    monkeypatch.setattr(module, "_QUEUE_S", 30.0)
+
+    def come():
+        try:
+            provider.begin()
+        except SignInError as error:
+            codes.append(error.code)
+
+    threads = [threading.Thread(target=come) for _ in range(15)]
+    for one in threads:
+        one.start()
+    until(lambda: len(codes) == 3)
+    assert codes == [503] * 3
+    held.set()
+    for one in threads:
+        one.join()
+    assert codes == [503] * 3
+
+
 def test_a_name_server_that_does_not_answer_holds_no_page(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "DEADLINE_S", 0.3)
     held, ended = threading.Event(), []
@@ -275,13 +305,18 @@ def test_a_name_server_that_does_not_answer_holds_no_page(tmp_path, monkeypatch)
     held.set()
 
 
-def test_where_it_signs_out_is_its_own_address(provider, sso):
+def test_where_it_signs_out_is_its_own_address_and_is_not_asked_for(provider, sso):
+    assert provider.sign_out_url() is None
+    assert sso.asked == []
+    provider.begin()
     assert provider.sign_out_url() == (
         f"{sso.issuer}/log-out?client_id={CLIENT}&post_logout_redirect_uri="
         "https%3A%2F%2Fdash.clinic%2Fsign-in"
     )
     sso.offers = {"end_session_endpoint": None}
-    assert Provider(provider.settings, BASE).sign_out_url() is None
+    other = Provider(provider.settings, BASE)
+    other.begin()
+    assert other.sign_out_url() is None
 
 
 def test_files_that_cannot_be_read_are_named(sso, tmp_path):

@@ -83,7 +83,9 @@ class PacsSettings(BaseModel):
         description="address of that port; the box's own in the PACS's network, or 0.0.0.0",
     )
     connect_s: float = Field(
-        default=5.0, gt=0, description="limit for TCP, TLS and the association each"
+        default=5.0,
+        gt=0,
+        description="limit for the lookup of the name, TCP, TLS and the association each",
     )
     answer_s: float = Field(
         default=30.0, gt=0, description="limit for each answer, and for the sending of one document"

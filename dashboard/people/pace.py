@@ -1,4 +1,4 @@
-"""The pace of sign-ins: few fail in a minute, for one name and from one address.
+"""The pace of sign-ins: few are allowed in a minute, for one name and from one address.
 
 Layer: dashboard; memory of this process.
 """
@@ -23,7 +23,7 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = _ATTEMPTS) -> None:
         self._clock = clock
         self._most = most
-        self._failed: dict[str, deque[float]] = {}
+        self._noted: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
     def allows(self, *whose: str) -> bool:
@@ -32,21 +32,21 @@ class Pace:
         with self._lock:
             return all(self._recent(one, now_s) < self._most for one in whose)
 
-    def failed(self, *whose: str) -> None:
-        """Count an attempt of all of these, a failed one where only such count."""
+    def note(self, *whose: str) -> None:
+        """Count an attempt of all of these."""
         now_s = self._clock()
         with self._lock:
             for one in whose:
-                self._failed.setdefault(one, deque(maxlen=self._most)).append(now_s)
-            while len(self._failed) > _REMEMBERED:
-                del self._failed[next(iter(self._failed))]
+                self._noted.setdefault(one, deque(maxlen=self._most)).append(now_s)
+            while len(self._noted) > _REMEMBERED:
+                del self._noted[next(iter(self._noted))]
 
     def _recent(self, one: str, now_s: float) -> int:
-        times = self._failed.get(one)
+        times = self._noted.get(one)
         if times is None:
             return 0
         while times and now_s - times[0] >= _WINDOW_S:
             times.popleft()
         if not times:
-            del self._failed[one]
+            del self._noted[one]
         return len(times)

@@ -5,7 +5,6 @@ Layer: sharpedge; listens on one address or Unix socket.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from dashboard.addresses import as_name, is_loopback
 from edge.errors import ConfigError
 from edge.model import DISCLAIMER
 from edge.system.terminal import say
@@ -49,9 +49,9 @@ def serve(socket: Path, state: Path, at: At) -> int:
     """Serve until a signal. Raises `ConfigError` and `OSError`."""
     _refuse_open(at)
     app = PageApp(Box(socket), SignIn(page_token(state)), secure=at.certificate is not None)
-    names = {*LOCAL_NAMES, *at.names, *(() if at.uds else (_as_name(at.host),))}
+    names = {*LOCAL_NAMES, *at.names, *(() if at.uds else (as_name(at.host),))}
     scheme = "https" if at.certificate else "http"
-    where = str(at.uds) if at.uds else f"{scheme}://{_as_name(at.host)}:{at.port}/"
+    where = str(at.uds) if at.uds else f"{scheme}://{as_name(at.host)}:{at.port}/"
     listening = None if at.uds else _listen(at.host, at.port)
     say(f"page: {where} (asks {socket}); {DISCLAIMER}")
     config = uvicorn.Config(
@@ -79,26 +79,15 @@ def _listen(host: str, port: int) -> Listening:
         number = error.errno or 0
         why = os.strerror(number) if number > 0 else error.strerror
         raise ConfigError(
-            f"the page cannot listen at {_as_name(host)}:{port} ({why}); fix: name another "
+            f"the page cannot listen at {as_name(host)}:{port} ({why}); fix: name another "
             "--host or --port, or stop what listens there"
         ) from error
 
 
 def _refuse_open(at: At) -> None:
     """Refuse to send token and films over a network in the clear."""
-    if at.uds is None and at.certificate is None and not _is_loopback(at.host):
+    if at.uds is None and at.certificate is None and not is_loopback(at.host):
         raise ConfigError(
             f"--host {at.host}: reaches the network in the clear; fix: give --certificate and "
             "--key, or serve on loopback behind a proxy with TLS and --allow-host its name"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _as_name(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

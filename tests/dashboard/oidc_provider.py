@@ -1,4 +1,4 @@
-"""A small OpenID Connect provider on loopback: it signs real tokens, and lies where it is told."""
+"""A small OpenID Connect provider on loopback: real signatures, and wrong tokens on purpose."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def begin(it: Asked) -> Response:
     whose = f"address {it.address}"
     if not (it.site.pace.allows(whose) and provider.begun.allows(whose)):
         return _again(it, TOO_MANY, 429)
-    provider.begun.failed(whose)
+    provider.begun.note(whose)
     try:
         url, attempt = provider.begin()
     except SignInError as error:
@@ -77,7 +77,7 @@ def finish(it: Asked) -> Response:
         person_pk = _person_of(it, provider, attempt)
     except SignInError as error:
         if error.code < 500:
-            it.site.pace.failed(whose)
+            it.site.pace.note(whose)
         return _without_cookie(it, _again(it, str(error), error.code))
     # A page and not a redirect: after one, a browser would leave out the session's strict cookie.
     answer = it.render("lead.html", title="Signed in", to="/")

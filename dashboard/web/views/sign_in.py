@@ -58,7 +58,7 @@ def begin(it: Asked) -> Response:
         action = "sign-in" if found else "sign-in refused"
         audit.note(connection, name or "-", action, "", it.address)
     if found is None:
-        it.site.pace.failed(*whose)
+        it.site.pace.note(*whose)
         fault = f"{_ONLY} {oidc.label}." if oidc.only else _WRONG
         return form(it, "sign_in.html", 403, fault=fault, name=name)
     return with_session(it, redirect("/"), found.pk)
@@ -83,7 +83,7 @@ def set_up(it: Asked) -> Response:
     try:
         it.site.accounts.set_up(it.form.get("token", ""), name, it.form.get("password", ""))
     except AccountError as error:
-        it.site.pace.failed(whose)
+        it.site.pace.note(whose)
         return form(it, "setup.html", 400, fault=str(error), name=name)
     with it.site.database.writing() as connection:
         audit.note(connection, name, "set-up", "first admin", it.address)
@@ -114,7 +114,7 @@ def change_password(it: Asked) -> Response:
             it.person.person_pk, it.form.get("old", ""), it.form.get("new", "")
         )
     except AccountError as error:
-        it.site.pace.failed(whose)
+        it.site.pace.note(whose)
         return it.render("account.html", 400, fault=str(error))
     with it.site.database.writing() as connection:
         it.note(connection, "password changed", "own")

@@ -1,4 +1,4 @@
-"""What retention keeps beyond a limit is told, and the alert goes when it fits again."""
+"""What retention keeps beyond a limit raises an alert, which is cleared when it fits again."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_a_failure_says_whose_it_is_and_the_next_file_is_worked_on(
 @pytest.mark.parametrize(
     ("first_s", "pauses_s"), [(1.0, [1, 2, 4, 8, 10, 10]), (10.0, [10, 10, 10])]
 )
-def test_pauses_grow_to_ten_seconds_and_begin_anew_after_a_success(
+def test_pauses_grow_to_ten_seconds_and_begin_again_after_a_success(
     make, monkeypatch, first_s, pauses_s
 ):
     now = [100.0]

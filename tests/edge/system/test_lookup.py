@@ -47,7 +47,7 @@ def test_a_lookup_that_hangs_is_given_up_in_time_and_not_begun_twice(monkeypatch
     finally:
         over.set()
     assert ended.wait(5)
-    # What it found in the end is taken, and the next one asks anew.
+    # What it found in the end is taken, and the next one asks again.
     assert look_up("pacs.example", 1, 5.0)[0][4] == ("127.0.0.1", 1)
     assert look_up("pacs.example", 1, 5.0)[0][4] == ("127.0.0.1", 1)
     assert len(asked) == 2

@@ -1,4 +1,4 @@
-"""Files of labels are read, and what is wrong with them is told."""
+"""Files of labels are read, and what is wrong with them is named."""
 
 import contextlib
 

@@ -137,11 +137,12 @@ def _shrink(
     """Delete files that are too old, then the oldest until the rest fits."""
     files = sorted(_files(folder), key=lambda it: it[1])
     total = sum(size for _, _, size in files)
+    beyond = sum(size for path, _, size in files if not may_go(path)) > mib << 20
     removed = 0
     for path, mtime, size in files:
         if removed >= _FILES_A_PASS:
             # The next pass goes on.
-            return _Shrunk(removed, beyond=False)
+            break
         old = now_unix_s is not None and now_unix_s - mtime > days * _DAY_S
         if not (old or total > mib << 20) or not may_go(path):
             continue
@@ -149,7 +150,7 @@ def _shrink(
         path.unlink(missing_ok=True)
         total -= size
         removed += 1
-    return _Shrunk(removed, beyond=total > mib << 20)
+    return _Shrunk(removed, beyond)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, float, int]]:

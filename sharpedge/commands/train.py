@@ -21,12 +21,19 @@ if TYPE_CHECKING:
     from training.tasks.dataset_job import DataSetJob
 
 
-class TrainRecipe(str, Enum):
-    """Named sets of training values."""
+class DemoTraining(str, Enum):
+    """Presets of ``train demo``."""
 
     demo = "demo"
     further = "further"
     heads = "heads"
+    paper = "paper"
+
+
+class DataSetTraining(str, Enum):
+    """Presets of the trainings on a data set."""
+
+    demo = "demo"
     paper = "paper"
 
 
@@ -48,13 +55,13 @@ def train_demo_command(
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Joint labels (CSV).")] = None,
     recipe: Annotated[
-        TrainRecipe,
+        DemoTraining,
         typer.Option(
             help="demo: every model; further: the scorers alone, on from a trunk; heads: the "
             "scorers' heads on a trunk that stays as it is (the paper's way); paper: its schedules "
             "(days)."
         ),
-    ] = TrainRecipe.demo,
+    ] = DemoTraining.demo,
     trunk: Annotated[
         Path | None,
         typer.Option(
@@ -204,7 +211,8 @@ _Finders = Annotated[
     typer.Option(help="Built engines that find joints nobody drew; default: the installed ones."),
 ]
 _Recipe = Annotated[
-    TrainRecipe, typer.Option(help="demo: ours; paper: its schedules. See docs/training.md.")
+    DataSetTraining,
+    typer.Option(help="demo: ours; paper: its schedules. See docs/training.md."),
 ]
 _OneLimb = Annotated[LimbName | None, typer.Option(help="Train this one alone.")]
 _DATA_SET_RUNS = Path("runs-own")
@@ -217,7 +225,7 @@ def train_mask_command(
     out: _Out = None,
     layout: _Layout = None,
     engines: _Finders = None,
-    recipe: _Recipe = TrainRecipe.demo,
+    recipe: _Recipe = DataSetTraining.demo,
     limb: _OneLimb = None,
     sheets: Annotated[
         bool, typer.Option("--sheets", help="Only make outlines and sheets to look at.")
@@ -247,7 +255,7 @@ def train_detector_command(
     out: _Out = None,
     layout: _Layout = None,
     engines: _Finders = None,
-    recipe: _Recipe = TrainRecipe.demo,
+    recipe: _Recipe = DataSetTraining.demo,
     limb: _OneLimb = None,
     from_shipped: Annotated[
         bool, typer.Option("--from-shipped", help="Begin with the shipped detector's weights.")
@@ -301,7 +309,7 @@ def train_scorers_command(
     out: _Out = None,
     layout: _Layout = None,
     engines: _Finders = None,
-    recipe: _Recipe = TrainRecipe.demo,
+    recipe: _Recipe = DataSetTraining.demo,
     limb: _OneLimb = None,
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Weigh grades instead of thinning grade 0.")
@@ -338,7 +346,7 @@ def _begin(
     runs: Path,
     out: Path | None,
     engines: Path | None,
-    recipe: TrainRecipe,
+    recipe: DataSetTraining,
     limb: LimbName | None,
     changes: dict[str, Any],
 ) -> DataSetJob:
@@ -352,8 +360,6 @@ def _begin(
     from edge.system.terminal import Progress, say
     from training.errors import TrainingError
 
-    if recipe.value not in DATA_SET_RECIPES:
-        fail(f"--recipe {recipe.value} is of train demo alone: use demo or paper", 2)
     values = DATA_SET_RECIPES[recipe.value]
     set_ = {key: value for key, value in changes.items() if value is not None}
     if what == "scorers":

@@ -5,7 +5,6 @@ Layer: sharpedge; opens connections to the PACS by the code that delivers; store
 
 from __future__ import annotations
 
-import socket
 import ssl
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.delivery.pacs.settings import DocumentKind, Transport
 from edge.model import SrClass
+from edge.system.lookup import NameLookupError, connect, look_up
 from sharpedge.doctor.finding import Finding, failed, ok, skipped
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ def _place(it: PacsSettings) -> _Place:
     return _Place(str(parts.hostname), parts.port or _SECURE_PORT[parts.scheme], "pacs.url")
 
 
-def _name(_it: PacsSettings, place: _Place) -> Finding:
+def _name(it: PacsSettings, place: _Place) -> Finding:
     try:
-        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = look_up(place.host, place.port, it.connect_s)
+    except NameLookupError as error:
         return failed(
             NAME, f"{place.host}: no address is known for it", str(error),
             f"correct {place.key}, or name the address; /etc/resolv.conf names the name servers",
@@ -99,7 +99,7 @@ def _name(_it: PacsSettings, place: _Place) -> Finding:
 
 def _port(it: PacsSettings, place: _Place) -> Finding:
     try:
-        socket.create_connection((place.host, place.port), it.connect_s).close()
+        connect(place.host, place.port, it.connect_s).close()
     except ConnectionRefusedError:
         return failed(PORT, f"{place}: the connection is refused",
                       "no program listens on this port",
@@ -263,7 +263,7 @@ def _speaks_tls(it: PacsSettings, place: _Place) -> bool:
     context.verify_mode = ssl.CERT_NONE
     try:
         with (
-            socket.create_connection((place.host, place.port), it.connect_s) as stream,
+            connect(place.host, place.port, it.connect_s) as stream,
             context.wrap_socket(stream),
         ):
             return True
@@ -282,7 +282,7 @@ def _tls(it: PacsSettings, place: _Place) -> Finding:
                       "see the lines on pacs.*_file")  # fmt: skip
     try:
         with (
-            socket.create_connection((place.host, place.port), it.connect_s) as plain,
+            connect(place.host, place.port, it.connect_s) as plain,
             context.wrap_socket(plain, server_hostname=place.host) as stream,
         ):
             version = stream.version()

@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import socket
 import ssl
 import time
 from typing import TYPE_CHECKING
 
 from edge.delivery.link import Connected, Event, Failure, Link, LinkError, open_link
 from edge.delivery.settings import Protocol
+from edge.system.lookup import NameLookupError, connect, look_up
 from sharpedge.doctor.certificates import SOON_DAYS
 from sharpedge.doctor.finding import Finding, failed, ok, warning
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Generator, Mapping
 
     from edge.delivery.settings import BrokerSettings
@@ -59,8 +60,8 @@ def check_reach(
 
 def _name(broker: BrokerSettings) -> Finding:
     try:
-        found = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = look_up(broker.host, broker.port, broker.connect_s)
+    except NameLookupError as error:
         return failed(
             NAME, f"{broker.host}: no address is known for it", str(error),
             "correct broker.host, or name the address; /etc/resolv.conf names the name servers",
@@ -70,7 +71,7 @@ def _name(broker: BrokerSettings) -> Finding:
 
 
 def _open(broker: BrokerSettings) -> socket.socket:
-    return socket.create_connection((broker.host, broker.port), broker.connect_s)
+    return connect(broker.host, broker.port, broker.connect_s)
 
 
 def _port(broker: BrokerSettings) -> Finding:

@@ -271,3 +271,16 @@ def test_what_is_needed_gives_no_room_and_what_is_not_goes_instead(box):
     assert (removed.quarantine, removed.beyond) == (1, ())
     assert needed.exists()
     assert not other.exists()
+
+
+@pytest.mark.parametrize("needed_mib", [0, 2])
+def test_a_pass_that_ends_early_knows_what_is_beyond_the_limit_all_the_same(box, needed_mib):
+    box.film("held.jpg", State.HELD, "side_not_known")
+    (copy,) = box.places.quarantine.iterdir()
+    copy.write_bytes(b"x" * (needed_mib << 20))
+    for number in range(600):
+        (box.places.quarantine / f"{1000 + number}.jpg").write_bytes(b"x" * 4096)
+    removed = box.tidy(journal_days=1e4, quarantine_mib=1, now=None)
+    assert removed.quarantine >= 340
+    assert removed.beyond == (("quarantine_mib",) if needed_mib else ())
+    assert copy.exists()

@@ -55,6 +55,14 @@ def test_a_name_without_an_address_is_found(broker):
     assert "no-such-broker.invalid" in it.what
 
 
+def test_a_name_server_that_does_not_answer_is_found_within_the_limit(monkeypatch):
+    never = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [never.wait()])
+    it = fault(reach(BrokerSettings(host="hangs.example"), connect_s=1.0), "broker, name")
+    assert "no answer of the name service within 1 s" in it.cause
+    never.set()
+
+
 def test_a_port_where_nobody_listens_is_found():
     port = free_port()
     it = fault(reach(BrokerSettings(port=port)), "broker, port")

@@ -6,7 +6,6 @@ the name: a local account, or another person of the same name, is never taken fo
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -72,12 +71,13 @@ def _refusal(found: Any, who: Identity, settings: OidcSettings) -> SignInError |
 
 def _up_to_date(connection: Connection, found: Any, who: Identity, address: str) -> Any:
     """Give the account's row with today's name and role."""
+    added = found is None
     if found is None or not _is_called(found.name, who.name):
-        _write_named(connection, found, who)
+        added = _write_named(connection, found, who) and added
     now = _find(connection, who)
-    if found is None:
+    if added:
         audit.note(connection, now.name, "account added", f"{who.role}; {_origin(who)}", address)
-    elif now.name != found.name:
+    elif found is not None and now.name != found.name:
         audit.note(connection, now.name, "account renamed", f"was {found.name}", address)
     if now.role != who.role:
         connection.execute(update(PERSON).where(PERSON.c.pk == now.pk).values(role=who.role))
@@ -85,11 +85,16 @@ def _up_to_date(connection: Connection, found: Any, who: Identity, address: str)
     return now
 
 
-def _write_named(connection: Connection, found: Any, who: Identity) -> None:
-    """Write an account under a name that nobody else has; others may do so at once."""
+def _write_named(connection: Connection, found: Any, who: Identity) -> bool:
+    """Write an account under a name that nobody else has; others may do so at once.
+
+    Returns whether it was written here: not where the same person has come by another window.
+    """
     values = {"name": "", "password": "", "role": who.role, "active": True,
               "created_s": time.time(), "issuer": who.issuer, "subject": who.subject}  # fmt: skip
-    for number in itertools.count(1):
+    number = 0
+    while True:
+        number += 1
         name = who.name if number == 1 else f"{who.name} ({number})"
         if _is_taken(connection, name, found):
             continue
@@ -101,10 +106,11 @@ def _write_named(connection: Connection, found: Any, who: Identity) -> None:
                     mine = PERSON.c.pk == found.pk
                     connection.execute(update(PERSON).where(mine).values(name=name))
         except IntegrityError:
-            # Taken meanwhile, or the same person has come by another window.
-            if _find(connection, who) is None or found is not None:
-                continue
-        return
+            if found is None and _find(connection, who) is not None:
+                return False
+            # The name was taken meanwhile.
+            continue
+        return True
 
 
 def _is_taken(connection: Connection, name: str, found: Any) -> bool:

@@ -132,3 +132,5 @@ def test_first_sign_ins_at_once_make_an_account_a_person(any_database):
     found = people(any_database)
     assert len(set(keys)) == len(found) == 3
     assert len({it.name for it in found.values()}) == 3
+    added = [name for name, what in notes(any_database) if what == "account added"]
+    assert sorted(added) == sorted(it.name for it in found.values())

@@ -116,9 +116,9 @@ def write_patients(
 
     Files: ``P0001-LH.jpg`` (or .png, .dcm) and ``P0001-LH_mask.png``. With the layout ``ra2`` the
     truth is ``scores.csv`` and what a person would have drawn: ``boxes/P0001-LH.xml`` and
-    ``masks/P0001-LH.png``. Existing files of the same names are replaced. At most 3 % of the films
-    are mirrored. Raises ValueError when ``patients`` is under 1, OSError when the folder cannot be
-    written.
+    ``masks/P0001-LH.png``; that layout has no word for a mirrored film, and none is. Of the others
+    at most 3 % are mirrored. Existing files of the same names are replaced. Raises ValueError when
+    ``patients`` is under 1, OSError when the folder cannot be written.
     """
     if patients < 1:
         raise ValueError(f"patients is {patients}: ask for at least 1")
@@ -126,7 +126,7 @@ def write_patients(
     for name in folders:
         (out_dir / name).mkdir(parents=True, exist_ok=True)
     source = LateralitySource.DICOM if image_format == "dicom" else LateralitySource.FILENAME
-    mirrored = _mirrored_films(seed, patients)
+    mirrored = frozenset() if layout == "ra2" else _mirrored_films(seed, patients)
     total = patients * len(LIMBS)
     lines: list[LimbResult] = []
     for number in range(1, patients + 1):

@@ -20,7 +20,13 @@ from export.importers.darknet.cfg import (
     Yolo,
 )
 from export.importers.unet import KERNELS
-from export.importers.vgg import BN_EPSILON, POOL_AFTER, TRUNK_CHANNELS, tasks
+from export.importers.vgg import (
+    BN_EPSILON,
+    EXCLUSION_STAGES,
+    POOL_AFTER,
+    TRUNK_CHANNELS,
+    tasks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,17 +204,18 @@ def unet_forward(arrays: Mapping[str, Array], image: Array) -> Array:
 
 def vgg_forward(arrays: Mapping[str, Array], image: Array, limb: Limb) -> dict[str, Array]:
     """Outputs for ``image`` [n, 3, S, S] by name; arrays of `export.importers.vgg`."""
-    x = image
+    x, means = image, []
     for i in range(len(TRUNK_CHANNELS)):
         name = f"trunk.conv{i}"
         x = conv2d(x, arrays[f"{name}.weight"], pad=1) + arrays[f"{name}.bias"][:, None, None]
         x = np.maximum(x, 0)
         if i in POOL_AFTER:
             x = max_pool(x, 2, (2, 2), 0, (x.shape[2] // 2, x.shape[3] // 2))
-    features = x.mean(axis=(2, 3))
+        if i in EXCLUSION_STAGES:
+            means.append(x.mean(axis=(2, 3)))
     results: dict[str, Array] = {}
     for task, output, _ in tasks(limb):
-        y = features
+        y = means[-1]
         for j in range(3):
             y = y @ arrays[f"{task}.dense{j}.weight"].T + arrays[f"{task}.dense{j}.bias"]
             y = normalise(y, arrays, f"{task}.bn{j}", BN_EPSILON)
@@ -216,8 +223,9 @@ def vgg_forward(arrays: Mapping[str, Array], image: Array, limb: Limb) -> dict[s
         results[output] = y
     exclusion = f"{limb}_exclusion"
     if f"{exclusion}.weight" in arrays:
-        odds = features @ arrays[f"{exclusion}.weight"].T + arrays[f"{exclusion}.bias"]
-        results["exclusion"] = sigmoid(odds)
+        y = np.concatenate(means, axis=1)
+        y = y @ arrays[f"{exclusion}.weight"].T + arrays[f"{exclusion}.bias"]
+        results["exclusion"] = sigmoid(y)
     return results
 
 

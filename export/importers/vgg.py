@@ -6,7 +6,8 @@ Graph: ``image`` [n, 3, S, S] float32 (n free, 1..20; the three channels hold th
 ``erosion`` [n, K] and ``narrowing`` [n, 5], sigmoid. K is 6 for hands (grades 0-5) and 11 for feet
 (0-10). The trunk runs once, the heads read its pooled features [n, 512]. Where the arrays are
 given, a third output ``exclusion`` [n, 3], sigmoid, says what forbids a grade
-(`edge.pipeline.plausibility.EXCLUSIONS`).
+(`edge.pipeline.plausibility.EXCLUSIONS`). It reads the means of the last two stages, [n, 1024]: the
+features that serve grades have lost part of what tells a covered joint space from a narrowed one.
 
 Arrays, float32, torch's layout:
 
@@ -18,7 +19,7 @@ name                                shape                   meaning
 ``{task}.dense{j}.weight``          [512, 512], [256, 512], j = 0, 1, 2
                                     [K, 256]
 ``{task}.dense{j}.bias``            [out]
-``{limb}_exclusion.weight .bias``   [3, 512], [3]           optional; both or none
+``{limb}_exclusion.weight .bias``   [3, 1024], [3]          optional; both or none
 ``{task}.bn{j}.gamma .beta .mean    [out]                   after dense j; epsilon 1e-3
 .var``
 ==================================  ======================  =====================================
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 TRUNK_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 POOL_AFTER = (1, 3, 6, 9, 12)
+EXCLUSION_STAGES = (9, 12)
+"""Convolutions whose pooled maps' means, one after the other, the exclusions read."""
 BN_EPSILON = 1e-3
 NARROWING_OUTPUTS = 5
 
@@ -83,7 +86,7 @@ def exclusion_shapes(limb: Limb) -> dict[str, tuple[int, ...]]:
     """Array name to shape of the linear layer that says what forbids a grade."""
     count = len(EXCLUSIONS)
     return {
-        f"{limb}_exclusion.weight": (count, TRUNK_CHANNELS[-1]),
+        f"{limb}_exclusion.weight": (count, sum(TRUNK_CHANNELS[i] for i in EXCLUSION_STAGES)),
         f"{limb}_exclusion.bias": (count,),
     }
 
@@ -110,19 +113,23 @@ def vgg_to_onnx(arrays: Mapping[str, Array], *, limb: Limb, side: int) -> onnx.M
     check_shapes(mine, shapes | (exclusion_shapes(limb) if excludes else {}))
     graph = GraphBuilder("vgg16")
     x = graph.input("image", ("n", 3, side, side))
+    means = {}
     for i in range(len(TRUNK_CHANNELS)):
         name = f"trunk.conv{i}"
         x = graph.conv(x, name, mine[f"{name}.weight"], mine[f"{name}.bias"], pads=(1, 1, 1, 1))
         x = graph.node("Relu", (x,), f"{name}.relu")
         if i in POOL_AFTER:
             x = graph.node("MaxPool", (x,), f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
-    x = graph.node("GlobalAveragePool", (x,), "trunk.mean")
-    features = graph.node("Flatten", (x,), "trunk.features", axis=1)
+        if i in (EXCLUSION_STAGES if excludes else EXCLUSION_STAGES[-1:]):
+            mean = graph.node("GlobalAveragePool", (x,), f"{name}.mean")
+            means[i] = graph.node("Flatten", (mean,), f"{name}.features", axis=1)
+    features = means[EXCLUSION_STAGES[-1]]
     for task, output, count in tasks(limb):
         graph.output(_head(graph, features, task, mine), output, ("n", count))
     if excludes:
         weight, bias = (mine[f"{exclusion}.{part}"] for part in ("weight", "bias"))
-        x = graph.gemm(features, exclusion, weight, bias)
+        x = graph.node("Concat", tuple(means.values()), f"{exclusion}.features", axis=1)
+        x = graph.gemm(x, exclusion, weight, bias)
         x = graph.node("Sigmoid", (x,), f"{exclusion}.out")
         graph.output(x, "exclusion", ("n", len(EXCLUSIONS)))
     return graph.build()

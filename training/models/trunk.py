@@ -116,10 +116,16 @@ class Trunk(nn.Module):
 
 
 class FoldedTrunk(nn.Module):
-    """The trunk as it is published: plain convolutions filled from named arrays."""
+    """The trunk as it is published: plain convolutions filled from named arrays.
 
-    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+    ``stages`` names the convolutions whose pooled maps are averaged: the last one gives features.
+    """
+
+    def __init__(
+        self, arrays: dict[str, np.ndarray], stages: tuple[int, ...] = POOL_AFTER[-1:]
+    ) -> None:
         super().__init__()
+        self._stages = stages
         previous = 3
         self.convs = nn.ModuleList()
         for i, width in enumerate(WIDTHS):
@@ -130,19 +136,21 @@ class FoldedTrunk(nn.Module):
             previous = width
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map [n, 3, s, s] in 0..1 to [n, 512]."""
-        x = image
+        """Map [n, 3, s, s] in 0..1 to [n, 512] a stage, one after the other."""
+        x, means = image, []
         for i, conv in enumerate(self.convs):
             x = functional.relu(conv(x), inplace=True)
             if i in POOL_AFTER:
                 x = functional.max_pool2d(x, 2)
-        return x.mean((2, 3))
+            if i in self._stages:
+                means.append(x.mean((2, 3)))
+        return torch.cat(means, 1)
 
 
 def trunk_features(
     trunk: nn.Module, pixels: np.ndarray, rule: InputRule = PLAIN, batch: int = 64
 ) -> Tensor:
-    """Features [n, 512] float32, on the CPU, of crops [n, s, s] uint8.
+    """Features [n, 512] (a stage) float32, on the CPU, of crops [n, s, s] uint8.
 
     The trunk is put into evaluation mode; pixels are normalised by ``rule``, in the order of
     operations of an engine's input.

@@ -1,8 +1,9 @@
 """``sharpedge train exclusions``: what forbids a grade, read from the features of a scorer's trunk.
 
 Layer: training.tasks; reads labelled films and a trunk, keeps crops and features in its run folder,
-writes one small file of weights a limb. A linear layer a limb: there are few such joints, and the
-trunk's features already tell them apart.
+writes one small file of weights a limb. It is a linear layer, as there are few such joints, on the
+means of the trunk's last two stages: the last alone, which serves grades, tells covered joint
+spaces from narrowed ones less well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch.nn import functional
 from edge.pipeline.plausibility import EXCLUSIONS
 from edge.system.files import whole_file
 from export.importers.compact import save_compact
+from export.importers.vgg import EXCLUSION_STAGES
 from training.datasets.labelled_films import FULL_SIZE_PX, read_labelled, read_proposed
 from training.models.tensors import device, half_precision
 from training.models.trunk import FoldedTrunk, trunk_features
@@ -74,13 +76,13 @@ class ExclusionRecipe:
 
 @dataclass(frozen=True)
 class Layer:
-    """Weight [3, 512] and bias [3] of the linear layer; above 0 means left out."""
+    """Weight [3, k] and bias [3] of the linear layer; above 0 means left out."""
 
     weight: np.ndarray
     bias: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Log-odds [n, 3] of features [n, 512]."""
+        """Log-odds [n, 3] of features [n, k]."""
         return np.asarray(features @ self.weight.T + self.bias)
 
 
@@ -102,13 +104,17 @@ def train_exclusions(
     labels, films or a trunk that cannot be used.
     """
     trunk = read_trunk(trunk_path or committed_trunk(limb))
-    values = vars(recipe) | {"trunk": trunk.sha256, "others": others is not None}
+    values = vars(recipe) | {
+        "trunk": trunk.sha256,
+        "others": others is not None,
+        "stages": list(EXCLUSION_STAGES),
+    }
     require_same_values(runs, values)
     say(f"{limb}: crops and their features on {trunk.source} ({trunk.sha256[:16]})")
     kept = runs / "features.npz"
     if not kept.exists():
         crops = _crops(films_dir, others, labels, limb, recipe)
-        folded = FoldedTrunk(trunk.arrays).eval()
+        folded = FoldedTrunk(trunk.arrays, EXCLUSION_STAGES).eval()
         folded.to(device(), memory_format=torch.channels_last)
         with half_precision():
             features = trunk_features(folded, crops.pixels, trunk.rule).numpy()
@@ -184,7 +190,7 @@ def _gradable(
 
 @dataclass(frozen=True)
 class _Examples:
-    """Features [n, 512] with targets [n, 3], film [n] and whether each is a plain joint [n].
+    """Features [n, k] with targets [n, 3], film [n] and whether each is a plain joint [n].
 
     ``views`` [n]: another view of a crop that is here as it is too.
     """

@@ -136,15 +136,16 @@ def _shrink(
 ) -> _Shrunk:
     """Delete files that are too old, then the oldest until the rest fits."""
     files = sorted(_files(folder), key=lambda it: it[1])
+    not_needed = [it for it in files if may_go(it[0])]
     total = sum(size for _, _, size in files)
-    beyond = sum(size for path, _, size in files if not may_go(path)) > mib << 20
+    beyond = total - sum(size for _, _, size in not_needed) > mib << 20
     removed = 0
-    for path, mtime, size in files:
+    for path, mtime, size in not_needed:
         if removed >= _FILES_A_PASS:
             # The next pass goes on.
             break
         old = now_unix_s is not None and now_unix_s - mtime > days * _DAY_S
-        if not (old or total > mib << 20) or not may_go(path):
+        if not (old or total > mib << 20):
             continue
         gone(path)
         path.unlink(missing_ok=True)

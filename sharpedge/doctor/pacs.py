@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ssl
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edge.delivery.pacs.carrier import Failure, PacsError
 from edge.delivery.pacs.settings import DocumentKind, Transport
 from edge.model import SrClass
-from edge.system.lookup import NameLookupError, connect, look_up
+from edge.system.lookup import connect
 from sharpedge.doctor.finding import Finding, failed, ok, skipped
+from sharpedge.doctor.place import Place, check_name, check_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -34,17 +35,6 @@ SERVICE = "PACS, service"
 _HOSTNAMES = (62, 64)
 _EXPIRED = 10
 _SECURE_PORT = {"http": 80, "https": 443}
-
-
-class _Place(NamedTuple):
-    """Where the PACS is looked for; ``key`` names the setting."""
-
-    host: str
-    port: int
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 def check_pacs(box: Box) -> Iterator[Finding]:
@@ -78,46 +68,22 @@ def wanted_classes(it: PacsSettings) -> dict[DocumentKind, str]:
     return {kind: classes[kind] for kind in it.documents}
 
 
-def _place(it: PacsSettings) -> _Place:
+def _place(it: PacsSettings) -> Place:
     if it.transport is Transport.DICOM:
-        return _Place(it.host, it.port, "pacs.host and pacs.port")
+        return Place(it.host, it.port, "pacs.host and pacs.port")
     parts = urlsplit(str(it.url))
-    return _Place(str(parts.hostname), parts.port or _SECURE_PORT[parts.scheme], "pacs.url")
+    return Place(str(parts.hostname), parts.port or _SECURE_PORT[parts.scheme], "pacs.url")
 
 
-def _name(it: PacsSettings, place: _Place) -> Finding:
-    try:
-        found = look_up(place.host, place.port, it.connect_s)
-    except NameLookupError as error:
-        return failed(
-            NAME, f"{place.host}: no address is known for it", str(error),
-            f"correct {place.key}, or name the address; /etc/resolv.conf names the name servers",
-        )  # fmt: skip
-    addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-    return ok(NAME, f"{place.host}: {', '.join(addresses)}")
+def _name(it: PacsSettings, place: Place) -> Finding:
+    return check_name(NAME, place, it.connect_s)
 
 
-def _port(it: PacsSettings, place: _Place) -> Finding:
-    try:
-        connect(place.host, place.port, it.connect_s).close()
-    except ConnectionRefusedError:
-        return failed(PORT, f"{place}: the connection is refused",
-                      "no program listens on this port",
-                      f"start the PACS, or correct {place.key}")  # fmt: skip
-    except TimeoutError:
-        return failed(
-            PORT, f"{place}: no answer within {it.connect_s:g} s",
-            "a firewall drops the packets, or the machine is off",
-            f"open TCP port {place.port} between both machines; on this one the unit's "
-            "IPAddressAllow",
-        )  # fmt: skip
-    except OSError as error:
-        return failed(PORT, f"{place}: cannot be reached", error.strerror or str(error),
-                      "check the address, the cable and the route")  # fmt: skip
-    return ok(PORT, f"{place}: open")
+def _port(it: PacsSettings, place: Place) -> Finding:
+    return check_port(PORT, place, it.connect_s, f"start the PACS, or correct {place.key}")
 
 
-def _dicom(it: PacsSettings, place: _Place) -> Generator[Finding, None, bool]:
+def _dicom(it: PacsSettings, place: Place) -> Generator[Finding, None, bool]:
     from edge.delivery.pacs.association import quiet  # noqa: PLC0415 - an extra
 
     quiet()
@@ -245,7 +211,7 @@ def _offered(it: PacsSettings, found: PacsAssociation) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _plain(it: PacsSettings, place: _Place, found: PacsAssociation | PacsError) -> Finding:
+def _plain(it: PacsSettings, place: Place, found: PacsAssociation | PacsError) -> Finding:
     """Whether DICOM is spoken here without TLS."""
     silent = {Failure.ENDED, Failure.SILENT}
     if isinstance(found, PacsError) and found.failure in silent and _speaks_tls(it, place):
@@ -257,7 +223,7 @@ def _plain(it: PacsSettings, place: _Place, found: PacsAssociation | PacsError) 
     return ok(TLS, "none: documents travel in the clear")
 
 
-def _speaks_tls(it: PacsSettings, place: _Place) -> bool:
+def _speaks_tls(it: PacsSettings, place: Place) -> bool:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -272,7 +238,7 @@ def _speaks_tls(it: PacsSettings, place: _Place) -> bool:
         return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
 
 
-def _tls(it: PacsSettings, place: _Place) -> Finding:
+def _tls(it: PacsSettings, place: Place) -> Finding:
     try:
         context = ssl.create_default_context(cafile=None if it.ca_file is None else str(it.ca_file))
         if it.certificate_file is not None and it.key_file is not None:
@@ -304,7 +270,7 @@ def _hears_refusal(stream: ssl.SSLSocket) -> None:
         return
 
 
-def _untrusted(place: _Place, error: ssl.SSLCertVerificationError) -> Finding:
+def _untrusted(place: Place, error: ssl.SSLCertVerificationError) -> Finding:
     fix = "set pacs.ca_file to the certificate of the authority that signed the PACS's"
     if error.verify_code == _EXPIRED:
         fix = "renew the PACS's certificate; check this machine's clock: timedatectl"
@@ -316,7 +282,7 @@ def _untrusted(place: _Place, error: ssl.SSLCertVerificationError) -> Finding:
     return failed(TLS, f"{place}: its certificate is not accepted", error.verify_message, fix)
 
 
-def _no_tls(it: PacsSettings, place: _Place, error: OSError) -> Finding:
+def _no_tls(it: PacsSettings, place: Place, error: OSError) -> Finding:
     reason = getattr(error, "reason", None) or error.strerror or str(error)
     words = reason.replace("_", " ").lower()
     if "alert" in words or "certificate" in words:
@@ -342,7 +308,7 @@ def _speaks_dicom(it: PacsSettings) -> bool:
     return True
 
 
-def _stow(it: PacsSettings, place: _Place) -> Generator[Finding, None, bool]:
+def _stow(it: PacsSettings, place: Place) -> Generator[Finding, None, bool]:
     if urlsplit(str(it.url)).scheme == "https":
         finding = _tls(it, place)
         yield finding

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from edge.delivery.link import Connected, Event, Failure, Link, LinkError, open_link
 from edge.delivery.settings import Protocol
-from edge.system.lookup import NameLookupError, connect, look_up
+from edge.system.lookup import connect
 from sharpedge.doctor.certificates import SOON_DAYS
 from sharpedge.doctor.finding import Finding, failed, ok, warning
+from sharpedge.doctor.place import Place, check_name, check_port
 
 if TYPE_CHECKING:
     import socket
@@ -59,15 +60,7 @@ def check_reach(
 
 
 def _name(broker: BrokerSettings) -> Finding:
-    try:
-        found = look_up(broker.host, broker.port, broker.connect_s)
-    except NameLookupError as error:
-        return failed(
-            NAME, f"{broker.host}: no address is known for it", str(error),
-            "correct broker.host, or name the address; /etc/resolv.conf names the name servers",
-        )  # fmt: skip
-    addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
-    return ok(NAME, f"{broker.host}: {', '.join(addresses)}")
+    return check_name(NAME, Place(broker.host, broker.port, "broker.host"), broker.connect_s)
 
 
 def _open(broker: BrokerSettings) -> socket.socket:
@@ -75,25 +68,11 @@ def _open(broker: BrokerSettings) -> socket.socket:
 
 
 def _port(broker: BrokerSettings) -> Finding:
-    try:
-        _open(broker).close()
-    except ConnectionRefusedError:
-        return failed(
-            PORT, f"{place(broker)}: the connection is refused", "no program listens on this port",
-            "start the broker (systemctl start mosquitto), or correct broker.port "
-            "(usual: 1883, with TLS 8883)",
-        )  # fmt: skip
-    except TimeoutError:
-        return failed(
-            PORT, f"{place(broker)}: no answer within {broker.connect_s:g} s",
-            "a firewall drops the packets, or the machine is off",
-            f"open TCP port {broker.port} between both machines; on this one the unit's "
-            "IPAddressAllow",
-        )  # fmt: skip
-    except OSError as error:
-        return failed(PORT, f"{place(broker)}: cannot be reached", error.strerror or str(error),
-                      "check the address, the cable and the route")  # fmt: skip
-    return ok(PORT, f"{place(broker)}: open")
+    return check_port(
+        PORT, Place(broker.host, broker.port, "broker.port"), broker.connect_s,
+        "start the broker (systemctl start mosquitto), or correct broker.port "
+        "(usual: 1883, with TLS 8883)",
+    )  # fmt: skip
 
 
 def _first_answer(stream: socket.socket, broker: BrokerSettings) -> int | None:

@@ -81,6 +81,15 @@ def train_demo_command(
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-7, max=1, help="With further: of a trunk's training.")
     ] = None,
+    start_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="With further: share of the committed scorer in what is published; "
+            "0 with --trunk.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the drawn crops; default: 1.")] = None,
 ) -> None:
     """Train the demo models, resumable; prints an estimate first."""
@@ -97,11 +106,16 @@ def train_demo_command(
     values = DEMO_RECIPES[recipe.value]
     if limb is not None and not values.further:
         fail(f"--limb {limb.value}: the recipe {recipe.value} trains both limbs", 2)
-    if values.limb_trunk is None and (samples is not None or learning_rate is not None):
-        fail(f"--samples, --learning-rate: the recipe {recipe.value} trains no trunk of a limb", 2)
+    of_the_trunk = {
+        "samples": samples, "learning_rate": learning_rate, "start_share": start_share,
+    }  # fmt: skip
+    stated = [name for name, value in of_the_trunk.items() if value is not None]
+    if values.limb_trunk is None and stated:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in stated)
+        fail(f"{names}: the recipe {recipe.value} trains no trunk of a limb", 2)
     changed = with_options(
-        values, limb=None if limb is None else Limb(limb.value), crop_px=crop_px,
-        samples=samples, learning_rate=learning_rate, seed=seed,
+        values, limb=None if limb is None else Limb(limb.value), crop_px=crop_px, seed=seed,
+        samples=samples, learning_rate=learning_rate, start_share=start_share,
     )  # fmt: skip
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)

@@ -19,11 +19,11 @@ from training.models.trunk import Trunk
 from training.synthetic.crops import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TASKS = {"hand_erosion": 6, "hand_narrowing": 5, "foot_erosion": 11, "foot_narrowing": 5}
 """Ordinal outputs of each task."""
-WEIGHTS = {"hand_erosion": 2.0, "hand_narrowing": 2.0, "foot_erosion": 1.0, "foot_narrowing": 2.0}
+WEIGHTS = {"hand_erosion": 2.0, "hand_narrowing": 2.0, "foot_erosion": 2.5, "foot_narrowing": 2.0}
 """Weight of each task in the trunk's loss: the tasks that learn slowest weigh most."""
 GATE_WIDTHS = (128, 64)
 """Units of a head's two hidden layers (512 and 256) that belong to the gate."""
@@ -96,6 +96,24 @@ class Head(DenseLayers):
             found[f"{task}.bn{i}.mean"] = numbers(norm.running_mean)
             found[f"{task}.bn{i}.var"] = numbers(norm.running_var)
         return found
+
+
+def linear_of(arrays: Mapping[str, np.ndarray], task: str) -> nn.Linear | None:
+    """The linear head that `Head.of_linear` put into named arrays, before it was cooled.
+
+    ``None`` where the arrays hold no such head, or one that learnt in its three layers.
+    """
+    if f"{task}.dense0.weight" not in arrays:
+        return None
+    outputs = TASKS[task]
+    first, second = (arrays[f"{task}.dense{i}.weight"] for i in (0, 1))
+    if not np.array_equal(first, np.eye(len(first), dtype=first.dtype)):
+        return None
+    linear = nn.Linear(second.shape[1], outputs)
+    with torch.no_grad():
+        linear.weight.copy_(torch.from_numpy(second[:outputs]))
+        linear.bias.copy_(torch.from_numpy(arrays[f"{task}.dense1.bias"][:outputs]))
+    return linear
 
 
 def join_gate(gate: DenseLayers, rest: DenseLayers, outputs: int) -> Head:

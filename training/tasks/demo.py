@@ -15,7 +15,6 @@ import numpy as np
 from edge.anatomy import Limb
 from edge.model import DISCLAIMER
 from edge.system.paths import engines_home
-from export.importers.compact import load_compact
 from training.datasets.labelled_films import read_labelled, read_proposed, split
 from training.errors import TrainingError
 from training.models.darknet import read_cfg
@@ -29,8 +28,10 @@ from training.tasks.detector import DetectorExamples, train_detector
 from training.tasks.estimate import estimate_hours
 from training.tasks.mask import MaskExamples, train_mask
 from training.tasks.publish import (
+    committed_scorer,
     committed_trunk,
     linear_heads,
+    mean_with_committed,
     publish_detector,
     publish_mask,
     publish_trunk,
@@ -122,11 +123,16 @@ def train_demo(
 
     Without ``films_dir`` everything is trained on simulated films alone, and that is printed. The
     first line printed is the estimate. ``trunk_path`` is the trunk to begin from in place of the
-    committed ones (`read_trunk`), for a recipe that trains the scorers alone. Raises
-    `TrainingError` for labels, films or a trunk that cannot be used and for a runs folder that was
-    begun with other values.
+    committed ones (`read_trunk`), for a recipe that trains the scorers alone; no committed weights
+    are then in what is published. Raises `TrainingError` for labels, films or a trunk that cannot
+    be used and for a runs folder that was begun with other values.
     """
     trunk = None
+    if recipe.limb_trunk is not None and recipe.limb_trunk.start_share and not recipe.further:
+        raise TrainingError(
+            f"the recipe {recipe.name} does not begin from the committed scorers",
+            fix="with --start-share give --recipe further",
+        )
     if trunk_path is not None:
         if not recipe.further:
             raise TrainingError(
@@ -135,7 +141,9 @@ def train_demo(
             )
         trunk = read_trunk(trunk_path)
         recipe = replace(recipe, trunk_sha256=trunk.sha256)
-    require_same_values(runs, asdict(recipe))
+        if recipe.limb_trunk is not None:
+            recipe = replace(recipe, limb_trunk=replace(recipe.limb_trunk, start_share=0.0))
+    require_same_values(runs, _values_of_training(recipe))
     job = DemoJob.of(films_dir, labels, runs, weights, recipe, trunk)
     real = sum(len(films) for films in job.films.values())
     hours = estimate_hours(recipe, real)
@@ -162,6 +170,14 @@ def train_demo(
         figures[f"{limb}-mask"] = _mask(job, limb)
     figures["scorers"] = _scorers(job, say)
     return figures
+
+
+def _values_of_training(recipe: DemoRecipe) -> dict[str, Any]:
+    """What a run is begun with: a start share is of what is published, and may be tried after."""
+    values = asdict(recipe)
+    if recipe.limb_trunk is not None:
+        del values["limb_trunk"]["start_share"]
+    return values
 
 
 def _detector(job: DemoJob, limb: Limb) -> dict[str, Any]:
@@ -235,8 +251,12 @@ def _scorers(job: DemoJob, say: Say) -> dict[str, Any]:
             run_dir = _limb_trunk(job, limb, shared, crops, held_out)
             values = recipe.limb_trunk or recipe.trunk
             record = job.record(values, last_figures(run_dir), found.painted)
-            trunk = publish_trunk(trunk_arrays(run_dir), out, record)
-            ready = linear_heads(run_dir) if recipe.head.of_the_trunk else None
+            if values.start_share:
+                arrays, own = mean_with_committed(run_dir, limb, values.start_share)
+            else:
+                arrays, own = trunk_arrays(run_dir), linear_heads(run_dir)
+            trunk = publish_trunk(arrays, out, record)
+            ready = own if recipe.head.of_the_trunk else None
         figures |= train_demo_heads(
             limb,
             trunk,
@@ -263,7 +283,7 @@ def _limb_trunk(job: DemoJob, limb: Limb, shared: Path, crops: CropSet, held_out
     if job.trunk is not None:
         start = job.trunk.plain_arrays()
     elif job.recipe.further:
-        start = load_compact(committed_trunk(limb))[0]
+        start = committed_scorer(limb)
     else:
         start = trunk_arrays(shared)
     train_trunk(run_dir, crops, held_out, job.recipe.limb_trunk, start)

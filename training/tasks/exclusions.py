@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.anatomy import Limb
+    from training.tasks.trunk_file import TrunkFile
 
 FOLDS = 10
 """Parts of the films; each is measured by a layer that learnt from the others."""
@@ -100,29 +101,20 @@ def train_exclusions(
     """Train the exclusions of one limb and write ``LIMB-exclusion.npz``; returns the figures.
 
     ``others`` holds films of other body parts; without it only blur is learnt as unfamiliar. What
-    was made is kept in ``runs``, so that the same command goes on. Raises `TrainingError` for
-    labels, films or a trunk that cannot be used.
+    was made is kept in ``runs``: the same command goes on, and one for another trunk takes the same
+    crops. Raises `TrainingError` for labels, films or a trunk that cannot be used.
     """
     trunk = read_trunk(trunk_path or committed_trunk(limb))
-    values = vars(recipe) | {
-        "trunk": trunk.sha256,
-        "others": others is not None,
-        "stages": list(EXCLUSION_STAGES),
-    }
-    require_same_values(runs, values)
+    require_same_values(runs, vars(recipe) | {"others": others is not None, "limb": limb})
     say(f"{limb}: crops and their features on {trunk.source} ({trunk.sha256[:16]})")
-    kept = runs / "features.npz"
+    kept = runs / "crops.npz"
     if not kept.exists():
         crops = _crops(films_dir, others, labels, limb, recipe)
-        folded = FoldedTrunk(trunk.arrays, EXCLUSION_STAGES).eval()
-        folded.to(device(), memory_format=torch.channels_last)
-        with half_precision():
-            features = trunk_features(folded, crops.pixels, trunk.rule).numpy()
         with whole_file(kept, durable=False) as file:
-            facts = {name: part for name, part in vars(crops).items() if name != "pixels"}
-            np.savez(file, features=features, **facts)
+            np.savez(file, **vars(crops))
     with np.load(kept) as found:
-        data = _Examples(**{name: found[name] for name in found.files})
+        crops = ExclusionCrops(**{name: found[name] for name in found.files})
+    data = _examples(crops, _features(trunk, crops, runs))
     unseen = _out_of_fold(data, recipe.seed)
     levels = _levels(data, unseen)
     layer = _fit(data, np.ones(len(data.films), bool))
@@ -138,6 +130,20 @@ def train_exclusions(
     record |= {"exclusion": figures, "fits_trunk": trunk.sha256, "recipe": vars(recipe)}
     save_compact(out / f"{limb}-exclusion.npz", arrays, record)
     return figures
+
+
+def _features(trunk: TrunkFile, crops: ExclusionCrops, runs: Path) -> np.ndarray:
+    """Features [n, k] of the crops, kept in a file that the trunk and the stages name."""
+    stages = "-".join(map(str, EXCLUSION_STAGES))
+    kept = runs / f"features-{trunk.sha256[:16]}-{stages}.npy"
+    if not kept.exists():
+        folded = FoldedTrunk(trunk.arrays, EXCLUSION_STAGES).eval()
+        folded.to(device(), memory_format=torch.channels_last)
+        with half_precision():
+            features = trunk_features(folded, crops.pixels, trunk.rule).numpy()
+        with whole_file(kept, durable=False) as file:
+            np.save(file, features)
+    return np.asarray(np.load(kept))
 
 
 def _crops(
@@ -200,6 +206,11 @@ class _Examples:
     films: np.ndarray
     plain: np.ndarray
     views: np.ndarray
+
+
+def _examples(crops: ExclusionCrops, features: np.ndarray) -> _Examples:
+    facts = {name: part for name, part in vars(crops).items() if name != "pixels"}
+    return _Examples(features=features, **facts)
 
 
 def _fit(data: _Examples, learnt: np.ndarray) -> Layer:

@@ -17,8 +17,9 @@ from edge.pipeline.plausibility import PASSPORT_KEY
 from edge.system.paths import engines_home
 from export.importers.compact import load_compact, save_compact
 from training.data.crop_statistics import describe_crops
+from training.errors import TrainingError
 from training.models.darknet import DarknetModule
-from training.models.heads import TASKS, Head, TrunkTrainer
+from training.models.heads import TASKS, Head, TrunkTrainer, linear_of
 from training.models.tensors import device
 from training.models.trunk import FoldedTrunk
 from training.models.unet import MultiScaleUNet
@@ -92,6 +93,12 @@ def committed_trunk(limb: Limb) -> Path:
     return engines_home() / "weights" / f"{limb}-trunk.npz"
 
 
+def committed_scorer(limb: Limb) -> dict[str, np.ndarray]:
+    """The arrays of a limb's committed trunk and heads."""
+    path = committed_trunk(limb)
+    return load_compact(path)[0] | load_compact(path.with_name(f"{limb}-heads.npz"))[0]
+
+
 def publish_trunk(
     arrays: Mapping[str, np.ndarray], out: Path, meta: dict[str, Any], compact: bytes | None = None
 ) -> FoldedTrunk:
@@ -117,6 +124,37 @@ def linear_heads(run_dir: Path) -> dict[str, Head]:
 def trunk_arrays(run_dir: Path) -> dict[str, np.ndarray]:
     """The folded trunk of a finished run, as another run starts from it."""
     return _finished(run_dir).trunk.eval().arrays()
+
+
+def mean_with_committed(
+    run_dir: Path, limb: Limb, share: float
+) -> tuple[dict[str, np.ndarray], dict[str, Head]]:
+    """The mean of a limb's trained scorer and the committed one that its training began from.
+
+    ``share`` (0 to 1) is the committed one's. Returns what `trunk_arrays` and `linear_heads` do,
+    the heads of ``limb`` alone. Weights of trainings that began alike may be averaged (Wortsman et
+    al., "Model soups", 2022). Raises `TrainingError` where the committed heads are not the linear
+    ones of a trunk's training.
+    """
+    model, committed = _finished(run_dir), committed_scorer(limb)
+    arrays = {
+        name: share * committed[name] + (1 - share) * value
+        for name, value in model.trunk.eval().arrays().items()
+    }
+    heads = {}
+    for task in TASKS:
+        if not task.startswith(f"{limb}_"):
+            continue
+        before, linear = linear_of(committed, task), model.heads[task]
+        if before is None:
+            raise TrainingError(
+                f"the committed {task} is no linear head", fix="give --start-share 0"
+            )
+        with torch.no_grad():
+            linear.weight.lerp_(before.weight, share)
+            linear.bias.lerp_(before.bias, share)
+        heads[task] = Head.of_linear(linear)
+    return arrays, heads
 
 
 def _finished(run_dir: Path) -> TrunkTrainer:

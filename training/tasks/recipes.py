@@ -65,7 +65,8 @@ class TrunkRecipe:
     Between the two sample counts of ``small`` crops are shrunk to ``small_px``: less than half the
     work a sample, and training ends on full-size crops. The first ``frozen`` convolutions stay as
     they are. The weights that are published are averaged over the last ``averaged_share`` of the
-    steps.
+    steps; ``start_share`` of them, heads included, are those of the committed scorer that the
+    training began from.
     """
 
     samples: int = 420_000
@@ -75,6 +76,7 @@ class TrunkRecipe:
     small_px: int = 64
     learning_rate: float = 2e-3
     averaged_share: float = 0.04
+    start_share: float = 0.0
     frozen: int = 0
     seed: int = 1
     checkpoint_every_s: float = 180.0
@@ -229,6 +231,9 @@ DEMO_RECIPES = {
         DemoRecipe(
             name="further",
             further=True,
+            limb_trunk=replace(
+                _LIMB_TRUNK, samples=60_000, learning_rate=4e-4, painted_share=0.4, start_share=0.3
+            ),
             crop_shards=4,
             framed_shards=12,
             painted_shards=4,
@@ -264,11 +269,12 @@ def with_options(
     crop_px: int | None = None,
     samples: int | None = None,
     learning_rate: float | None = None,
+    start_share: float | None = None,
     seed: int | None = None,
 ) -> DemoRecipe:
     """A preset with the values of the command's options; ``None`` leaves the preset's.
 
-    ``samples`` and ``learning_rate`` are of each limb's own trunk training.
+    ``samples``, ``learning_rate`` and ``start_share`` are of each limb's own trunk training.
     """
     changed: dict[str, Any] = {}
     if limb is not None:
@@ -277,7 +283,7 @@ def with_options(
         changed["crop_px"] = crop_px
     if seed is not None:
         changed["seed"] = seed
-    trunk = {"samples": samples, "learning_rate": learning_rate}
+    trunk = {"samples": samples, "learning_rate": learning_rate, "start_share": start_share}
     if recipe.limb_trunk is not None:
         stated: dict[str, Any] = {name: value for name, value in trunk.items() if value is not None}
         changed["limb_trunk"] = replace(recipe.limb_trunk, **stated)
@@ -298,7 +304,7 @@ def options_of(recipe: DemoRecipe) -> str:
     if recipe.limb_trunk and preset.limb_trunk:
         options += [
             f"--{name.replace('_', '-')} {getattr(recipe.limb_trunk, name)}"
-            for name in ("samples", "learning_rate")
+            for name in ("samples", "learning_rate", "start_share")
             if getattr(recipe.limb_trunk, name) != getattr(preset.limb_trunk, name)
         ]
     return "".join(f" {option}" for option in options)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from edge.anatomy import Limb
 from training.evaluation.accuracy import balanced_accuracy, decode_grades
-from training.models.heads import TrunkTrainer
+from training.models.heads import TASKS, TrunkTrainer, linear_of
 from training.models.tensors import device, half_precision, to_device
 from training.models.trunk import trunk_features
 from training.run import loop
@@ -67,7 +67,8 @@ def train_trunk(
 
     What is measured and published is the running average of the last steps' weights.
 
-    ``start_from`` is a finished trunk (`FoldedTrunk`'s arrays) whose weights a new run starts from.
+    ``start_from`` is a finished trunk (`FoldedTrunk`'s arrays) whose weights a new run starts from,
+    with the arrays of its linear heads where they are known; else heads are fitted to it.
     """
     torch.manual_seed(recipe.seed)
     model = TrunkTrainer().to(device(), memory_format=torch.channels_last)
@@ -116,17 +117,24 @@ def _start_from(
     erosion: Tensor,
     narrowing: Tensor,
 ) -> None:
-    """Load a finished trunk, and fit the temporary heads to it.
+    """Load a finished trunk with its linear heads, or fit heads to it.
 
     Untrained heads would spoil the trunk's weights before they have learnt.
     """
     x = (pixels.float() / 255)[:, None].expand(-1, 3, -1, -1).to(device())
     model.trunk.start_from(arrays, x.contiguous(memory_format=torch.channels_last))
+    known = {task: linear for task in TASKS if (linear := linear_of(arrays, task)) is not None}
+    for task, linear in known.items():
+        model.heads[task].load_state_dict(linear.state_dict())
+    if known:
+        # A limb's own training learns no other task.
+        model.train()
+        return
     features = trunk_features(model.trunk, pixels.numpy()).to(device())
-    known = [part.to(device()) for part in (limb, erosion, narrowing)]
+    given = [part.to(device()) for part in (limb, erosion, narrowing)]
     optimiser = torch.optim.AdamW(model.heads.parameters(), 3e-3, weight_decay=1e-3)
     for _ in range(_START_STEPS):
-        loop.descend(model.heads_loss(features, *known), model.heads, optimiser, 3e-3, 5.0)
+        loop.descend(model.heads_loss(features, *given), model.heads, optimiser, 3e-3, 5.0)
     model.train()
 
 

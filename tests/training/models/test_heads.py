@@ -7,9 +7,11 @@ from edge.pipeline.ordinal import decode_ordinal
 torch = pytest.importorskip("torch")
 from training.evaluation.accuracy import decode_grades  # noqa: E402
 from training.models.heads import (  # noqa: E402
+    TASKS,
     Head,
     TrunkTrainer,
     fitting_temperature,
+    linear_of,
     ordinal_loss,
     ordinal_targets,
 )
@@ -71,6 +73,20 @@ def test_linear_head_in_the_published_layers_answers_as_before(outputs):
         assert torch.allclose(head(features), wanted, atol=1e-4)
         head.cool(2.0)
         assert torch.allclose(head(features), wanted / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_linear_head_is_read_back_from_the_published_layers(task):
+    torch.manual_seed(2)
+    linear = torch.nn.Linear(512, TASKS[task])
+    head = Head.of_linear(linear)
+    head.cool(1.3)
+    arrays = head.arrays(task)
+    read = linear_of(arrays, task)
+    assert torch.equal(read.weight, linear.weight)
+    assert torch.equal(read.bias, linear.bias)
+    assert linear_of({}, task) is None
+    assert linear_of(Head(TASKS[task]).arrays(task), task) is None
 
 
 def test_each_task_learns_from_its_own_limb():

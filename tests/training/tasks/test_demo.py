@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films  # noqa: E402
 from training.tasks import trunk as trunk_training  # noqa: E402
 from training.tasks.demo import train_demo  # noqa: E402
-from training.tasks.publish import trunk_arrays  # noqa: E402
+from training.tasks.publish import committed_scorer, trunk_arrays  # noqa: E402
 from training.tasks.recipes import (  # noqa: E402
     DEMO_RECIPES,
     DemoHeads,
@@ -134,6 +134,39 @@ def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunks(films
         for name in ("trunk.conv5.weight", "trunk.conv12.weight"):
             apart = np.abs(trained[name] - committed[name]).mean() / np.abs(committed[name]).mean()
             assert apart < 0.05
+
+
+def test_a_start_share_of_one_publishes_the_committed_scorer_and_may_be_tried_afterwards(
+    films, tmp_path
+):
+    runs, out = tmp_path / "runs", tmp_path / "weights"
+    fast = replace(TINY.limb_trunk, learning_rate=1e-2, samples=12)
+    recipe = replace(TINY, name="further", further=True, limbs=(Limb.FOOT,), limb_trunk=fast)
+    committed = committed_scorer(Limb.FOOT)
+
+    def apart(share):
+        chosen = replace(recipe, limb_trunk=replace(fast, start_share=share))
+        train_demo(films, films / "joints.csv", runs, out, chosen, lambda _: None)
+        made = load_compact(out / "foot-trunk.npz")[0] | load_compact(out / "foot-heads.npz")[0]
+        assert set(made) == set(committed)
+        return {
+            name: np.abs(made[name] - committed[name]).mean() / np.abs(committed[name]).mean()
+            for name in ("trunk.conv12.weight", "foot_erosion.dense1.weight")
+        }
+
+    trained, half, whole = (apart(share) for share in (0.0, 0.5, 1.0))
+    for name, most in trained.items():
+        assert most > 0.02
+        assert half[name] == pytest.approx(most / 2, rel=0.2)
+        assert whole[name] < 0.005
+
+
+def test_a_start_share_is_refused_where_no_training_begins_from_the_committed_scorers(
+    films, tmp_path
+):
+    recipe = replace(TINY, limb_trunk=replace(TINY.limb_trunk, start_share=0.5))
+    with pytest.raises(TrainingError, match="demo does not begin from the committed scorers"):
+        train_demo(films, films / "joints.csv", tmp_path, tmp_path, recipe, print)
 
 
 def trunk_h5(path):

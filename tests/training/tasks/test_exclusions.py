@@ -120,12 +120,20 @@ def test_the_command_leaves_the_arrays_that_export_takes_and_goes_on_from_what_i
     assert meta["notice"] == "research use only, not a medical device"
     assert set(EXCLUSIONS) <= set(figures)
     assert figures["growth_plates"]["limbs"] == 2
-    made = (runs / "features.npz").stat().st_mtime_ns
+    made = {path: path.stat().st_mtime_ns for path in runs.glob("*.np?")}
     assert run() == figures
-    assert (runs / "features.npz").stat().st_mtime_ns == made
+    assert {path: path.stat().st_mtime_ns for path in runs.glob("*.np?")} == made
+
     save_compact(trunk, {n: a * 2 for n, a in load_compact(trunk)[0].items()}, {})
-    with pytest.raises(TrainingError, match="begun with other values of trunk"):
-        run()
+    run()
+    (crops,) = runs.glob("crops.npz")
+    assert crops.stat().st_mtime_ns == made[crops]
+    assert len(list(runs.glob("features-*.npy"))) == 2
+
+    with pytest.raises(TrainingError, match="begun with other values of limb"):
+        train_exclusions(
+            films, films, films / "joints.csv", runs, out, Limb.HAND, TINY, print, trunk
+        )
 
 
 def test_a_kind_that_is_not_known_is_named(tmp_path):

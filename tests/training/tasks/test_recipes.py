@@ -35,11 +35,13 @@ def test_the_recipes_fit_the_shipped_engines():
 
 def test_a_file_names_the_options_that_it_was_made_with():
     further = DEMO_RECIPES["further"]
-    made = with_options(further, limb=Limb.FOOT, crop_px=128, samples=36_000, seed=22)
-    assert options_of(made) == (
-        " --recipe further --limb foot --crop-px 128 --seed 22 --samples 36000"
+    made = with_options(
+        further, limb=Limb.FOOT, crop_px=128, samples=36_000, start_share=0.5, seed=22
     )
-    assert made.limb_trunk.samples == 36_000
+    assert options_of(made) == (
+        " --recipe further --limb foot --crop-px 128 --seed 22 --samples 36000 --start-share 0.5"
+    )
+    assert (made.limb_trunk.samples, made.limb_trunk.start_share) == (36_000, 0.5)
     assert made.paintings == {Limb.FOOT: further.foot_paintings}
     for recipe in DEMO_RECIPES.values():
         unchanged = with_options(recipe)

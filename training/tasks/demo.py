@@ -7,6 +7,7 @@ weights. The recipe ``demo`` is the one that made the committed weights.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -29,13 +30,14 @@ from training.tasks.estimate import estimate_hours
 from training.tasks.mask import MaskExamples, train_mask
 from training.tasks.publish import (
     committed_scorer,
+    committed_sha256,
     committed_trunk,
-    linear_heads,
-    mean_with_committed,
+    follow_committed,
     publish_detector,
     publish_mask,
     publish_trunk,
     sources_record,
+    trained_scorer,
     training_record,
     trunk_arrays,
 )
@@ -88,14 +90,27 @@ class DemoJob:
         return cls(films_dir, labels, runs, weights, recipe, trunk, films)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the trunks of the committed scorers are trained on."""
+        return self.recipe.further and self.recipe.limb_trunk is not None and self.trunk is None
+
+    @property
     def phantoms_dir(self) -> Path:
         """Folder of the simulated films."""
         return self.runs / "shelf"
 
     def record(
-        self, recipe: Any, figures: dict[str, Any], learnt_from: set[str] | None = None
+        self,
+        recipe: Any,
+        figures: dict[str, Any],
+        learnt_from: set[str] | None = None,
+        scorer_of: Limb | None = None,
     ) -> dict[str, Any]:
-        """What a model's file states of its training; ``learnt_from`` names its real films."""
+        """What a model's file states of its training; ``learnt_from`` names its real films.
+
+        A limb's scorer (``scorer_of``) that went on from the committed one states that one's films
+        and trainings too.
+        """
         command = "sharpedge train demo" + options_of(self.recipe)
         if self.trunk is not None:
             command += f" --trunk {self.trunk.source}"
@@ -107,7 +122,10 @@ class DemoJob:
             simulated["trunk_sha256"] = self.recipe.trunk_sha256
         sources = sources_record(self.films_dir, learnt_from or set())
         values = {"name": self.recipe.name, **simulated, **asdict(recipe)}
-        return training_record(command, figures) | sources | {"recipe": values}
+        record = training_record(command, figures) | sources | {"recipe": values}
+        if scorer_of is not None and self.goes_on:
+            record = follow_committed(record, scorer_of)
+        return record
 
 
 def train_demo(
@@ -173,10 +191,16 @@ def train_demo(
 
 
 def _values_of_training(recipe: DemoRecipe) -> dict[str, Any]:
-    """What a run is begun with: a start share is of what is published, and may be tried after."""
+    """What a run is begun with: a start share is of what is published, and may be tried after.
+
+    A mean is of the trained scorer and the one that it began from: other committed weights are
+    another beginning.
+    """
     values = asdict(recipe)
     if recipe.limb_trunk is not None:
         del values["limb_trunk"]["start_share"]
+        if recipe.further and not recipe.trunk_sha256:
+            values["begun_from"] = {limb: committed_sha256(limb) for limb in recipe.limbs}
     return values
 
 
@@ -250,11 +274,8 @@ def _scorers(job: DemoJob, say: Say) -> dict[str, Any]:
         else:
             run_dir = _limb_trunk(job, limb, shared, crops, held_out)
             values = recipe.limb_trunk or recipe.trunk
-            record = job.record(values, last_figures(run_dir), found.painted)
-            if values.start_share:
-                arrays, own = mean_with_committed(run_dir, limb, values.start_share)
-            else:
-                arrays, own = trunk_arrays(run_dir), linear_heads(run_dir)
+            record = job.record(values, last_figures(run_dir), found.painted, limb)
+            arrays, own = trained_scorer(run_dir, limb, values.start_share)
             trunk = publish_trunk(arrays, out, record)
             ready = own if recipe.head.of_the_trunk else None
         figures |= train_demo_heads(
@@ -266,7 +287,7 @@ def _scorers(job: DemoJob, say: Say) -> dict[str, Any]:
             recipe.head,
             job.runs / f"heads-{limb}",
             job.weights / f"{limb}-heads.npz",
-            lambda mine: job.record(recipe.head, mine, found.painted),
+            partial(job.record, recipe.head, learnt_from=found.painted, scorer_of=limb),
             ready,
         )
         if recipe.further:

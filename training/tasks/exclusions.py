@@ -278,7 +278,8 @@ def _levels(data: _Examples, unseen: np.ndarray) -> np.ndarray:
         np.quantile(unseen[made], 1 - FALSE_OF_GRADED, axis=0),
     )
     limbs, immature = _limbs(data, unseen)
-    levels[_GROWTH] = np.quantile(limbs[~immature], 1 - FALSE_LIMBS)
+    # No more adults than the share: between two of them the level is the higher one.
+    levels[_GROWTH] = np.quantile(limbs[~immature], 1 - FALSE_LIMBS, method="higher")
     return np.asarray(levels)
 
 

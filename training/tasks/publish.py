@@ -93,10 +93,33 @@ def committed_trunk(limb: Limb) -> Path:
     return engines_home() / "weights" / f"{limb}-trunk.npz"
 
 
+def committed_sha256(limb: Limb) -> dict[str, str]:
+    """SHA-256 of the files of a limb's committed trunk and heads, by name."""
+    path = committed_trunk(limb)
+    files = (path, path.with_name(f"{limb}-heads.npz"))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
 def committed_scorer(limb: Limb) -> dict[str, np.ndarray]:
     """The arrays of a limb's committed trunk and heads."""
     path = committed_trunk(limb)
     return load_compact(path)[0] | load_compact(path.with_name(f"{limb}-heads.npz"))[0]
+
+
+def follow_committed(record: Mapping[str, Any], limb: Limb) -> dict[str, Any]:
+    """The record of a scorer that went on from a limb's committed one, with what that one states.
+
+    ``history`` is every training in its order, ``begun_from`` the SHA-256 of the committed files.
+    """
+    _, before = load_compact(committed_trunk(limb))
+    films = before.get("real_films", {}) | record["real_films"]
+    return {
+        **record,
+        "history": f"{before.get('history', before.get('command'))}; then {record['command']}",
+        "begun_from": committed_sha256(limb),
+        "real_films": dict(sorted(films.items())),
+        "attribution": ATTRIBUTION if films else record["attribution"],
+    }
 
 
 def publish_trunk(
@@ -115,46 +138,40 @@ def publish_trunk(
     return folded.to(device(), memory_format=torch.channels_last)
 
 
-def linear_heads(run_dir: Path) -> dict[str, Head]:
-    """The heads that a trunk learnt with, by task."""
-    model = _finished(run_dir)
-    return {task: Head.of_linear(model.heads[task]) for task in TASKS}
-
-
 def trunk_arrays(run_dir: Path) -> dict[str, np.ndarray]:
     """The folded trunk of a finished run, as another run starts from it."""
     return _finished(run_dir).trunk.eval().arrays()
 
 
-def mean_with_committed(
-    run_dir: Path, limb: Limb, share: float
+def trained_scorer(
+    run_dir: Path, limb: Limb, start_share: float = 0.0
 ) -> tuple[dict[str, np.ndarray], dict[str, Head]]:
-    """The mean of a limb's trained scorer and the committed one that its training began from.
+    """The folded trunk of a finished run and the limb's heads that it learnt with, by task.
 
-    ``share`` (0 to 1) is the committed one's. Returns what `trunk_arrays` and `linear_heads` do,
-    the heads of ``limb`` alone. Weights of trainings that began alike may be averaged (Wortsman et
-    al., "Model soups", 2022). Raises `TrainingError` where the committed heads are not the linear
-    ones of a trunk's training.
+    ``start_share`` (0 to 1) of their weights are those of the committed scorer that the training
+    began from; weights of trainings that began alike may be averaged (Wortsman et al., "Model
+    soups", 2022). Raises `TrainingError` where the committed heads are not the linear ones of a
+    trunk's training.
     """
-    model, committed = _finished(run_dir), committed_scorer(limb)
-    arrays = {
-        name: share * committed[name] + (1 - share) * value
-        for name, value in model.trunk.eval().arrays().items()
-    }
-    heads = {}
-    for task in TASKS:
-        if not task.startswith(f"{limb}_"):
-            continue
-        before, linear = linear_of(committed, task), model.heads[task]
-        if before is None:
-            raise TrainingError(
-                f"the committed {task} is no linear head", fix="give --start-share 0"
-            )
-        with torch.no_grad():
-            linear.weight.lerp_(before.weight, share)
-            linear.bias.lerp_(before.bias, share)
-        heads[task] = Head.of_linear(linear)
-    return arrays, heads
+    model = _finished(run_dir)
+    arrays = model.trunk.eval().arrays()
+    heads = {task: model.heads[task] for task in TASKS if task.startswith(f"{limb}_")}
+    if start_share:
+        committed = committed_scorer(limb)
+        arrays = {
+            name: start_share * committed[name] + (1 - start_share) * value
+            for name, value in arrays.items()
+        }
+        for task, head in heads.items():
+            before = linear_of(committed, task)
+            if before is None:
+                raise TrainingError(
+                    f"the committed {task} is no linear head", fix="give --start-share 0"
+                )
+            with torch.no_grad():
+                head.weight.lerp_(before.weight, start_share)
+                head.bias.lerp_(before.bias, start_share)
+    return arrays, {task: Head.of_linear(head) for task, head in heads.items()}
 
 
 def _finished(run_dir: Path) -> TrunkTrainer:

@@ -22,6 +22,7 @@ from training.errors import TrainingError
 
 torch = pytest.importorskip("torch")
 from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films  # noqa: E402
+from training.tasks import demo as demo_training  # noqa: E402
 from training.tasks import trunk as trunk_training  # noqa: E402
 from training.tasks.demo import train_demo  # noqa: E402
 from training.tasks.publish import committed_scorer, trunk_arrays  # noqa: E402
@@ -131,6 +132,13 @@ def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunks(films
         committed, _ = load_compact(engines_home() / "weights" / f"{limb}-trunk.npz")
         trained, meta = load_compact(tmp_path / "weights" / f"{limb}-trunk.npz")
         assert "--recipe further" in meta["command"]
+        before = load_compact(engines_home() / "weights" / f"{limb}-trunk.npz")[1]
+        assert meta["history"] == f"{before['history']}; then {meta['command']}"
+        assert set(meta["real_films"]) > set(before["real_films"])
+        for name, digest in meta["begun_from"].items():
+            path = engines_home() / "weights" / name
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        assert set(meta["begun_from"]) == {f"{limb}-trunk.npz", f"{limb}-heads.npz"}
         for name in ("trunk.conv5.weight", "trunk.conv12.weight"):
             apart = np.abs(trained[name] - committed[name]).mean() / np.abs(committed[name]).mean()
             assert apart < 0.05
@@ -159,6 +167,15 @@ def test_a_start_share_of_one_publishes_the_committed_scorer_and_may_be_tried_af
         assert most > 0.02
         assert half[name] == pytest.approx(most / 2, rel=0.2)
         assert whole[name] < 0.005
+
+
+def test_a_training_does_not_go_on_beside_other_committed_scorers(films, tmp_path, monkeypatch):
+    recipe = replace(TINY, name="further", further=True, limbs=(Limb.FOOT,))
+    given = films / "joints.csv", tmp_path / "runs", tmp_path / "weights", recipe, print
+    train_demo(films, *given)
+    monkeypatch.setattr(demo_training, "committed_sha256", lambda limb: {f"{limb}": "changed"})
+    with pytest.raises(TrainingError, match="begun with other values of begun_from"):
+        train_demo(films, *given)
 
 
 def test_a_start_share_is_refused_where_no_training_begins_from_the_committed_scorers(

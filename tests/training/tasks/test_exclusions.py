@@ -157,3 +157,23 @@ def test_the_shipped_table_names_joints_of_the_shipped_labels():
     found = read_exclusions(SHIPPED_LABELS)
     assert set(found) <= places
     assert set(found.values()) == set(KINDS)
+
+
+@pytest.mark.parametrize("adults", [99, 139, 162, 201])
+def test_no_more_than_one_adult_in_a_hundred_is_held_for_growth_plates(adults):
+    rng = np.random.default_rng(adults)
+    limbs = adults + 20
+    targets = np.zeros((limbs, 3), int)
+    targets[adults:, 1] = 1
+    names = np.array([f"IMG{i:03d}" for i in range(limbs)] + ["made-0"])
+    odds = rng.normal(size=(limbs + 1, 3))
+    odds[adults:, 1] += 3
+    found = exclusions._Examples(
+        features=np.zeros((limbs + 1, 1)),
+        targets=np.vstack([targets, np.zeros((1, 3), int)]),
+        films=names,
+        plain=np.arange(limbs + 1) < adults,
+        views=np.zeros(limbs + 1, bool),
+    )
+    level = exclusions._levels(found, odds)[1]
+    assert (odds[:adults, 1] > level).sum() <= adults * exclusions.FALSE_LIMBS

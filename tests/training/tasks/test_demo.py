@@ -25,7 +25,11 @@ from training.synthetic.phantom_films import PhantomFilms, draw_phantom_films  #
 from training.tasks import demo as demo_training  # noqa: E402
 from training.tasks import trunk as trunk_training  # noqa: E402
 from training.tasks.demo import train_demo  # noqa: E402
-from training.tasks.publish import committed_scorer, trunk_arrays  # noqa: E402
+from training.tasks.publish import (  # noqa: E402
+    committed_scorer,
+    trained_scorer,
+    trunk_arrays,
+)
 from training.tasks.recipes import (  # noqa: E402
     DEMO_RECIPES,
     DemoHeads,
@@ -144,29 +148,27 @@ def test_recipe_further_trains_the_scorers_alone_from_the_committed_trunks(films
             assert apart < 0.05
 
 
-def test_a_start_share_of_one_publishes_the_committed_scorer_and_may_be_tried_afterwards(
+def test_a_start_share_is_a_mean_with_the_committed_scorer_and_may_be_tried_afterwards(
     films, tmp_path
 ):
     runs, out = tmp_path / "runs", tmp_path / "weights"
-    fast = replace(TINY.limb_trunk, learning_rate=1e-2, samples=12)
-    recipe = replace(TINY, name="further", further=True, limbs=(Limb.FOOT,), limb_trunk=fast)
-    committed = committed_scorer(Limb.FOOT)
-
-    def apart(share):
-        chosen = replace(recipe, limb_trunk=replace(fast, start_share=share))
+    recipe = replace(TINY, name="further", further=True, limbs=(Limb.FOOT,))
+    for share in (0.0, 0.5):
+        chosen = replace(recipe, limb_trunk=replace(TINY.limb_trunk, start_share=share))
         train_demo(films, films / "joints.csv", runs, out, chosen, lambda _: None)
-        made = load_compact(out / "foot-trunk.npz")[0] | load_compact(out / "foot-heads.npz")[0]
-        assert set(made) == set(committed)
-        return {
-            name: np.abs(made[name] - committed[name]).mean() / np.abs(committed[name]).mean()
-            for name in ("trunk.conv12.weight", "foot_erosion.dense1.weight")
-        }
+    assert "--start-share 0.5" in load_compact(out / "foot-trunk.npz")[1]["command"]
 
-    trained, half, whole = (apart(share) for share in (0.0, 0.5, 1.0))
-    for name, most in trained.items():
-        assert most > 0.02
-        assert half[name] == pytest.approx(most / 2, rel=0.2)
-        assert whole[name] < 0.005
+    name, committed = "trunk.conv12.weight", committed_scorer(Limb.FOOT)
+    (own, _), (half, _), (whole, heads) = (
+        trained_scorer(runs / "trunk-foot", Limb.FOOT, share) for share in (0.0, 0.5, 1.0)
+    )
+    assert not np.array_equal(own[name], committed[name])
+    np.testing.assert_allclose(half[name], (own[name] + committed[name]) / 2, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(whole[name], committed[name], rtol=1e-6)
+    arrays = heads["foot_erosion"].arrays("foot_erosion")
+    np.testing.assert_allclose(
+        arrays["foot_erosion.dense1.weight"], committed["foot_erosion.dense1.weight"], rtol=1e-5
+    )
 
 
 def test_a_training_does_not_go_on_beside_other_committed_scorers(films, tmp_path, monkeypatch):

@@ -107,7 +107,7 @@ def train_demo_command(
     values = DEMO_RECIPES[recipe.value]
     if limb is not None and not values.further:
         fail(f"--limb {limb.value}: the recipe {recipe.value} trains both limbs", 2)
-    of_the_trunk = {
+    of_the_trunk: dict[str, Any] = {
         "samples": samples, "learning_rate": learning_rate, "start_share": start_share,
     }  # fmt: skip
     stated = [name for name, value in of_the_trunk.items() if value is not None]
@@ -116,7 +116,7 @@ def train_demo_command(
         fail(f"{names}: the recipe {recipe.value} trains no trunk of a limb", 2)
     changed = with_options(
         values, limb=None if limb is None else Limb(limb.value), crop_px=crop_px, seed=seed,
-        samples=samples, learning_rate=learning_rate, start_share=start_share,
+        **of_the_trunk,
     )  # fmt: skip
     target = weights or runs / "weights"
     target.mkdir(parents=True, exist_ok=True)

@@ -104,6 +104,8 @@ def _card(path: Path) -> str:
         "Fails": fails,
         "Use": f"{DISCLAIMER.capitalize()}.",
     }
+    if meta["recipe"].get("start_share"):
+        rows["Figures"] = "of the trained weights alone, before the mean with those begun from"
     lines = [f"## {path.stem}", "| | |\n| --- | --- |"]
     lines[-1] += "".join(f"\n| {name} | {text} |" for name, text in rows.items())
     lines.append(_figures(meta["figures"]))

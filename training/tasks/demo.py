@@ -90,11 +90,6 @@ class DemoJob:
         return cls(films_dir, labels, runs, weights, recipe, trunk, films)
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the trunks of the committed scorers are trained on."""
-        return self.recipe.further and self.recipe.limb_trunk is not None and self.trunk is None
-
-    @property
     def phantoms_dir(self) -> Path:
         """Folder of the simulated films."""
         return self.runs / "shelf"
@@ -123,7 +118,7 @@ class DemoJob:
         sources = sources_record(self.films_dir, learnt_from or set())
         values = {"name": self.recipe.name, **simulated, **asdict(recipe)}
         record = training_record(command, figures) | sources | {"recipe": values}
-        if scorer_of is not None and self.goes_on:
+        if scorer_of is not None and self.recipe.goes_on:
             record = follow_committed(record, scorer_of)
         return record
 
@@ -199,7 +194,7 @@ def _values_of_training(recipe: DemoRecipe) -> dict[str, Any]:
     values = asdict(recipe)
     if recipe.limb_trunk is not None:
         del values["limb_trunk"]["start_share"]
-        if recipe.further and not recipe.trunk_sha256:
+        if recipe.goes_on:
             values["begun_from"] = {limb: committed_sha256(limb) for limb in recipe.limbs}
     return values
 

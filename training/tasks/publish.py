@@ -95,15 +95,20 @@ def committed_trunk(limb: Limb) -> Path:
 
 def committed_sha256(limb: Limb) -> dict[str, str]:
     """SHA-256 of the files of a limb's committed trunk and heads, by name."""
-    path = committed_trunk(limb)
-    files = (path, path.with_name(f"{limb}-heads.npz"))
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in _committed_files(limb)
+    }
 
 
 def committed_scorer(limb: Limb) -> dict[str, np.ndarray]:
     """The arrays of a limb's committed trunk and heads."""
-    path = committed_trunk(limb)
-    return load_compact(path)[0] | load_compact(path.with_name(f"{limb}-heads.npz"))[0]
+    trunk, heads = (load_compact(path)[0] for path in _committed_files(limb))
+    return trunk | heads
+
+
+def _committed_files(limb: Limb) -> tuple[Path, Path]:
+    trunk = committed_trunk(limb)
+    return trunk, trunk.with_name(f"{limb}-heads.npz")
 
 
 def follow_committed(record: Mapping[str, Any], limb: Limb) -> dict[str, Any]:

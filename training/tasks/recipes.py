@@ -169,6 +169,11 @@ class DemoRecipe:
     limb_trunk: TrunkRecipe | None = _LIMB_TRUNK
     head: DemoHeads = field(default_factory=lambda: DemoHeads(of_the_trunk=True))
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the trunks of the committed scorers are trained on."""
+        return self.further and self.limb_trunk is not None and not self.trunk_sha256
+
     def phantoms(self, limb: Limb) -> int:
         """Number of simulated films of one limb."""
         return {Limb.HAND: self.hand_phantoms, Limb.FOOT: self.foot_phantoms}[limb]
@@ -254,7 +259,8 @@ DEMO_RECIPES = {
 }
 """Presets of ``sharpedge train demo`` by name.
 
-``further`` is what the committed scorers were last trained by, ``heads`` the paper's way for the
+``further`` goes on from the committed scorers, which were last trained so, with lengths and shares
+that their files state; ``heads`` is the paper's way for the
 scorers alone: frozen trunks, and heads of 250 epochs on their features. ``paper`` has the paper's
 schedules where it states them. Adam is AdamW without weight decay. The trunk has no published
 schedule (the paper's came from ImageNet): one for both limbs, as the paper's is. No crop is of a

@@ -126,16 +126,19 @@ def _start_from(
     known = {task: linear for task in TASKS if (linear := linear_of(arrays, task)) is not None}
     for task, linear in known.items():
         model.heads[task].load_state_dict(linear.state_dict())
-    if known:
-        # A limb's own training learns no other task.
-        model.train()
-        return
+    if not known:
+        _fit_heads(model, pixels, limb, erosion, narrowing)
+    model.train()
+
+
+def _fit_heads(
+    model: TrunkTrainer, pixels: Tensor, limb: Tensor, erosion: Tensor, narrowing: Tensor
+) -> None:
     features = trunk_features(model.trunk, pixels.numpy()).to(device())
-    given = [part.to(device()) for part in (limb, erosion, narrowing)]
+    known = [part.to(device()) for part in (limb, erosion, narrowing)]
     optimiser = torch.optim.AdamW(model.heads.parameters(), 3e-3, weight_decay=1e-3)
     for _ in range(_START_STEPS):
-        loop.descend(model.heads_loss(features, *given), model.heads, optimiser, 3e-3, 5.0)
-    model.train()
+        loop.descend(model.heads_loss(features, *known), model.heads, optimiser, 3e-3, 5.0)
 
 
 def measure_trunk(model: TrunkTrainer, crops: CropSet, most: int) -> dict[str, float]:
